@@ -1,0 +1,168 @@
+//! The codec's face: one connection, exchange after exchange.
+
+use crate::exchange::{Exchange, Next, Stepped};
+use crate::upload::Upload;
+use crate::{
+    Demand, Error, Event, Misuse, PayloadFrame, Progress, RequestHead, Violation, request,
+};
+
+/// HTTP/1.1 in the client's role on one connection.
+///
+/// ```text
+/// encode_head → (frame_payload)* → end_payload? → receive* → … → Event::Complete
+/// ```
+///
+/// `receive` and `payload_moved` follow [`Client::demand`], and may come
+/// between the calls that frame the request's payload. `end_payload` is
+/// needed for [`PayloadLength::Unknown`](crate::PayloadLength::Unknown) only.
+/// After an error every call but `demand` is a [`Misuse`].
+#[derive(Debug, Default)]
+pub struct Client {
+    state: State,
+}
+
+/// What the connection is doing.
+#[derive(Debug, Default)]
+enum State {
+    /// Waiting for a request.
+    #[default]
+    Idle,
+    /// Serving one.
+    Busy(Exchange),
+    /// Of no further use.
+    Over,
+}
+
+impl Client {
+    /// A codec for a connection that was just opened.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes to send for a request head. Begins an exchange.
+    ///
+    /// # Errors
+    /// [`Misuse`] when another exchange is under way, or the head says what
+    /// cannot be sent.
+    pub fn encode_head(&mut self, head: &RequestHead) -> Result<Vec<u8>, Error> {
+        match self.take() {
+            State::Idle => {}
+            State::Busy(_) => return Err(Misuse::Pipelined.into()),
+            State::Over => return Err(Misuse::ConnectionOver.into()),
+        }
+        let bytes = request::encode(head)?;
+        self.state = State::Busy(Exchange::begin(head));
+        Ok(bytes)
+    }
+
+    /// What to write around the next `length` bytes of request payload.
+    ///
+    /// # Errors
+    /// [`Misuse`] when `length` is 0, more than promised, or after the end.
+    pub fn frame_payload(&mut self, length: u64) -> Result<PayloadFrame, Error> {
+        self.upload(|upload| upload.frame(length))
+    }
+
+    /// What to write after the last piece of request payload.
+    ///
+    /// # Errors
+    /// [`Misuse`] when less was framed than promised, or at a second call.
+    pub fn end_payload(&mut self) -> Result<Vec<u8>, Error> {
+        self.upload(Upload::end)
+    }
+
+    /// The demand in force.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        match &self.state {
+            State::Busy(exchange) => exchange.demand(),
+            State::Idle | State::Over => Demand::Nothing,
+        }
+    }
+
+    /// Shows the bytes that were demanded: the whole piece, or as many as the
+    /// demand allows when its end is not within them.
+    ///
+    /// # Errors
+    /// When the peer broke the protocol or a bound, or when `data` is not the
+    /// demanded piece.
+    pub fn receive(&mut self, data: &[u8]) -> Result<Progress, Error> {
+        match self.take() {
+            State::Busy(exchange) => self.settle(exchange.receive(data)),
+            State::Idle if data.is_empty() => Err(Misuse::NotTheDemandedPiece.into()),
+            State::Idle => Err(Violation::UnsolicitedBytes.into()),
+            State::Over => Err(Misuse::ConnectionOver.into()),
+        }
+    }
+
+    /// So many bytes of demanded payload have been moved; part of it will do.
+    ///
+    /// # Errors
+    /// [`Misuse`] when it is more than was demanded.
+    pub fn payload_moved(&mut self, count: u64) -> Result<Progress, Error> {
+        let exchange = self.busy()?;
+        self.settle(exchange.moved(count))
+    }
+
+    /// The peer has closed its side, with `pending` bytes buffered for the
+    /// demand in force.
+    ///
+    /// # Errors
+    /// [`Truncation`](crate::Truncation) unless the content ends here or no
+    /// exchange is under way; a violation when bytes came though none was.
+    pub fn end_of_stream(&mut self, pending: u64) -> Result<Progress, Error> {
+        match self.take() {
+            State::Busy(exchange) => self.settle(exchange.closed(pending)),
+            State::Idle if pending > 0 => Err(Violation::UnsolicitedBytes.into()),
+            State::Idle => Ok(Progress {
+                events: Vec::new(),
+                demand: self.demand(),
+            }),
+            State::Over => Err(Misuse::ConnectionOver.into()),
+        }
+    }
+
+    /// Takes the state for a step. What is left says that the connection is
+    /// over, so a step that fails need not say it.
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Over)
+    }
+
+    fn busy(&mut self) -> Result<Exchange, Error> {
+        match self.take() {
+            State::Busy(exchange) => Ok(exchange),
+            State::Idle => Err(Misuse::NoExchange.into()),
+            State::Over => Err(Misuse::ConnectionOver.into()),
+        }
+    }
+
+    fn upload<T>(
+        &mut self,
+        step: impl FnOnce(&mut Upload) -> Result<T, Misuse>,
+    ) -> Result<T, Error> {
+        let mut exchange = self.busy()?;
+        let done = step(exchange.upload())?;
+        self.state = State::Busy(exchange);
+        Ok(done)
+    }
+
+    fn settle(&mut self, stepped: Stepped) -> Result<Progress, Error> {
+        let (mut events, next) = stepped?;
+        self.state = match next {
+            Next::Ongoing(exchange) => State::Busy(exchange),
+            Next::Over(completion) => {
+                events.push(Event::Complete(completion));
+                if completion.reusable {
+                    State::Idle
+                } else {
+                    State::Over
+                }
+            }
+        };
+        Ok(Progress {
+            events,
+            demand: self.demand(),
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! The codec as a component: the world `fumehood:http1/http1-client`.
+//!
+//! An instance serves one connection, so the one [`Client`] is the instance's
+//! state. With the `component` feature [`bindings`] emits its exports; without
+//! it another guest can wrap [`Http1Client`] and emit its own.
+
+pub mod bindings;
+mod convert;
+
+use std::cell::RefCell;
+
+use bindings::exports::fumehood::http1::client as wit;
+use fumehood_guest_sdk::panic;
+
+use crate::Client;
+
+/// Serves the instance's connection.
+#[derive(Debug)]
+pub struct Http1Client;
+
+impl wit::Guest for Http1Client {
+    fn encode_head(head: wit::RequestHead) -> Result<Vec<u8>, wit::Error> {
+        with_client(|client| client.encode_head(&head.into()).map_err(wit::Error::from))
+    }
+
+    fn frame_payload(length: u64) -> Result<wit::PayloadFrame, wit::Error> {
+        with_client(|client| Ok(client.frame_payload(length)?.into()))
+    }
+
+    fn end_payload() -> Result<Vec<u8>, wit::Error> {
+        with_client(|client| client.end_payload().map_err(wit::Error::from))
+    }
+
+    fn current_demand() -> wit::Demand {
+        with_client(|client| client.demand().into())
+    }
+
+    fn receive(data: Vec<u8>) -> Result<wit::Progress, wit::Error> {
+        with_client(|client| Ok(client.receive(&data)?.into()))
+    }
+
+    fn payload_moved(count: u64) -> Result<wit::Progress, wit::Error> {
+        with_client(|client| Ok(client.payload_moved(count)?.into()))
+    }
+
+    fn end_of_stream(pending: u64) -> Result<wit::Progress, wit::Error> {
+        with_client(|client| Ok(client.end_of_stream(pending)?.into()))
+    }
+}
+
+/// Gives an export the instance's client, with last words prepared.
+fn with_client<T>(call: impl FnOnce(&mut Client) -> T) -> T {
+    thread_local! {
+        static CLIENT: RefCell<Client> = RefCell::new(Client::new());
+    }
+    panic::install();
+    CLIENT.with_borrow_mut(call)
+}

@@ -1,0 +1,174 @@
+//! One exchange: a request under way and its response, to the end of both.
+
+use crate::body::{Body, Step, bound};
+use crate::bounds::{MAX_HEAD_BYTES, MAX_INFORMATIONAL};
+use crate::framing::{self, Framing, Persistence};
+use crate::upload::Upload;
+use crate::{
+    Completion, Demand, Error, Event, Limit, Misuse, RequestHead, ResponseHead, Truncation,
+    Violation, head, request,
+};
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    sent: Sent,
+    stage: Stage,
+}
+
+/// What matters later of the request.
+#[derive(Debug)]
+struct Sent {
+    /// Its content.
+    upload: Upload,
+    /// It is HEAD: the response has no content, whatever the fields say.
+    head_only: bool,
+    /// What it said of the connection.
+    asked: Persistence,
+}
+
+/// Where in the response the stream is.
+#[derive(Debug)]
+enum Stage {
+    /// A head is to come; so many informational ones have.
+    Head { informational: usize },
+    /// The final head has come, and said this of the connection.
+    Body {
+        body: Body,
+        persistence: Persistence,
+    },
+}
+
+/// What a step led to.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// The exchange goes on.
+    Ongoing(Exchange),
+    /// It is over.
+    Over(Completion),
+}
+
+/// A step's outcome: its events but the completion, and what it led to.
+/// Steps consume the exchange, so that an error ends it.
+pub(crate) type Stepped = Result<(Vec<Event>, Next), Error>;
+
+impl Exchange {
+    /// Begins with the head that was sent.
+    pub(crate) fn begin(head: &RequestHead) -> Self {
+        let sent = Sent {
+            upload: Upload::begin(head.payload),
+            head_only: head.method == "HEAD",
+            asked: request::persistence(head),
+        };
+        Self {
+            sent,
+            stage: Stage::Head { informational: 0 },
+        }
+    }
+
+    /// The request's content.
+    pub(crate) fn upload(&mut self) -> &mut Upload {
+        &mut self.sent.upload
+    }
+
+    /// What must be seen or moved next.
+    pub(crate) fn demand(&self) -> Demand {
+        match &self.stage {
+            Stage::Head { .. } => Demand::EmptyLine(bound(MAX_HEAD_BYTES)),
+            Stage::Body { body, .. } => body.demand(),
+        }
+    }
+
+    /// The demanded piece has come.
+    pub(crate) fn receive(self, data: &[u8]) -> Stepped {
+        match self.stage {
+            Stage::Head { informational } => {
+                let head = head::response(data)?;
+                match head.status {
+                    101 => Err(Violation::UnsolicitedUpgrade.into()),
+                    100..=199 => self.sent.informed(head, informational),
+                    _ => self.sent.answered(head),
+                }
+            }
+            Stage::Body { body, persistence } => {
+                let step = body.receive(data)?;
+                Ok(self.sent.stepped(step, persistence))
+            }
+        }
+    }
+
+    /// So much of the demanded payload has been moved.
+    pub(crate) fn moved(self, count: u64) -> Stepped {
+        match self.stage {
+            Stage::Head { .. } => Err(Misuse::UndemandedPayload.into()),
+            Stage::Body { body, persistence } => {
+                let step = body.moved(count)?;
+                Ok(self.sent.stepped(step, persistence))
+            }
+        }
+    }
+
+    /// The peer has closed, `pending` bytes into the demanded piece.
+    pub(crate) fn closed(self, pending: u64) -> Stepped {
+        match self.stage {
+            // The request may be retried only if not a byte of an answer came.
+            Stage::Head { informational: 0 } if pending == 0 => Err(Truncation::BeforeHead.into()),
+            Stage::Head { .. } => Err(Truncation::InHead.into()),
+            Stage::Body { body, .. } => {
+                body.closed(pending)?;
+                Ok((Vec::new(), Next::Over(Completion { reusable: false })))
+            }
+        }
+    }
+}
+
+impl Sent {
+    /// An informational head has come.
+    fn informed(self, head: ResponseHead, before: usize) -> Stepped {
+        framing::check_informational(&head)?;
+        if before == MAX_INFORMATIONAL {
+            return Err(Limit::InformationalCount.into());
+        }
+        let stage = Stage::Head {
+            informational: before + 1,
+        };
+        let next = Next::Ongoing(Exchange { sent: self, stage });
+        Ok((vec![Event::Informational(head)], next))
+    }
+
+    /// The final head has come.
+    fn answered(self, head: ResponseHead) -> Stepped {
+        let framing = Framing::of(&head, self.head_only)?;
+        let persistence = Persistence::of(&head, framing);
+        let next = match Body::begin(framing) {
+            Some(body) => self.ongoing(body, persistence),
+            None => self.over(persistence),
+        };
+        Ok((vec![Event::Head(head)], next))
+    }
+
+    /// The content has advanced.
+    fn stepped(self, step: Step, persistence: Persistence) -> (Vec<Event>, Next) {
+        match step {
+            Step::More(body) => (Vec::new(), self.ongoing(body, persistence)),
+            Step::End(trailers) if trailers.is_empty() => (Vec::new(), self.over(persistence)),
+            Step::End(trailers) => (vec![Event::Trailers(trailers)], self.over(persistence)),
+        }
+    }
+
+    fn ongoing(self, body: Body, persistence: Persistence) -> Next {
+        Next::Ongoing(Exchange {
+            sent: self,
+            stage: Stage::Body { body, persistence },
+        })
+    }
+
+    /// An answer to half a request is one, but what is left of the request
+    /// would be read as the next one: the connection ends.
+    fn over(self, persistence: Persistence) -> Next {
+        let kept = persistence == Persistence::Keep && self.asked == Persistence::Keep;
+        Next::Over(Completion {
+            reusable: kept && self.upload.is_whole(),
+        })
+    }
+}

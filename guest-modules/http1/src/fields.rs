@@ -1,0 +1,107 @@
+//! Field sections: what heads and trailers have in common.
+
+use crate::bounds::MAX_LINE_BYTES;
+use crate::{Error, Field, Limit, Violation};
+
+/// Checks what is stricter here than in httparse, in one pass: every line ends
+/// in CRLF, none is over the bound, and from line `first_field` on none starts
+/// with white space.
+///
+/// `section` ends in LF.
+pub(crate) fn check_lines(section: &[u8], first_field: usize) -> Result<(), Error> {
+    let mut start = 0;
+    for (index, lf) in memchr::memchr_iter(b'\n', section).enumerate() {
+        let line = &section[start..=lf];
+        if line.len() > MAX_LINE_BYTES {
+            return Err(Limit::LineBytes.into());
+        }
+        if !line.ends_with(b"\r\n") {
+            return Err(bare_or_nul(line).into());
+        }
+        if index >= first_field && matches!(line[0], b' ' | b'\t') {
+            return Err(Violation::ObsoleteFolding.into());
+        }
+        start = lf + 1;
+    }
+    Ok(())
+}
+
+/// Turns httparse's refusal into ours. It does not tell all control bytes
+/// apart, so the section is looked at again.
+pub(crate) fn refusal(section: &[u8], error: httparse::Error) -> Error {
+    use httparse::Error as E;
+    if matches!(error, E::TooManyHeaders) {
+        return Limit::FieldCount.into();
+    }
+    if section.contains(&0) {
+        return Violation::Nul.into();
+    }
+    if has_lone_cr(section) {
+        return Violation::BareLineEnding.into();
+    }
+    match error {
+        E::Version => Violation::BadVersion,
+        E::Status | E::Token => Violation::BadStatusLine,
+        E::HeaderName | E::HeaderValue | E::NewLine | E::TooManyHeaders => Violation::BadField,
+    }
+    .into()
+}
+
+/// Copies the fields out of the section.
+pub(crate) fn owned(headers: &[httparse::Header<'_>]) -> Vec<Field> {
+    headers
+        .iter()
+        .map(|header| Field {
+            name: header.name.to_owned(),
+            value: header.value.to_vec(),
+        })
+        .collect()
+}
+
+/// The values of all fields of one name, which is given in lower case.
+pub(crate) fn values<'a>(fields: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| field.value.as_slice())
+}
+
+/// Whether a comma-separated list (RFC 9110 section 5.6.1) has the member,
+/// in any case.
+pub(crate) fn lists(value: &[u8], member: &str) -> bool {
+    value
+        .split(|byte| *byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(member.as_bytes()))
+}
+
+/// Whether the bytes may stand in a field value (RFC 9110 section 5.5): HTAB,
+/// SP, visible ASCII and obs-text, without white space around them.
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    !blank(bytes.first()) && !blank(bytes.last()) && bytes.iter().copied().all(is_text)
+}
+
+/// HTAB, SP, visible ASCII or obs-text.
+pub(crate) fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=0x7e | 0x80..)
+}
+
+/// Whether the text is a token (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn bare_or_nul(line: &[u8]) -> Violation {
+    if line.contains(&0) {
+        Violation::Nul
+    } else {
+        Violation::BareLineEnding
+    }
+}
+
+fn has_lone_cr(section: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', section).any(|cr| section.get(cr + 1) != Some(&b'\n'))
+}

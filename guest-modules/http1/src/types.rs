@@ -1,0 +1,112 @@
+//! What crosses the boundary: the types of `fumehood:http1`, natively.
+
+/// A field line (RFC 9110 section 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// A token, as sent.
+    pub name: String,
+    /// Bytes without surrounding white space.
+    pub value: Vec<u8>,
+}
+
+/// How long the request's content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadLength {
+    /// There is no content.
+    None,
+    /// Exactly so many bytes follow; sent as `content-length`.
+    Known(u64),
+    /// Unknown until it ends; sent with `transfer-encoding: chunked`.
+    Unknown,
+}
+
+/// What is wanted sent. The codec adds the framing field itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// A token (RFC 9110 section 9.1), case-sensitive, not `CONNECT`.
+    pub method: String,
+    /// Origin-form or absolute-form (RFC 9112 section 3.2), visible ASCII, at
+    /// most [`MAX_TARGET_BYTES`](crate::bounds::MAX_TARGET_BYTES).
+    pub target: String,
+    /// `host` among them, exactly once; sent in this order.
+    pub fields: Vec<Field>,
+    /// How much content follows.
+    pub payload: PayloadLength,
+}
+
+/// What is written around one piece of request payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PayloadFrame {
+    /// In front of it.
+    pub before: Vec<u8>,
+    /// Behind it.
+    pub after: Vec<u8>,
+}
+
+/// A response's status line and fields (RFC 9112 section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Minor version of HTTP/1: 0 or 1.
+    pub minor_version: u8,
+    /// 100–999. Those above 599 are outside the registry; a client treats them
+    /// as 5xx (RFC 9110 section 15).
+    pub status: u16,
+    /// As sent, possibly empty.
+    pub reason: Vec<u8>,
+    /// In the order received, at most [`MAX_FIELDS`](crate::bounds::MAX_FIELDS).
+    pub fields: Vec<Field>,
+}
+
+/// The piece of the inbound stream that must come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Everything up to and including the first empty line, or so many bytes
+    /// when that many have come without one.
+    EmptyLine(u32),
+    /// Everything up to and including so many LFs, under the same rule.
+    Lines(LineDemand),
+    /// So many bytes of content, which the codec must not see.
+    Payload(u64),
+    /// Content until the peer closes.
+    PayloadUntilClose,
+    /// Nothing; any byte is unsolicited.
+    Nothing,
+}
+
+/// How many lines, and how long they may be together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineDemand {
+    /// LFs to see.
+    pub count: u32,
+    /// Most bytes.
+    pub at_most: u32,
+}
+
+/// Something the stream said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A 1xx response other than 101.
+    Informational(ResponseHead),
+    /// The final response's head.
+    Head(ResponseHead),
+    /// Trailer fields; never empty.
+    Trailers(Vec<Field>),
+    /// The exchange is over.
+    Complete(Completion),
+}
+
+/// How an exchange left the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The connection can carry another request (RFC 9112 section 9.3).
+    pub reusable: bool,
+}
+
+/// The outcome of a step: what was said, in stream order, and what must be seen next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What was said.
+    pub events: Vec<Event>,
+    /// What must be seen next.
+    pub demand: Demand,
+}

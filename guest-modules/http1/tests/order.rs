@@ -1,0 +1,281 @@
+//! The order of calls: what a host may do when, and what ends a connection.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod driver;
+
+use driver::{Peer, drive, request, sent};
+use fumehood_guest_http1::{
+    Client, Demand, Error, Misuse, PayloadLength, RequestHead, Truncation, Violation,
+};
+
+const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+fn posting(payload: PayloadLength) -> Client {
+    let mut client = Client::new();
+    client
+        .encode_head(&RequestHead {
+            payload,
+            ..request("POST")
+        })
+        .unwrap();
+    client
+}
+
+/// The call failed as said, and nothing more can be done with the codec.
+fn ended_by<T: std::fmt::Debug>(
+    client: &mut Client,
+    outcome: Result<T, Error>,
+    error: impl Into<Error>,
+) {
+    assert_eq!(outcome.unwrap_err(), error.into());
+    let over = Error::Misuse(Misuse::ConnectionOver);
+    assert_eq!(client.demand(), Demand::Nothing);
+    assert_eq!(client.encode_head(&request("GET")).unwrap_err(), over);
+    assert_eq!(client.frame_payload(1).unwrap_err(), over);
+    assert_eq!(client.end_payload().unwrap_err(), over);
+    assert_eq!(client.receive(EMPTY).unwrap_err(), over);
+    assert_eq!(client.payload_moved(1).unwrap_err(), over);
+    assert_eq!(client.end_of_stream(0).unwrap_err(), over);
+}
+
+#[test]
+fn exchanges_follow_each_other() {
+    let mut client = Client::new();
+    for _ in 0..3 {
+        assert_eq!(client.demand(), Demand::Nothing);
+        client.encode_head(&request("GET")).unwrap();
+        assert_eq!(client.demand(), Demand::EmptyLine(256 * 1024));
+        assert!(
+            drive(&mut client, [EMPTY], Peer::Stays)
+                .completion()
+                .reusable
+        );
+    }
+    // The state of the one before does not colour the next.
+    client.encode_head(&request("HEAD")).unwrap();
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    assert!(
+        drive(&mut client, [head.as_slice()], Peer::Stays)
+            .completion()
+            .reusable
+    );
+    client.encode_head(&request("GET")).unwrap();
+    assert_eq!(client.receive(head).unwrap().demand, Demand::Payload(5));
+}
+
+#[test]
+fn a_chunk_costs_one_look_and_one_move() {
+    let stream =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n";
+    let seen = drive(&mut sent("GET"), [stream.as_slice()], Peer::Stays);
+    // Head, first size, two chunks at two each, trailers.
+    assert_eq!(seen.calls, 1 + 1 + 2 * 2 + 1);
+}
+
+#[test]
+fn uploads_are_framed_as_promised() {
+    let mut client = posting(PayloadLength::Known(10));
+    assert_eq!(client.frame_payload(4).unwrap().before, b"");
+    assert_eq!(client.frame_payload(6).unwrap().after, b"");
+    assert_eq!(client.end_payload().unwrap(), b"");
+    assert!(
+        drive(&mut client, [EMPTY], Peer::Stays)
+            .completion()
+            .reusable
+    );
+
+    let mut client = posting(PayloadLength::Unknown);
+    let frame = client.frame_payload(0x1f40).unwrap();
+    assert_eq!(
+        (frame.before.as_slice(), frame.after.as_slice()),
+        (&b"1f40\r\n"[..], &b"\r\n"[..])
+    );
+    assert_eq!(client.end_payload().unwrap(), b"0\r\n\r\n");
+    assert!(
+        drive(&mut client, [EMPTY], Peer::Stays)
+            .completion()
+            .reusable
+    );
+
+    // Nothing more is owed, though nobody said so.
+    let mut client = posting(PayloadLength::Known(1));
+    client.frame_payload(1).unwrap();
+    assert!(
+        drive(&mut client, [EMPTY], Peer::Stays)
+            .completion()
+            .reusable
+    );
+}
+
+#[test]
+fn an_early_answer_ends_the_connection() {
+    for payload in [PayloadLength::Known(1), PayloadLength::Unknown] {
+        let mut client = posting(payload);
+        assert!(
+            !drive(&mut client, [EMPTY], Peer::Stays)
+                .completion()
+                .reusable
+        );
+        let outcome = client.frame_payload(1);
+        ended_by(&mut client, outcome, Misuse::ConnectionOver);
+    }
+    // The answer may begin before the request has ended, and end after it.
+    let mut client = posting(PayloadLength::Unknown);
+    client
+        .receive(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+        .unwrap();
+    client.frame_payload(1).unwrap();
+    client.end_payload().unwrap();
+    assert!(
+        drive(&mut client, [b"x".as_slice()], Peer::Stays)
+            .completion()
+            .reusable
+    );
+}
+
+#[test]
+fn a_request_that_asks_to_close_is_the_last() {
+    let mut client = Client::new();
+    let mut head = request("GET");
+    head.fields.push(driver::field("Connection", "TE, Close"));
+    client.encode_head(&head).unwrap();
+    assert!(
+        !drive(&mut client, [EMPTY], Peer::Stays)
+            .completion()
+            .reusable
+    );
+}
+
+#[test]
+fn uploads_that_break_their_promise() {
+    let case = |payload, call: fn(&mut Client) -> Result<(), Error>, error: Misuse| {
+        let mut client = posting(payload);
+        let outcome = call(&mut client);
+        ended_by(&mut client, outcome, error);
+    };
+    case(
+        PayloadLength::Known(3),
+        |c| c.frame_payload(4).map(drop),
+        Misuse::OverPromised,
+    );
+    case(
+        PayloadLength::None,
+        |c| c.frame_payload(1).map(drop),
+        Misuse::OverPromised,
+    );
+    case(
+        PayloadLength::Known(3),
+        |c| c.end_payload().map(drop),
+        Misuse::UnderPromised,
+    );
+    case(
+        PayloadLength::Unknown,
+        |c| c.frame_payload(0).map(drop),
+        Misuse::EmptyPiece,
+    );
+    let twice = |c: &mut Client| c.end_payload().and_then(|_| c.end_payload()).map(drop);
+    case(PayloadLength::Unknown, twice, Misuse::PayloadEnded);
+    let late = |c: &mut Client| c.end_payload().and_then(|_| c.frame_payload(1)).map(drop);
+    case(PayloadLength::Unknown, late, Misuse::PayloadEnded);
+}
+
+#[test]
+fn calls_out_of_order() {
+    let case = |mut client: Client, call: fn(&mut Client) -> Result<(), Error>, error: Error| {
+        let outcome = call(&mut client);
+        ended_by(&mut client, outcome, error);
+    };
+    let idle = Client::new;
+    let no_exchange = || Misuse::NoExchange.into();
+    case(idle(), |c| c.frame_payload(1).map(drop), no_exchange());
+    case(idle(), |c| c.end_payload().map(drop), no_exchange());
+    case(idle(), |c| c.payload_moved(1).map(drop), no_exchange());
+    case(
+        idle(),
+        |c| c.receive(b"").map(drop),
+        Misuse::NotTheDemandedPiece.into(),
+    );
+    case(
+        idle(),
+        |c| c.receive(EMPTY).map(drop),
+        Violation::UnsolicitedBytes.into(),
+    );
+    case(
+        idle(),
+        |c| c.end_of_stream(1).map(drop),
+        Violation::UnsolicitedBytes.into(),
+    );
+    case(
+        sent("GET"),
+        |c| c.encode_head(&request("GET")).map(drop),
+        Misuse::Pipelined.into(),
+    );
+    case(
+        sent("GET"),
+        |c| c.payload_moved(1).map(drop),
+        Misuse::UndemandedPayload.into(),
+    );
+    case(
+        sent("GET"),
+        |c| c.end_of_stream(0).map(drop),
+        Truncation::BeforeHead.into(),
+    );
+
+    let in_payload = || {
+        let mut client = sent("GET");
+        client
+            .receive(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+            .unwrap();
+        client
+    };
+    case(
+        in_payload(),
+        |c| c.receive(b"hi").map(drop),
+        Misuse::NotTheDemandedPiece.into(),
+    );
+    case(
+        in_payload(),
+        |c| c.payload_moved(3).map(drop),
+        Misuse::UndemandedPayload.into(),
+    );
+
+    let until_close = || {
+        let mut client = sent("GET");
+        client.receive(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        client
+    };
+    case(
+        until_close(),
+        |c| c.payload_moved(1).map(drop),
+        Misuse::UndemandedPayload.into(),
+    );
+    case(
+        until_close(),
+        |c| c.end_of_stream(1).map(drop),
+        Misuse::NotTheDemandedPiece.into(),
+    );
+}
+
+#[test]
+fn only_the_demanded_piece_is_taken() {
+    let pieces: [&[u8]; 5] = [
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\n\r\n\r\n",
+        &[b'x'; 256 * 1024 + 1],
+    ];
+    for piece in pieces {
+        let mut client = sent("GET");
+        let outcome = client.receive(piece);
+        ended_by(&mut client, outcome, Misuse::NotTheDemandedPiece);
+    }
+}
+
+#[test]
+fn a_peer_may_close_an_idle_connection() {
+    let mut client = Client::new();
+    assert!(client.end_of_stream(0).unwrap().events.is_empty());
+    let outcome = client.encode_head(&request("GET"));
+    ended_by(&mut client, outcome, Misuse::ConnectionOver);
+}

@@ -1,0 +1,67 @@
+//! What goes in and out, as in `wit/tls/client.wit`.
+
+use crate::imports::{AeadAlgorithm, ProtocolVersion, Secret};
+
+/// How to begin.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// DNS name in lower-case ASCII without a trailing dot, or an IP address
+    /// in its canonical form.
+    pub server_name: String,
+    /// In order of preference; each 1 to 255 bytes.
+    pub alpn: Vec<Vec<u8>>,
+    /// Oldest version accepted.
+    pub min_version: ProtocolVersion,
+    /// Newest version offered.
+    pub max_version: ProtocolVersion,
+    /// Seconds since the Unix epoch.
+    pub now: u64,
+}
+
+/// Keys for one direction of the record layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrafficKeys {
+    /// The key.
+    pub key: Secret,
+    /// Its IV.
+    pub iv: Secret,
+}
+
+/// A finished handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Established {
+    /// The version agreed on.
+    pub version: ProtocolVersion,
+    /// IANA "TLS Cipher Suites" code point.
+    pub cipher_suite: u16,
+    /// The suite's AEAD.
+    pub aead: AeadAlgorithm,
+    /// IANA "TLS Supported Groups" code point.
+    pub group: u16,
+    /// The protocol chosen.
+    pub alpn: Option<Vec<u8>>,
+    /// For what the host sends.
+    pub outbound: TrafficKeys,
+    /// For what the host receives.
+    pub inbound: TrafficKeys,
+}
+
+/// The outcome of a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whole records, ready for the socket.
+    pub send: Vec<u8>,
+    /// Present once, at the end of the handshake.
+    pub established: Option<Established>,
+}
+
+/// What a post-handshake message asks of the host, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Replace the inbound keys.
+    pub inbound: Option<TrafficKeys>,
+    /// Send this message under the present outbound keys…
+    pub reply: Option<Vec<u8>>,
+    /// …then replace the outbound keys.
+    pub outbound: Option<TrafficKeys>,
+}

@@ -1,0 +1,124 @@
+//! One dial: check the target, resolve, check every address, connect.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
+use fumehood_policy::{Decision, Denial, Policy, Target};
+use tokio::time::{Instant, timeout_at};
+
+use crate::connect::Connect;
+use crate::race::{interleaved, race};
+use crate::resolve::{Resolve, addresses};
+
+/// Longest time that a dial may take, whatever was asked for: the longest
+/// deadline of an exchange's phase. It bounds how long a place is held.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(300);
+
+/// How the world is reached.
+#[derive(Debug)]
+pub(crate) struct Dialler<R, C> {
+    /// For names.
+    pub(crate) resolver: R,
+    /// For addresses.
+    pub(crate) connector: C,
+}
+
+/// A connection and how it came about.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) socket: OwnedFd,
+    pub(crate) peer: SocketAddr,
+    pub(crate) refused: Vec<SocketAddr>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) resolving: Duration,
+    pub(crate) connecting: Duration,
+}
+
+/// A name's addresses, judged; each as it is then dialled.
+struct Judged {
+    passed: Vec<SocketAddr>,
+    refused: Vec<SocketAddr>,
+    first_denial: Option<Denial>,
+}
+
+impl<R: Resolve, C: Connect> Dialler<R, C> {
+    /// Connects to a target, or says why not, by `deadline`.
+    pub(crate) async fn dial(
+        &self,
+        policy: &Policy,
+        target: &Target,
+        deadline: Instant,
+    ) -> Result<Connected, DialFailure> {
+        if let Decision::Deny(denial) = policy.check_target(target) {
+            return Err(DialFailure::Denied(denial));
+        }
+        let begun = Instant::now();
+        let candidates = timeout_at(deadline, addresses(&self.resolver, &target.host))
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: true })?
+            .map_err(DialFailure::Resolve)?;
+        let resolving = if target.host.address().is_some() {
+            Duration::ZERO
+        } else {
+            begun.elapsed()
+        };
+
+        let Judged {
+            passed,
+            refused,
+            first_denial,
+        } = judge(policy, target, &candidates);
+        if passed.is_empty() {
+            return Err(first_denial.map_or_else(no_address, DialFailure::Denied));
+        }
+        let begun = Instant::now();
+        let mut attempts = Vec::new();
+        let order = interleaved(&passed);
+        let won = timeout_at(deadline, race(&self.connector, &order, &mut attempts))
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: false })?;
+        match won {
+            Some((peer, socket)) => {
+                let connecting = begun.elapsed();
+                Ok(Connected {
+                    socket,
+                    peer,
+                    refused,
+                    attempts,
+                    resolving,
+                    connecting,
+                })
+            }
+            None => Err(DialFailure::Connect(attempts)),
+        }
+    }
+}
+
+/// Judges the first [`MAX_CANDIDATES`] addresses, each once.
+fn judge(policy: &Policy, target: &Target, candidates: &[IpAddr]) -> Judged {
+    let mut judged = Judged {
+        passed: Vec::new(),
+        refused: Vec::new(),
+        first_denial: None,
+    };
+    for (at, address) in candidates.iter().take(MAX_CANDIDATES).enumerate() {
+        if candidates[..at].contains(address) {
+            continue;
+        }
+        let endpoint = SocketAddr::new(*address, target.port);
+        match policy.check_address(target, *address) {
+            Decision::Allow(_) => judged.passed.push(endpoint),
+            Decision::Deny(denial) => {
+                judged.refused.push(endpoint);
+                judged.first_denial.get_or_insert(denial);
+            }
+        }
+    }
+    judged
+}
+
+fn no_address() -> DialFailure {
+    DialFailure::Resolve("the name exists but has no address".to_owned())
+}

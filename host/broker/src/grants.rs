@@ -1,0 +1,72 @@
+//! What the embedder has given leave to dial.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::time::Duration;
+
+use fumehood_control::{Grant, GrantId};
+use fumehood_policy::Target;
+use tokio::time::Instant;
+
+/// Most grants held at once: eight for each of 512 connections. One more is
+/// not taken, and a dial that presents it fails with `NoGrant`.
+pub const MAX_GRANTS: usize = 4096;
+
+/// The grants that hold.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    held: HashMap<GrantId, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    target: Target,
+    uses: u32,
+    /// From this moment on it holds no more.
+    end: Instant,
+}
+
+impl Grants {
+    /// Takes a grant in. Expired ones make room first.
+    pub(crate) fn insert(&mut self, grant: Grant, now: Instant) {
+        if self.held.len() >= MAX_GRANTS {
+            self.held.retain(|_, it| now < it.end);
+        }
+        if self.held.len() >= MAX_GRANTS || grant.uses == 0 {
+            return;
+        }
+        let end = now + Duration::from_millis(grant.lifetime_ms.into());
+        self.held.insert(
+            grant.id,
+            Held {
+                target: grant.target,
+                uses: grant.uses,
+                end,
+            },
+        );
+    }
+
+    /// Takes a grant back.
+    pub(crate) fn revoke(&mut self, id: GrantId) {
+        self.held.remove(&id);
+    }
+
+    /// Uses a grant once, whether or not the dial then succeeds. `None` when it
+    /// is unknown, used up, expired or revoked.
+    pub(crate) fn take(&mut self, id: GrantId, now: Instant) -> Option<Target> {
+        let Entry::Occupied(mut entry) = self.held.entry(id) else {
+            return None;
+        };
+        let held = entry.get_mut();
+        if now >= held.end {
+            entry.remove();
+            return None;
+        }
+        held.uses -= 1;
+        if held.uses == 0 {
+            Some(entry.remove().target)
+        } else {
+            Some(held.target.clone())
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The process that resolves, checks and dials; it parses no payload.
+//!
+//! ```text
+//! startup ── policy, sandbox ──► serve ── grants ──► dial ──► resolve ──► race ──► connect
+//! ```
+//!
+//! The embedder names targets by grants; the engine presents a grant's number
+//! and gets a connected socket. Between the two, and in one step: the target
+//! is checked, its name resolved, every address checked, and exactly an
+//! address that passed is connected to. Names are resolved anew for each dial
+//! and nothing is kept, so there is no older answer to confuse with a newer.
+
+mod connect;
+mod dial;
+mod grants;
+mod link;
+mod race;
+mod resolve;
+mod serve;
+mod startup;
+#[cfg(test)]
+mod tests;
+
+pub use dial::MAX_DEADLINE;
+pub use grants::MAX_GRANTS;
+pub use link::{MAX_DIALS, MAX_REPLIES};
+pub use race::ATTEMPT_DELAY;
+pub use resolve::{IDLE_THREAD_LIFETIME, MAX_LOOKUPS};
+pub use startup::{BrokerError, run};

@@ -1,0 +1,184 @@
+//! One engine's channel and the dials it asked for.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId};
+use fumehood_policy::{Policy, Target};
+use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::connect::Connect;
+use crate::dial::{Connected, Dialler, MAX_DEADLINE};
+use crate::resolve::Resolve;
+
+/// Most dials under way at once: as many as the engine has connections, 512.
+/// One more is answered with `Busy`.
+pub const MAX_DIALS: usize = 512;
+
+/// Most replies not yet sent, beside those of dials. When an engine does not
+/// read them, its requests are not read either.
+pub const MAX_REPLIES: usize = 64;
+
+type EngineChannel = AsyncChannel<DialReply, DialRequest>;
+
+/// An engine. Dropping it closes its channel and ends its dials.
+#[derive(Debug)]
+pub(crate) struct Link {
+    channel: Arc<EngineChannel>,
+    /// By the engine's number for them.
+    dials: HashMap<u64, Dial>,
+    /// Dials and replies; each ends when its reply is sent.
+    tasks: JoinSet<Option<u64>>,
+}
+
+#[derive(Debug)]
+struct Dial {
+    grant: GrantId,
+    stop: oneshot::Sender<Stop>,
+}
+
+/// Why a dial is given up.
+#[derive(Debug)]
+enum Stop {
+    /// The engine wants no reply.
+    Cancelled,
+    /// The leave was taken back.
+    Revoked,
+}
+
+impl Link {
+    /// Takes an engine's channel over.
+    pub(crate) fn new(fd: OwnedFd) -> Result<Self, ChannelError> {
+        let channel = Channel::from_fd(fd)?.into_async()?;
+        Ok(Self {
+            channel: Arc::new(channel),
+            dials: HashMap::new(),
+            tasks: JoinSet::new(),
+        })
+    }
+
+    /// Waits for a request, and clears up after dials meanwhile. Dials that are
+    /// done with come first, so that their places are free. Safe to cancel.
+    pub(crate) async fn request(&mut self) -> Result<DialRequest, ChannelError> {
+        loop {
+            // With too many replies unsent, only their end is waited for.
+            let has_room = self.tasks.len() < MAX_DIALS + MAX_REPLIES;
+            tokio::select! {
+                biased;
+                Some(done) = self.tasks.join_next() => {
+                    if let Ok(Some(id)) = done {
+                        self.dials.remove(&id);
+                    }
+                }
+                received = self.channel.recv(), if has_room => {
+                    let (request, _no_descriptors) = received?;
+                    return Ok(request);
+                }
+            }
+        }
+    }
+
+    /// Whether a dial of this number is under way.
+    pub(crate) fn is_dialling(&self, id: u64) -> bool {
+        self.dials.contains_key(&id)
+    }
+
+    /// Whether there is no place for another dial.
+    pub(crate) fn is_full(&self) -> bool {
+        self.dials.len() >= MAX_DIALS
+    }
+
+    /// Starts a dial; its reply follows when it ends.
+    pub(crate) fn start<R: Resolve, C: Connect>(
+        &mut self,
+        request: Start,
+        dialler: Arc<Dialler<R, C>>,
+        policy: Arc<Policy>,
+    ) {
+        let Start {
+            id,
+            grant,
+            target,
+            deadline_ms,
+        } = request;
+        let allowed = Duration::from_millis(deadline_ms.into()).min(MAX_DEADLINE);
+        let deadline = Instant::now() + allowed;
+        let (stop, stopped) = oneshot::channel();
+        self.dials.insert(id, Dial { grant, stop });
+        let channel = Arc::clone(&self.channel);
+        self.tasks.spawn(async move {
+            let outcome = tokio::select! {
+                biased;
+                Ok(stop) = stopped => match stop {
+                    Stop::Cancelled => return Some(id),
+                    Stop::Revoked => Err(DialFailure::NoGrant),
+                },
+                outcome = dialler.dial(&policy, &target, deadline) => outcome,
+            };
+            reply(&channel, id, outcome).await;
+            Some(id)
+        });
+    }
+
+    /// Answers at once that a dial will not be.
+    pub(crate) fn refuse(&mut self, id: u64, failure: DialFailure) {
+        let channel = Arc::clone(&self.channel);
+        self.tasks.spawn(async move {
+            reply(&channel, id, Err(failure)).await;
+            None
+        });
+    }
+
+    /// Gives up on a dial, without a reply if it comes in time.
+    pub(crate) fn cancel(&mut self, id: u64) {
+        if let Some(dial) = self.dials.remove(&id) {
+            // It may have ended this moment; then its reply is on the way.
+            let _ = dial.stop.send(Stop::Cancelled);
+        }
+    }
+
+    /// Gives up on the dials of a grant that was taken back.
+    pub(crate) fn revoke(&mut self, grant: GrantId) {
+        let of_grant = self.dials.extract_if(|_, dial| dial.grant == grant);
+        for (_, dial) in of_grant {
+            let _ = dial.stop.send(Stop::Revoked);
+        }
+    }
+}
+
+/// A dial that has leave to start.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) id: u64,
+    pub(crate) grant: GrantId,
+    pub(crate) target: Target,
+    pub(crate) deadline_ms: u32,
+}
+
+/// Sends a dial's one reply. An engine that is gone is noticed by whoever
+/// waits for its requests.
+async fn reply(channel: &EngineChannel, id: u64, outcome: Result<Connected, DialFailure>) {
+    let _ = match outcome {
+        Ok(it) => {
+            let reply = DialReply::Connected {
+                id,
+                peer: it.peer,
+                refused: it.refused,
+                attempts: it.attempts,
+                resolve_us: microseconds(it.resolving),
+                connect_us: microseconds(it.connecting),
+            };
+            channel.send(&reply, &[it.socket.as_fd()]).await
+        }
+        Err(failure) => channel.send(&DialReply::Failed { id, failure }, &[]).await,
+    };
+}
+
+fn microseconds(it: Duration) -> u64 {
+    u64::try_from(it.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,179 @@
+//! The loop: the embedder's word first, then the engine's requests.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use fumehood_control::{Assembly, DialFailure, DialRequest, FromBroker, ToBroker};
+use fumehood_policy::Policy;
+use fumehood_sandbox::{AsyncChannel, ChannelError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use tokio::time::Instant;
+
+use crate::BrokerError;
+use crate::connect::Connect;
+use crate::dial::Dialler;
+use crate::grants::Grants;
+use crate::link::{Link, Start};
+use crate::resolve::Resolve;
+
+/// The broker at work.
+#[derive(Debug)]
+pub(crate) struct Broker<R, C> {
+    policy: Arc<Policy>,
+    /// Pieces of the next policy.
+    fragments: Assembly,
+    grants: Grants,
+    engine: Option<Link>,
+    dialler: Arc<Dialler<R, C>>,
+}
+
+/// What happened next.
+enum Event {
+    Embedder(Result<(ToBroker, Vec<OwnedFd>), ChannelError>),
+    Engine(Result<DialRequest, ChannelError>),
+}
+
+impl<R: Resolve, C: Connect> Broker<R, C> {
+    /// A broker without grants or an engine.
+    pub(crate) fn new(policy: Policy, resolver: R, connector: C) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            fragments: Assembly::default(),
+            grants: Grants::default(),
+            engine: None,
+            dialler: Arc::new(Dialler {
+                resolver,
+                connector,
+            }),
+        }
+    }
+
+    /// Serves until the embedder is gone, which is how it ends well.
+    pub(crate) async fn serve(
+        mut self,
+        embedder: AsyncChannel<FromBroker, ToBroker>,
+    ) -> Result<(), BrokerError> {
+        loop {
+            let done = match self.next(&embedder).await {
+                Event::Embedder(received) => self.on_embedder(received),
+                Event::Engine(Ok(request)) => match self.catch_up(&embedder).await {
+                    Ok(()) => {
+                        self.on_request(request);
+                        Ok(())
+                    }
+                    ended => ended,
+                },
+                // It is gone or corrupt. Its dials go with it; the embedder
+                // will send another.
+                Event::Engine(Err(_)) => {
+                    self.engine = None;
+                    Ok(())
+                }
+            };
+            match done {
+                Ok(()) => {}
+                Err(BrokerError::Channel(ChannelError::Closed)) => return Ok(()),
+                Err(why) => return Err(why),
+            }
+        }
+    }
+
+    async fn next(&mut self, embedder: &AsyncChannel<FromBroker, ToBroker>) -> Event {
+        let Some(engine) = &mut self.engine else {
+            return Event::Embedder(embedder.recv().await);
+        };
+        tokio::select! {
+            biased;
+            received = embedder.recv() => Event::Embedder(received),
+            request = engine.request() => Event::Engine(request),
+        }
+    }
+
+    /// Reads all that the embedder has sent, so that a grant that was sent
+    /// before the engine was told of it is known before the engine presents it.
+    async fn catch_up(
+        &mut self,
+        embedder: &AsyncChannel<FromBroker, ToBroker>,
+    ) -> Result<(), BrokerError> {
+        while is_readable(embedder) {
+            let received = embedder.recv().await;
+            self.on_embedder(received)?;
+        }
+        Ok(())
+    }
+
+    fn on_embedder(
+        &mut self,
+        received: Result<(ToBroker, Vec<OwnedFd>), ChannelError>,
+    ) -> Result<(), BrokerError> {
+        let (message, descriptors) = received?;
+        match message {
+            ToBroker::PolicyFragment { bytes } => self.fragments.push(&bytes)?,
+            ToBroker::Policy { bytes } => {
+                self.policy = Arc::new(std::mem::take(&mut self.fragments).finish(&bytes)?);
+            }
+            ToBroker::Engine => {
+                // The former one's dials end before the new one is served.
+                self.engine = None;
+                for descriptor in descriptors {
+                    self.engine = Some(Link::new(descriptor)?);
+                }
+            }
+            ToBroker::Grant(grant) => self.grants.insert(grant, Instant::now()),
+            ToBroker::Revoke(id) => {
+                self.grants.revoke(id);
+                if let Some(engine) = &mut self.engine {
+                    engine.revoke(id);
+                }
+            }
+            ToBroker::Hello { .. } | ToBroker::Start { .. } => {
+                return Err(BrokerError::OutOfTurn);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, request: DialRequest) {
+        // The embedder may have replaced the engine since it asked.
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        match request {
+            DialRequest::Cancel { id } => engine.cancel(id),
+            // A number in use twice: an engine that cannot count is corrupt.
+            DialRequest::Dial { id, .. } if engine.is_dialling(id) => self.engine = None,
+            DialRequest::Dial { id, .. } if engine.is_full() => {
+                engine.refuse(id, DialFailure::Busy);
+            }
+            DialRequest::Dial {
+                id,
+                grant,
+                deadline_ms,
+            } => match self.grants.take(grant, Instant::now()) {
+                None => engine.refuse(id, DialFailure::NoGrant),
+                Some(target) => engine.start(
+                    Start {
+                        id,
+                        grant,
+                        target,
+                        deadline_ms,
+                    },
+                    Arc::clone(&self.dialler),
+                    Arc::clone(&self.policy),
+                ),
+            },
+        }
+    }
+}
+
+/// Whether a message or the end waits to be read, asked of the kernel itself:
+/// what the runtime remembers may be older than the engine's request.
+fn is_readable(channel: &impl AsFd) -> bool {
+    const AT_ONCE: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut asked = [PollFd::new(channel, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut asked, Some(&AT_ONCE))) != Ok(0)
+}

@@ -1,0 +1,9 @@
+//! Tests with a simulated network, resolver and clock, and over real channels.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod dialling;
+mod grants;
+mod racing;
+mod resolving;
+mod serving;
+mod world;

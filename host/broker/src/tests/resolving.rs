@@ -1,0 +1,127 @@
+//! The system's resolver: threads that hang hold up nothing but lookups.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use fumehood_control::DialFailure;
+use fumehood_policy::Policy;
+use tokio::time::Instant;
+
+use super::world::{Network, Peer, target};
+use crate::dial::Dialler;
+use crate::resolve::{MAX_LOOKUPS, System};
+
+/// A gate that lookups wait at.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<Inside>, Condvar)>);
+
+#[derive(Default)]
+struct Inside {
+    open: bool,
+    waiting: usize,
+    most: usize,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let (inside, changed) = &*self.0;
+        let mut inside = inside.lock().unwrap();
+        inside.waiting += 1;
+        inside.most = inside.most.max(inside.waiting);
+        changed.notify_all();
+        let mut inside = changed.wait_while(inside, |it| !it.open).unwrap();
+        inside.waiting -= 1;
+    }
+
+    fn await_waiting(&self, many: usize) {
+        let (inside, changed) = &*self.0;
+        drop(
+            changed
+                .wait_while(inside.lock().unwrap(), |it| it.waiting < many)
+                .unwrap(),
+        );
+    }
+
+    fn open(&self) {
+        self.0.0.lock().unwrap().open = true;
+        self.0.1.notify_all();
+    }
+}
+
+#[test]
+fn black_holed_lookups_do_not_hold_up_a_literal() {
+    let gate = Gate::default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2 * MAX_LOOKUPS)
+        .build()
+        .unwrap();
+    let at_gate = gate.clone();
+    runtime.block_on(async {
+        let resolver = System::with_lookup(move |_| {
+            at_gate.pass();
+            Ok(vec!["1.1.1.1".parse().unwrap()])
+        });
+        let connector = Network::new(&[("1.1.1.1:80", Peer::Accepts(0))]);
+        let dialler = Arc::new(Dialler {
+            resolver,
+            connector,
+        });
+        let dial = |url: &'static str, within: Duration| {
+            let dialler = Arc::clone(&dialler);
+            tokio::spawn(async move {
+                let (policy, target) = (Policy::default(), target(url));
+                dialler
+                    .dial(&policy, &target, Instant::now() + within)
+                    .await
+                    .map(|it| it.peer)
+            })
+        };
+        let long = Duration::from_secs(300);
+        let hanging: Vec<_> = (0..MAX_LOOKUPS)
+            .map(|_| dial("http://hole.example/", long))
+            .collect();
+        tokio::task::yield_now().await;
+        gate.await_waiting(MAX_LOOKUPS);
+
+        let timeout = Err(DialFailure::Timeout { resolving: true });
+        let one_more = dial("http://late.example/", Duration::from_millis(1));
+        assert_eq!(
+            one_more.await.unwrap(),
+            timeout,
+            "the wait for a place counts"
+        );
+        let literal = dial("http://1.1.1.1/", long).await.unwrap();
+        assert_eq!(literal.unwrap().to_string(), "1.1.1.1:80");
+
+        gate.open();
+        for dial in hanging {
+            assert!(dial.await.unwrap().is_ok());
+        }
+        let after = dial("http://after.example/", long).await.unwrap();
+        assert!(after.is_ok(), "places are given back");
+        assert_eq!(
+            gate.0.0.lock().unwrap().most,
+            MAX_LOOKUPS,
+            "never more at once"
+        );
+    });
+}
+
+#[tokio::test]
+async fn getaddrinfo_answers_and_fails_in_words() {
+    use crate::resolve::Resolve as _;
+    use fumehood_policy::DnsName;
+
+    let system = System::new();
+    let localhost = DnsName::try_from("localhost".to_owned()).unwrap();
+    let addresses = system.resolve(&localhost).await.unwrap();
+    assert!(
+        addresses.iter().all(std::net::IpAddr::is_loopback),
+        "{addresses:?}"
+    );
+
+    let failing = System::with_lookup(|_| Err(std::io::Error::other("é".repeat(1000))));
+    let why = failing.resolve(&localhost).await.unwrap_err();
+    assert!(why.len() <= 256 && why.starts_with('é'));
+}

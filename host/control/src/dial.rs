@@ -1,0 +1,180 @@
+//! What embedder, engine and broker say to each other about dialling.
+
+use std::net::SocketAddr;
+
+use fumehood_policy::{Denial, Target};
+use serde::{Deserialize, Serialize};
+
+use crate::{LayerReport, Message};
+
+/// Most addresses of one name that are considered; the rest are dropped.
+/// Real names have under 20.
+pub const MAX_CANDIDATES: usize = 64;
+
+/// Names a grant; chosen by the embedder, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GrantId(pub u64);
+
+/// Leave to dial one target. The engine presents only its number, so even an
+/// engine gone rogue reaches nothing that the embedder did not name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// By which the engine refers to it.
+    pub id: GrantId,
+    /// What may be dialled.
+    pub target: Target,
+    /// How many connections may be made, at least 1.
+    pub uses: u32,
+    /// How long it holds, in milliseconds from when the broker reads it.
+    pub lifetime_ms: u32,
+}
+
+/// Embedder to broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToBroker {
+    /// First message.
+    Hello {
+        /// [`crate::PROTOCOL_VERSION`].
+        version: u16,
+    },
+    /// A piece of the policy; [`ToBroker::Policy`] closes it.
+    PolicyFragment {
+        /// Bytes of the encoded [`fumehood_policy::Policy`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of the policy, which takes effect for later dials.
+    Policy {
+        /// Bytes of the encoded [`fumehood_policy::Policy`].
+        bytes: Vec<u8>,
+    },
+    /// Enter the sandbox and answer `Ready`. Comes once, after the policy.
+    Start {
+        /// Layers without which not to start.
+        required: Vec<crate::Layer>,
+    },
+    /// An engine's channel; replaces an earlier one. One descriptor.
+    Engine,
+    /// Leave to dial.
+    Grant(Grant),
+    /// Takes leave back; connections already made stay.
+    Revoke(GrantId),
+}
+
+impl Message for ToBroker {
+    fn fd_count(&self) -> usize {
+        usize::from(matches!(self, ToBroker::Engine))
+    }
+}
+
+/// Broker to embedder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromBroker {
+    /// The sandbox holds; dialling begins.
+    Ready {
+        /// [`crate::PROTOCOL_VERSION`].
+        version: u16,
+        /// What holds and what does not.
+        layers: Vec<LayerReport>,
+    },
+    /// The broker will not run. It exits after this.
+    Refused {
+        /// What holds and what does not.
+        layers: Vec<LayerReport>,
+        /// One sentence for people.
+        why: String,
+    },
+}
+
+impl Message for FromBroker {
+    fn fd_count(&self) -> usize {
+        0
+    }
+}
+
+/// Engine to broker. Never carries descriptors, so the engine needs no `sendmsg`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DialRequest {
+    /// Connect to the grant's target.
+    Dial {
+        /// By which the reply refers to it.
+        id: u64,
+        /// The leave.
+        grant: GrantId,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
+    /// Give up on a dial; a reply may still come.
+    Cancel {
+        /// Of the dial.
+        id: u64,
+    },
+}
+
+impl Message for DialRequest {
+    fn fd_count(&self) -> usize {
+        0
+    }
+}
+
+/// One connection attempt, for the journey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What was tried.
+    pub address: SocketAddr,
+    /// The `errno` it ended with; `None` for one that won or was overtaken.
+    pub errno: Option<i32>,
+}
+
+/// Broker to engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DialReply {
+    /// Connected. One descriptor: a non-blocking TCP socket with `TCP_NODELAY`.
+    Connected {
+        /// Of the dial.
+        id: u64,
+        /// The address that passed the policy and answered.
+        peer: SocketAddr,
+        /// Addresses that the policy refused, at most [`MAX_CANDIDATES`].
+        refused: Vec<SocketAddr>,
+        /// Attempts before this one, and those it overtook.
+        attempts: Vec<Attempt>,
+        /// Time to resolve, in microseconds; zero for an IP literal.
+        resolve_us: u64,
+        /// Time to connect, in microseconds.
+        connect_us: u64,
+    },
+    /// Not connected.
+    Failed {
+        /// Of the dial.
+        id: u64,
+        /// Why.
+        failure: DialFailure,
+    },
+}
+
+impl Message for DialReply {
+    fn fd_count(&self) -> usize {
+        usize::from(matches!(self, DialReply::Connected { .. }))
+    }
+}
+
+/// Why a dial brought no connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DialFailure {
+    /// The policy said no, to the target or to every address it has.
+    Denied(Denial),
+    /// The grant is unknown, used up, expired or revoked.
+    NoGrant,
+    /// The name does not resolve: the resolver's words.
+    Resolve(String),
+    /// Every address that passed refused or failed.
+    Connect(Vec<Attempt>),
+    /// The deadline passed: before an address was known, or while connecting.
+    Timeout {
+        /// True when it passed while the name was being resolved.
+        resolving: bool,
+    },
+    /// The broker has as many dials as it takes; try later.
+    Busy,
+}
+

@@ -1,0 +1,171 @@
+//! What embedder and engine say to each other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary};
+
+/// How an engine is to be; comes before its sandbox closes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSetup {
+    /// Layers without which not to start, beside the floor.
+    pub required: Vec<Layer>,
+    /// Most guest instances alive at once; the pool is made for as many.
+    pub max_instances: u32,
+    /// Most exchanges under way at once.
+    pub max_exchanges: u32,
+    /// Most idle connections kept, in all.
+    pub max_idle_connections: u32,
+    /// How long an idle connection is kept, in milliseconds.
+    pub idle_connection_ms: u32,
+    /// Write TLS secrets to the descriptor that follows with
+    /// [`ToEngine::KeyLog`] (`SSLKEYLOGFILE`).
+    pub key_log: bool,
+}
+
+/// What a module is; its native code comes as a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleHeader {
+    /// `http1`, `tls`, `x509`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// SHA-256 of the component it was compiled from.
+    pub digest: [u8; 32],
+}
+
+/// Embedder to engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToEngine {
+    /// First message.
+    Hello {
+        /// [`crate::PROTOCOL_VERSION`].
+        version: u16,
+        /// How to be.
+        setup: EngineSetup,
+    },
+    /// A module. One descriptor: a sealed memfd with its native code.
+    Module(ModuleHeader),
+    /// Trust anchors. One descriptor: a sealed memfd with, for each, four
+    /// bytes of length (little-endian) and a certificate in DER.
+    Anchors,
+    /// The channel to the broker. One descriptor.
+    Broker,
+    /// Where TLS secrets are written, if asked for. One descriptor.
+    KeyLog,
+    /// Enter the sandbox and answer `Ready`. Nothing before it is from the network.
+    Start,
+    /// A piece of an [`crate::Exchange`].
+    ExchangeFragment {
+        /// Which.
+        id: ExchangeId,
+        /// Bytes of the encoded [`crate::Exchange`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece, which begins it. Descriptors: the sink for the
+    /// response's payload, then the source of the request's if it has one.
+    Exchange {
+        /// Which.
+        id: ExchangeId,
+        /// Bytes of the encoded [`crate::Exchange`].
+        bytes: Vec<u8>,
+        /// A source comes with it.
+        with_source: bool,
+    },
+    /// Give up on an exchange; it ends with [`crate::Cause::Cancelled`].
+    Cancel(ExchangeId),
+    /// Close all idle connections.
+    CloseIdle,
+}
+
+impl Message for ToEngine {
+    fn fd_count(&self) -> usize {
+        match self {
+            ToEngine::Module(_) | ToEngine::Anchors | ToEngine::Broker | ToEngine::KeyLog => 1,
+            ToEngine::Exchange { with_source, .. } => 1 + usize::from(*with_source),
+            ToEngine::Hello { .. }
+            | ToEngine::Start
+            | ToEngine::ExchangeFragment { .. }
+            | ToEngine::Cancel(_)
+            | ToEngine::CloseIdle => 0,
+        }
+    }
+}
+
+/// Engine to embedder. Never carries descriptors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToEmbedder {
+    /// The sandbox holds and the guests are loaded.
+    Ready {
+        /// [`crate::PROTOCOL_VERSION`].
+        version: u16,
+        /// What holds and what does not.
+        layers: Vec<LayerReport>,
+        /// Trust anchors held by `x509`.
+        anchors: u32,
+    },
+    /// The engine will not run. It exits after this.
+    Refused {
+        /// What holds and what does not.
+        layers: Vec<LayerReport>,
+        /// One sentence for people.
+        why: String,
+    },
+    /// A step of an exchange.
+    Journey {
+        /// Which.
+        id: ExchangeId,
+        /// What happened.
+        event: JourneyEvent,
+    },
+    /// A piece of a head or of trailers.
+    HeadFragment {
+        /// Which.
+        id: ExchangeId,
+        /// Bytes of the encoded [`crate::ResponseHead`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of an informational (1xx) head.
+    Informational {
+        /// Which.
+        id: ExchangeId,
+        /// Bytes of the encoded [`crate::ResponseHead`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of the final head. Payload flows to the sink after it.
+    Head {
+        /// Which.
+        id: ExchangeId,
+        /// Bytes of the encoded [`crate::ResponseHead`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of trailers: `Vec<Field>`.
+    Trailers {
+        /// Which.
+        id: ExchangeId,
+        /// Bytes of the encoded fields.
+        bytes: Vec<u8>,
+    },
+    /// How far it is; at most ten a second an exchange.
+    Progress {
+        /// Which.
+        id: ExchangeId,
+        /// Response payload moved so far, in bytes.
+        received: u64,
+        /// Request payload moved so far, in bytes.
+        sent: u64,
+    },
+    /// The exchange is over and its descriptors are closed. Only now is what
+    /// the sink holds known to be whole.
+    Finished {
+        /// Which.
+        id: ExchangeId,
+        /// How.
+        outcome: Result<Summary, Failure>,
+    },
+}
+
+impl Message for ToEmbedder {
+    fn fd_count(&self) -> usize {
+        0
+    }
+}

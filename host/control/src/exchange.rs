@@ -1,0 +1,112 @@
+//! A request and its response's head, as they cross the process boundary.
+
+use fumehood_policy::Target;
+use serde::{Deserialize, Serialize};
+
+use crate::GrantId;
+
+/// Names one exchange on one engine; chosen by the embedder, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ExchangeId(pub u64);
+
+/// A field line (RFC 9110 section 5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// A token, as it is sent.
+    pub name: String,
+    /// Bytes without surrounding white space.
+    pub value: Vec<u8>,
+}
+
+/// How long a request's content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PayloadLength {
+    /// No content, and no source descriptor.
+    None,
+    /// Exactly so many bytes are read from the source.
+    Known(u64),
+    /// All until the source ends; sent chunked.
+    Unknown,
+}
+
+/// TLS versions spoken, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246 with the extended master secret and AEAD suites only.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+/// Whether the server's certificate is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Verification {
+    /// Against the engine's anchors, for the target's host.
+    Full,
+    /// Not at all: what the user asked for with `--insecure`. The peer still
+    /// proves that it holds the key of whatever certificate it shows.
+    None,
+}
+
+/// How TLS is spoken on an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TlsOptions {
+    /// Whether the certificate is verified.
+    pub verification: Verification,
+    /// Oldest version accepted.
+    pub min_version: TlsVersion,
+    /// Newest version offered.
+    pub max_version: TlsVersion,
+}
+
+/// How long each phase may take, in milliseconds. Zero is not "for ever": it is at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// Resolving and connecting together.
+    pub connect_ms: u32,
+    /// The TLS handshake.
+    pub tls_ms: u32,
+    /// From the request sent to the response's head.
+    pub head_ms: u32,
+    /// Between two bytes of payload in either direction.
+    pub idle_ms: u32,
+    /// The whole exchange; `u32::MAX` (49 days) where the user set none.
+    pub total_ms: u32,
+}
+
+/// What the embedder asks of the engine: one request to one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Where to, in canonical form. The broker dials what the *grant* names;
+    /// this copy serves TLS and connection reuse and cannot widen it.
+    pub target: Target,
+    /// The broker's leave to dial.
+    pub grant: GrantId,
+    /// A token.
+    pub method: String,
+    /// The request target (RFC 9112 section 3.2).
+    pub path: String,
+    /// `host` among them; framing fields are the codec's to add.
+    pub fields: Vec<Field>,
+    /// What the source descriptor holds.
+    pub payload: PayloadLength,
+    /// For https.
+    pub tls: TlsOptions,
+    /// When to give up.
+    pub deadlines: Deadlines,
+    /// Do not take an idle connection.
+    pub fresh_connection: bool,
+}
+
+/// The head of a response, informational or final, or its trailers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseHead {
+    /// 0 or 1, of HTTP/1.
+    pub minor_version: u8,
+    /// 100–599.
+    pub status: u16,
+    /// As sent.
+    pub reason: Vec<u8>,
+    /// In the order received.
+    pub fields: Vec<Field>,
+}

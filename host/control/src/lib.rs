@@ -1,0 +1,43 @@
+//! Messages between Fumehood's processes: types, codec and bounds. No I/O.
+//!
+//! Every message is one packet on a `SOCK_SEQPACKET` socket, so the kernel
+//! frames and the decoder never waits for more. A packet has at most
+//! [`MAX_PACKET_BYTES`]; what may be longer (heads) travels as fragments that
+//! [`Assembly`] puts together under a bound of its own.
+//!
+//! ```text
+//! embedder ── ToEngine ──►  engine   ── ToEmbedder ──► embedder
+//! embedder ── ToBroker ──►  broker   ── FromBroker ──► embedder
+//! engine   ── DialRequest ► broker   ── DialReply ───► engine
+//! ```
+//!
+//! How many file descriptors go with a message is fixed by its type
+//! ([`Message::fd_count`]); a packet with another number is refused.
+
+mod codec;
+mod dial;
+mod engine;
+mod exchange;
+mod failure;
+mod fragment;
+mod journey;
+mod layers;
+
+pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
+pub use dial::{
+    Attempt, DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, MAX_CANDIDATES,
+    ToBroker,
+};
+pub use engine::{EngineSetup, ModuleHeader, ToEmbedder, ToEngine};
+pub use exchange::{
+    Deadlines, Exchange, ExchangeId, Field, PayloadLength, ResponseHead, TlsOptions, TlsVersion,
+    Verification,
+};
+pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};
+pub use fragment::{Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, fragments};
+pub use journey::{Instance, JourneyEvent, TlsSummary};
+pub use layers::{Layer, LayerReport, LayerState};
+
+/// Version of this protocol. The first message in either direction carries it;
+/// processes of different versions refuse each other.
+pub const PROTOCOL_VERSION: u16 = 1;

@@ -1,0 +1,64 @@
+//! A connection to a server: transport, codec, and what they cost.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll, Waker};
+
+use fumehood_control::Summary;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::instance::Codec;
+use crate::transport::Transport;
+
+/// One connection with the guest instances that serve it. Dropping it closes
+/// the socket and frees the instances.
+pub(crate) struct Connection {
+    pub transport: Transport,
+    pub codec: Codec,
+    pub peer: SocketAddr,
+    /// Room in the instance pool; given back with the connection.
+    pub _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.transport.farewell();
+    }
+}
+
+/// Guests' work on a connection so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meter {
+    pub bytes_through_guests: u64,
+    pub calls: u64,
+    pub memory_bytes: u64,
+}
+
+impl Connection {
+    /// Whether an idle connection can carry a request: nothing arrived and
+    /// the peer has not closed.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(self.transport.poll_bytes(&mut cx), Poll::Pending)
+    }
+
+    /// What its guests have done until now.
+    pub(crate) fn meter(&self) -> Meter {
+        let tls = match &self.transport {
+            Transport::Plain(_) => Meter::default(),
+            Transport::Tls(tls) => tls.meter(),
+        };
+        Meter {
+            bytes_through_guests: self.codec.bytes() + tls.bytes_through_guests,
+            calls: self.codec.calls() + tls.calls,
+            memory_bytes: self.codec.memory_bytes() + tls.memory_bytes,
+        }
+    }
+
+    /// Adds the guests' share since `before` to an exchange's summary.
+    pub(crate) fn account(&self, before: Meter, summary: &mut Summary) {
+        let now = self.meter();
+        summary.bytes_through_guests = now.bytes_through_guests - before.bytes_through_guests;
+        summary.guest_calls = now.calls - before.calls;
+        summary.guest_memory_bytes = now.memory_bytes;
+    }
+}

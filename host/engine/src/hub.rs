@@ -1,0 +1,235 @@
+//! What all exchanges share, and how one runs from dial to done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fumehood_control::{
+    Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary, Timings,
+};
+use fumehood_policy::Scheme;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::connection::Connection;
+use crate::dialer::Dialer;
+use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
+use crate::idle::{Idle, Key};
+use crate::instance::{CodecModule, Ticker};
+use crate::outbox::Outbox;
+use crate::tls::{self, KeyLogFile, TlsModule, TlsStream, Verifier};
+use crate::transport::{PlainStream, Transport};
+
+/// Guest instances that a connection needs: codec and TLS.
+pub(crate) const INSTANCES_PER_CONNECTION: u32 = 2;
+
+/// The engine's heart: guests, the way to the broker, idle connections.
+pub(crate) struct Hub {
+    pub codec: CodecModule,
+    pub tls: TlsModule,
+    pub verifier: Verifier,
+    pub dialer: Arc<Dialer>,
+    pub idle: Idle,
+    /// One permit a connection the instance pool has room for.
+    pub room: Arc<Semaphore>,
+    pub ticker: Ticker,
+    pub outbox: Outbox,
+    pub key_log: Option<Arc<KeyLogFile>>,
+}
+
+impl Hub {
+    /// Runs one exchange to its end.
+    pub(crate) async fn run(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        pipes: Pipes,
+    ) -> Result<Summary, Failure> {
+        let total = exchange.deadlines.total_ms;
+        let _active = self.ticker.activate();
+        let running = self.run_without_deadline(id, exchange, pipes);
+        match tokio::time::timeout(Duration::from_millis(total.into()), running).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(failure(
+                Cause::Deadline { phase: "total".to_owned(), milliseconds: total },
+                RetrySafety::MaybeProcessed,
+            )),
+        }
+    }
+
+    async fn run_without_deadline(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        pipes: Pipes,
+    ) -> Result<Summary, Failure> {
+        let began = Instant::now();
+        let key = Key::new(&exchange.target, exchange.tls);
+        let idle = if exchange.fresh_connection { None } else { self.idle.take(&key) };
+        if let Some(connection) = idle {
+            let reused = JourneyEvent::Reused { peer: connection.peer };
+            self.outbox.journey(id, reused).await.map_err(not_sent)?;
+            let attempt = self.attempt(id, exchange, connection, &pipes, began).await;
+            if !attempt.may_repeat(&exchange.method) {
+                return attempt.result;
+            }
+            self.outbox.journey(id, JourneyEvent::Retried).await.map_err(not_sent)?;
+        }
+        let (connection, reached) = self.open(id, exchange, began).await.map_err(not_sent)?;
+        let mut result = self.attempt(id, exchange, connection, &pipes, began).await.result;
+        if let Ok(summary) = &mut result {
+            summary.timings.resolved_us = reached.resolved_us;
+            summary.timings.connected_us = reached.connected_us;
+            summary.timings.tls_us = reached.tls_us;
+        }
+        result
+    }
+
+    /// One try on one connection, which is kept for the next if it can be.
+    async fn attempt(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        mut connection: Connection,
+        pipes: &Pipes,
+        began: Instant,
+    ) -> Attempt {
+        let before = connection.meter();
+        let outcome =
+            exchange::run(&mut connection, id, exchange, pipes, &self.outbox, began).await;
+        let Outcome { mut result, reusable, source } = outcome;
+        if let Ok(summary) = &mut result {
+            connection.account(before, summary);
+        }
+        let kept = reusable && self.keep(exchange, connection);
+        if let Ok(summary) = &mut result {
+            summary.connection_kept = kept;
+            summary.timings.total_us = micros(began.elapsed());
+        }
+        Attempt { result, source }
+    }
+
+    fn keep(&self, exchange: &Exchange, connection: Connection) -> bool {
+        self.idle.park(Key::new(&exchange.target, exchange.tls), connection)
+    }
+
+    /// A new connection, with TLS where the target asks for it.
+    async fn open(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        began: Instant,
+    ) -> Result<(Connection, Timings), Cause> {
+        let connect_ms = exchange.deadlines.connect_ms;
+        let room = self.reserve(connect_ms).await?;
+        let dialled =
+            self.dialer.dial(exchange.grant, Duration::from_millis(connect_ms.into())).await?;
+        let mut reached = Timings {
+            resolved_us: (dialled.resolve_us > 0)
+                .then(|| micros(began.elapsed()).saturating_sub(dialled.connect_us)),
+            connected_us: Some(micros(began.elapsed())),
+            ..Timings::default()
+        };
+        let peer = dialled.peer;
+        let connected = JourneyEvent::Connected {
+            peer,
+            refused: dialled.refused,
+            attempts: dialled.attempts,
+            resolve_us: dialled.resolve_us,
+            connect_us: dialled.connect_us,
+        };
+        self.outbox.journey(id, connected).await?;
+        let transport = match exchange.target.scheme {
+            Scheme::Http => Transport::Plain(PlainStream::new(dialled.stream)),
+            Scheme::Https => {
+                let stream = self.secure(id, exchange, dialled.stream).await?;
+                reached.tls_us = Some(micros(began.elapsed()));
+                Transport::Tls(Box::new(stream))
+            }
+        };
+        let codec = self.codec.instantiate()?;
+        self.outbox.journey(id, JourneyEvent::Instantiated(codec.describe())).await?;
+        Ok((Connection { transport, codec, peer, _room: room }, reached))
+    }
+
+    /// Room in the instance pool.
+    async fn reserve(&self, milliseconds: u32) -> Result<OwnedSemaphorePermit, Cause> {
+        let waiting = Arc::clone(&self.room).acquire_owned();
+        if self.room.available_permits() == 0 {
+            // Idle connections hold instances that a request needs now.
+            self.idle.clear();
+        }
+        match tokio::time::timeout(Duration::from_millis(milliseconds.into()), waiting).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(Cause::Busy),
+        }
+    }
+
+    async fn secure(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        stream: TcpStream,
+    ) -> Result<TlsStream, Cause> {
+        let milliseconds = exchange.deadlines.tls_ms;
+        let peer = tls::Peer {
+            module: &self.tls,
+            verifier: &self.verifier,
+            options: exchange.tls,
+            host: &exchange.target.host,
+            key_log: self.key_log.clone(),
+        };
+        let handshake = tls::handshake(stream, peer);
+        let established =
+            match tokio::time::timeout(Duration::from_millis(milliseconds.into()), handshake).await
+            {
+                Ok(outcome) => outcome?,
+                Err(_) => {
+                    return Err(Cause::Deadline { phase: "tls".to_owned(), milliseconds });
+                }
+            };
+        for instance in established.instances {
+            self.outbox.journey(id, JourneyEvent::Instantiated(instance)).await?;
+        }
+        self.outbox.journey(id, JourneyEvent::Tls(established.summary)).await?;
+        Ok(established.stream)
+    }
+}
+
+/// How one try went.
+struct Attempt {
+    result: Result<Summary, Failure>,
+    source: SourceState,
+}
+
+impl Attempt {
+    /// The idle connection turned out to be dead, and the request can go out
+    /// once more without being done twice (RFC 9112 section 9.3.1).
+    fn may_repeat(&self, method: &str) -> bool {
+        let Err(failure) = &self.result else { return false };
+        let connection_was_dead = match &failure.cause {
+            Cause::Socket { .. } => true,
+            Cause::Truncated { place } => place == "before-head",
+            _ => false,
+        };
+        let safe = match failure.retry {
+            RetrySafety::NotSent => true,
+            RetrySafety::MaybeProcessed => is_idempotent(method),
+            RetrySafety::Answered => false,
+        };
+        connection_was_dead && safe && matches!(self.source, SourceState::Untouched)
+    }
+}
+
+/// Methods whose repetition does no harm (RFC 9110 section 9.2.2).
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
+fn not_sent(cause: Cause) -> Failure {
+    failure(cause, RetrySafety::NotSent)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

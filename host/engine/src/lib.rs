@@ -1,0 +1,35 @@
+//! The process with the guests: registry, instances, connections, streams.
+//!
+//! The flow, file by file:
+//!
+//! ```text
+//! start      from an ordinary process to a sealed one: offer → isolate → load → seal
+//! serve      messages from the embedder become exchanges; what they say goes back
+//! hub        one exchange: an idle connection or a new one, TLS where asked for
+//! dialer     asks the broker for connected sockets
+//! tls        handshake in the guest, records here
+//! exchange   head and payload, both ways at once, under deadlines
+//! demand     exactly the piece of the stream that the codec wants to see
+//! payload    descriptors that payload moves through, past the guests
+//! instance   guests, typed and bounded
+//! ```
+//!
+//! Nothing here opens a socket or a file, and nothing here parses: bytes from
+//! the network are framed by guests, and moved by the host.
+
+mod code;
+mod connection;
+mod demand;
+mod dialer;
+mod exchange;
+mod hub;
+mod idle;
+mod instance;
+mod outbox;
+mod payload;
+mod serve;
+mod start;
+mod tls;
+mod transport;
+
+pub use start::run;

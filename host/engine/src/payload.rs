@@ -1,0 +1,100 @@
+//! Where payload comes from and goes to: descriptors the embedder gave.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustix::fs::{OFlags, fcntl_getfl};
+use tokio::io::unix::AsyncFd;
+
+/// Most bytes read from a source at a time: a few TLS records' worth.
+pub(crate) const SOURCE_CHUNK: usize = 64 * 1024;
+
+/// A descriptor that payload is moved through.
+///
+/// Its owner chose how it behaves: one in non-blocking mode (a body's
+/// socketpair, a reopened pipe) is waited for; any other (a file, a device, a
+/// terminal shared with other programs) is used as it is, and while a call on
+/// it blocks, this thread's other tasks move to another thread.
+/// Clones share the descriptor, so a request can be sent once more.
+#[derive(Clone, Debug)]
+pub(crate) enum Pipe {
+    /// Non-blocking, registered with the runtime.
+    Waited(Arc<AsyncFd<File>>),
+    /// Blocking.
+    Direct(Arc<File>),
+}
+
+impl Pipe {
+    /// Takes a descriptor over.
+    ///
+    /// # Errors
+    /// When it is no open descriptor or cannot be registered.
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Pipe> {
+        let non_blocking = fcntl_getfl(&fd)?.contains(OFlags::NONBLOCK);
+        let file = File::from(fd);
+        if !non_blocking {
+            return Ok(Pipe::Direct(Arc::new(file)));
+        }
+        #[expect(deprecated, reason = "sound here: a File keeps one descriptor open until it is dropped")]
+        match AsyncFd::try_new(file) {
+            Ok(fd) => Ok(Pipe::Waited(Arc::new(fd))),
+            // Regular files are always ready, so epoll will not have them.
+            Err(refused) => {
+                let (file, error) = refused.into_parts();
+                if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) {
+                    Ok(Pipe::Direct(Arc::new(file)))
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// Writes some bytes.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Pipe::Direct(file) => {
+                Poll::Ready(retry(|| tokio::task::block_in_place(|| (&**file).write(bytes))))
+            }
+            Pipe::Waited(fd) => loop {
+                let mut guard = ready!(fd.poll_write_ready(cx))?;
+                match guard.try_io(|fd| retry(|| fd.get_ref().write(bytes))) {
+                    Ok(result) => return Poll::Ready(result),
+                    Err(_not_yet) => {}
+                }
+            },
+        }
+    }
+
+    /// Reads some bytes; zero at the end.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Pipe::Direct(file) => {
+                Poll::Ready(retry(|| tokio::task::block_in_place(|| (&**file).read(bytes))))
+            }
+            Pipe::Waited(fd) => loop {
+                let mut guard = ready!(fd.poll_read_ready(cx))?;
+                match guard.try_io(|fd| retry(|| fd.get_ref().read(bytes))) {
+                    Ok(result) => return Poll::Ready(result),
+                    Err(_not_yet) => {}
+                }
+            },
+        }
+    }
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

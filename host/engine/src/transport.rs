@@ -1,0 +1,107 @@
+//! A connection's bytes: TCP as it is, or inside TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::tls::TlsStream;
+
+/// Bytes read from a plain socket at a time. Large enough that the system
+/// calls of a bulk transfer cost little; allocated when the first byte comes
+/// and freed while the connection is idle.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// What an HTTP connection runs over.
+pub(crate) enum Transport {
+    Plain(PlainStream),
+    Tls(Box<TlsStream>),
+}
+
+/// A TCP stream with a read buffer that can be looked at in place.
+pub(crate) struct PlainStream {
+    tcp: TcpStream,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl PlainStream {
+    pub(crate) fn new(tcp: TcpStream) -> PlainStream {
+        PlainStream { tcp, buffer: Box::default(), start: 0, end: 0 }
+    }
+}
+
+impl Transport {
+    /// Bytes that have arrived, at least one; empty at the end of the stream.
+    pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        match self {
+            Transport::Plain(plain) => plain.poll_bytes(cx),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_fill_buf(cx),
+        }
+    }
+
+    /// Takes bytes that [`Transport::poll_bytes`] showed.
+    pub(crate) fn consume(&mut self, count: usize) {
+        match self {
+            Transport::Plain(plain) => plain.start += count,
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).consume(count),
+        }
+    }
+
+    /// Accepts some bytes for sending.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_write(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    /// Sends what was accepted.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+        }
+    }
+
+    /// Says farewell as far as that is possible without waiting: close_notify
+    /// under TLS (RFC 8446 section 6.1); the descriptor's drop does the rest.
+    pub(crate) fn farewell(&mut self) {
+        if let Transport::Tls(tls) = self {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let _ = Pin::new(tls.as_mut()).poll_shutdown(&mut cx);
+        }
+    }
+
+    /// Gives buffers back while the connection idles.
+    pub(crate) fn shrink(&mut self) {
+        match self {
+            Transport::Plain(plain) if plain.start == plain.end => plain.buffer = Box::default(),
+            Transport::Plain(_) => {}
+            Transport::Tls(tls) => tls.shrink(),
+        }
+    }
+}
+
+impl PlainStream {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.start == self.end {
+            if self.buffer.is_empty() {
+                self.buffer = vec![0; READ_BUFFER].into_boxed_slice();
+            }
+            self.start = 0;
+            self.end = 0;
+            let mut read = ReadBuf::new(&mut self.buffer);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
+            self.end = read.filled().len();
+        }
+        Poll::Ready(Ok(&self.buffer[self.start..self.end]))
+    }
+}

@@ -1,0 +1,81 @@
+//! `fumehood demo`: what the sandbox is worth, shown and measured on this machine.
+//!
+//! Nothing is printed that was not just observed, and the command fails if
+//! one observation is not as claimed.
+
+mod claims;
+mod origin;
+mod show;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use fumehood::control::Layer;
+use fumehood::policy::PrivateHost;
+use fumehood::{Anchors, Engine, EngineBuilder, Module};
+
+use super::args::Demo;
+use super::exit::{Exit, Failed};
+use origin::Origin;
+use show::Show;
+
+/// What was claimed, what was seen, and whether they agree.
+pub(crate) struct Finding {
+    /// Its name in JSON.
+    name: &'static str,
+    holds: bool,
+    /// Lines for people, the most telling first.
+    seen: Vec<String>,
+    /// Figures for JSON.
+    figures: serde_json::Value,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: &Demo) -> ExitCode {
+    let mut show = Show::new(args.json);
+    match all(args, &mut show).await {
+        Ok(()) => show.end(),
+        Err(failed) => show.broken(&failed),
+    }
+}
+
+async fn all(args: &Demo, show: &mut Show) -> Result<(), Failed> {
+    let begun = Instant::now();
+    let origin = Origin::start().map_err(|e| {
+        Failed::new(Exit::Launch, format!("the demonstration's own server does not start: {e}"))
+    })?;
+    let missing = &args.allow_missing_layer;
+    let engine = builder(&origin, missing)?.launch().await?;
+    show.title("A server on this machine, and an engine behind glass");
+    show.finding(claims::first_light(&engine, &origin).await?);
+    show.finding(claims::layers(&engine).await);
+    show.title("Suppose that an attacker runs native code in the engine");
+    show.finding(claims::attacks()?);
+    show.title("Suppose that a page names an address on the inside");
+    show.finding(claims::policy(&engine).await?);
+    show.title("Suppose that a response breaks the parser");
+    let mut modules = Module::embedded_defaults();
+    modules.retain(|module| module.name != "http1");
+    modules.push(Module::embedded_faulty_http1());
+    let fragile = builder(&origin, missing)?.modules(modules).launch().await?;
+    show.finding(claims::trap(&fragile, &origin).await?);
+    drop(fragile);
+    show.title("And what it costs");
+    show.finding(claims::bulk(&engine, &origin, args.mebibytes).await?);
+    show.took(begun.elapsed());
+    Ok(())
+}
+
+/// Trusts the demonstration's server and may reach it, and nothing else here.
+fn builder(origin: &Origin, missing: &[Layer]) -> Result<EngineBuilder, Failed> {
+    let bad = |why: String| Failed::new(Exit::Launch, why);
+    let host: PrivateHost =
+        origin.authority().parse().map_err(|e: fumehood::policy::PatternError| bad(e.to_string()))?;
+    let anchors = Anchors::Der(vec![origin.anchor().clone()]);
+    let mut builder = Engine::builder().anchors(anchors);
+    builder = builder.allow_private(host).map_err(|e| bad(e.to_string()))?;
+    for layer in missing {
+        builder = builder.allow_missing(*layer);
+    }
+    Ok(builder)
+}

@@ -1,0 +1,61 @@
+//! The command `fumehood`: the command line and what each subcommand does.
+
+mod args;
+mod data;
+#[cfg(feature = "demo")]
+mod demo;
+mod doctor;
+mod escape;
+mod exit;
+mod fetch;
+mod headers;
+mod hop;
+mod judge;
+mod output;
+mod progress;
+mod redirect;
+mod report;
+mod resume;
+mod transfer;
+mod verbose;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use args::{Cli, Command};
+use exit::Exit;
+
+/// Runs the command line; gives the exit code.
+pub(crate) fn run() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli.command {
+        Command::Fetch(args) => {
+            // The subcommand was parsed, so its matches are there.
+            let Some((_, matches)) = matches.subcommand() else {
+                return ExitCode::from(Exit::Usage.code());
+            };
+            on_runtime(fetch::run(&args, matches))
+        }
+        Command::Doctor(args) => doctor::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => on_runtime(demo::run(&args)),
+    }
+}
+
+/// One thread is enough: the work is done in other processes.
+fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            // A standard error that is closed changes nothing.
+            let _unheard = writeln!(std::io::stderr().lock(), "fumehood: {error}");
+            ExitCode::from(Exit::Launch.code())
+        }
+    }
+}

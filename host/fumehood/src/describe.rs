@@ -1,0 +1,116 @@
+//! Sentences for people: what happened, to what, and what to do.
+
+use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState};
+use fumehood_policy::Target;
+
+/// Names of layers, for a message.
+pub(crate) fn layers(reports: &[LayerReport]) -> String {
+    let names: Vec<String> = reports.iter().map(layer).collect();
+    names.join(", ")
+}
+
+fn layer(report: &LayerReport) -> String {
+    match &report.state {
+        LayerState::Holds(detail) => format!("{} ({detail})", report.layer.name()),
+        LayerState::NotUsed => format!("{} (not used)", report.layer.name()),
+        LayerState::Missing { syscall, errno } => {
+            format!("{} ({syscall}: {})", report.layer.name(), system(*errno))
+        }
+    }
+}
+
+/// What an `errno` means.
+pub(crate) fn system(errno: i32) -> String {
+    std::io::Error::from_raw_os_error(errno).to_string()
+}
+
+/// Why an exchange with `target` failed.
+pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
+    match cause {
+        Cause::Dial(failure) => dial(failure, target),
+        Cause::Socket { errno } => {
+            format!("the connection to {target} broke: {}", system(*errno))
+        }
+        Cause::Truncated { place } => format!("{target} closed the connection early, {}", truncation(place)),
+        Cause::HttpViolation(rule) => format!("{target} broke HTTP: {rule}"),
+        Cause::Limit(bound) => format!("{target} went over a bound: {bound}"),
+        Cause::Tls(detail) => format!("TLS with {target} failed: {detail}"),
+        Cause::Certificate { rejection, detail } => {
+            format!("the certificate of {target} was refused ({rejection}): {detail}")
+        }
+        Cause::Deadline { phase, milliseconds } => format!(
+            "{target} took longer than {} for \"{phase}\"",
+            milliseconds_text(*milliseconds)
+        ),
+        Cause::Guest { module, version, kind, detail } => format!(
+            "the guest {module} {version} ended the exchange with {target} ({kind}): {detail}; \
+             only this exchange is lost"
+        ),
+        Cause::Sink { errno } => {
+            format!("the response from {target} could not be written: {}", system(*errno))
+        }
+        Cause::Source { errno: 0 } => {
+            format!("the request's body for {target} ended before its announced length")
+        }
+        Cause::Source { errno } => {
+            format!("the request's body for {target} could not be read: {}", system(*errno))
+        }
+        Cause::BadRequest(why) => format!("the request to {target} cannot be sent: {why}"),
+        Cause::Cancelled => format!("the exchange with {target} was cancelled"),
+        Cause::EngineDied => {
+            format!("the engine ended during the exchange with {target}; the next request gets a new one")
+        }
+        Cause::Busy => "the engine has as many exchanges as it takes; try later".to_owned(),
+    }
+}
+
+/// The engine's name of a place, as a clause.
+fn truncation(place: &str) -> &str {
+    match place {
+        "before-head" => "before any answer",
+        "in-head" => "in the middle of its head",
+        "in-payload" => "before its content was whole",
+        "tls-handshake" => "during the TLS handshake",
+        "tls-record" => "without ending TLS, so the content may have been cut short",
+        other => other,
+    }
+}
+
+fn dial(failure: &DialFailure, target: &Target) -> String {
+    match failure {
+        DialFailure::Denied(denial) => format!("the policy refuses {target}: {denial}"),
+        DialFailure::NoGrant => {
+            format!("the leave to connect to {target} had run out; send the request again")
+        }
+        DialFailure::Resolve(why) => format!("the name of {target} does not resolve: {why}"),
+        DialFailure::Connect(attempts) => {
+            format!("no address of {target} could be connected to: {}", attempts_text(attempts))
+        }
+        DialFailure::Timeout { resolving: true } => {
+            format!("the name of {target} did not resolve in time")
+        }
+        DialFailure::Timeout { resolving: false } => {
+            format!("{target} did not accept a connection in time")
+        }
+        DialFailure::Busy => "the broker has as many dials as it takes; try later".to_owned(),
+    }
+}
+
+fn attempts_text(attempts: &[Attempt]) -> String {
+    let each: Vec<String> = attempts
+        .iter()
+        .map(|attempt| match attempt.errno {
+            Some(errno) => format!("{}: {}", attempt.address, system(errno)),
+            None => format!("{}: given up", attempt.address),
+        })
+        .collect();
+    if each.is_empty() { "it has none".to_owned() } else { each.join("; ") }
+}
+
+fn milliseconds_text(milliseconds: u32) -> String {
+    if milliseconds.is_multiple_of(1000) {
+        format!("{} s", milliseconds / 1000)
+    } else {
+        format!("{milliseconds} ms")
+    }
+}

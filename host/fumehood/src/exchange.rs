@@ -1,0 +1,271 @@
+//! One request to one origin, at the level of descriptors and events.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+
+use fumehood_control::{
+    Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, TlsOptions, ToBroker,
+    ToEngine, fragments,
+};
+use fumehood_policy::{Decision, RequestUrl};
+use fumehood_sandbox::{body_pair, sealed};
+use tokio::net::UnixStream;
+
+use crate::engine::{LiveEngine, Running};
+use crate::error::{CallerError, ChannelError};
+use crate::routes::{Event, Inbox};
+use crate::{Engine, Error, request};
+
+/// Connections a grant is good for: one, and one more where a kept
+/// connection is found dead and the request goes out again.
+const GRANT_USES: u32 = 2;
+
+/// Longest life of a grant, in milliseconds. It is used within the connect
+/// deadline, or after a kept connection was found dead.
+const MAX_GRANT_MS: u32 = 10 * 60 * 1000;
+
+/// Where a response's content goes.
+#[derive(Debug)]
+pub enum Sink {
+    /// Straight into a file, pipe, socket or terminal: no hop in this process.
+    Fd(OwnedFd),
+    /// To [`InFlight::take_body`].
+    Body,
+}
+
+/// Where a request's content comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// There is none.
+    None,
+    /// So many bytes from where the descriptor stands, or, with `None`, all
+    /// to its end, which are sent chunked.
+    Fd(OwnedFd, Option<u64>),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// How an exchange differs from what the engine's builder said. Put it into
+/// an `http::Request`'s extensions to use it with [`crate::Client`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// When to give up.
+    pub deadlines: Option<Deadlines>,
+    /// How to speak TLS.
+    pub tls: Option<TlsOptions>,
+    /// Do not take a kept connection.
+    pub fresh_connection: bool,
+}
+
+/// An exchange under way. Dropped before its end, it is cancelled.
+#[derive(Debug)]
+pub struct InFlight {
+    inbox: Inbox,
+    body: Option<UnixStream>,
+    cancel: Cancel,
+}
+
+/// Cancels when dropped, unless the exchange has finished.
+struct Cancel {
+    id: ExchangeId,
+    engine: Arc<LiveEngine>,
+    finished: bool,
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cancel").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if !self.finished {
+            // An engine that is gone needs no cancelling.
+            let _gone = self.engine.cancels.send(self.id);
+        }
+    }
+}
+
+impl Engine {
+    /// Sends a request to the origin of `url`. The `host` field is added where
+    /// it is missing; `content-length` and `transfer-encoding` are the
+    /// codec's to add, from `source`. Redirects are answers as any other.
+    ///
+    /// The policy is asked first; what it denies costs no packet. Waits while
+    /// as many exchanges are under way as the engine takes.
+    ///
+    /// # Errors
+    /// Those known before the engine has the request; all others come with
+    /// [`Event::Finished`].
+    pub async fn exchange(
+        &self,
+        url: &RequestUrl,
+        head: &http::request::Parts,
+        source: Source,
+        sink: Sink,
+        options: &Options,
+    ) -> Result<InFlight, Error> {
+        let config = &self.shared.config;
+        if let Decision::Deny(denial) = config.policy.check_target(&url.target) {
+            return Err(Error::denied(url.target.clone(), denial));
+        }
+        let (sink, body) = open_sink(sink)?;
+        let (source, payload) = open_source(source)?;
+        let deadlines = options.deadlines.unwrap_or(config.deadlines);
+        let grant = GrantId(self.shared.number());
+        let exchange = Exchange {
+            target: url.target.clone(),
+            grant,
+            method: head.method.as_str().to_owned(),
+            path: url.path_and_query.clone(),
+            fields: request::fields(&url.target, &head.headers)?,
+            payload,
+            tls: options.tls.unwrap_or(config.tls),
+            deadlines,
+            fresh_connection: options.fresh_connection,
+        };
+        let fds = Descriptors { sink, source };
+        self.start(&exchange, grant, fds, body).await
+    }
+
+    async fn start(
+        &self,
+        exchange: &Exchange,
+        grant: GrantId,
+        fds: Descriptors,
+        body: Option<UnixStream>,
+    ) -> Result<InFlight, Error> {
+        // Closed never: the semaphore lives as long as the engine.
+        let permit = self.shared.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| ChannelError::OutOfOrder)?;
+        let target = &exchange.target;
+        let running = self.shared.running().await?;
+        let id = ExchangeId(self.shared.number());
+        let not_sent = || Error::engine_died(target.clone(), fumehood_control::RetrySafety::NotSent);
+        let inbox = running.engine.routes.open(id, target.clone(), permit).ok_or_else(not_sent)?;
+        let cancel = Cancel { id, engine: running.engine.clone(), finished: false };
+        let mut in_flight = InFlight { inbox, body, cancel };
+        if let Err(error) = send(&running, id, exchange, grant, &fds).await {
+            running.engine.routes.forget(id);
+            in_flight.cancel.finished = true;
+            return Err(if error.is_closed() { not_sent() } else { error.into() });
+        }
+        Ok(in_flight)
+    }
+}
+
+/// What goes with an exchange; ours are closed once they are sent.
+struct Descriptors {
+    sink: OwnedFd,
+    source: Option<OwnedFd>,
+}
+
+/// The broker learns of the grant before the engine can use it.
+async fn send(
+    running: &Running,
+    id: ExchangeId,
+    exchange: &Exchange,
+    grant: GrantId,
+    fds: &Descriptors,
+) -> Result<(), ChannelError> {
+    let mut pieces = fragments(exchange)?;
+    let leave = Grant {
+        id: grant,
+        target: exchange.target.clone(),
+        uses: GRANT_USES,
+        lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),
+    };
+    running.broker.channel.send(&ToBroker::Grant(leave), &[]).await?;
+    let engine = &running.engine.channel;
+    let last = pieces.pop().unwrap_or_default();
+    for bytes in pieces {
+        engine.send(&ToEngine::ExchangeFragment { id, bytes }, &[]).await?;
+    }
+    let mut borrowed: Vec<BorrowedFd<'_>> = vec![fds.sink.as_fd()];
+    borrowed.extend(fds.source.as_ref().map(AsFd::as_fd));
+    let with_source = fds.source.is_some();
+    engine.send(&ToEngine::Exchange { id, bytes: last, with_source }, &borrowed).await?;
+    Ok(())
+}
+
+fn descriptor(error: std::io::Error) -> Error {
+    Error::Caller(CallerError::Descriptor(error))
+}
+
+fn open_sink(sink: Sink) -> Result<(OwnedFd, Option<UnixStream>), Error> {
+    match sink {
+        Sink::Fd(fd) => Ok((fd, None)),
+        Sink::Body => {
+            let (ours, theirs) = body_pair().map_err(descriptor)?;
+            Ok((theirs, Some(stream(ours)?)))
+        }
+    }
+}
+
+fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength), Error> {
+    match source {
+        Source::None => Ok((None, PayloadLength::None)),
+        Source::Fd(fd, Some(length)) => Ok((Some(fd), PayloadLength::Known(length))),
+        Source::Fd(fd, None) => Ok((Some(fd), PayloadLength::Unknown)),
+        Source::Bytes(bytes) => {
+            let length = PayloadLength::Known(bytes.len() as u64);
+            let memory = sealed("request", &[&bytes]).map_err(std::io::Error::other);
+            let memory = memory.map_err(descriptor)?;
+            // Writing left it at the end, and the engine reads from where it stands.
+            rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(0))
+                .map_err(|errno| descriptor(errno.into()))?;
+            Ok((Some(memory), length))
+        }
+    }
+}
+
+/// A socket end of ours, on the runtime.
+pub(crate) fn stream(end: OwnedFd) -> Result<UnixStream, Error> {
+    let end = StdUnixStream::from(end);
+    end.set_nonblocking(true).and_then(|()| UnixStream::from_std(end)).map_err(descriptor)
+}
+
+impl InFlight {
+    /// The content's stream, once, where the sink was [`Sink::Body`]. Its end
+    /// says nothing yet: wait for [`Event::Finished`].
+    pub fn take_body(&mut self) -> Option<UnixStream> {
+        self.body.take()
+    }
+
+    /// Asks the engine to give up. [`Event::Finished`] still comes, and once it
+    /// has, nothing more is written to the sink.
+    pub fn cancel(&self) {
+        // An engine that is gone needs no cancelling.
+        let _gone = self.cancel.engine.cancels.send(self.cancel.id);
+    }
+
+    /// The next event; `None` after [`Event::Finished`]. Progress that nobody
+    /// asked about in time is dropped, nothing else. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Event> {
+        let event = tokio::select! {
+            biased;
+            event = self.inbox.events.recv() => event,
+            Ok(()) = self.inbox.progress.changed() => {
+                Some(Event::Progress(*self.inbox.progress.borrow_and_update()))
+            }
+        };
+        if matches!(event, Some(Event::Finished(_)) | None) {
+            self.cancel.finished = true;
+        }
+        event
+    }
+
+    /// As [`InFlight::next`], for hand-written futures; without progress.
+    pub(crate) fn poll_event(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Event>> {
+        let polled = self.inbox.events.poll_recv(context);
+        if matches!(polled, std::task::Poll::Ready(Some(Event::Finished(_)) | None)) {
+            self.cancel.finished = true;
+        }
+        polled
+    }
+}

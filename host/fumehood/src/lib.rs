@@ -1,0 +1,65 @@
+//! A network process for applications: the library and the command.
+//!
+//! Whatever comes off the wire is parsed by WebAssembly guests that can reach
+//! nothing, inside a process that can reach nothing. A program asks for a
+//! request's response and gets its head as a type and its content as a stream;
+//! it opens no socket and parses no byte of the network itself.
+//!
+//! ```no_run
+//! use http_body_util::{BodyExt, Empty};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // First thing: our processes are this program, executed again.
+//!     fumehood::init();
+//!     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//!         let engine = fumehood::Engine::builder().launch().await?;
+//!         let request = http::Request::get("https://example.com/")
+//!             .body(Empty::<bytes::Bytes>::new())?;
+//!         let response = engine.client().send(request).await?;
+//!         println!("{}", response.status());
+//!         let content = response.into_body().collect().await?.to_bytes();
+//!         println!("{} bytes", content.len());
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! - [`init`] gives the program its roles;
+//! - [`Engine::builder`] says how the engine is to be, and launches it;
+//! - [`Engine::client`] is a [`tower_service::Service`] over `http` types;
+//! - [`Engine::exchange`] is the level below: descriptors in, events out;
+//! - [`Error`] is split by who has to change something.
+
+mod anchors;
+mod body;
+mod client;
+mod config;
+mod describe;
+mod engine;
+mod error;
+mod exchange;
+mod launch;
+mod modules;
+pub mod probe;
+mod process;
+mod request;
+mod roles;
+mod routes;
+mod upload;
+
+pub use anchors::Anchors;
+pub use body::Body;
+pub use client::{Client, Journey};
+pub use config::{EngineBuilder, Limits, default_deadlines, default_tls};
+pub use engine::{Engine, LaunchReport};
+pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchError, Problem};
+pub use exchange::{InFlight, Options, Sink, Source};
+pub use launch::Readiness;
+pub use modules::Module;
+pub use roles::{Role, init};
+pub use routes::{Event, Progress};
+
+/// The messages' types that appear in this interface.
+pub use fumehood_control as control;
+/// Names, URLs, addresses and decisions.
+pub use fumehood_policy as policy;

@@ -1,0 +1,58 @@
+//! A child process in a role: started, told apart, and ended with its owner.
+
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use fumehood_control::Message;
+use fumehood_sandbox::{AsyncChannel, Channel};
+use tokio::process::{Child, Command};
+
+use crate::error::ChannelError;
+use crate::{LaunchError, Role};
+
+/// When this environment variable is set, children write to our stderr.
+const LOG_VARIABLE: &str = "FUMEHOOD_LOG";
+
+/// A running child and the channel to it. Dropped, the child is killed and reaped.
+pub(crate) struct Process {
+    pub(crate) role: Role,
+    child: Child,
+}
+
+impl Process {
+    /// Starts this program again in `role`, with nothing but the channel.
+    pub(crate) fn start<S: Message, R: Message>(
+        role: Role,
+    ) -> Result<(Process, AsyncChannel<S, R>), LaunchError> {
+        let broken = |e| LaunchError::Channel { role, source: ChannelError::Channel(e) };
+        let (ours, theirs) = Channel::<S, R>::pair().map_err(broken)?;
+        let child = command(role, theirs.into_fd()).spawn();
+        let child = child.map_err(|source| LaunchError::Spawn { role, source })?;
+        Ok((Process { role, child }, ours.into_async().map_err(broken)?))
+    }
+
+    /// Waits until it has ended; says how.
+    pub(crate) async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => format!("unknown ({error})"),
+        }
+    }
+
+    /// Kills and reaps it.
+    pub(crate) async fn kill(&mut self) {
+        // It may have ended by itself; either way it is reaped.
+        let _ended = self.child.kill().await;
+    }
+}
+
+fn command(role: Role, channel: OwnedFd) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(format!("fumehood-{}", role.name())).arg(role.argument());
+    command.env_clear().stdin(channel).stdout(Stdio::null()).kill_on_drop(true);
+    match std::env::var_os(LOG_VARIABLE) {
+        Some(filter) => command.env(LOG_VARIABLE, filter).stderr(Stdio::inherit()),
+        None => command.stderr(Stdio::null()),
+    };
+    command
+}

@@ -1,0 +1,90 @@
+//! The roles a process can play, and the call that makes a program able to.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Prefix of the first argument that gives a re-executed program its role.
+const ROLE_ARGUMENT: &str = "--fumehood-role=";
+
+/// Set by [`init`]; without it a launch would run the embedder's `main` again.
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+/// What a child process is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The process with the guests.
+    Engine,
+    /// The process that dials.
+    Broker,
+    /// A throw-away child that tries something and reports; for `doctor` and `demo`.
+    Probe,
+}
+
+impl Role {
+    /// Its name, in arguments and in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Engine => "engine",
+            Role::Broker => "broker",
+            Role::Probe => "probe",
+        }
+    }
+
+    /// The argument that asks for it.
+    pub(crate) fn argument(self) -> String {
+        format!("{ROLE_ARGUMENT}{}", self.name())
+    }
+
+    fn of_argument(argument: &str) -> Option<Result<Self, ()>> {
+        let name = argument.strip_prefix(ROLE_ARGUMENT)?;
+        let role = [Role::Engine, Role::Broker, Role::Probe].into_iter().find(|r| r.name() == name);
+        Some(role.ok_or(()))
+    }
+}
+
+/// Call this first thing in `main`, before any thread is started.
+///
+/// Fumehood's processes are the embedder's own program, executed again. In
+/// such a process this call plays the role and never returns; in the
+/// embedder's process it returns at once. [`crate::EngineBuilder::launch`]
+/// refuses to run where it was not called.
+///
+/// ```no_run
+/// fn main() {
+///     fumehood::init();
+///     // … the program
+/// }
+/// ```
+pub fn init() {
+    INITIALISED.store(true, Ordering::Release);
+    let Some(argument) = std::env::args_os().nth(1) else { return };
+    let Some(role) = argument.to_str().and_then(Role::of_argument) else { return };
+    let code = match role {
+        Ok(Role::Engine) => fumehood_engine::run(),
+        Ok(Role::Broker) => fumehood_broker::run(),
+        Ok(Role::Probe) => fumehood_sandbox::serve_probe(),
+        // Nobody to tell: such a child was not started by this library.
+        Err(()) => ExitCode::FAILURE,
+    };
+    std::process::exit(i32::from(code != ExitCode::SUCCESS));
+}
+
+/// Whether [`init`] was called.
+pub(crate) fn initialised() -> bool {
+    INITIALISED.load(Ordering::Acquire)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Role;
+
+    #[test]
+    fn arguments_name_roles() {
+        for role in [Role::Engine, Role::Broker, Role::Probe] {
+            assert_eq!(Role::of_argument(&role.argument()), Some(Ok(role)));
+        }
+        assert_eq!(Role::of_argument("--fumehood-role=root"), Some(Err(())));
+        assert_eq!(Role::of_argument("fetch"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! Checks on a URL's text, before it is parsed, that make all parsers agree.
+
+use crate::host;
+use crate::{Scheme, UrlError};
+
+/// Refuses a text that is too long or has characters that parsers drop
+/// (control bytes) or turn (backslashes before the query).
+pub(crate) fn check_text(text: &str) -> Result<(), UrlError> {
+    if text.len() > crate::MAX_URL_BYTES {
+        return Err(UrlError::TooLong);
+    }
+    if let Some(control) = text.chars().find(|it| it.is_control()) {
+        return Err(UrlError::Control(control));
+    }
+    let before_query = text.split(['?', '#']).next().unwrap_or_default();
+    if before_query.contains('\\') {
+        Err(UrlError::Backslash)
+    } else {
+        Ok(())
+    }
+}
+
+/// The scheme that an absolute URL begins with, and what follows its colon;
+/// `None` for a relative reference (RFC 3986 section 4.2).
+pub(crate) fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let mut letters = scheme.bytes();
+    let begins_well = letters.next().is_some_and(|it| it.is_ascii_alphabetic());
+    let is_scheme = begins_well
+        && letters.all(|it| it.is_ascii_alphanumeric() || matches!(it, b'+' | b'-' | b'.'));
+    is_scheme.then_some((scheme, rest))
+}
+
+/// Checks that a URL has a scheme that is spoken and an authority that can be
+/// read in one way.
+pub(crate) fn check_absolute(text: &str) -> Result<Scheme, UrlError> {
+    let (name, rest) = split_scheme(text).ok_or(UrlError::Relative)?;
+    let scheme = Scheme::from_name(name).ok_or_else(|| {
+        // A scheme may be as long as a URL; an error need not.
+        UrlError::Scheme(name.chars().take(32).collect())
+    })?;
+    let rest = rest.strip_prefix("//").ok_or(UrlError::NoHost)?;
+    check_authority(rest.split(['/', '?', '#']).next().unwrap_or_default())?;
+    Ok(scheme)
+}
+
+/// `[userinfo@]host[:port]`. Parsers differ on a second `@`.
+fn check_authority(authority: &str) -> Result<(), UrlError> {
+    let host_and_port = match authority.split_once('@') {
+        Some((_, rest)) if rest.contains('@') => return Err(UrlError::UserInfo),
+        Some((_, rest)) => rest,
+        None => authority,
+    };
+    if host_and_port.is_empty() || host_and_port.starts_with(':') {
+        return Err(UrlError::NoHost);
+    }
+    host::check_text(host_and_port).map_err(UrlError::Host)
+}

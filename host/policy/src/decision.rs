@@ -1,0 +1,156 @@
+//! What a policy answers: leave with its grounds, or a denial with its remedy.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AddressSpace, HostPattern, Target, standing_of};
+
+/// A policy's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use]
+pub enum Decision {
+    /// Yes, and why.
+    Allow(Grounds),
+    /// No, why, and what to do about it.
+    Deny(Denial),
+}
+
+/// Why something is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Grounds {
+    /// No rule speaks of it, and the default is to allow.
+    Default,
+    /// A rule allows it.
+    Rule,
+    /// It is among the private hosts that were allowed one by one.
+    Private,
+    /// Nothing against the target itself; its addresses decide.
+    Addresses,
+}
+
+/// A refusal. Its `Display` is one sentence: what, why, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// What was to be dialled.
+    pub target: Target,
+    /// Why not.
+    pub reason: Reason,
+}
+
+/// Why something is denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The port is another service's ([`crate::BLOCKED_PORTS`]).
+    BlockedPort,
+    /// A rule that denies matches.
+    Rule(HostPattern),
+    /// No rule allows it, and the default is to deny.
+    NotAllowed,
+    /// The name is `localhost` or under it.
+    Localhost,
+    /// The address is not public.
+    Address {
+        /// Which.
+        address: IpAddr,
+        /// Where it is.
+        space: AddressSpace,
+    },
+    /// A name under `localhost` was given an address elsewhere (RFC 6761 section 6.3).
+    LocalhostElsewhere(IpAddr),
+    /// An address came up for a literal that is another address.
+    AnotherAddress(IpAddr),
+}
+
+impl Reason {
+    /// Its name in JSON, logs and `Proxy-Status`; never changes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Reason::BlockedPort => "blocked-port",
+            Reason::Rule(_) => "denied-by-rule",
+            Reason::NotAllowed => "not-allowed",
+            Reason::Localhost => "localhost",
+            Reason::Address { space, .. } => match space {
+                AddressSpace::Public => "public-address",
+                AddressSpace::Local => "local-address",
+                AddressSpace::Loopback => "loopback-address",
+                AddressSpace::Forbidden => "forbidden-address",
+            },
+            Reason::LocalhostElsewhere(_) => "localhost-elsewhere",
+            Reason::AnotherAddress(_) => "another-address",
+        }
+    }
+}
+
+impl Denial {
+    /// What to do to have it allowed; `None` where nothing allows it.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match &self.reason {
+            Reason::Localhost
+            | Reason::Address {
+                space: AddressSpace::Local | AddressSpace::Loopback,
+                ..
+            } => {
+                let endpoint = self.target.host_and_port();
+                Some(format!(
+                    "to allow it, pass --allow-private {endpoint} or call \
+                     EngineBuilder::allow_private(\"{endpoint}\")"
+                ))
+            }
+            Reason::Rule(_) => Some("to allow it, take that rule out of the policy".to_owned()),
+            Reason::NotAllowed => Some(format!(
+                "to allow it, add a rule for {}",
+                self.target.host_and_port()
+            )),
+            Reason::BlockedPort => {
+                Some("let the server listen on another port, such as 8080".to_owned())
+            }
+            Reason::Address { .. } | Reason::LocalhostElsewhere(_) | Reason::AnotherAddress(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not dialled: ", self.target.host_and_port())?;
+        match &self.reason {
+            Reason::BlockedPort => {
+                write!(
+                    f,
+                    "port {} belongs to a service that is not the web",
+                    self.target.port
+                )
+            }
+            Reason::Rule(pattern) => write!(f, "a rule of the policy denies {pattern}"),
+            Reason::NotAllowed => {
+                f.write_str("no rule of the policy allows it, and its default is to deny")
+            }
+            Reason::Localhost => f.write_str("its name stands for this machine (RFC 6761)"),
+            Reason::Address { address, .. } => match standing_of(*address).range {
+                "" => write!(f, "its address {address} is public"),
+                range if self.target.host.address() == Some(*address) => write!(f, "it is {range}"),
+                range => write!(f, "its name resolves to {address}, {range}"),
+            },
+            Reason::LocalhostElsewhere(address) => {
+                write!(
+                    f,
+                    "its name stands for this machine, yet {address} is another"
+                )
+            }
+            Reason::AnotherAddress(address) => {
+                write!(f, "{address} was about to be dialled in its place")
+            }
+        }?;
+        match self.remedy() {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => f.write_str("; no setting allows it"),
+        }
+    }
+}
+
+impl std::error::Error for Denial {}

@@ -1,0 +1,27 @@
+//! Names, URLs, addresses and decisions. Pure: no I/O, no clock.
+//!
+//! A URL is parsed here, once, into a [`RequestUrl`] and its [`Target`]; from
+//! then on nobody handles the string again. The broker asks a [`Policy`] about
+//! the target and about every address it resolves to, and dials exactly the
+//! address that passed.
+
+mod address;
+mod authority;
+mod decision;
+mod host;
+mod net;
+mod pattern;
+mod ports;
+mod rules;
+mod target;
+mod url;
+
+pub use address::{AddressSpace, Standing, space_of, standing_of};
+pub use decision::{Decision, Denial, Grounds, Reason};
+pub use host::{DnsName, Host, HostError, MAX_HOST_TEXT_BYTES, MAX_LABEL_BYTES, MAX_NAME_BYTES};
+pub use net::{IpNet, NetError};
+pub use pattern::{HostPattern, PatternError, PrivateHost};
+pub use ports::{BLOCKED_PORTS, is_blocked};
+pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Policy, Rule, TooManyRules};
+pub use target::{Scheme, Target};
+pub use url::{MAX_URL_BYTES, RequestUrl, UrlError, UserInfo};

@@ -1,0 +1,204 @@
+//! URLs: parsed once, printed the same, refused where parsers disagree.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use fumehood_policy::{HostError, MAX_URL_BYTES, RequestUrl, UrlError};
+use proptest::prelude::*;
+
+#[test]
+fn urls_have_one_form() {
+    for (text, canonical) in [
+        ("http://example.com", "http://example.com/"),
+        ("  HTTPS://Example.COM./a?b#c ", "https://example.com/a?b"),
+        ("http://example.com:80/", "http://example.com/"),
+        ("https://example.com:80/", "https://example.com:80/"),
+        ("https://example.com:00443", "https://example.com/"),
+        ("http://example.com:/", "http://example.com/"),
+        ("http://example.com?q", "http://example.com/?q"),
+        ("http://example.com/a/../b/./c", "http://example.com/b/c"),
+        (
+            "http://example.com/%2e%2e/a b\"é",
+            "http://example.com/a%20b%22%C3%A9",
+        ),
+        ("http://example.com/?a\\b", "http://example.com/?a\\b"),
+        ("http://example.com//double", "http://example.com//double"),
+        ("http://0x7f.1:8080/", "http://127.0.0.1:8080/"),
+        ("http://[::1]:8080", "http://[::1]:8080/"),
+        ("http://user:secret@example.com/", "http://example.com/"),
+    ] {
+        assert_eq!(
+            RequestUrl::parse(text).unwrap().to_string(),
+            canonical,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_parsers_read_differently_is_refused() {
+    use UrlError::{Backslash, Control, Host, NoHost, Port, Relative, UserInfo};
+    for (text, why) in [
+        ("", Relative),
+        ("example.com", Relative),
+        ("//example.com/", Relative),
+        ("1http://a/", Relative),
+        ("ftp://example.com/", UrlError::Scheme("ftp".into())),
+        ("file:///etc/passwd", UrlError::Scheme("file".into())),
+        ("javascript:alert(1)", UrlError::Scheme("javascript".into())),
+        ("localhost:80", UrlError::Scheme("localhost".into())),
+        ("http:example.com", NoHost),
+        ("http:/example.com", NoHost),
+        ("http:///example.com", NoHost),
+        ("http://", NoHost),
+        ("http://?q", NoHost),
+        ("http://:80/", NoHost),
+        ("http://user@/", NoHost),
+        ("http://user@:80/", NoHost),
+        ("http://good.example\\@evil.example/", Backslash),
+        ("http:\\\\evil.example/", Backslash),
+        ("http://good.example/\\evil.example", Backslash),
+        ("http://a@good.example@evil.example/", UserInfo),
+        ("http://a%0d@example.com/", UserInfo),
+        ("http://a%3ab:c@example.com/", UserInfo),
+        ("http://exa\nmple.com/", Control('\n')),
+        ("http://example.com/a\r\nHost: evil", Control('\r')),
+        ("ht\ttp://example.com/", Control('\t')),
+        ("\u{0}http://example.com/", Control('\0')),
+        ("http://example.com/\u{85}", Control('\u{85}')),
+        ("http://example.com:65536/", Port),
+        ("http://example.com:+80/", Port),
+        ("http://example.com:80:80/", Port),
+        ("http://example.com:8O/", Port),
+        ("http://[fe80::1%25eth0]/", Host(HostError::Zone)),
+        ("http://[::1/", Host(HostError::Ipv6)),
+        ("http://exa%6dple.com/", Host(HostError::PercentEncoded)),
+        (
+            "http://127.0.0.1%2f@evil.example%00/",
+            Host(HostError::PercentEncoded),
+        ),
+        ("http://a..b/", Host(HostError::EmptyLabel)),
+        ("http://1.2.3.4.5/", Host(HostError::Ipv4)),
+        ("http://a b/", Host(HostError::Character(' '))),
+        ("http://a,b/", Host(HostError::Character(','))),
+    ] {
+        assert_eq!(RequestUrl::parse(text).unwrap_err(), why, "{text:?}");
+    }
+}
+
+#[test]
+fn lengths_are_bounded_before_and_after_encoding() {
+    let start = "http://a/";
+    let fits = format!("{start}{}", "x".repeat(MAX_URL_BYTES - start.len()));
+    assert_eq!(
+        RequestUrl::parse(&fits).unwrap().to_string().len(),
+        MAX_URL_BYTES
+    );
+    assert_eq!(
+        RequestUrl::parse(&format!("{fits}x")),
+        Err(UrlError::TooLong)
+    );
+    let grows = format!("{start}{}", "\"".repeat(MAX_URL_BYTES / 2));
+    assert_eq!(RequestUrl::parse(&grows), Err(UrlError::TooLong));
+    let base = RequestUrl::parse(start).unwrap();
+    assert_eq!(
+        base.join(&"\"".repeat(MAX_URL_BYTES / 2)),
+        Err(UrlError::TooLong)
+    );
+    let long_scheme = RequestUrl::parse(&format!("{}:x", "s".repeat(60_000))).unwrap_err();
+    assert!(long_scheme.to_string().len() < 100);
+}
+
+#[test]
+fn credentials_are_split_off_decoded_and_not_shown() {
+    let url = RequestUrl::parse("http://us%40er:p%3A%zz%C3@example.com/").unwrap();
+    let userinfo = url.userinfo.clone().unwrap();
+    assert_eq!(userinfo.username, b"us@er");
+    assert_eq!(userinfo.password, b"p:%zz\xc3");
+    let shown = format!("{url:?} {url}");
+    assert!(
+        !shown.contains("us@") && !shown.contains("117, 115"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("zz") && !shown.contains("122, 122"),
+        "{shown}"
+    );
+    for without in [
+        "http://example.com/",
+        "http://@example.com/",
+        "http://:@example.com/",
+    ] {
+        let url = RequestUrl::parse(without).unwrap();
+        assert_eq!(url.userinfo, None, "{without}");
+    }
+}
+
+#[test]
+fn redirects_resolve_against_where_they_came_from() {
+    let base = RequestUrl::parse("https://u:p@example.com:8443/a/b?c").unwrap();
+    for (reference, canonical) in [
+        ("", "https://example.com:8443/a/b?c"),
+        ("d", "https://example.com:8443/a/d"),
+        ("../../..", "https://example.com:8443/"),
+        ("/x#fragment", "https://example.com:8443/x"),
+        ("?q", "https://example.com:8443/a/b?q"),
+        ("#f", "https://example.com:8443/a/b?c"),
+        ("//other.example", "https://other.example/"),
+        ("http://Other.example:80/p", "http://other.example/p"),
+        ("/a:b", "https://example.com:8443/a:b"),
+        ("./http://x", "https://example.com:8443/a/http://x"),
+    ] {
+        let url = base
+            .join(reference)
+            .unwrap_or_else(|why| panic!("{reference}: {why}"));
+        assert_eq!(url.to_string(), canonical, "{reference}");
+        assert_eq!(url.userinfo, None, "{reference}");
+    }
+    for (reference, why) in [
+        ("///evil.example", UrlError::NoHost),
+        ("https:evil.example", UrlError::NoHost),
+        ("https:/evil.example", UrlError::NoHost),
+        ("/\\evil.example", UrlError::Backslash),
+        ("\\\\evil.example", UrlError::Backslash),
+        ("//a@b@c", UrlError::UserInfo),
+        ("/\n/evil.example", UrlError::Control('\n')),
+        ("data:text/html,x", UrlError::Scheme("data".into())),
+        ("file:///etc/passwd", UrlError::Scheme("file".into())),
+    ] {
+        assert_eq!(base.join(reference).unwrap_err(), why, "{reference}");
+    }
+    let with = base.join("http://a:b@c/").unwrap();
+    assert_eq!(with.userinfo.unwrap().username, b"a");
+}
+
+proptest! {
+    #[test]
+    fn printing_and_parsing_again_changes_nothing(
+        authority in "[a-zA-Z0-9.\\-]{1,20}(:[0-9]{0,5})?|\\[[0-9a-f:]{2,12}\\]|\\PC{1,8}",
+        rest in "(/[\\PC\\\\]{0,30})?(\\?[\\PC\\\\]{0,20})?(#\\PC{0,5})?",
+    ) {
+        if let Ok(mut url) = RequestUrl::parse(&format!("http://{authority}{rest}")) {
+            url.userinfo = None;
+            prop_assert_eq!(RequestUrl::parse(&url.to_string()), Ok(url.clone()));
+            prop_assert!(url.path_and_query.starts_with('/'));
+            prop_assert!(url.path_and_query.bytes().all(|it| it.is_ascii_graphic() && it != b'#'));
+        }
+    }
+
+    #[test]
+    fn a_relative_reference_never_leaves_its_origin(reference in "[/.?#a-z:@\\\\ \\t%é]{0,20}") {
+        let base = RequestUrl::parse("http://example.com:8080/a/b").unwrap();
+        if let Ok(url) = base.join(&reference) {
+            let names_a_host = reference.trim().starts_with("//") || reference.contains(':');
+            prop_assert!(url.target == base.target || names_a_host, "{}", url);
+            prop_assert_eq!(RequestUrl::parse(&url.to_string()).unwrap().target, url.target);
+        }
+    }
+
+    #[test]
+    fn text_never_panics(text in any::<String>(), tail in "\\PC{0,20}") {
+        let _ = RequestUrl::parse(&text);
+        let _ = RequestUrl::parse(&format!("http://{text}"));
+        let base = RequestUrl::parse("http://example.com/").unwrap();
+        let _ = base.join(&text).and_then(|it| it.join(&tail));
+    }
+}

@@ -1,0 +1,112 @@
+//! Sealed memory that passes between processes: native code, trust anchors.
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+use rustix::io::{Errno, retry_on_intr, write};
+
+use crate::sys::Mapping;
+
+/// Seals without which a reader does not believe that the memory stays as it
+/// is: no shrinking (which would fault a reader), no growing, no writing, and
+/// no further seals.
+const REQUIRED_SEALS: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::WRITE)
+    .union(SealFlags::SEAL);
+
+/// Why sealed memory was not made or not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum MemfdError {
+    /// The memory could be changed by whoever sent it.
+    #[error("memory from another process is not sealed, so it could change while it is read")]
+    Unsealed,
+    /// It is larger than the reader allows.
+    #[error("memory from another process has {bytes} bytes, over the bound of {bound}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// What the reader allows.
+        bound: usize,
+    },
+    /// The kernel refused.
+    #[error("{call} on sealed memory failed: {source}")]
+    Io {
+        /// The system call.
+        call: &'static str,
+        /// With what.
+        source: io::Error,
+    },
+}
+
+/// Puts the parts, one after the other, into memory that nobody can change
+/// any more. `name` is for people (`/proc/PID/maps`), at most 249 bytes.
+///
+/// The file can be mapped as code but never executed as a program, where the
+/// kernel knows the difference (Linux 6.3).
+///
+/// # Errors
+/// [`MemfdError::Io`]: out of memory or of descriptors, or a bad name.
+pub fn sealed(name: &str, parts: &[&[u8]]) -> Result<OwnedFd, MemfdError> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memfd_create(name, flags), // before Linux 6.3
+        made => made,
+    }
+    .map_err(|errno| failed("memfd_create", errno))?;
+    for part in parts {
+        let mut rest = *part;
+        while !rest.is_empty() {
+            let n = retry_on_intr(|| write(&fd, rest)).map_err(|errno| failed("write", errno))?;
+            rest = &rest[n..];
+        }
+    }
+    fcntl_add_seals(&fd, REQUIRED_SEALS).map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))?;
+    Ok(fd)
+}
+
+/// Sealed memory, mapped for reading.
+#[derive(Debug)]
+pub struct SealedMap(Mapping);
+
+impl Deref for SealedMap {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+/// Maps sealed memory of at most `bound` bytes, after checking its seals.
+/// The descriptor may be closed afterwards.
+///
+/// # Errors
+/// [`MemfdError::Unsealed`] for anything that could still change (ordinary
+/// files too), [`MemfdError::TooLarge`], or [`MemfdError::Io`].
+pub fn map_sealed(fd: impl AsFd, bound: usize) -> Result<SealedMap, MemfdError> {
+    let fd = fd.as_fd();
+    let seals = fcntl_get_seals(fd).map_err(|errno| match errno {
+        Errno::INVAL => MemfdError::Unsealed, // not a file that can be sealed
+        errno => failed("fcntl(F_GET_SEALS)", errno),
+    })?;
+    if !seals.contains(REQUIRED_SEALS) {
+        return Err(MemfdError::Unsealed);
+    }
+    let stat = fstat(fd).map_err(|errno| failed("fstat", errno))?;
+    let bytes = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    let length = usize::try_from(bytes)
+        .ok()
+        .filter(|&length| length <= bound)
+        .ok_or(MemfdError::TooLarge { bytes, bound })?;
+    let mapping = Mapping::of_sealed(fd, length).map_err(|errno| failed("mmap", errno))?;
+    Ok(SealedMap(mapping))
+}
+
+fn failed(call: &'static str, errno: Errno) -> MemfdError {
+    MemfdError::Io {
+        call,
+        source: errno.into(),
+    }
+}

@@ -1,0 +1,77 @@
+//! The steps into isolation, in their order. Each writes how its layer is.
+
+mod capabilities;
+mod identity;
+mod inherited;
+mod landlock;
+mod namespaces;
+mod root;
+
+use fumehood_control::Layer;
+use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
+use rustix::thread::set_no_new_privs;
+
+use crate::layers::{Failed, Ledger, because};
+
+pub use identity::NOBODY;
+pub use inherited::{MAX_BROKER_FILES, MAX_ENGINE_FILES};
+
+pub(crate) use inherited::shed as shed_inherited;
+
+/// The engine leaves everything: user, namespaces, files, capabilities.
+pub(crate) fn isolate_engine(ledger: &mut Ledger) {
+    ledger.write(Layer::Rlimits, inherited::limit_resources(MAX_ENGINE_FILES));
+    become_nobody(ledger);
+    namespaces::enter(ledger);
+    ledger.write(
+        Layer::MountNamespace,
+        namespaces::enter_mounts().and_then(|()| root::empty()),
+    );
+    drop_privileges(ledger);
+    ledger.write(Layer::Landlock, landlock::deny_all());
+}
+
+/// The broker keeps the network and what its resolver reads.
+pub(crate) fn isolate_broker(ledger: &mut Ledger) {
+    ledger.write(Layer::Rlimits, inherited::limit_resources(MAX_BROKER_FILES));
+    become_nobody(ledger);
+    ledger.not_used(&[
+        Layer::UserNamespace,
+        Layer::NetNamespace,
+        Layer::MountNamespace,
+        Layer::IpcNamespace,
+    ]);
+    drop_privileges(ledger);
+    ledger.write(Layer::Landlock, landlock::allow_reading_for_resolver());
+}
+
+/// A failure is noted here; that it worked is found by looking, when sealing.
+fn become_nobody(ledger: &mut Ledger) {
+    if let Err(failed) = identity::become_nobody() {
+        ledger.write(Layer::Unprivileged, Err(failed));
+    }
+}
+
+/// Gives up capabilities, being dumped, and ever gaining privileges again.
+/// After the user maps, which only a dumpable process may write.
+fn drop_privileges(ledger: &mut Ledger) {
+    if let Err(failed) = capabilities::drop_all() {
+        ledger.write(Layer::NoCapabilities, Err(failed));
+    }
+    ledger.write(Layer::NotDumpable, forbid_dumping());
+    if let Err(errno) = set_no_new_privs(true) {
+        ledger.write(
+            Layer::NoNewPrivs,
+            Err(because("prctl(PR_SET_NO_NEW_PRIVS)")(errno)),
+        );
+    }
+}
+
+fn forbid_dumping() -> Result<String, Failed> {
+    const CALL: &str = "prctl(PR_SET_DUMPABLE)";
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(because(CALL))?;
+    match dumpable_behavior() {
+        Ok(DumpableBehavior::NotDumpable) => Ok("memory is closed to other processes".to_owned()),
+        _ => Err(Failed::ineffective(CALL)),
+    }
+}

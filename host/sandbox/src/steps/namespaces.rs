@@ -1,0 +1,90 @@
+//! Namespaces of its own: user first, which makes the others possible.
+
+use std::fs;
+use std::io;
+
+use fumehood_control::Layer;
+use rustix::fs::readlink;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType, connect, socket_with,
+};
+use rustix::process::{getegid, geteuid};
+use rustix::thread::UnshareFlags;
+
+use crate::layers::{Failed, Ledger, because};
+use crate::sys;
+
+/// Any port will do: nothing is to be reachable.
+const DISCARD_PORT: u16 = 9;
+
+/// Enters the user, network and IPC namespaces, and those for the host's name
+/// and control groups, which hide a little more and are not reported.
+pub(super) fn enter(ledger: &mut Ledger) {
+    ledger.write(Layer::UserNamespace, enter_user());
+    ledger.write(Layer::NetNamespace, enter_net());
+    let ipc = unshare(UnshareFlags::NEWIPC, "ipc", "unshare(CLONE_NEWIPC)");
+    ledger.write(
+        Layer::IpcNamespace,
+        ipc.map(|()| "no queue or segment is shared".to_owned()),
+    );
+    for flags in [UnshareFlags::NEWUTS, UnshareFlags::NEWCGROUP] {
+        let _ = sys::unshare(flags);
+    }
+}
+
+/// Enters a mount namespace, still with the mounts of the old one.
+pub(super) fn enter_mounts() -> Result<(), Failed> {
+    unshare(UnshareFlags::NEWNS, "mnt", "unshare(CLONE_NEWNS)")
+}
+
+fn enter_user() -> Result<String, Failed> {
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    unshare(UnshareFlags::NEWUSER, "user", "unshare(CLONE_NEWUSER)")?;
+    // Without the maps, some kernels let the process in but give it nothing.
+    write_map("/proc/self/setgroups", "write /proc/self/setgroups", "deny")?;
+    write_map(
+        "/proc/self/uid_map",
+        "write /proc/self/uid_map",
+        &format!("{user} {user} 1"),
+    )?;
+    write_map(
+        "/proc/self/gid_map",
+        "write /proc/self/gid_map",
+        &format!("{group} {group} 1"),
+    )?;
+    Ok(format!("only user {user} and group {group} exist"))
+}
+
+/// The proof that nothing is reachable is that not even loopback is.
+fn enter_net() -> Result<String, Failed> {
+    unshare(UnshareFlags::NEWNET, "net", "unshare(CLONE_NEWNET)")?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)
+        .map_err(because("socket"))?;
+    match connect(
+        &socket,
+        &SocketAddrV4::new(Ipv4Addr::LOCALHOST, DISCARD_PORT),
+    ) {
+        Err(Errno::NETUNREACH) => Ok("no route, not even to loopback".to_owned()),
+        _ => Err(Failed::ineffective("unshare(CLONE_NEWNET)")),
+    }
+}
+
+/// Unshares, and finds that the namespace is another one.
+fn unshare(flags: UnshareFlags, name: &str, call: &'static str) -> Result<(), Failed> {
+    let link = format!("/proc/self/ns/{name}");
+    let identity = || readlink(&link, Vec::new()).map_err(because("readlink /proc/self/ns"));
+    let before = identity()?;
+    sys::unshare(flags).map_err(because(call))?;
+    if identity()? == before {
+        return Err(Failed::ineffective(call));
+    }
+    Ok(())
+}
+
+fn write_map(path: &str, call: &'static str, text: &str) -> Result<(), Failed> {
+    fs::write(path, text).map_err(|error: io::Error| {
+        Failed::new(call, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })
+}

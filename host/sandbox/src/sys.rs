@@ -1,0 +1,143 @@
+//! The handful of system calls that need `unsafe`, each behind a safe face.
+#![expect(
+    unsafe_code,
+    reason = "the calls that rustix does not offer, or offers as unsafe"
+)]
+
+use std::env;
+use std::ffi::{c_uint, c_ulong, c_void};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::thread::UnshareFlags;
+
+/// Lowest descriptor that is closed on entry: 0 is the channel, 1 goes to
+/// `/dev/null`, 2 takes what a panic says.
+const FIRST_CLOSED_FD: c_uint = 3;
+
+/// Takes standard input, once in the life of the process.
+pub(crate) fn take_stdin() -> Option<OwnedFd> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return None;
+    }
+    // SAFETY: this runs once, so there is one owner. `std::io::stdin` only
+    // borrows descriptor 0, and no role reads from it.
+    Some(unsafe { rustix::stdio::take_stdin() })
+}
+
+/// Closes every descriptor but the three standard ones.
+pub(crate) fn close_inherited() -> Result<(), Errno> {
+    // SAFETY: closing invalidates descriptors that something may own. The one
+    // caller runs first in main: the process owns nothing yet beyond what the
+    // standard library keeps, which are the three that stay.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST_CLOSED_FD, c_uint::MAX, 0) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+/// Removes every variable, in case whoever started the process did not.
+pub(crate) fn clear_environment() {
+    for (name, _) in env::vars_os() {
+        // SAFETY: the caller has counted threads: there is no other that
+        // could read the environment meanwhile.
+        unsafe { env::remove_var(name) };
+    }
+}
+
+/// Enters new namespaces. The caller has no other thread.
+pub(crate) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    debug_assert!(!flags.contains(UnshareFlags::FILES));
+    // SAFETY: what makes it unsafe is `UnshareFlags::FILES`, which closes
+    // other threads' view of descriptors; no caller passes it.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+/// Refuses, for good, memory that gains execute permission (`PR_SET_MDWE`).
+pub(crate) fn set_mdwe() -> Result<(), Errno> {
+    let flags = c_ulong::from(libc::PR_MDWE_REFUSE_EXEC_GAIN);
+    prctl(libc::PR_SET_MDWE, flags).map(drop)
+}
+
+/// Whether [`set_mdwe`] holds.
+pub(crate) fn mdwe_holds() -> bool {
+    prctl(libc::PR_GET_MDWE, 0)
+        .is_ok_and(|flags| flags & i64::from(libc::PR_MDWE_REFUSE_EXEC_GAIN) != 0)
+}
+
+fn prctl(option: i32, argument: c_ulong) -> Result<i64, Errno> {
+    const UNUSED: c_ulong = 0;
+    // SAFETY: both options used take integers only and touch no memory.
+    let result = unsafe { libc::prctl(option, argument, UNUSED, UNUSED, UNUSED) };
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(result.into())
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// A read-only mapping of memory that cannot change.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<c_void>,
+    length: usize,
+}
+
+// SAFETY: the memory is never written, so any thread may read or unmap it.
+unsafe impl Send for Mapping {}
+// SAFETY: as for Send.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `length` bytes of a file that the caller has found to be sealed
+    /// against writing and shrinking and to have that length.
+    pub(crate) fn of_sealed(fd: BorrowedFd<'_>, length: usize) -> Result<Self, Errno> {
+        if length == 0 {
+            return Ok(Self {
+                start: NonNull::dangling(),
+                length,
+            }); // mmap refuses zero
+        }
+        // SAFETY: the kernel chooses an address that nothing uses.
+        let start = unsafe {
+            mmap(
+                ptr::null_mut(),
+                length,
+                ProtFlags::READ,
+                MapFlags::PRIVATE,
+                fd,
+                0,
+            )?
+        };
+        NonNull::new(start)
+            .map(|start| Self { start, length })
+            .ok_or(Errno::FAULT)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping lives as long as `self`. The seals hold its
+        // length (no SIGBUS) and its content (no write behind the reference).
+        // With no length, a dangling pointer is what an empty slice takes.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast::<u8>(), self.length) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            // SAFETY: mapped by `of_sealed` with this length, and no reference
+            // outlives `self`. It can only fail for bad arguments.
+            let _ = unsafe { munmap(self.start.as_ptr(), self.length) };
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Sealed memory: what is sealed stays, and what is not sealed is refused.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fs::File;
+use std::io::Write;
+
+use fumehood_sandbox::{MemfdError, map_sealed, sealed};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+const BOUND: usize = 1024;
+
+#[test]
+fn parts_are_read_back_as_one() {
+    let fd = sealed("test", &[b"native ", b"", b"code"]).unwrap();
+    let map = map_sealed(&fd, BOUND).unwrap();
+    drop(fd);
+    assert_eq!(&*map, b"native code");
+}
+
+#[test]
+fn nothing_is_a_length_too() {
+    let fd = sealed("test", &[]).unwrap();
+    assert_eq!(&*map_sealed(&fd, 0).unwrap(), b"");
+}
+
+#[test]
+fn nobody_changes_it() {
+    let fd = sealed("test", &[b"as it is"]).unwrap();
+    assert!(ftruncate(&fd, 0).is_err());
+    assert!(ftruncate(&fd, 100).is_err());
+    assert!(fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE).is_err());
+    assert!(File::from(fd).write_all(b"x").is_err());
+}
+
+#[test]
+fn the_bound_is_exact() {
+    let fd = sealed("test", &[&[0; BOUND]]).unwrap();
+    assert_eq!(map_sealed(&fd, BOUND).unwrap().len(), BOUND);
+    let refused = map_sealed(&fd, BOUND - 1).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            MemfdError::TooLarge {
+                bytes: 1024,
+                bound: 1023
+            }
+        ),
+        "{refused}"
+    );
+}
+
+#[test]
+fn any_seal_lacking_is_refused() {
+    let all = [
+        SealFlags::SEAL,
+        SealFlags::SHRINK,
+        SealFlags::GROW,
+        SealFlags::WRITE,
+    ];
+    for lacking in all {
+        let fd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        let some = all
+            .into_iter()
+            .filter(|seal| *seal != lacking)
+            .collect::<SealFlags>();
+        fcntl_add_seals(&fd, some).unwrap();
+        let refused = map_sealed(&fd, BOUND).unwrap_err();
+        assert!(
+            matches!(refused, MemfdError::Unsealed),
+            "{lacking:?}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_sealed_is_refused() {
+    let file = File::open("/proc/self/exe").unwrap();
+    assert!(matches!(
+        map_sealed(&file, usize::MAX),
+        Err(MemfdError::Unsealed)
+    ));
+    let (pipe, _) = std::io::pipe().unwrap();
+    assert!(matches!(
+        map_sealed(&pipe, BOUND),
+        Err(MemfdError::Unsealed)
+    ));
+}
+
+#[test]
+fn a_name_with_a_nul_is_an_error() {
+    assert!(matches!(sealed("a\0b", &[]), Err(MemfdError::Io { .. })));
+}

@@ -1,0 +1,72 @@
+//! The one wasmtime configuration, shared by the compiler and the engine.
+//!
+//! Native code made under one configuration loads only under the same, so
+//! both sides take it from here. Everything a guest could use to surprise the
+//! host is off; what keeps it killable and small is on.
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// What native code is made for: every 64-bit processor of the architecture.
+/// Naming the target, and not taking the machine's own features, lets one
+/// build run everywhere; guests are too small to gain from more.
+#[cfg(target_arch = "x86_64")]
+pub const CODE_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What native code is made for; see the x86-64 text.
+#[cfg(target_arch = "aarch64")]
+pub const CODE_TARGET: &str = "aarch64-unknown-linux-gnu";
+
+/// Largest linear memory of a guest, in bytes: the largest honest one (a TLS
+/// handshake with a long chain) stays under 2 MiB.
+pub const MAX_GUEST_MEMORY: usize = 16 << 20;
+
+/// Linear memory and tables of a freed instance that stay mapped for the
+/// next, in bytes: about what a guest touches in one exchange.
+const KEEP_RESIDENT: usize = 128 << 10;
+
+/// Address space set aside before and after a linear memory, in bytes. The
+/// pool's slots are this far apart, so a stray 32-bit offset hits no neighbour.
+const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// Native stack a guest may use, in bytes. Guests are shallow.
+const MAX_WASM_STACK: usize = 512 << 10;
+
+/// The settings native code depends on: the same for compiler and engine.
+#[must_use]
+pub fn code_config() -> Config {
+    let mut config = Config::new();
+    config
+        // Guests of this engine never wait, so no call needs a fiber.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_reservation(MEMORY_RESERVATION)
+        .max_wasm_stack(MAX_WASM_STACK)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
+        // Not needed by our guests, so not offered to an attacker.
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false);
+    config
+}
+
+/// The engine's settings: [`code_config`] with a pool for `instances` guests.
+#[must_use]
+pub fn engine_config(instances: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(4))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(2))
+        .total_stacks(0)
+        .max_memory_size(MAX_GUEST_MEMORY)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .decommit_batch_size(32)
+        .max_unused_warm_slots(instances)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = code_config();
+    config
+        .memory_init_cow(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}

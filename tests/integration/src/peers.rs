@@ -1,0 +1,8 @@
+//! Servers to talk to: real ones, started on free loopback ports and stopped
+//! when dropped.
+
+mod nginx;
+mod site;
+
+pub use nginx::{LoggedRequest, Nginx, Service};
+pub use site::Site;

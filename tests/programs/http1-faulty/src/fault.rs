@@ -1,0 +1,72 @@
+//! The faults, and how a response asks for one.
+
+use std::hint::black_box;
+
+use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client::{
+    Demand, Event, Field, Progress, ResponseHead,
+};
+
+/// How much memory is taken at a time.
+const GULP_BYTES: usize = 1024 * 1024;
+
+/// What can go wrong.
+pub(crate) enum Fault {
+    Trap,
+    Hang,
+    Memory,
+    Garbage,
+}
+
+impl Fault {
+    /// The fault that the head asks for.
+    pub(crate) fn asked_for(head: &ResponseHead) -> Option<Self> {
+        let field = head
+            .fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case("x-fumehood-fault"))?;
+        match field.value.as_slice() {
+            b"trap" => Some(Self::Trap),
+            b"hang" => Some(Self::Hang),
+            b"memory" => Some(Self::Memory),
+            b"garbage" => Some(Self::Garbage),
+            _ => None,
+        }
+    }
+
+    /// Does the damage. Only garbage is ever returned from.
+    pub(crate) fn strike(self, progress: Progress) -> Progress {
+        match self {
+            Self::Trap => panic!("the response asked this guest to trap"),
+            Self::Hang => loop {
+                black_box(());
+            },
+            Self::Memory => take_memory(),
+            Self::Garbage => garble(progress),
+        }
+    }
+}
+
+/// Takes and touches memory until there is none.
+fn take_memory() -> ! {
+    let mut taken: Vec<Vec<u8>> = Vec::new();
+    loop {
+        taken.push(vec![1; GULP_BYTES]);
+        black_box(&taken);
+    }
+}
+
+/// Lies about the head and demands more payload than any stream has.
+fn garble(mut progress: Progress) -> Progress {
+    for event in &mut progress.events {
+        if let Event::Head(head) = event {
+            head.status = u16::MAX;
+            head.minor_version = u8::MAX;
+            head.fields.push(Field {
+                name: "x\r\nset-cookie".to_owned(),
+                value: b"\0\x1b[2J\r\n\r\n".to_vec(),
+            });
+        }
+    }
+    progress.demand = Demand::Payload(u64::MAX);
+    progress
+}

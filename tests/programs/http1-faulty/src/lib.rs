@@ -1,0 +1,65 @@
+//! The http1 guest with a trap in it, for demonstrations and tests.
+//!
+//! It is the real codec until a final response has a field
+//! `x-fumehood-fault`; then the server has the guest in its hand, as if it had
+//! found a bug in the parser. What the value names is done when the head is shown:
+//!
+//! | value | what happens | what must end it |
+//! |---|---|---|
+//! | `trap` | a panic | the trap |
+//! | `hang` | an endless loop | the deadline |
+//! | `memory` | memory is taken without end | the memory bound |
+//! | `garbage` | the head is told with a status of 65535 and a field that would break out of a text, and `u64::MAX` bytes of payload are demanded | the host's own checks |
+//!
+//! Any other value leaves the exchange as it is.
+#![cfg(target_family = "wasm")]
+
+mod fault;
+
+use bindings::exports::fumehood::http1::client::{
+    Demand, Error, Event, Guest, PayloadFrame, Progress, RequestHead,
+};
+use fault::Fault;
+use fumehood_guest_http1::component::{Http1Client, bindings};
+
+struct Faulty;
+
+bindings::export_http1_client!(Faulty with_types_in bindings);
+
+impl Guest for Faulty {
+    fn encode_head(head: RequestHead) -> Result<Vec<u8>, Error> {
+        Http1Client::encode_head(head)
+    }
+
+    fn frame_payload(length: u64) -> Result<PayloadFrame, Error> {
+        Http1Client::frame_payload(length)
+    }
+
+    fn end_payload() -> Result<Vec<u8>, Error> {
+        Http1Client::end_payload()
+    }
+
+    fn current_demand() -> Demand {
+        Http1Client::current_demand()
+    }
+
+    fn receive(data: Vec<u8>) -> Result<Progress, Error> {
+        let progress = Http1Client::receive(data)?;
+        let fault = progress.events.iter().find_map(|event| match event {
+            Event::Head(head) => Fault::asked_for(head),
+            _ => None,
+        });
+        Ok(match fault {
+            Some(fault) => fault.strike(progress),
+            None => progress,
+        })
+    }
+
+    fn payload_moved(count: u64) -> Result<Progress, Error> {
+        Http1Client::payload_moved(count)
+    }
+
+    fn end_of_stream(pending: u64) -> Result<Progress, Error> {
+        Http1Client::end_of_stream(pending)
+    }
+}

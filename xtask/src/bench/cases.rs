@@ -1,0 +1,147 @@
+//! The cases and what each promises. SPECIFICATION.md has a row for each.
+
+use std::fmt;
+
+use super::Measured;
+use super::reported::Reported;
+use super::transfers::{Quantity, Transfer};
+
+/// One promise, measured.
+pub(super) struct Case {
+    /// As given to `--only`.
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) source: Source,
+    pub(super) promise: Promise,
+}
+
+/// Where the figures come from.
+pub(super) enum Source {
+    /// Whole processes, timed from outside, ours and curl in turn.
+    Transfer(Transfer),
+    /// What our command reports of its own transfer.
+    Reported(Reported),
+    /// The program `fumehood-measure`, which looks inside.
+    Inside,
+}
+
+/// What has to hold of a case's figures.
+#[derive(Clone, Copy)]
+pub(super) enum Promise {
+    /// Ours ≤ this, in the case's unit.
+    AtMost(f64),
+    /// Ours ÷ peer ≥ this.
+    RatioAtLeast(f64),
+    /// Ours ÷ peer ≤ this.
+    RatioAtMost(f64),
+}
+
+impl Promise {
+    /// A ratio without a peer promises nothing and so does not hold.
+    pub(super) fn holds(self, measured: &Measured) -> bool {
+        match self {
+            Self::AtMost(most) => measured.ours <= most,
+            Self::RatioAtLeast(least) => measured.ratio().is_some_and(|ratio| ratio >= least),
+            Self::RatioAtMost(most) => measured.ratio().is_some_and(|ratio| ratio <= most),
+        }
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::RatioAtLeast(least) => write!(f, "≥ {least} × peer"),
+            Self::RatioAtMost(most) => write!(f, "≤ {most} × peer"),
+        }
+    }
+}
+
+pub(super) const CASES: [Case; 10] = [
+    Case {
+        name: "http-1gib",
+        what: "1 GiB from nginx over HTTP to /dev/null, against curl",
+        unit: "MiB/s",
+        source: Source::Transfer(Transfer {
+            server: "http",
+            file: "1gib.bin",
+            quantity: Quantity::Throughput { bytes: 1 << 30 },
+            rounds: 7,
+        }),
+        promise: Promise::RatioAtLeast(0.9),
+    },
+    Case {
+        name: "tls13-1gib",
+        what: "the same over TLS 1.3 with AES-128-GCM",
+        unit: "MiB/s",
+        source: Source::Transfer(Transfer {
+            server: "tls13",
+            file: "1gib.bin",
+            quantity: Quantity::Throughput { bytes: 1 << 30 },
+            rounds: 7,
+        }),
+        promise: Promise::RatioAtLeast(0.9),
+    },
+    Case {
+        name: "https-cold-1kib",
+        what: "1 KiB over https, the whole process from start to end, against curl",
+        unit: "ms",
+        source: Source::Transfer(Transfer {
+            server: "tls13",
+            file: "1kib.bin",
+            quantity: Quantity::WallTime,
+            rounds: 21,
+        }),
+        promise: Promise::RatioAtMost(2.0),
+    },
+    Case {
+        name: "engine-ready",
+        what: "spawning the engine until it is sandboxed and ready",
+        unit: "ms",
+        source: Source::Reported(Reported::EngineReady),
+        promise: Promise::AtMost(15.0),
+    },
+    Case {
+        name: "guest-memory",
+        what: "memory of a guest while 1 GiB passes",
+        unit: "MiB",
+        source: Source::Reported(Reported::GuestMemory),
+        promise: Promise::AtMost(1.5),
+    },
+    Case {
+        name: "guest-memory-growth",
+        what: "what a body of 1 GiB adds to the guests' memory over one of 1 KiB",
+        unit: "B",
+        source: Source::Reported(Reported::GuestMemoryGrowth),
+        promise: Promise::AtMost(0.0),
+    },
+    Case {
+        name: "guest-payload",
+        what: "bytes of a body of 1 GiB that entered a guest",
+        unit: "B",
+        source: Source::Reported(Reported::GuestPayload),
+        promise: Promise::AtMost(0.0),
+    },
+    Case {
+        name: "instance-cycle",
+        what: "creating an instance, its first call, dropping it",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(20.0),
+    },
+    Case {
+        name: "instance-share",
+        what: "that cycle, beside a loopback connect, handshake and small request",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::RatioAtMost(0.02),
+    },
+    Case {
+        name: "tls13-handshake",
+        what: "a full TLS 1.3 handshake through the guest, against native rustls",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::RatioAtMost(1.3),
+    },
+];

@@ -1,0 +1,77 @@
+//! Every job a developer runs: `cargo xtask COMMAND`. One file a command.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to whoever typed it"
+)]
+
+mod bench;
+mod build;
+mod command;
+mod demo;
+mod guests;
+mod packages;
+mod report;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [ARGS]      build everything and show what Fumehood does; start here
+  build            build the guests, then target/release/fumehood
+  guests           build the guests alone, into target/guests/out
+      --bless        accept a changed list of imports (guest-modules/IMPORTS.txt)
+  test [FILTER]    everything CI checks; with FILTER, only the tests so named
+  tidy             check what no compiler checks: layout, directions, promises
+  bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
+      --json         one JSON object a case
+      --only CASE    one case
+
+Tools that are missing (nginx, curl, a wasm32 toolchain) are installed where
+this may be done, and named where not.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<ExitCode> {
+    let Some((command, rest)) = args.split_first() else {
+        println!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    match (command.as_str(), rest.as_slice()) {
+        ("help" | "--help" | "-h", _) | (_, ["--help" | "-h"]) if command != "demo" => {
+            println!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        ("guests", []) => guests::run(&Workspace::find()?, guests::Imports::MustMatch),
+        ("guests", ["--bless"]) => guests::run(&Workspace::find()?, guests::Imports::Bless),
+        ("build", []) => build::run(&Workspace::find()?),
+        ("demo", args) => demo::run(&Workspace::find()?, args),
+        ("test", []) => test::run(&Workspace::find()?, None),
+        ("test", [filter]) if !filter.starts_with('-') => {
+            test::run(&Workspace::find()?, Some(filter))
+        }
+        ("tidy", []) => tidy::run(&Workspace::find()?),
+        ("bench", ["fetch", options @ ..]) => bench::run(&Workspace::find()?, options),
+        _ => bail!(
+            "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
+            args.join(" ")
+        ),
+    }
+}
