@@ -23,7 +23,10 @@ fn embed() -> Result<(), String> {
     let manifest = folder.join("guests.json");
     println!("cargo::rerun-if-changed={}", manifest.display());
     let absent = |path: &Path| {
-        format!("the guests are not built ({}): run `cargo xtask guests` first", path.display())
+        format!(
+            "the guests are not built ({}): run `cargo xtask guests` first",
+            path.display()
+        )
     };
     let text = fs::read_to_string(&manifest).map_err(|_| absent(&manifest))?;
     let json: serde_json::Value = serde_json::from_str(&text)
@@ -36,9 +39,15 @@ fn embed() -> Result<(), String> {
         }
         let damaged = || format!("{} does not describe {name}", manifest.display());
         let guests = json["guests"].as_array().ok_or_else(damaged)?;
-        let guest = guests.iter().find(|guest| guest["name"] == name).ok_or_else(damaged)?;
+        let guest = guests
+            .iter()
+            .find(|guest| guest["name"] == name)
+            .ok_or_else(damaged)?;
         let version = guest["version"].as_str().ok_or_else(damaged)?;
-        let digest = guest["component_sha256"].as_str().and_then(digest).ok_or_else(damaged)?;
+        let digest = guest["component_sha256"]
+            .as_str()
+            .and_then(digest)
+            .ok_or_else(damaged)?;
         // The faulty one plays the part of `http1`.
         let role = if name == FAULTY { "http1" } else { name };
         Ok(format!(
@@ -52,8 +61,12 @@ fn embed() -> Result<(), String> {
     }
     source.push_str("];\n");
     if env::var_os("CARGO_FEATURE_DEMO").is_some() {
-        writeln!(source, "static FAULTY_HTTP1: Embedded = {};", entry(FAULTY)?)
-            .map_err(|e| e.to_string())?;
+        writeln!(
+            source,
+            "static FAULTY_HTTP1: Embedded = {};",
+            entry(FAULTY)?
+        )
+        .map_err(|e| e.to_string())?;
     }
     let out = env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?;
     let out = Path::new(&out).join("embedded.rs");
@@ -65,7 +78,10 @@ fn guests_folder() -> Result<PathBuf, String> {
         return Ok(folder.into());
     }
     let package = env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets no CARGO_MANIFEST_DIR")?;
-    let workspace = Path::new(&package).ancestors().nth(2).ok_or("there is no workspace")?;
+    let workspace = Path::new(&package)
+        .ancestors()
+        .nth(2)
+        .ok_or("there is no workspace")?;
     Ok(workspace.join("target/guests/out"))
 }
 

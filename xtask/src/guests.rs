@@ -25,45 +25,38 @@ pub(crate) use imports::Imports;
 use toolchain::Toolchain;
 
 /// One guest of this repository.
-pub(crate) struct Guest {
+struct Guest {
     /// What it is called everywhere: in the registry, in file names.
-    pub(crate) name: &'static str,
-    pub(crate) package: &'static str,
+    name: &'static str,
+    package: &'static str,
     /// The features that make a component of the library.
     features: &'static [&'static str],
 }
 
-/// Built together, so that what they share is compiled once.
-const MODULES: [Guest; 3] = [
+/// The modules, then the programs that tests load in their place.
+const GUESTS: [Guest; 4] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
-        features: &["fumehood-guest-http1/component"],
+        features: &["component"],
     },
     Guest {
         name: "tls",
         package: "fumehood-guest-tls",
-        features: &["fumehood-guest-tls/component"],
+        features: &["component"],
     },
     Guest {
         name: "x509",
         package: "fumehood-guest-x509",
-        features: &["fumehood-guest-x509/component"],
+        features: &["component"],
+    },
+    // Contains the library of `http1`, which exports nothing there.
+    Guest {
+        name: "http1-faulty",
+        package: "fumehood-guest-http1-faulty",
+        features: &[],
     },
 ];
-
-/// Built apart: it contains the library of `http1`, which must not export a
-/// component of its own there.
-const PROGRAMS: [Guest; 1] = [Guest {
-    name: "http1-faulty",
-    package: "fumehood-guest-http1-faulty",
-    features: &[],
-}];
-
-/// Every guest, modules first.
-pub(crate) fn all() -> impl Iterator<Item = &'static Guest> {
-    MODULES.iter().chain(&PROGRAMS)
-}
 
 pub(crate) fn run(workspace: &Workspace, imports: Imports) -> Result<ExitCode> {
     build(workspace, imports)?;
@@ -76,8 +69,8 @@ pub(crate) fn build(workspace: &Workspace, imports: Imports) -> Result<()> {
     let toolchain = Toolchain::find(workspace)?;
     report::line("guests", &format!("with {}", toolchain.description()));
     report::line("guests", "compiling (a minute or two the first time)");
-    for group in [&MODULES[..], &PROGRAMS[..]] {
-        compile(workspace, &toolchain, group)?;
+    for guest in &GUESTS {
+        compile(workspace, &toolchain, guest)?;
     }
     let built = wrap::wrap(workspace)?;
     imports::compare(workspace, &built, imports)?;
@@ -88,22 +81,21 @@ pub(crate) fn build(workspace: &Workspace, imports: Imports) -> Result<()> {
     Ok(())
 }
 
-fn compile(workspace: &Workspace, toolchain: &Toolchain, group: &[Guest]) -> Result<()> {
+/// Each guest by itself: its features, and so its bytes, do not depend on
+/// which others are built. The libraries are plain ones; only here do they
+/// become modules.
+fn compile(workspace: &Workspace, toolchain: &Toolchain, guest: &Guest) -> Result<()> {
     let mut cargo = toolchain.cargo(workspace)?;
     cargo
-        .args(["build", "--profile", "guest"])
-        .args(["--target", toolchain::TARGET])
+        .args(["rustc", "--lib", "--crate-type", "cdylib"])
+        .args(["--profile", "guest", "--target", toolchain::TARGET])
         .arg("--target-dir")
-        .arg(target_folder(workspace));
-    for guest in group {
-        cargo.args(["--package", guest.package]);
-        for feature in guest.features {
-            cargo.args(["--features", feature]);
-        }
+        .arg(target_folder(workspace))
+        .args(["--package", guest.package]);
+    for feature in guest.features {
+        cargo.args(["--features", feature]);
     }
-    let names: Vec<&str> = group.iter().map(|guest| guest.name).collect();
-    command::run(&mut cargo)
-        .with_context(|| format!("the guests {} do not compile", names.join(", ")))
+    command::run(&mut cargo).with_context(|| format!("the guest {} does not compile", guest.name))
 }
 
 /// A target directory of their own: the guests may need another rustc, and
@@ -121,6 +113,6 @@ fn core_module(workspace: &Workspace, guest: &Guest) -> PathBuf {
 }
 
 /// Where the components and their native code go.
-pub(crate) fn out_folder(workspace: &Workspace) -> PathBuf {
+fn out_folder(workspace: &Workspace) -> PathBuf {
     target_folder(workspace).join("out")
 }

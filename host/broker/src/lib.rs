@@ -21,6 +21,7 @@ mod startup;
 #[cfg(test)]
 mod tests;
 
+pub use connect::MAX_CONNECTING;
 pub use dial::MAX_DEADLINE;
 pub use grants::MAX_GRANTS;
 pub use link::{MAX_DIALS, MAX_REPLIES};

@@ -7,6 +7,7 @@ use fumehood_control::{
 };
 use fumehood_policy::Policy;
 use fumehood_sandbox::{Bootstrap, Channel, ChannelError, Refusal, Role};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::connect::Tcp;
 use crate::resolve::{IDLE_THREAD_LIFETIME, MAX_LOOKUPS, System};
@@ -65,9 +66,12 @@ pub fn run() -> ExitCode {
         Ok(embedder) => embedder,
         Err(why) => return last_resort(&why),
     };
-    match play(bootstrap, embedder) {
-        Ok(()) | Err(BrokerError::Channel(ChannelError::Closed)) => ExitCode::SUCCESS,
-        Err(why) => last_resort(&why),
+    match prepare(bootstrap, &embedder) {
+        Ok(prepared) => match prepared.serve(embedder) {
+            Ok(()) | Err(BrokerError::Channel(ChannelError::Closed)) => ExitCode::SUCCESS,
+            Err(why) => last_resort(&why),
+        },
+        Err(why) => refuse(&embedder, &why),
     }
 }
 
@@ -77,37 +81,38 @@ fn last_resort(why: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn play(bootstrap: Bootstrap, embedder: Embedder) -> Result<(), BrokerError> {
-    let (broker, runtime, layers) = match prepare(bootstrap, &embedder) {
-        Ok(prepared) => prepared,
-        Err(why) => {
-            refuse(&embedder, &why);
-            return Err(why);
-        }
-    };
-    embedder.send(
-        &FromBroker::Ready {
-            version: PROTOCOL_VERSION,
-            layers,
-        },
-        &[],
-    )?;
-    let ended = runtime.block_on(async { broker.serve(embedder.into_async()?).await });
-    // Lookups under way cannot be cancelled, and nobody waits for them.
-    runtime.shutdown_background();
-    ended
+/// A broker whose sandbox holds.
+struct Prepared {
+    broker: Broker<System, Tcp>,
+    runtime: Runtime,
+    layers: Vec<LayerReport>,
 }
 
-type Prepared = (
-    Broker<System, Tcp>,
-    tokio::runtime::Runtime,
-    Vec<LayerReport>,
-);
+impl Prepared {
+    fn serve(self, embedder: Embedder) -> Result<(), BrokerError> {
+        let Prepared {
+            broker,
+            runtime,
+            layers,
+        } = self;
+        embedder.send(
+            &FromBroker::Ready {
+                version: PROTOCOL_VERSION,
+                layers,
+            },
+            &[],
+        )?;
+        let ended = runtime.block_on(async { broker.serve(embedder.into_async()?).await });
+        // Lookups under way cannot be cancelled, and nobody waits for them.
+        runtime.shutdown_background();
+        ended
+    }
+}
 
 fn prepare(bootstrap: Bootstrap, embedder: &Embedder) -> Result<Prepared, BrokerError> {
     let isolated = bootstrap.isolate(Role::Broker)?;
     let Setup { policy, required } = receive_setup(embedder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .max_blocking_threads(MAX_LOOKUPS)
@@ -116,7 +121,11 @@ fn prepare(bootstrap: Bootstrap, embedder: &Embedder) -> Result<Prepared, Broker
         .build()
         .map_err(BrokerError::Runtime)?;
     let layers = isolated.seal(&required)?;
-    Ok((Broker::new(policy, System::new(), Tcp), runtime, layers))
+    Ok(Prepared {
+        broker: Broker::new(policy, System::new(), Tcp::new()),
+        runtime,
+        layers,
+    })
 }
 
 /// Reads up to `Start`: `Hello`, the policy, `Start`.
@@ -142,17 +151,20 @@ fn receive_setup(embedder: &Embedder) -> Result<Setup, BrokerError> {
     }
 }
 
-fn refuse(embedder: &Embedder, why: &BrokerError) {
+/// Tells the embedder; only one that is gone is not told.
+fn refuse(embedder: &Embedder, why: &BrokerError) -> ExitCode {
     let layers = match why {
         BrokerError::Sandbox(refusal) => refusal.layers().to_vec(),
         _ => Vec::new(),
     };
-    // An embedder that is gone needs no answer.
-    let _ = embedder.send(
+    match embedder.send(
         &FromBroker::Refused {
             layers,
             why: why.to_string(),
         },
         &[],
-    );
+    ) {
+        Ok(()) | Err(ChannelError::Closed) => ExitCode::FAILURE,
+        Err(_) => last_resort(why),
+    }
 }

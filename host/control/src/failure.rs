@@ -74,7 +74,8 @@ pub enum Cause {
         module: String,
         /// Module version.
         version: String,
-        /// `trap`, `hang`, `memory`, `no-instance`.
+        /// `trap`, `hang`, `memory`, `no-instance`, or `nonsense`: it said what no
+        /// sound guest says.
         kind: String,
         /// The trap's or panic's text, at most 1 KiB.
         detail: String,

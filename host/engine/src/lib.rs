@@ -25,6 +25,9 @@ mod exchange;
 mod hub;
 mod idle;
 mod instance;
+#[cfg(feature = "measure")]
+#[doc(hidden)]
+pub mod measure;
 mod outbox;
 mod payload;
 mod serve;

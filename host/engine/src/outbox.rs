@@ -6,8 +6,6 @@ use fumehood_control::{
 use fumehood_sandbox::AsyncChannel;
 use tokio::sync::mpsc;
 
-use crate::instance::http1::exports::fumehood::http1::client as wire;
-
 /// Messages that may wait for the embedder to read. Exchanges wait beyond it;
 /// progress reports are dropped.
 const WAITING_MESSAGES: usize = 256;
@@ -47,22 +45,21 @@ impl Outbox {
     pub(crate) async fn informational(
         &self,
         id: ExchangeId,
-        head: wire::ResponseHead,
+        head: ResponseHead,
     ) -> Result<(), Cause> {
-        self.in_pieces(id, &converted(head), |bytes| ToEmbedder::Informational { id, bytes }).await
+        self.in_pieces(id, &head, |bytes| ToEmbedder::Informational { id, bytes }).await
     }
 
-    pub(crate) async fn head(&self, id: ExchangeId, head: wire::ResponseHead) -> Result<(), Cause> {
-        self.in_pieces(id, &converted(head), |bytes| ToEmbedder::Head { id, bytes }).await
+    pub(crate) async fn head(&self, id: ExchangeId, head: ResponseHead) -> Result<(), Cause> {
+        self.in_pieces(id, &head, |bytes| ToEmbedder::Head { id, bytes }).await
     }
 
     pub(crate) async fn trailers(
         &self,
         id: ExchangeId,
-        fields: Vec<wire::Field>,
+        fields: Vec<Field>,
     ) -> Result<(), Cause> {
-        self.in_pieces(id, &converted_fields(fields), |bytes| ToEmbedder::Trailers { id, bytes })
-            .await
+        self.in_pieces(id, &fields, |bytes| ToEmbedder::Trailers { id, bytes }).await
     }
 
     pub(crate) async fn finished(&self, id: ExchangeId, outcome: Result<Summary, Failure>) {
@@ -96,17 +93,4 @@ pub(crate) async fn pump<R: fumehood_control::Message>(
             return;
         }
     }
-}
-
-fn converted(head: wire::ResponseHead) -> ResponseHead {
-    ResponseHead {
-        minor_version: head.minor_version,
-        status: head.status,
-        reason: head.reason,
-        fields: converted_fields(head.fields),
-    }
-}
-
-fn converted_fields(fields: Vec<wire::Field>) -> Vec<Field> {
-    fields.into_iter().map(|field| Field { name: field.name, value: field.value }).collect()
 }

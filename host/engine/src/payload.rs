@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use fumehood_sandbox::ReadyFd;
 use rustix::fs::{OFlags, fcntl_getfl};
-use tokio::io::unix::AsyncFd;
+use rustix::io::{Errno, read, write};
 
 /// Most bytes read from a source at a time: a few TLS records' worth.
 pub(crate) const SOURCE_CHUNK: usize = 64 * 1024;
@@ -22,7 +23,7 @@ pub(crate) const SOURCE_CHUNK: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) enum Pipe {
     /// Non-blocking, registered with the runtime.
-    Waited(Arc<AsyncFd<File>>),
+    Waited(Arc<ReadyFd>),
     /// Blocking.
     Direct(Arc<File>),
 }
@@ -34,22 +35,16 @@ impl Pipe {
     /// When it is no open descriptor or cannot be registered.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Pipe> {
         let non_blocking = fcntl_getfl(&fd)?.contains(OFlags::NONBLOCK);
-        let file = File::from(fd);
         if !non_blocking {
-            return Ok(Pipe::Direct(Arc::new(file)));
+            return Ok(Pipe::Direct(Arc::new(File::from(fd))));
         }
-        #[expect(deprecated, reason = "sound here: a File keeps one descriptor open until it is dropped")]
-        match AsyncFd::try_new(file) {
+        match ReadyFd::new(fd) {
             Ok(fd) => Ok(Pipe::Waited(Arc::new(fd))),
             // Regular files are always ready, so epoll will not have them.
-            Err(refused) => {
-                let (file, error) = refused.into_parts();
-                if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) {
-                    Ok(Pipe::Direct(Arc::new(file)))
-                } else {
-                    Err(error)
-                }
+            Err((fd, error)) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+                Ok(Pipe::Direct(Arc::new(File::from(fd))))
             }
+            Err((_, error)) => Err(error),
         }
     }
 
@@ -61,7 +56,7 @@ impl Pipe {
             }
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_write_ready(cx))?;
-                match guard.try_io(|fd| retry(|| fd.get_ref().write(bytes))) {
+                match guard.try_io(|fd| retry(|| Ok(write(fd.get_ref(), bytes)?))) {
                     Ok(result) => return Poll::Ready(result),
                     Err(_not_yet) => {}
                 }
@@ -81,7 +76,7 @@ impl Pipe {
             }
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_read_ready(cx))?;
-                match guard.try_io(|fd| retry(|| fd.get_ref().read(bytes))) {
+                match guard.try_io(|fd| retry(|| Ok(read(fd.get_ref(), &mut *bytes)?))) {
                     Ok(result) => return Poll::Ready(result),
                     Err(_not_yet) => {}
                 }

@@ -48,8 +48,13 @@ impl Anchors {
 }
 
 fn system() -> Result<Vec<CertificateDer<'static>>, LaunchError> {
-    let overridden = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|v| std::env::var_os(v).is_some());
-    let bundle = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
+    let overridden = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|v| std::env::var_os(v).is_some());
+    let bundle = SYSTEM_BUNDLES
+        .iter()
+        .map(Path::new)
+        .find(|path| path.exists());
     let found = match bundle {
         Some(bundle) if !overridden => {
             rustls_native_certs::load_certs_from_paths(Some(bundle), None)
@@ -65,8 +70,9 @@ fn system() -> Result<Vec<CertificateDer<'static>>, LaunchError> {
 
 fn pem_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchError> {
     let wrong = |why: String| LaunchError::Anchors(format!("{}: {why}", path.display()));
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|e| wrong(e.to_string()))?.collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| wrong(e.to_string()))?
+        .collect();
     let certificates = certificates.map_err(|e| wrong(e.to_string()))?;
     if certificates.is_empty() {
         return Err(wrong("there is no certificate in PEM in it".to_owned()));
@@ -99,13 +105,19 @@ mod tests {
     #[test]
     fn each_anchor_has_its_length_before_it() {
         let anchors = Anchors::Der(vec![vec![1, 2, 3].into(), vec![9].into()]);
-        assert_eq!(anchors.encode().unwrap(), [3, 0, 0, 0, 1, 2, 3, 1, 0, 0, 0, 9]);
+        assert_eq!(
+            anchors.encode().unwrap(),
+            [3, 0, 0, 0, 1, 2, 3, 1, 0, 0, 0, 9]
+        );
         assert!(Anchors::Nothing.encode().unwrap().is_empty());
     }
 
     #[test]
     fn a_file_without_certificates_is_named_in_the_error() {
-        let error = Anchors::PemFile("/dev/null".into()).encode().unwrap_err().to_string();
+        let error = Anchors::PemFile("/dev/null".into())
+            .encode()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/dev/null"), "{error}");
     }
 

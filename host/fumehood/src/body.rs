@@ -47,8 +47,17 @@ struct Open {
 impl Body {
     pub(crate) fn new(exchange: InFlight, content: UnixStream, pump: Option<Pump>) -> Self {
         let buffer = BytesMut::new();
-        let open = Open { exchange, content, buffer, received: 0, _pump: pump };
-        Body { state: State::Content(open), summary: None }
+        let open = Open {
+            exchange,
+            content,
+            buffer,
+            received: 0,
+            _pump: pump,
+        };
+        Body {
+            state: State::Content(open),
+            summary: None,
+        }
     }
 
     /// What the exchange cost; there once the body has ended cleanly.

@@ -64,8 +64,10 @@ impl Client {
         let url = url.map_err(|e| Error::Caller(CallerError::Url(e)))?;
         let options = head.extensions.remove::<Options>().unwrap_or_default();
         let (source, pump) = upload::begin(body)?;
-        let mut exchange =
-            self.engine.exchange(&url, &head, source, Sink::Body, &options).await?;
+        let mut exchange = self
+            .engine
+            .exchange(&url, &head, source, Sink::Body, &options)
+            .await?;
         let (pump, failure) = pump.unzip();
         let (mut response, journey) = answer(&mut exchange, failure).await?;
         let content = exchange.take_body().ok_or(ChannelError::OutOfOrder)?;
@@ -113,8 +115,11 @@ fn response(head: ResponseHead) -> Result<Response<()>, Error> {
     let mut response = Response::new(());
     *response.status_mut() =
         StatusCode::from_u16(head.status).map_err(|_| ChannelError::OutOfOrder)?;
-    *response.version_mut() =
-        if head.minor_version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    *response.version_mut() = if head.minor_version == 0 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
     let fields: HeaderMap = headers(head.fields);
     *response.headers_mut() = fields;
     Ok(response)

@@ -164,7 +164,9 @@ impl EngineBuilder {
     /// Allows a layer of the sandbox to be missing. What holds is in
     /// [`Engine::launch_report`]. The floor ([`Layer::FLOOR`]) cannot be given up.
     pub fn allow_missing(mut self, layer: Layer) -> Self {
-        self.config.required.retain(|required| *required != layer || Layer::FLOOR.contains(&layer));
+        self.config
+            .required
+            .retain(|required| *required != layer || Layer::FLOOR.contains(&layer));
         self
     }
 
@@ -192,7 +194,10 @@ impl EngineBuilder {
     /// # Errors
     /// When the file cannot be opened for appending.
     pub fn key_log(mut self, path: impl Into<PathBuf>) -> std::io::Result<Self> {
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(path.into())?;
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path.into())?;
         self.config.key_log = Some(Arc::new(file.into()));
         Ok(self)
     }

@@ -31,34 +31,53 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
         Cause::Socket { errno } => {
             format!("the connection to {target} broke: {}", system(*errno))
         }
-        Cause::Truncated { place } => format!("{target} closed the connection early, {}", truncation(place)),
+        Cause::Truncated { place } => format!(
+            "{target} closed the connection early, {}",
+            truncation(place)
+        ),
         Cause::HttpViolation(rule) => format!("{target} broke HTTP: {rule}"),
         Cause::Limit(bound) => format!("{target} went over a bound: {bound}"),
         Cause::Tls(detail) => format!("TLS with {target} failed: {detail}"),
         Cause::Certificate { rejection, detail } => {
             format!("the certificate of {target} was refused ({rejection}): {detail}")
         }
-        Cause::Deadline { phase, milliseconds } => format!(
+        Cause::Deadline {
+            phase,
+            milliseconds,
+        } => format!(
             "{target} took longer than {} for \"{phase}\"",
             milliseconds_text(*milliseconds)
         ),
-        Cause::Guest { module, version, kind, detail } => format!(
+        Cause::Guest {
+            module,
+            version,
+            kind,
+            detail,
+        } => format!(
             "the guest {module} {version} ended the exchange with {target} ({kind}): {detail}; \
              only this exchange is lost"
         ),
         Cause::Sink { errno } => {
-            format!("the response from {target} could not be written: {}", system(*errno))
+            format!(
+                "the response from {target} could not be written: {}",
+                system(*errno)
+            )
         }
         Cause::Source { errno: 0 } => {
             format!("the request's body for {target} ended before its announced length")
         }
         Cause::Source { errno } => {
-            format!("the request's body for {target} could not be read: {}", system(*errno))
+            format!(
+                "the request's body for {target} could not be read: {}",
+                system(*errno)
+            )
         }
         Cause::BadRequest(why) => format!("the request to {target} cannot be sent: {why}"),
         Cause::Cancelled => format!("the exchange with {target} was cancelled"),
         Cause::EngineDied => {
-            format!("the engine ended during the exchange with {target}; the next request gets a new one")
+            format!(
+                "the engine ended during the exchange with {target}; the next request gets a new one"
+            )
         }
         Cause::Busy => "the engine has as many exchanges as it takes; try later".to_owned(),
     }
@@ -78,13 +97,16 @@ fn truncation(place: &str) -> &str {
 
 fn dial(failure: &DialFailure, target: &Target) -> String {
     match failure {
-        DialFailure::Denied(denial) => format!("the policy refuses {target}: {denial}"),
+        DialFailure::Denied(denial) => format!("denied by the policy: {denial}"),
         DialFailure::NoGrant => {
             format!("the leave to connect to {target} had run out; send the request again")
         }
         DialFailure::Resolve(why) => format!("the name of {target} does not resolve: {why}"),
         DialFailure::Connect(attempts) => {
-            format!("no address of {target} could be connected to: {}", attempts_text(attempts))
+            format!(
+                "no address of {target} could be connected to: {}",
+                attempts_text(attempts)
+            )
         }
         DialFailure::Timeout { resolving: true } => {
             format!("the name of {target} did not resolve in time")
@@ -104,7 +126,11 @@ fn attempts_text(attempts: &[Attempt]) -> String {
             None => format!("{}: given up", attempt.address),
         })
         .collect();
-    if each.is_empty() { "it has none".to_owned() } else { each.join("; ") }
+    if each.is_empty() {
+        "it has none".to_owned()
+    } else {
+        each.join("; ")
+    }
 }
 
 fn milliseconds_text(milliseconds: u32) -> String {

@@ -78,7 +78,10 @@ impl Engine {
             return Err(LaunchError::NotInitialised);
         }
         let (broker, engine) = launch::both(&config).await?;
-        let running = Running { broker: LiveBroker::watch(broker), engine: LiveEngine::watch(engine) };
+        let running = Running {
+            broker: LiveBroker::watch(broker),
+            engine: LiveEngine::watch(engine),
+        };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
             config,
@@ -86,7 +89,9 @@ impl Engine {
             numbers: AtomicU64::new(1),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
         };
-        Ok(Engine { shared: Arc::new(shared) })
+        Ok(Engine {
+            shared: Arc::new(shared),
+        })
     }
 
     /// A client that sends `http` requests: a [`tower_service::Service`].
@@ -116,8 +121,10 @@ impl Shared {
         let mut running = self.running.lock().await;
         if !running.broker.is_alive() {
             let (broker, engine) = launch::both(&self.config).await?;
-            *running =
-                Running { broker: LiveBroker::watch(broker), engine: LiveEngine::watch(engine) };
+            *running = Running {
+                broker: LiveBroker::watch(broker),
+                engine: LiveEngine::watch(engine),
+            };
         } else if !running.engine.is_alive() {
             let engine = launch::engine_for(&self.config, &running.broker.channel).await?;
             running.engine = LiveEngine::watch(engine);
@@ -131,7 +138,12 @@ impl LiveBroker {
         let (ends_watch, unused) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
-        tokio::spawn(watch_broker(launched.process, channel.clone(), alive.clone(), unused));
+        tokio::spawn(watch_broker(
+            launched.process,
+            channel.clone(),
+            alive.clone(),
+            unused,
+        ));
         Arc::new(LiveBroker {
             channel,
             readiness: launched.readiness,

@@ -15,16 +15,16 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum Error {
     /// The server broke a protocol, a bound, or its word.
     #[error(transparent)]
-    Peer(Problem),
+    Peer(Box<Problem>),
     /// What lies between: names, routes, resets, time.
     #[error(transparent)]
-    Network(Problem),
+    Network(Box<Problem>),
     /// The policy said no; no packet was sent.
     #[error(transparent)]
-    Policy(Problem),
+    Policy(Box<Problem>),
     /// A guest trapped, hung or wanted too much memory. Only this exchange is lost.
     #[error(transparent)]
-    Guest(Problem),
+    Guest(Box<Problem>),
     /// The caller.
     #[error(transparent)]
     Caller(CallerError),
@@ -63,7 +63,7 @@ pub enum CallerError {
     Descriptor(#[source] std::io::Error),
     /// Told by the engine: a sink that cannot be written, a bad method.
     #[error(transparent)]
-    Problem(Problem),
+    Problem(Box<Problem>),
 }
 
 /// What went wrong with our own processes.
@@ -75,7 +75,7 @@ pub enum EngineError {
     Launch(LaunchError),
     /// It ended, or failed by itself, with the exchange under way.
     #[error(transparent)]
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// It could not be reached.
     #[error("the engine cannot be reached: {0}")]
     Channel(#[source] ChannelError),
@@ -99,7 +99,10 @@ pub enum ChannelError {
 impl ChannelError {
     /// Whether the other process is simply gone.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(self, ChannelError::Channel(fumehood_sandbox::ChannelError::Closed))
+        matches!(
+            self,
+            ChannelError::Channel(fumehood_sandbox::ChannelError::Closed)
+        )
     }
 }
 
@@ -210,7 +213,8 @@ impl Error {
     /// How far the request had come.
     #[must_use]
     pub fn retry_safety(&self) -> RetrySafety {
-        self.problem().map_or(RetrySafety::NotSent, |problem| problem.retry)
+        self.problem()
+            .map_or(RetrySafety::NotSent, |problem| problem.retry)
     }
 
     fn problem(&self) -> Option<&Problem> {
@@ -225,7 +229,11 @@ impl Error {
 
     /// What the engine said of an exchange with `target`.
     pub(crate) fn of_failure(target: Target, failure: Failure) -> Self {
-        let problem = Problem { target, cause: failure.cause, retry: failure.retry };
+        let problem = Box::new(Problem {
+            target,
+            cause: failure.cause,
+            retry: failure.retry,
+        });
         match failure.blame {
             Blame::Peer => Error::Peer(problem),
             Blame::Network => Error::Network(problem),
@@ -238,16 +246,20 @@ impl Error {
 
     /// The embedder's own look at the policy, before the broker's.
     pub(crate) fn denied(target: Target, denial: Denial) -> Self {
-        Error::Policy(Problem {
+        Error::Policy(Box::new(Problem {
             target,
             cause: Cause::Dial(DialFailure::Denied(denial)),
             retry: RetrySafety::NotSent,
-        })
+        }))
     }
 
     /// The engine ended under the exchange.
     pub(crate) fn engine_died(target: Target, retry: RetrySafety) -> Self {
-        Error::Engine(EngineError::Problem(Problem { target, cause: Cause::EngineDied, retry }))
+        Error::Engine(EngineError::Problem(Box::new(Problem {
+            target,
+            cause: Cause::EngineDied,
+            retry,
+        })))
     }
 }
 

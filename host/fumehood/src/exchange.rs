@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, TlsOptions, ToBroker,
-    ToEngine, fragments,
+    Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, TlsOptions, ToBroker, ToEngine,
+    fragments,
 };
 use fumehood_policy::{Decision, RequestUrl};
 use fumehood_sandbox::{body_pair, sealed};
@@ -75,7 +75,9 @@ struct Cancel {
 
 impl std::fmt::Debug for Cancel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cancel").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Cancel")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,14 +145,31 @@ impl Engine {
         let target = &exchange.target;
         let running = self.shared.running().await?;
         let id = ExchangeId(self.shared.number());
-        let not_sent = || Error::engine_died(target.clone(), fumehood_control::RetrySafety::NotSent);
-        let inbox = running.engine.routes.open(id, target.clone(), permit).ok_or_else(not_sent)?;
-        let cancel = Cancel { id, engine: running.engine.clone(), finished: false };
-        let mut in_flight = InFlight { inbox, body, cancel };
+        let not_sent =
+            || Error::engine_died(target.clone(), fumehood_control::RetrySafety::NotSent);
+        let inbox = running
+            .engine
+            .routes
+            .open(id, target.clone(), permit)
+            .ok_or_else(not_sent)?;
+        let cancel = Cancel {
+            id,
+            engine: running.engine.clone(),
+            finished: false,
+        };
+        let mut in_flight = InFlight {
+            inbox,
+            body,
+            cancel,
+        };
         if let Err(error) = send(&running, id, exchange, grant, &fds).await {
             running.engine.routes.forget(id);
             in_flight.cancel.finished = true;
-            return Err(if error.is_closed() { not_sent() } else { error.into() });
+            return Err(if error.is_closed() {
+                not_sent()
+            } else {
+                error.into()
+            });
         }
         Ok(in_flight)
     }
@@ -177,16 +196,31 @@ async fn send(
         uses: GRANT_USES,
         lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),
     };
-    running.broker.channel.send(&ToBroker::Grant(leave), &[]).await?;
+    running
+        .broker
+        .channel
+        .send(&ToBroker::Grant(leave), &[])
+        .await?;
     let engine = &running.engine.channel;
     let last = pieces.pop().unwrap_or_default();
     for bytes in pieces {
-        engine.send(&ToEngine::ExchangeFragment { id, bytes }, &[]).await?;
+        engine
+            .send(&ToEngine::ExchangeFragment { id, bytes }, &[])
+            .await?;
     }
     let mut borrowed: Vec<BorrowedFd<'_>> = vec![fds.sink.as_fd()];
     borrowed.extend(fds.source.as_ref().map(AsFd::as_fd));
     let with_source = fds.source.is_some();
-    engine.send(&ToEngine::Exchange { id, bytes: last, with_source }, &borrowed).await?;
+    engine
+        .send(
+            &ToEngine::Exchange {
+                id,
+                bytes: last,
+                with_source,
+            },
+            &borrowed,
+        )
+        .await?;
     Ok(())
 }
 
@@ -224,7 +258,9 @@ fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength), Error
 /// A socket end of ours, on the runtime.
 pub(crate) fn stream(end: OwnedFd) -> Result<UnixStream, Error> {
     let end = StdUnixStream::from(end);
-    end.set_nonblocking(true).and_then(|()| UnixStream::from_std(end)).map_err(descriptor)
+    end.set_nonblocking(true)
+        .and_then(|()| UnixStream::from_std(end))
+        .map_err(descriptor)
 }
 
 impl InFlight {
@@ -263,7 +299,10 @@ impl InFlight {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Event>> {
         let polled = self.inbox.events.poll_recv(context);
-        if matches!(polled, std::task::Poll::Ready(Some(Event::Finished(_)) | None)) {
+        if matches!(
+            polled,
+            std::task::Poll::Ready(Some(Event::Finished(_)) | None)
+        ) {
             self.cancel.finished = true;
         }
         polled

@@ -62,15 +62,21 @@ pub(crate) async fn engine_for(
     let engine = Process::start(Role::Engine)?;
     let (engine_end, broker_end) = between(Role::Engine)?;
     let told = broker.send(&ToBroker::Engine, &[broker_end.as_fd()]).await;
-    told.map_err(|e| LaunchError::Channel { role: Role::Broker, source: e.into() })?;
+    told.map_err(|e| LaunchError::Channel {
+        role: Role::Broker,
+        source: e.into(),
+    })?;
     drop(broker_end);
     ready_engine(config, engine, engine_end, begun).await
 }
 
 /// The channel between engine and broker, which we only make and give away.
 fn between(role: Role) -> Result<(OwnedFd, OwnedFd), LaunchError> {
-    let (engine, broker) = Channel::<DialRequest, DialReply>::pair()
-        .map_err(|e| LaunchError::Channel { role, source: e.into() })?;
+    let (engine, broker) =
+        Channel::<DialRequest, DialReply>::pair().map_err(|e| LaunchError::Channel {
+            role,
+            source: e.into(),
+        })?;
     Ok((engine.into_fd(), broker.into_fd()))
 }
 
@@ -81,14 +87,30 @@ async fn ready_broker(
     begun: Instant,
 ) -> Result<Launched<BrokerChannel>, LaunchError> {
     let talk = async {
-        channel.send(&ToBroker::Hello { version: PROTOCOL_VERSION }, &[]).await?;
+        channel
+            .send(
+                &ToBroker::Hello {
+                    version: PROTOCOL_VERSION,
+                },
+                &[],
+            )
+            .await?;
         let mut pieces = fragments(&config.policy)?;
         let last = pieces.pop().unwrap_or_default();
         for bytes in pieces {
-            channel.send(&ToBroker::PolicyFragment { bytes }, &[]).await?;
+            channel
+                .send(&ToBroker::PolicyFragment { bytes }, &[])
+                .await?;
         }
         channel.send(&ToBroker::Policy { bytes: last }, &[]).await?;
-        channel.send(&ToBroker::Start { required: config.required.clone() }, &[]).await?;
+        channel
+            .send(
+                &ToBroker::Start {
+                    required: config.required.clone(),
+                },
+                &[],
+            )
+            .await?;
         channel.send(&ToBroker::Engine, &[engine.as_fd()]).await?;
         drop(engine);
         Ok(())
@@ -108,7 +130,10 @@ async fn ready_engine(
     let anchors = tokio::task::spawn_blocking(move || source.encode());
     let modules = modules(config)?;
     let talk = async {
-        let hello = ToEngine::Hello { version: PROTOCOL_VERSION, setup: config.setup() };
+        let hello = ToEngine::Hello {
+            version: PROTOCOL_VERSION,
+            setup: config.setup(),
+        };
         channel.send(&hello, &[]).await?;
         for (header, code) in &modules {
             channel.send(header, &[code.as_fd()]).await?;
@@ -121,7 +146,9 @@ async fn ready_engine(
         Ok::<(), ChannelError>(())
     };
     let told = in_time(Role::Engine, talk).await?;
-    let anchors = anchors.await.map_err(|e| LaunchError::Anchors(e.to_string()))??;
+    let anchors = anchors
+        .await
+        .map_err(|e| LaunchError::Anchors(e.to_string()))??;
     let anchors = sealed("anchors", &[&anchors])?;
     let talk = async {
         told?;
@@ -136,15 +163,24 @@ async fn ready_engine(
 /// The guests' native code, in sealed memory.
 fn modules(config: &Config) -> Result<Vec<(ToEngine, OwnedFd)>, LaunchError> {
     let sealed = |module: &crate::Module| {
-        Ok((ToEngine::Module(module.header()), sealed(&module.name, &[&module.code])?))
+        Ok((
+            ToEngine::Module(module.header()),
+            sealed(&module.name, &[&module.code])?,
+        ))
     };
     config.modules.iter().map(sealed).collect()
 }
 
 /// What either process says to `Start`.
 enum Answer {
-    Ready { version: u16, layers: Vec<LayerReport> },
-    Refused { layers: Vec<LayerReport>, why: String },
+    Ready {
+        version: u16,
+        layers: Vec<LayerReport>,
+    },
+    Refused {
+        layers: Vec<LayerReport>,
+        why: String,
+    },
     Other,
 }
 
@@ -160,7 +196,11 @@ impl From<FromBroker> for Answer {
 impl From<ToEmbedder> for Answer {
     fn from(message: ToEmbedder) -> Self {
         match message {
-            ToEmbedder::Ready { version, layers, anchors: _ } => Answer::Ready { version, layers },
+            ToEmbedder::Ready {
+                version,
+                layers,
+                anchors: _,
+            } => Answer::Ready { version, layers },
             ToEmbedder::Refused { layers, why } => Answer::Refused { layers, why },
             _ => Answer::Other,
         }
@@ -168,8 +208,13 @@ impl From<ToEmbedder> for Answer {
 }
 
 async fn in_time<T>(role: Role, talk: impl Future<Output = T>) -> Result<T, LaunchError> {
-    let late = LaunchError::TimedOut { role, seconds: READY_WITHIN.as_secs() };
-    tokio::time::timeout(READY_WITHIN, talk).await.map_err(|_| late)
+    let late = LaunchError::TimedOut {
+        role,
+        seconds: READY_WITHIN.as_secs(),
+    };
+    tokio::time::timeout(READY_WITHIN, talk)
+        .await
+        .map_err(|_| late)
 }
 
 /// Says all that is to be said, then listens. A child that refuses early may
@@ -207,14 +252,25 @@ async fn finish<C>(
                 return Err(LaunchError::MissingLayers { role, missing });
             }
             let ready_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-            Ok(Launched { process, channel, readiness: Readiness { ready_us, layers } })
+            Ok(Launched {
+                process,
+                channel,
+                readiness: Readiness { ready_us, layers },
+            })
         }
-        Ok(Answer::Ready { version, .. }) => Err(LaunchError::Version { role, theirs: version }),
+        Ok(Answer::Ready { version, .. }) => Err(LaunchError::Version {
+            role,
+            theirs: version,
+        }),
         Ok(Answer::Refused { layers, why }) => Err(LaunchError::Refused { role, why, layers }),
-        Ok(Answer::Other) => Err(LaunchError::Channel { role, source: ChannelError::OutOfOrder }),
-        Err(LaunchError::Channel { source, .. }) if source.is_closed() => {
-            Err(LaunchError::Died { role, status: process.ended().await })
-        }
+        Ok(Answer::Other) => Err(LaunchError::Channel {
+            role,
+            source: ChannelError::OutOfOrder,
+        }),
+        Err(LaunchError::Channel { source, .. }) if source.is_closed() => Err(LaunchError::Died {
+            role,
+            status: process.ended().await,
+        }),
         Err(error) => Err(error),
     }
 }
@@ -226,11 +282,22 @@ fn missing(config: &Config, layers: &[LayerReport]) -> Vec<LayerReport> {
             report.layer == layer && !matches!(report.state, LayerState::Missing { .. })
         })
     };
-    let absent = LayerState::Missing { syscall: "not reported".to_owned(), errno: 0 };
+    let absent = LayerState::Missing {
+        syscall: "not reported".to_owned(),
+        errno: 0,
+    };
     let mut missing = Vec::new();
-    for layer in config.required.iter().copied().filter(|layer| !held(*layer)) {
+    for layer in config
+        .required
+        .iter()
+        .copied()
+        .filter(|layer| !held(*layer))
+    {
         let report = layers.iter().find(|report| report.layer == layer).cloned();
-        missing.push(report.unwrap_or(LayerReport { layer, state: absent.clone() }));
+        missing.push(report.unwrap_or(LayerReport {
+            layer,
+            state: absent.clone(),
+        }));
     }
     missing
 }

@@ -24,7 +24,10 @@ impl Process {
     pub(crate) fn start<S: Message, R: Message>(
         role: Role,
     ) -> Result<(Process, AsyncChannel<S, R>), LaunchError> {
-        let broken = |e| LaunchError::Channel { role, source: ChannelError::Channel(e) };
+        let broken = |e| LaunchError::Channel {
+            role,
+            source: ChannelError::Channel(e),
+        };
         let (ours, theirs) = Channel::<S, R>::pair().map_err(broken)?;
         let child = command(role, theirs.into_fd()).spawn();
         let child = child.map_err(|source| LaunchError::Spawn { role, source })?;
@@ -48,8 +51,14 @@ impl Process {
 
 fn command(role: Role, channel: OwnedFd) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(format!("fumehood-{}", role.name())).arg(role.argument());
-    command.env_clear().stdin(channel).stdout(Stdio::null()).kill_on_drop(true);
+    command
+        .arg0(format!("fumehood-{}", role.name()))
+        .arg(role.argument());
+    command
+        .env_clear()
+        .stdin(channel)
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
     match std::env::var_os(LOG_VARIABLE) {
         Some(filter) => command.env(LOG_VARIABLE, filter).stderr(Stdio::inherit()),
         None => command.stderr(Stdio::null()),

@@ -15,24 +15,35 @@ const MAX_FIELDS: usize = 256;
 /// framing fields are left to the codec, which derives them from the content.
 pub(crate) fn fields(target: &Target, headers: &HeaderMap) -> Result<Vec<Field>, Error> {
     if headers.len() > MAX_FIELDS {
-        return Err(refuse(format!("it has {} fields, and at most {MAX_FIELDS} are sent", headers.len())));
+        return Err(refuse(format!(
+            "it has {} fields, and at most {MAX_FIELDS} are sent",
+            headers.len()
+        )));
     }
     if let Some(coding) = headers.get(TRANSFER_ENCODING)
         && !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
     {
-        return Err(refuse("no transfer coding but chunked is spoken".to_owned()));
+        return Err(refuse(
+            "no transfer coding but chunked is spoken".to_owned(),
+        ));
     }
     let host = match headers.get(HOST) {
         Some(host) => host.as_bytes().to_vec(),
         None => target.authority().into_bytes(),
     };
-    let mut fields = vec![Field { name: HOST.as_str().to_owned(), value: host }];
+    let mut fields = vec![Field {
+        name: HOST.as_str().to_owned(),
+        value: host,
+    }];
     for (name, value) in headers {
         if name == HOST || name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
             continue;
         }
         let value = value.as_bytes().trim_ascii().to_vec();
-        fields.push(Field { name: name.as_str().to_owned(), value });
+        fields.push(Field {
+            name: name.as_str().to_owned(),
+            value,
+        });
     }
     Ok(fields)
 }
@@ -50,7 +61,10 @@ mod tests {
     fn sent(headers: &HeaderMap) -> Vec<(String, String)> {
         let url = RequestUrl::parse("https://example.com:8443/a").unwrap();
         let fields = fields(&url.target, headers).unwrap();
-        fields.into_iter().map(|f| (f.name, String::from_utf8(f.value).unwrap())).collect()
+        fields
+            .into_iter()
+            .map(|f| (f.name, String::from_utf8(f.value).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -60,15 +74,25 @@ mod tests {
         headers.append("content-length", "7".parse().unwrap());
         headers.append("transfer-encoding", "chunked".parse().unwrap());
         headers.append("accept", "a/b".parse().unwrap());
-        let want = [("host", "example.com:8443"), ("accept", "*/*"), ("accept", "a/b")];
-        assert_eq!(sent(&headers), want.map(|(n, v)| (n.to_owned(), v.to_owned())));
+        let want = [
+            ("host", "example.com:8443"),
+            ("accept", "*/*"),
+            ("accept", "a/b"),
+        ];
+        assert_eq!(
+            sent(&headers),
+            want.map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
     }
 
     #[test]
     fn a_host_of_the_callers_own_is_kept() {
         let mut headers = HeaderMap::new();
         headers.append("host", "other.example".parse().unwrap());
-        assert_eq!(sent(&headers), [("host".to_owned(), "other.example".to_owned())]);
+        assert_eq!(
+            sent(&headers),
+            [("host".to_owned(), "other.example".to_owned())]
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ impl Role {
 
     fn of_argument(argument: &str) -> Option<Result<Self, ()>> {
         let name = argument.strip_prefix(ROLE_ARGUMENT)?;
-        let role = [Role::Engine, Role::Broker, Role::Probe].into_iter().find(|r| r.name() == name);
+        let role = [Role::Engine, Role::Broker, Role::Probe]
+            .into_iter()
+            .find(|r| r.name() == name);
         Some(role.ok_or(()))
     }
 }
@@ -50,16 +52,15 @@ impl Role {
 /// embedder's process it returns at once. [`crate::EngineBuilder::launch`]
 /// refuses to run where it was not called.
 ///
-/// ```no_run
-/// fn main() {
-///     fumehood::init();
-///     // … the program
-/// }
-/// ```
+/// The crate's example shows it in its place.
 pub fn init() {
     INITIALISED.store(true, Ordering::Release);
-    let Some(argument) = std::env::args_os().nth(1) else { return };
-    let Some(role) = argument.to_str().and_then(Role::of_argument) else { return };
+    let Some(argument) = std::env::args_os().nth(1) else {
+        return;
+    };
+    let Some(role) = argument.to_str().and_then(Role::of_argument) else {
+        return;
+    };
     let code = match role {
         Ok(Role::Engine) => fumehood_engine::run(),
         Ok(Role::Broker) => fumehood_broker::run(),

@@ -74,7 +74,12 @@ struct Route {
 
 impl Routes {
     pub(crate) fn new() -> Self {
-        Routes { table: Mutex::new(Table { routes: HashMap::new(), open: true }) }
+        Routes {
+            table: Mutex::new(Table {
+                routes: HashMap::new(),
+                open: true,
+            }),
+        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -105,7 +110,10 @@ impl Routes {
             return None;
         }
         table.routes.insert(id, route);
-        Some(Inbox { events: inbox, progress: watcher })
+        Some(Inbox {
+            events: inbox,
+            progress: watcher,
+        })
     }
 
     /// Closes a route whose exchange was never sent.
@@ -143,7 +151,10 @@ impl Routes {
                 route.tell(Event::Trailers(fields))
             }
             ToEmbedder::Progress { id, received, sent } => {
-                table.route(id)?.progress.send_replace(Progress { received, sent });
+                table
+                    .route(id)?
+                    .progress
+                    .send_replace(Progress { received, sent });
                 Ok(())
             }
             ToEmbedder::Finished { id, outcome } => {
@@ -193,3 +204,6 @@ impl Route {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,9 +12,9 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use crate::Error;
 use crate::error::{BoxError, CallerError};
 use crate::exchange::{Source, stream};
-use crate::Error;
 
 /// What a body ended with, if that was an error of its own.
 pub(crate) type BodyError = oneshot::Receiver<BoxError>;
@@ -46,7 +46,9 @@ where
     let socket = stream(ours)?;
     let (failed, failure) = oneshot::channel();
     let task = tokio::spawn(pump(body.map_err(Into::into), socket, failed));
-    let pump = Pump { task: task.abort_handle() };
+    let pump = Pump {
+        task: task.abort_handle(),
+    };
     Ok((Source::Fd(theirs, length), Some((pump, failure))))
 }
 

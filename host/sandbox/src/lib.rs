@@ -50,3 +50,4 @@ pub use ready::ReadyFd;
 pub use refusal::Refusal;
 pub use remedy::{HostFacts, Remedy, remedy};
 pub use steps::{MAX_BROKER_FILES, MAX_ENGINE_FILES, NOBODY};
+pub use sys::ignore_file_size_signal;

@@ -22,12 +22,15 @@ impl ReadyFd {
     /// Registers it with the runtime that this is called within.
     ///
     /// # Errors
-    /// `EPERM` for what cannot be waited for, such as a regular file.
-    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+    /// The descriptor again, with `EPERM` for what cannot be waited for, such
+    /// as a regular file.
+    pub fn new(fd: OwnedFd) -> Result<Self, (OwnedFd, io::Error)> {
         // SAFETY: an owned descriptor is open until it is dropped, and as this
         // type lends it out shared only, nobody replaces it meanwhile.
-        let fd = unsafe { AsyncFd::register(fd) }?;
-        Ok(Self(fd))
+        match unsafe { AsyncFd::register(fd) } {
+            Ok(fd) => Ok(Self(fd)),
+            Err(refused) => Err(refused.into_parts()),
+        }
     }
 
     /// Gives the descriptor back.

@@ -51,6 +51,22 @@ pub(crate) fn clear_environment() {
     }
 }
 
+/// Ignores SIGXFSZ, so that a write beyond `RLIMIT_FSIZE` is an error
+/// (`EFBIG`) of that write. By default it ends the process. The roles do so
+/// by themselves; this is for a program whose own writes may go too far.
+///
+/// # Errors
+/// None that Linux is known to give.
+pub fn ignore_file_size_signal() -> Result<(), Errno> {
+    // SAFETY: no handler is installed, so no code of ours ever runs in a signal.
+    let previous = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    if previous == libc::SIG_ERR {
+        Err(last_errno())
+    } else {
+        Ok(())
+    }
+}
+
 /// Enters new namespaces. The caller has no other thread.
 pub(crate) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     debug_assert!(!flags.contains(UnshareFlags::FILES));

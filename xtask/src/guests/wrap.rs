@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::manifest::{Built, Manifest, sha256_of};
-use super::{Guest, core_module, out_folder};
+use super::{GUESTS, Guest, core_module, out_folder};
 use crate::command;
 use crate::report;
 use crate::workspace::Workspace;
@@ -38,7 +38,7 @@ pub(super) fn wrap(workspace: &Workspace) -> Result<Vec<Built>> {
         compiler_sha256,
         guests: Vec::new(),
     };
-    for guest in super::all() {
+    for guest in &GUESTS {
         let previous = old.iter().position(|built| built.name == guest.name);
         let previous = previous.map(|index| old.swap_remove(index));
         let built = wrap_one(workspace, &compiler, guest, previous)?;

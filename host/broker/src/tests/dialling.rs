@@ -1,6 +1,6 @@
 //! One dial: what is checked is what is dialled, and nothing else is.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
@@ -235,7 +235,7 @@ async fn a_refused_address_sees_no_packet() {
     let resolver = Names::new(&[("evil.example", &[are(&["127.0.0.1", "::ffff:127.0.0.1"])])]);
     let dialler = Dialler {
         resolver,
-        connector: Tcp,
+        connector: Tcp::new(),
     };
     let deadline = Instant::now() + Duration::from_secs(30);
     for url in [
@@ -267,14 +267,13 @@ async fn a_refused_address_sees_no_packet() {
 async fn tcp_hands_over_a_connection_as_the_engine_wants_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let socket: std::net::TcpStream = Tcp.connect(address).await.unwrap().into();
+    let tcp = Tcp::new();
+    let socket: std::net::TcpStream = tcp.connect(address).await.unwrap().into();
     assert!(socket.nodelay().unwrap());
     assert_eq!(socket.peer_addr().unwrap(), address);
     let would_block = std::io::Read::read(&mut &socket, &mut [0]).unwrap_err();
     assert_eq!(would_block.kind(), std::io::ErrorKind::WouldBlock);
 
     drop(listener);
-    assert_eq!(Tcp.connect(address).await.unwrap_err(), Errno::CONNREFUSED);
-    let nowhere: SocketAddr = "[::1%0]:0".parse().unwrap_or(address);
-    assert!(Tcp.connect(nowhere).await.is_err());
+    assert_eq!(tcp.connect(address).await.unwrap_err(), Errno::CONNREFUSED);
 }

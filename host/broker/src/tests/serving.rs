@@ -87,7 +87,7 @@ async fn failure(engine: &Engine) -> (u64, DialFailure) {
 async fn a_granted_dial_brings_the_connection_itself() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = Served::new(allowing(&["127.0.0.1"]), System::new(), Tcp);
+    let served = Served::new(allowing(&["127.0.0.1"]), System::new(), Tcp::new());
     let engine = served.engine().await;
     served.grant(7, &format!("http://{address}/"), 1).await;
     ask(&engine, 1, 7).await;
@@ -113,23 +113,64 @@ async fn a_granted_dial_brings_the_connection_itself() {
     );
 }
 
-#[tokio::test]
-async fn a_grant_sent_before_is_known_whatever_the_order_of_wakes() {
-    let served = Served::new(Policy::default(), Names::default(), Network::new(&[]));
-    let engine = served.engine().await;
-    for round in 0..200 {
-        // Two requests at a time keep the engine's channel marked as readable.
-        served.grant(round, "http://127.0.0.1/", 2).await;
-        ask(&engine, 2 * round, round).await;
-        ask(&engine, 2 * round + 1, round).await;
-        for _ in 0..2 {
-            let (_, failure) = failure(&engine).await;
-            assert!(
-                matches!(failure, DialFailure::Denied(_)),
-                "round {round}: {failure:?}"
-            );
-        }
-    }
+/// Requests follow their grants from another thread, without a pause, so that
+/// the engine's channel is found readable while the broker has not yet heard
+/// of the embedder's.
+#[test]
+fn a_grant_sent_before_is_known_whatever_the_order_of_wakes() {
+    const ROUNDS: u64 = 20_000;
+    let (embedder, to_embedder) = Channel::<ToBroker, FromBroker>::pair().unwrap();
+    let (engine, to_engine) = Channel::<DialRequest, DialReply>::pair().unwrap();
+    let broker = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let broker = Broker::new(Policy::default(), Names::default(), Network::new(&[]));
+            broker.serve(to_embedder.into_async().unwrap()).await
+        })
+    });
+    embedder
+        .send(&ToBroker::Engine, &[to_engine.as_fd()])
+        .unwrap();
+    drop(to_engine);
+    let unknown = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let target = target("http://127.0.0.1/");
+            for id in 0..ROUNDS {
+                let target = target.clone();
+                let grant = Grant {
+                    id: GrantId(id),
+                    target,
+                    uses: 1,
+                    lifetime_ms: 60_000,
+                };
+                embedder.send(&ToBroker::Grant(grant), &[]).unwrap();
+                let request = DialRequest::Dial {
+                    id,
+                    grant: GrantId(id),
+                    deadline_ms: 30_000,
+                };
+                engine.send(&request, &[]).unwrap();
+            }
+        });
+        let no_grant = |reply: &DialReply| {
+            matches!(
+                reply,
+                DialReply::Failed {
+                    failure: DialFailure::NoGrant,
+                    ..
+                }
+            )
+        };
+        (0..ROUNDS)
+            .filter(|_| no_grant(&engine.recv().unwrap().0))
+            .count()
+    });
+    assert_eq!(unknown, 0);
+    drop(embedder);
+    assert!(broker.join().unwrap().is_ok());
 }
 
 #[tokio::test]
@@ -334,21 +375,20 @@ async fn an_embedder_out_of_turn_is_not_served() {
     ));
 }
 
-#[tokio::test]
+/// With nothing left to do, the paused clock runs to the end of the timeout.
+#[tokio::test(start_paused = true)]
 async fn an_engine_that_does_not_read_holds_up_itself_alone() {
     let served = Served::new(Policy::default(), Names::default(), Network::new(&[]));
     let deaf = served.engine().await;
-    // Until its requests are no longer read and the channel is full.
-    let ask_for_ever = async {
-        for id in 0.. {
-            ask(&deaf, id, 99).await;
+    let mut stalled = false;
+    for id in 0..100_000 {
+        let request = tokio::time::timeout(Duration::from_secs(1), ask(&deaf, id, 99));
+        stalled = request.await.is_err();
+        if stalled {
+            break;
         }
-    };
-    assert!(
-        tokio::time::timeout(Duration::from_millis(300), ask_for_ever)
-            .await
-            .is_err()
-    );
+    }
+    assert!(stalled, "its requests are read without end");
     let other = served.engine().await;
     ask(&other, 1, 99).await;
     assert_eq!(failure(&other).await, (1, DialFailure::NoGrant));

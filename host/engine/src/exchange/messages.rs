@@ -1,9 +1,62 @@
-//! The codec's words in the embedder's types.
+//! The codec's words in the embedder's types, once they make sense.
 
-use fumehood_control::Cause;
+use fumehood_control::{Cause, Field, ResponseHead};
 
 use crate::instance::ProtocolError;
-use crate::instance::http1::exports::fumehood::http1::client::{Limit, Truncation, Violation};
+use crate::instance::http1::exports::fumehood::http1::client as wire;
+use wire::{Limit, Truncation, Violation};
+
+/// Most fields of a head or of trailers that a codec may tell; its own bound.
+const MAX_FIELDS: usize = 256;
+
+/// What a codec said that no sound codec says. The peer may have taken the
+/// guest over, so its words are held to what the embedder relies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nonsense(pub &'static str);
+
+/// A head as the embedder may rely on it: a status it can classify, and
+/// fields that cannot break out of a text (RFC 9110 sections 5.1 and 5.5).
+pub(super) fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
+    let wire::ResponseHead { minor_version, status, reason, fields: told } = head;
+    if minor_version > 1 {
+        return Err(Nonsense("a version of HTTP/1 other than 0 and 1"));
+    }
+    if !(100..=999).contains(&status) {
+        return Err(Nonsense("a status that has not three digits"));
+    }
+    if !reason.iter().all(|&byte| is_text(byte)) {
+        return Err(Nonsense("control characters in a reason phrase"));
+    }
+    Ok(ResponseHead { minor_version, status, reason, fields: fields(told)? })
+}
+
+/// Fields as the embedder may rely on them.
+pub(super) fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
+    if told.len() > MAX_FIELDS {
+        return Err(Nonsense("more fields than its own bound"));
+    }
+    told.into_iter()
+        .map(|field| {
+            if field.name.is_empty() || !field.name.bytes().all(is_token) {
+                return Err(Nonsense("a field name that is not a token"));
+            }
+            if !field.value.iter().all(|&byte| is_text(byte)) {
+                return Err(Nonsense("control characters in a field value"));
+            }
+            Ok(Field { name: field.name, value: field.value })
+        })
+        .collect()
+}
+
+/// A `tchar` (RFC 9110 section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// `field-vchar`, SP, HTAB or `obs-text` (RFC 9110 section 5.5).
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
 
 /// The cause for a protocol error that the guest found.
 pub(super) fn cause_of_protocol(error: ProtocolError) -> Cause {
@@ -51,5 +104,40 @@ fn truncation_name(truncation: Truncation) -> &'static str {
         Truncation::BeforeHead => "before-head",
         Truncation::InHead => "in-head",
         Truncation::InPayload => "in-payload",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(status: u16, name: &str, value: &[u8]) -> Result<ResponseHead, Nonsense> {
+        let field = wire::Field { name: name.to_owned(), value: value.to_vec() };
+        head(wire::ResponseHead { minor_version: 1, status, reason: Vec::new(), fields: vec![field] })
+    }
+
+    #[test]
+    fn a_sound_head_passes() {
+        let head = told(200, "x-a", "caf\u{e9}\t b".as_bytes()).expect("sound");
+        assert_eq!((head.status, head.fields.len()), (200, 1));
+    }
+
+    #[test]
+    fn a_lying_guest_cannot_break_out_of_a_text() {
+        for (status, name, value) in [
+            (99, "a", &b"b"[..]),
+            (65535, "a", b"b"),
+            (200, "", b"b"),
+            (200, "a b", b"c"),
+            (200, "a:", b"c"),
+            (200, "a\r\nset-cookie", b"c"),
+            (200, "a", b"b\r\nset-cookie: c"),
+            (200, "a", b"b\0"),
+            (200, "a", b"\x1b[31m"),
+        ] {
+            assert!(told(status, name, value).is_err(), "{status} {name:?} {value:?}");
+        }
+        let field = wire::Field { name: "a".to_owned(), value: Vec::new() };
+        assert!(fields(vec![field; MAX_FIELDS + 1]).is_err());
     }
 }

@@ -223,12 +223,19 @@ impl<'a> Running<'a> {
     async fn deliver(&mut self, events: Vec<Event>) -> Result<bool, Cause> {
         for event in events {
             match event {
-                Event::Informational(head) => self.outbox.informational(self.id, head).await?,
+                Event::Informational(head) => {
+                    let head = self.sound(messages::head(head))?;
+                    self.outbox.informational(self.id, head).await?;
+                }
                 Event::Head(head) => {
+                    let head = self.sound(messages::head(head))?;
                     self.timings.head_us = Some(self.elapsed_us());
                     self.outbox.head(self.id, head).await?;
                 }
-                Event::Trailers(fields) => self.outbox.trailers(self.id, fields).await?,
+                Event::Trailers(fields) => {
+                    let fields = self.sound(messages::fields(fields))?;
+                    self.outbox.trailers(self.id, fields).await?;
+                }
                 Event::Complete(completion) => {
                     self.reusable = completion.reusable;
                     return Ok(true);
@@ -236,6 +243,13 @@ impl<'a> Running<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// What the codec said, or the fault of having said nonsense.
+    fn sound<T>(&self, told: Result<T, messages::Nonsense>) -> Result<T, Cause> {
+        told.map_err(|messages::Nonsense(what)| {
+            self.connection.codec.fault("nonsense", format!("the guest told {what}")).into()
+        })
     }
 
     /// A failure to send is the better explanation of a missing answer.

@@ -104,6 +104,16 @@ impl Codec {
         self.store.data().memory_bytes
     }
 
+    /// A fault of this guest that did not end it by itself.
+    pub(crate) fn fault(&self, kind: &'static str, detail: String) -> Fault {
+        Fault {
+            module: self.header.name.clone(),
+            version: self.header.version.clone(),
+            kind,
+            detail,
+        }
+    }
+
     /// Starts an exchange; returns the head's bytes.
     pub(crate) fn encode_head(
         &mut self,

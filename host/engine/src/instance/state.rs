@@ -99,7 +99,7 @@ pub(crate) struct Fault {
     pub module: String,
     /// Module version.
     pub version: String,
-    /// `trap`, `hang`, `memory` or `no-instance`.
+    /// `trap`, `hang`, `memory`, `no-instance` or `nonsense`.
     pub kind: &'static str,
     /// What it said, or the trap's name.
     pub detail: String,

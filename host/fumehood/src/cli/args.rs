@@ -198,7 +198,9 @@ pub(crate) struct Trust {
 
 /// Seconds with a fraction, to milliseconds.
 fn seconds(text: &str) -> Result<u32, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     // 49 days: what milliseconds in 32 bits hold.
     if !(0.001..=4_000_000.0).contains(&seconds) {
         return Err("not between 0.001 and 4000000 seconds".to_owned());
@@ -222,7 +224,10 @@ fn tls_version(text: &str) -> Result<TlsVersion, String> {
 fn layer(text: &str) -> Result<Layer, String> {
     let found = Layer::ALL.into_iter().find(|layer| layer.name() == text);
     let layer = found.ok_or_else(|| {
-        format!("not a layer; there are {}", Layer::ALL.map(Layer::name).join(", "))
+        format!(
+            "not a layer; there are {}",
+            Layer::ALL.map(Layer::name).join(", ")
+        )
     })?;
     if Layer::FLOOR.contains(&layer) {
         return Err("no process runs without it".to_owned());

@@ -18,8 +18,11 @@ use super::exit::{Exit, Failed};
 const MAX_DATA_BYTES: u64 = 256 << 20;
 
 /// All but the unreserved characters (RFC 3986 section 2.3).
-const RESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A request's content, which may be needed again for a redirect or a retry.
 #[derive(Debug)]
@@ -62,18 +65,24 @@ impl Data {
             else {
                 continue;
             };
-            pieces.extend(indices.zip(values.map(|value| Piece { kind, value: value.clone() })));
+            pieces.extend(indices.zip(values.map(|value| Piece {
+                kind,
+                value: value.clone(),
+            })));
         }
         pieces.sort_by_key(|(index, _)| *index);
         let pieces: Vec<Piece> = pieces.into_iter().map(|(_, piece)| piece).collect();
         match &pieces[..] {
             [] => Ok(Data::None),
-            [Piece { kind: Kind::Binary, value }] if value.as_bytes().starts_with(b"@") => {
-                match file_name(&value.as_bytes()[1..]) {
-                    None => Ok(Data::Stdin),
-                    Some(path) => Ok(Data::File(path.to_owned())),
-                }
-            }
+            [
+                Piece {
+                    kind: Kind::Binary,
+                    value,
+                },
+            ] if value.as_bytes().starts_with(b"@") => match file_name(&value.as_bytes()[1..]) {
+                None => Ok(Data::Stdin),
+                Some(path) => Ok(Data::File(path.to_owned())),
+            },
             pieces => Ok(Data::Bytes(join(pieces)?)),
         }
     }
@@ -97,13 +106,22 @@ impl Data {
                 let file = File::open(path).map_err(wrong)?;
                 let metadata = file.metadata().map_err(wrong)?;
                 if metadata.is_dir() {
-                    return Err(Failed::new(Exit::Read, format!("{} is a folder", path.display())));
+                    return Err(Failed::new(
+                        Exit::Read,
+                        format!("{} is a folder", path.display()),
+                    ));
                 }
-                Ok(Source::Fd(file.into(), metadata.is_file().then_some(metadata.len())))
+                Ok(Source::Fd(
+                    file.into(),
+                    metadata.is_file().then_some(metadata.len()),
+                ))
             }
             Data::Stdin => {
                 let wrong = |e: std::io::Error| read_error(Path::new("-"), &e);
-                let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(wrong)?;
+                let stdin = std::io::stdin()
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .map_err(wrong)?;
                 Ok(Source::Fd(stdin, None))
             }
         }
@@ -111,7 +129,10 @@ impl Data {
 }
 
 fn read_error(path: &Path, error: &std::io::Error) -> Failed {
-    Failed::new(Exit::Read, format!("{} cannot be read: {error}", path.display()))
+    Failed::new(
+        Exit::Read,
+        format!("{} cannot be read: {error}", path.display()),
+    )
 }
 
 /// `None` for `-`, standard input.
@@ -123,7 +144,10 @@ fn read(name: &[u8]) -> Result<Vec<u8>, Failed> {
     let mut content = Vec::new();
     let path = file_name(name);
     let read = match path {
-        None => std::io::stdin().lock().take(MAX_DATA_BYTES + 1).read_to_end(&mut content),
+        None => std::io::stdin()
+            .lock()
+            .take(MAX_DATA_BYTES + 1)
+            .read_to_end(&mut content),
         Some(path) => File::open(path)
             .and_then(|file| file.take(MAX_DATA_BYTES + 1).read_to_end(&mut content)),
     };
@@ -171,7 +195,11 @@ fn encoded(value: &[u8]) -> Result<Vec<u8>, Failed> {
         return Ok(percent(value));
     };
     let (name, content) = (&value[..at], &value[at + 1..]);
-    let content = if value[at] == b'@' { read(content)? } else { content.to_vec() };
+    let content = if value[at] == b'@' {
+        read(content)?
+    } else {
+        content.to_vec()
+    };
     let mut all = name.to_vec();
     if !name.is_empty() {
         all.push(b'=');
@@ -186,8 +214,12 @@ fn percent(bytes: &[u8]) -> Vec<u8> {
 
 /// `-G`: puts data into a URL's query, before its fragment.
 pub(crate) fn into_query(url: &str, data: &[u8]) -> Result<String, Failed> {
-    let data = str::from_utf8(data)
-        .map_err(|_| Failed::new(Exit::Usage, "-G: the data is not text; use --data-urlencode"))?;
+    let data = str::from_utf8(data).map_err(|_| {
+        Failed::new(
+            Exit::Usage,
+            "-G: the data is not text; use --data-urlencode",
+        )
+    })?;
     let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let joint = match url.find('?') {
         None => "?",
@@ -223,13 +255,19 @@ mod tests {
         assert_eq!(content(Kind::Form, at.as_bytes()).unwrap(), b"ab");
         assert_eq!(content(Kind::Binary, at.as_bytes()).unwrap(), b"a\r\nb\0\n");
         assert_eq!(content(Kind::Raw, b"@x").unwrap(), b"@x");
-        assert_eq!(content(Kind::Form, b"@/nowhere/at/all").unwrap_err().exit, Exit::Read);
+        assert_eq!(
+            content(Kind::Form, b"@/nowhere/at/all").unwrap_err().exit,
+            Exit::Read
+        );
     }
 
     #[test]
     fn a_query_goes_before_the_fragment() {
         assert_eq!(into_query("http://a/b", b"x=1").unwrap(), "http://a/b?x=1");
-        assert_eq!(into_query("http://a/b?y#f", b"x=1").unwrap(), "http://a/b?y&x=1#f");
+        assert_eq!(
+            into_query("http://a/b?y#f", b"x=1").unwrap(),
+            "http://a/b?y&x=1#f"
+        );
         assert_eq!(into_query("http://a/?", b"x").unwrap(), "http://a/?x");
         assert!(into_query("http://a/", b"\xff").is_err());
     }

@@ -16,10 +16,18 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
     match examine() {
         Ok(findings) => {
             let complete = findings.iter().all(Finding::is_complete);
-            let text = if args.json { in_json(&findings) } else { in_text(&findings) };
+            let text = if args.json {
+                in_json(&findings)
+            } else {
+                in_text(&findings)
+            };
             // A standard output that is closed changes nothing.
             let _unheard = std::io::stdout().lock().write_all(text.as_bytes());
-            if complete { ExitCode::SUCCESS } else { ExitCode::from(Exit::Launch.code()) }
+            if complete {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(Exit::Launch.code())
+            }
         }
         Err(failed) => {
             // The exit code still tells.
@@ -39,14 +47,21 @@ struct Finding {
 fn examine() -> Result<Vec<Finding>, Failed> {
     let find = |role: Role| {
         let layers = probe::layers(role).map_err(|e| Failed::new(Exit::Launch, e.to_string()))?;
-        Ok(Finding { role, layers, facts: HostFacts::look() })
+        Ok(Finding {
+            role,
+            layers,
+            facts: HostFacts::look(),
+        })
     };
     [Role::Engine, Role::Broker].into_iter().map(find).collect()
 }
 
 impl Finding {
     fn is_complete(&self) -> bool {
-        !self.layers.iter().any(|report| matches!(report.state, LayerState::Missing { .. }))
+        !self
+            .layers
+            .iter()
+            .any(|report| matches!(report.state, LayerState::Missing { .. }))
     }
 
     fn cause_and_fix(&self, report: &LayerReport) -> Option<(&'static str, &'static str)> {
@@ -76,7 +91,11 @@ fn line(finding: &Finding, report: &LayerReport) -> String {
         LayerState::NotUsed => format!("  not used {name}\n"),
         LayerState::Missing { syscall, errno } => {
             let why = std::io::Error::from_raw_os_error(*errno);
-            let floor = if Layer::FLOOR.contains(&report.layer) { " (nothing runs without)" } else { "" };
+            let floor = if Layer::FLOOR.contains(&report.layer) {
+                " (nothing runs without)"
+            } else {
+                ""
+            };
             let mut text = format!("  MISSING  {name:<16} {syscall}: {why}{floor}\n");
             if let Some((cause, fix)) = finding.cause_and_fix(report) {
                 text += &format!("           cause: {cause}\n           fix:   {fix}\n");
@@ -109,8 +128,15 @@ mod tests {
     use super::*;
 
     fn finding(state: LayerState) -> Finding {
-        let layers = vec![LayerReport { layer: Layer::Landlock, state }];
-        Finding { role: Role::Engine, layers, facts: HostFacts::look() }
+        let layers = vec![LayerReport {
+            layer: Layer::Landlock,
+            state,
+        }];
+        Finding {
+            role: Role::Engine,
+            layers,
+            facts: HostFacts::look(),
+        }
     }
 
     #[test]
@@ -129,6 +155,9 @@ mod tests {
     #[test]
     fn what_holds_needs_no_words() {
         let text = in_text(&[finding(LayerState::Holds("abi 7".into()))]);
-        assert!(text.contains("ok") && !text.contains("--allow-missing-layer"), "{text}");
+        assert!(
+            text.contains("ok") && !text.contains("--allow-missing-layer"),
+            "{text}"
+        );
     }
 }

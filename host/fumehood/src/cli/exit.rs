@@ -94,7 +94,10 @@ impl Exit {
             Exit::Receive => ("receive", "the connection broke"),
             Exit::Certificate => ("certificate", "the server's certificate was refused"),
             Exit::Anchors => ("anchors", "the trust anchors could not be read"),
-            Exit::Policy => ("policy", "the policy denies the target or all its addresses"),
+            Exit::Policy => (
+                "policy",
+                "the policy denies the target or all its addresses",
+            ),
             Exit::Guest => ("guest", "a guest trapped, hung or wanted too much memory"),
             Exit::Engine => ("engine", "the engine or the broker failed"),
             Exit::Launch => ("launch", "the engine or its sandbox could not be set up"),
@@ -170,7 +173,12 @@ pub(crate) struct Failed {
 impl Failed {
     /// A failure of the command's own making.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Failed { exit, blame: None, message: message.into(), retryable: false }
+        Failed {
+            exit,
+            blame: None,
+            message: message.into(),
+            retryable: false,
+        }
     }
 }
 
@@ -237,16 +245,48 @@ mod tests {
             (Cause::Dial(DialFailure::Resolve("no".into())), 6),
             (Cause::Dial(DialFailure::Connect(Vec::new())), 7),
             (Cause::Dial(DialFailure::Timeout { resolving: true }), 28),
-            (Cause::Truncated { place: "in-payload".into() }, 18),
-            (Cause::Truncated { place: "before-head".into() }, 52),
-            (Cause::Truncated { place: "tls-handshake".into() }, 35),
-            (Cause::Truncated { place: "in-head".into() }, 56),
+            (
+                Cause::Truncated {
+                    place: "in-payload".into(),
+                },
+                18,
+            ),
+            (
+                Cause::Truncated {
+                    place: "before-head".into(),
+                },
+                52,
+            ),
+            (
+                Cause::Truncated {
+                    place: "tls-handshake".into(),
+                },
+                35,
+            ),
+            (
+                Cause::Truncated {
+                    place: "in-head".into(),
+                },
+                56,
+            ),
             (Cause::Socket { errno: 104 }, 56),
             (Cause::Sink { errno: 28 }, 23),
             (Cause::Source { errno: 5 }, 26),
-            (Cause::Deadline { phase: "head".into(), milliseconds: 1 }, 28),
+            (
+                Cause::Deadline {
+                    phase: "head".into(),
+                    milliseconds: 1,
+                },
+                28,
+            ),
             (Cause::Tls("alert".into()), 35),
-            (Cause::Certificate { rejection: "expired".into(), detail: String::new() }, 60),
+            (
+                Cause::Certificate {
+                    rejection: "expired".into(),
+                    detail: String::new(),
+                },
+                60,
+            ),
             (Cause::EngineDied, 112),
         ];
         for (cause, code) in cases {

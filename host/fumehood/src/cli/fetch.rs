@@ -25,7 +25,10 @@ pub(crate) async fn run(args: &Fetch, matches: &ArgMatches) -> ExitCode {
         Err(failed) => {
             complain(args, &failed);
             if args.output.json {
-                let record = Record { failed: Some(failed.clone()), ..Record::default() };
+                let record = Record {
+                    failed: Some(failed.clone()),
+                    ..Record::default()
+                };
                 print_json(args, false, &record, &LaunchReport::default());
             }
             ExitCode::from(failed.exit.code())
@@ -43,11 +46,22 @@ async fn all(args: &Fetch, matches: &ArgMatches) -> Result<ExitCode, Failed> {
     let teller = Teller::new(args.output.verbose);
     teller.launched(&report);
     let progress = !args.output.silent && !args.output.no_progress;
-    let session = Session { engine: &engine, args, data: &data, headers, policy, teller, progress };
+    let session = Session {
+        engine: &engine,
+        args,
+        data: &data,
+        headers,
+        policy,
+        teller,
+        progress,
+    };
     let mut code = ExitCode::SUCCESS;
     for (index, url) in args.urls.iter().enumerate() {
         let begun = Instant::now();
-        let mut record = Record { url: url.clone(), ..Record::default() };
+        let mut record = Record {
+            url: url.clone(),
+            ..Record::default()
+        };
         let result = one(&session, index, url, &mut record).await;
         record.elapsed_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Err(failed) = result {
@@ -75,14 +89,19 @@ fn builder(args: &Fetch) -> Result<(EngineBuilder, Policy), Failed> {
         let added = policy.allow_private(host.clone());
         added.map_err(|e| Failed::new(Exit::Usage, e.to_string()))?;
     }
-    let mut builder = Engine::builder().policy(policy.clone()).anchors(anchors(args));
+    let mut builder = Engine::builder()
+        .policy(policy.clone())
+        .anchors(anchors(args));
     for layer in &args.trust.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
     if let Some(path) = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         builder = builder.key_log(&path).map_err(|e| {
-            Failed::new(Exit::Write, format!("SSLKEYLOGFILE {}: {e}", path.display()))
+            Failed::new(
+                Exit::Write,
+                format!("SSLKEYLOGFILE {}: {e}", path.display()),
+            )
         })?;
     }
     Ok((builder, policy))
@@ -126,7 +145,9 @@ async fn one(
         Some(path) => Output::file(path, resume_at, args.create_dirs)?,
         None => Output::stdout()?,
     };
-    Transfer::new(session, output, record, resume_at).run(url).await
+    Transfer::new(session, output, record, resume_at)
+        .run(url)
+        .await
 }
 
 /// Of what is there to be continued; nothing where there is no file.
@@ -139,7 +160,11 @@ fn size(path: &Path) -> Result<u64, Failed> {
 }
 
 fn goes_to_stdout(args: &Fetch, index: usize) -> bool {
-    let named = args.output.output.get(index).is_some_and(|path| path != Path::new("-"));
+    let named = args
+        .output
+        .output
+        .get(index)
+        .is_some_and(|path| path != Path::new("-"));
     !args.output.remote_name && !named
 }
 
@@ -149,8 +174,11 @@ fn complain(args: &Fetch, failed: &Failed) {
     }
     let text = super::escape::for_terminal(failed.to_string().as_bytes());
     // A standard error that is closed changes nothing.
-    let _unheard =
-        writeln!(std::io::stderr().lock(), "fumehood: ({}) {text}", failed.exit.code());
+    let _unheard = writeln!(
+        std::io::stderr().lock(),
+        "fumehood: ({}) {text}",
+        failed.exit.code()
+    );
 }
 
 fn print_json(args: &Fetch, content_on_stdout: bool, record: &Record, launch: &LaunchReport) {

@@ -31,7 +31,10 @@ pub(crate) fn build(args: &Request, has_data: bool) -> Result<HeaderMap, Failed>
     }
     if let Some(user) = &args.user {
         if !user.contains(':') {
-            return Err(Failed::new(Exit::Usage, "-u takes USER:PASSWORD; nothing is asked for"));
+            return Err(Failed::new(
+                Exit::Usage,
+                "-u takes USER:PASSWORD; nothing is asked for",
+            ));
         }
         headers.insert(AUTHORIZATION, basic(user.as_bytes())?);
     }
@@ -65,25 +68,26 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Fai
         headers.remove(name);
         return Ok(());
     }
-    let value = HeaderValue::from_str(value)
-        .map_err(|_| Failed::new(Exit::Usage, format!("{name}: the value has control characters")))?;
+    let value = HeaderValue::from_str(value).map_err(|_| {
+        Failed::new(
+            Exit::Usage,
+            format!("{name}: the value has control characters"),
+        )
+    })?;
     headers.insert(name, value);
     Ok(())
 }
 
 /// One `-H`. The first of a name replaces a default, later ones are added.
-fn apply(
-    headers: &mut HeaderMap,
-    given: &mut Vec<HeaderName>,
-    line: &str,
-) -> Result<(), Failed> {
+fn apply(headers: &mut HeaderMap, given: &mut Vec<HeaderName>, line: &str) -> Result<(), Failed> {
     let bad = |why: &str| Failed::new(Exit::Usage, format!("-H {line:?}: {why}"));
     let (name, value, keep_empty) = match (line.split_once(':'), line.strip_suffix(';')) {
         (Some((name, value)), _) => (name, value.trim(), false),
         (None, Some(name)) => (name, "", true),
         (None, None) => return Err(bad("write \"Name: value\"")),
     };
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("the name is not a token"))?;
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("the name is not a token"))?;
     if name == http::header::CONTENT_LENGTH || name == http::header::TRANSFER_ENCODING {
         return Err(bad("the length follows from the data and cannot be set"));
     }
@@ -132,14 +136,24 @@ mod tests {
 
     #[test]
     fn smuggling_is_refused() {
-        for bad in ["no colon", "a b: c", "x: a\r\ny: b", "Content-Length: 5", "Transfer-Encoding: x", ": v"] {
+        for bad in [
+            "no colon",
+            "a b: c",
+            "x: a\r\ny: b",
+            "Content-Length: 5",
+            "Transfer-Encoding: x",
+            ": v",
+        ] {
             assert!(lines(&[bad]).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn basic_is_as_in_rfc_7617() {
-        assert_eq!(basic(b"Aladdin:open sesame").unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(
+            basic(b"Aladdin:open sesame").unwrap(),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
         assert!(basic(b"a:b").unwrap().is_sensitive());
     }
 }

@@ -45,13 +45,25 @@ pub(crate) async fn run(
     let include = session.args.output.include || session.args.request.head;
     let sink = transfer.output.sink(transfer.is_judged(), include)?;
     let direct = matches!(sink, Sink::Fd(_));
-    let source = if ask.keeps_data { session.data.open()? } else { Source::None };
+    let source = if ask.keeps_data {
+        session.data.open()?
+    } else {
+        Source::None
+    };
     let (head, ()) = request(ask)?.into_parts();
     session.teller.request(&ask.method, &ask.url, &ask.headers);
     let options = transfer.options()?;
-    let exchange = session.engine.exchange(&ask.url, &head, source, sink, &options).await;
+    let exchange = session
+        .engine
+        .exchange(&ask.url, &head, source, sink, &options)
+        .await;
     let exchange = exchange.map_err(|e| failed(e, ask))?;
-    let mut hop = Hop { exchange, direct, verdict: None, copy: None };
+    let mut hop = Hop {
+        exchange,
+        direct,
+        verdict: None,
+        copy: None,
+    };
     while let Some(event) = hop.exchange.next().await {
         match event {
             Event::Journey(event) => {
@@ -65,7 +77,10 @@ pub(crate) async fn run(
             Event::Finished(outcome) => return hop.finish(transfer, ask, outcome).await,
         }
     }
-    Err(Failed::new(Exit::Engine, "the engine did not say how the exchange ended"))
+    Err(Failed::new(
+        Exit::Engine,
+        "the engine did not say how the exchange ended",
+    ))
 }
 
 fn request(ask: &Ask) -> Result<Request<()>, Failed> {
@@ -73,7 +88,10 @@ fn request(ask: &Ask) -> Result<Request<()>, Failed> {
     *request.method_mut() = ask.method.clone();
     *request.headers_mut() = ask.headers.clone();
     if ask.method == http::Method::CONNECT {
-        return Err(Failed::new(Exit::BadRequest, "CONNECT asks for a tunnel, which fetch is not"));
+        return Err(Failed::new(
+            Exit::BadRequest,
+            "CONNECT asks for a tunnel, which fetch is not",
+        ));
     }
     Ok(request)
 }
@@ -82,7 +100,10 @@ fn request(ask: &Ask) -> Result<Request<()>, Failed> {
 /// only when the peer has seen nothing of it.
 fn failed(error: Error, ask: &Ask) -> Failed {
     let may_pass = matches!(error.blame(), Blame::Network | Blame::Guest)
-        || matches!(error.cause(), Some(Cause::EngineDied | Cause::Truncated { .. }));
+        || matches!(
+            error.cause(),
+            Some(Cause::EngineDied | Cause::Truncated { .. })
+        );
     let safe = ask.method.is_idempotent() || error.retry_safety() == RetrySafety::NotSent;
     let mut failed = Failed::from(error);
     failed.retryable = may_pass && safe;
@@ -104,16 +125,27 @@ impl Hop {
         transfer.record.status = Some(head.status);
         transfer.record.minor_version = head.minor_version;
         transfer.wait = judge::retry_after(head).map(Duration::from_secs);
-        let verdict =
-            judge::judge(head, ask, &session.args.transfer, transfer.resume_at, may_retry);
+        let verdict = judge::judge(
+            head,
+            ask,
+            &session.args.transfer,
+            transfer.resume_at,
+            may_retry,
+        );
         let takes = !matches!(verdict, Verdict::Discard { .. });
         if takes {
             transfer.output.accept()?;
-            transfer.meter.expect(judge::content_length(&judge::fields(head)));
+            transfer
+                .meter
+                .expect(judge::content_length(&judge::fields(head)));
         }
         if include {
             let terminal = transfer.output.is_terminal();
-            let text = if terminal { head_text_escaped(head) } else { head_text(head) };
+            let text = if terminal {
+                head_text_escaped(head)
+            } else {
+                head_text(head)
+            };
             transfer.output.write(&text)?;
         }
         let stream = self.exchange.take_body();
@@ -139,7 +171,10 @@ impl Hop {
         outcome: Result<Summary, Error>,
     ) -> Result<Ending, Failed> {
         let copied = match self.copy {
-            Some(copy) => Some(copy.await.map_err(|e| Failed::new(Exit::Write, e.to_string()))?),
+            Some(copy) => Some(
+                copy.await
+                    .map_err(|e| Failed::new(Exit::Write, e.to_string()))?,
+            ),
             None => None,
         };
         if let Ok(summary) = &outcome {
@@ -158,10 +193,15 @@ impl Hop {
                 }
             }
             Some(verdict) => {
-                let copied = copied.transpose().map_err(|e| transfer.output.write_error(&e))?;
+                let copied = copied
+                    .transpose()
+                    .map_err(|e| transfer.output.write_error(&e))?;
                 let summary = outcome.map_err(|e| sink_error(transfer, e, ask))?;
                 if copied.is_some_and(|copied| copied != summary.payload_received) {
-                    return Err(Failed::new(Exit::Engine, "the engine miscounted the content"));
+                    return Err(Failed::new(
+                        Exit::Engine,
+                        "the engine miscounted the content",
+                    ));
                 }
                 match verdict {
                     Verdict::TakeAndFail(failed) => Err(failed),
@@ -179,9 +219,9 @@ impl Hop {
 /// Where the engine could not write, the output's name is ours to tell.
 fn sink_error(transfer: &Transfer<'_>, error: Error, ask: &Ask) -> Failed {
     match error.cause() {
-        Some(Cause::Sink { errno }) => {
-            transfer.output.write_error(&io::Error::from_raw_os_error(*errno))
-        }
+        Some(Cause::Sink { errno }) => transfer
+            .output
+            .write_error(&io::Error::from_raw_os_error(*errno)),
         _ => failed(error, ask),
     }
 }

@@ -68,8 +68,13 @@ pub(crate) fn judge(
         && redirect::is_redirect(status)
         && let Some(location) = headers.get(LOCATION)
     {
-        let next =
-            redirect::follow(status, location.as_bytes(), &ask.url, &ask.method, &ask.headers);
+        let next = redirect::follow(
+            status,
+            location.as_bytes(),
+            &ask.url,
+            &ask.method,
+            &ask.headers,
+        );
         return discard(match next {
             Ok(next) => Then::Follow(Box::new(next)),
             Err(failed) => Then::Fail(failed),
@@ -84,8 +89,10 @@ pub(crate) fn judge(
         }
     }
     let failed = || {
-        let mut failed =
-            Failed::new(Exit::HttpError, format!("{} answers with status {status}", ask.url));
+        let mut failed = Failed::new(
+            Exit::HttpError,
+            format!("{} answers with status {status}", ask.url),
+        );
         failed.blame = Some(fumehood::control::Blame::Peer);
         failed.retryable = passes(status);
         failed
@@ -107,7 +114,13 @@ pub(crate) fn passes(status: u16) -> bool {
 
 /// How long the server asks to wait, in seconds (RFC 9110 section 10.2.3).
 pub(crate) fn retry_after(head: &ResponseHead) -> Option<u64> {
-    fields(head).get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+    fields(head)
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -155,10 +168,20 @@ mod tests {
     #[test]
     fn redirects_are_answers_unless_followed() {
         let head = head(302, &[("location", "/b"), ("content-length", "10")]);
-        assert!(matches!(judge(&head, &ask(), &args(), None, false), Verdict::Take));
-        let args = Transfer { location: true, ..args() };
+        assert!(matches!(
+            judge(&head, &ask(), &args(), None, false),
+            Verdict::Take
+        ));
+        let args = Transfer {
+            location: true,
+            ..args()
+        };
         let verdict = judge(&head, &ask(), &args, None, false);
-        let Verdict::Discard { drain: true, then: Then::Follow(next) } = verdict else {
+        let Verdict::Discard {
+            drain: true,
+            then: Then::Follow(next),
+        } = verdict
+        else {
             panic!("{verdict:?}")
         };
         assert_eq!(next.url.to_string(), "http://a.example/b");
@@ -167,11 +190,26 @@ mod tests {
     #[test]
     fn errors_are_content_unless_fail_says_otherwise() {
         let head = head(404, &[]);
-        assert!(matches!(judge(&head, &ask(), &args(), None, false), Verdict::Take));
-        let fail = Transfer { fail: true, ..args() };
+        assert!(matches!(
+            judge(&head, &ask(), &args(), None, false),
+            Verdict::Take
+        ));
+        let fail = Transfer {
+            fail: true,
+            ..args()
+        };
         let verdict = judge(&head, &ask(), &fail, None, false);
-        assert!(matches!(verdict, Verdict::Discard { drain: false, then: Then::Fail(_) }));
-        let with_body = Transfer { fail_with_body: true, ..args() };
+        assert!(matches!(
+            verdict,
+            Verdict::Discard {
+                drain: false,
+                then: Then::Fail(_)
+            }
+        ));
+        let with_body = Transfer {
+            fail_with_body: true,
+            ..args()
+        };
         let verdict = judge(&head, &ask(), &with_body, None, false);
         assert!(matches!(verdict, Verdict::TakeAndFail(_)));
     }
@@ -179,16 +217,31 @@ mod tests {
     #[test]
     fn an_error_page_is_never_appended_to_a_file() {
         let verdict = judge(&head(404, &[]), &ask(), &args(), Some(5), false);
-        assert!(matches!(verdict, Verdict::Discard { then: Then::Fail(_), .. }));
+        assert!(matches!(
+            verdict,
+            Verdict::Discard {
+                then: Then::Fail(_),
+                ..
+            }
+        ));
     }
 
     #[test]
     fn what_passes_is_tried_again_while_attempts_are_left() {
         let head = head(503, &[("retry-after", "7")]);
         let verdict = judge(&head, &ask(), &args(), None, true);
-        let Verdict::Discard { then: Then::Fail(failed), .. } = verdict else { panic!() };
+        let Verdict::Discard {
+            then: Then::Fail(failed),
+            ..
+        } = verdict
+        else {
+            panic!()
+        };
         assert!(failed.retryable);
-        assert!(matches!(judge(&head, &ask(), &args(), None, false), Verdict::Take));
+        assert!(matches!(
+            judge(&head, &ask(), &args(), None, false),
+            Verdict::Take
+        ));
         assert_eq!(retry_after(&head), Some(7));
     }
 }

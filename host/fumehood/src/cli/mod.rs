@@ -36,6 +36,8 @@ pub(crate) fn run() -> ExitCode {
     };
     match cli.command {
         Command::Fetch(args) => {
+            // Where it stays, such a write ends the command without a word.
+            let _stays = fumehood_sandbox::ignore_file_size_signal();
             // The subcommand was parsed, so its matches are there.
             let Some((_, matches)) = matches.subcommand() else {
                 return ExitCode::from(Exit::Usage.code());
@@ -50,7 +52,10 @@ pub(crate) fn run() -> ExitCode {
 
 /// One thread is enough: the work is done in other processes.
 fn on_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
             // A standard error that is closed changes nothing.

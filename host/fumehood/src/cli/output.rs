@@ -21,6 +21,8 @@ pub(crate) struct Output {
     /// Where writing began.
     base: u64,
     kind: Kind,
+    /// A head was good, so content may have been written.
+    accepted: bool,
     /// Ours to remove again when nothing was received.
     created: Option<PathBuf>,
 }
@@ -38,30 +40,45 @@ enum Kind {
 impl Output {
     /// Standard output.
     pub(crate) fn stdout() -> Result<Self, Failed> {
-        let file = std::io::stdout().as_fd().try_clone_to_owned().map_err(|e| {
-            Failed::new(Exit::Write, format!("standard output cannot be written: {e}"))
-        })?;
+        let file = std::io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|e| {
+                Failed::new(
+                    Exit::Write,
+                    format!("standard output cannot be written: {e}"),
+                )
+            })?;
         Ok(Output {
             name: "standard output".to_owned(),
             file: file.into(),
             base: 0,
             kind: Kind::Stream,
+            accepted: false,
             created: None,
         })
     }
 
     /// A file, to be written from `resume_at` on; existing content stays until
     /// there is new.
-    pub(crate) fn file(path: &Path, resume_at: Option<u64>, create_dirs: bool) -> Result<Self, Failed> {
+    pub(crate) fn file(
+        path: &Path,
+        resume_at: Option<u64>,
+        create_dirs: bool,
+    ) -> Result<Self, Failed> {
         let name = path.display().to_string();
-        let wrong = |e: std::io::Error| Failed::new(Exit::Write, format!("{name} cannot be written: {e}"));
+        let wrong =
+            |e: std::io::Error| Failed::new(Exit::Write, format!("{name} cannot be written: {e}"));
         if create_dirs && let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(wrong)?;
         }
         let exclusive = OpenOptions::new().write(true).create_new(true).open(path);
         let (mut file, created) = match exclusive {
             Ok(file) => (file, Some(path.to_owned())),
-            Err(_) => (OpenOptions::new().write(true).open(path).map_err(wrong)?, None),
+            Err(_) => (
+                OpenOptions::new().write(true).open(path).map_err(wrong)?,
+                None,
+            ),
         };
         let metadata = file.metadata().map_err(wrong)?;
         let base = resume_at.unwrap_or(0);
@@ -73,7 +90,14 @@ impl Output {
         if metadata.is_file() {
             file.seek(SeekFrom::Start(base)).map_err(wrong)?;
         }
-        Ok(Output { name, file, base, kind, created })
+        Ok(Output {
+            name,
+            file,
+            base,
+            kind,
+            accepted: false,
+            created,
+        })
     }
 
     /// Its name, for messages.
@@ -96,13 +120,21 @@ impl Output {
         if !direct || preceded {
             return Ok(Sink::Body);
         }
-        Ok(Sink::Fd(self.file.try_clone().map_err(|e| self.write_error(&e))?.into()))
+        Ok(Sink::Fd(
+            self.file
+                .try_clone()
+                .map_err(|e| self.write_error(&e))?
+                .into(),
+        ))
     }
 
     /// The head is good: what was there before makes way.
     pub(crate) fn accept(&mut self) -> Result<(), Failed> {
+        self.accepted = true;
         if self.kind == Kind::Overwritten {
-            self.file.set_len(self.base).map_err(|e| self.write_error(&e))?;
+            self.file
+                .set_len(self.base)
+                .map_err(|e| self.write_error(&e))?;
             self.kind = Kind::Appendable;
         }
         Ok(())
@@ -111,11 +143,15 @@ impl Output {
     /// What was written should not have been. True when nothing of it is left.
     pub(crate) fn roll_back(&mut self) -> Result<bool, Failed> {
         if self.kind == Kind::Stream {
-            return Ok(false);
+            return Ok(!self.accepted);
         }
         if self.kind == Kind::Appendable {
-            self.file.set_len(self.base).map_err(|e| self.write_error(&e))?;
-            self.file.seek(SeekFrom::Start(self.base)).map_err(|e| self.write_error(&e))?;
+            self.file
+                .set_len(self.base)
+                .map_err(|e| self.write_error(&e))?;
+            self.file
+                .seek(SeekFrom::Start(self.base))
+                .map_err(|e| self.write_error(&e))?;
         }
         Ok(true)
     }
@@ -131,13 +167,19 @@ impl Output {
     }
 
     pub(crate) fn write_error(&self, error: &std::io::Error) -> Failed {
-        Failed::new(Exit::Write, format!("{} cannot be written: {error}", self.name))
+        Failed::new(
+            Exit::Write,
+            format!("{} cannot be written: {error}", self.name),
+        )
     }
 
     /// All has failed: a file that we made and that has nothing in it goes.
     pub(crate) fn abandon(self) {
         if let Some(path) = self.created
-            && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0)
+            && self
+                .file
+                .metadata()
+                .is_ok_and(|metadata| metadata.len() == 0)
         {
             // It stays where it cannot be removed; the error is told anyway.
             let _stays = std::fs::remove_file(path);
@@ -150,7 +192,10 @@ pub(crate) fn remote_name(path_and_query: &str) -> Result<PathBuf, Failed> {
     let path = path_and_query.split('?').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     if matches!(name, "" | "." | "..") {
-        return Err(Failed::new(Exit::Write, "the URL's path ends in no file name; use -o FILE"));
+        return Err(Failed::new(
+            Exit::Write,
+            "the URL's path ends in no file name; use -o FILE",
+        ));
     }
     Ok(PathBuf::from(name))
 }
@@ -184,7 +229,9 @@ mod tests {
         let path = folder.path().join("f");
         std::fs::write(&path, "first").unwrap();
         let mut output = Output::file(&path, Some(5), false).unwrap();
-        let Sink::Fd(fd) = output.sink(true, false).unwrap() else { panic!("goes through us") };
+        let Sink::Fd(fd) = output.sink(true, false).unwrap() else {
+            panic!("goes through us")
+        };
         File::from(fd).write_all(b"moved to elsewhere").unwrap();
         assert!(output.roll_back().unwrap());
         output.write(b" rest").unwrap();
@@ -209,7 +256,10 @@ mod tests {
         output.write(b"x").unwrap();
         output.abandon();
         assert!(path.exists());
-        assert_eq!(Output::file(folder.path(), None, false).err().unwrap().exit, Exit::Write);
+        assert_eq!(
+            Output::file(folder.path(), None, false).err().unwrap().exit,
+            Exit::Write
+        );
     }
 
     #[test]

@@ -15,7 +15,11 @@ pub(crate) struct Meter {
 impl Meter {
     /// `wanted` by the options; without a terminal there is none anyway.
     pub(crate) fn new(wanted: bool) -> Self {
-        Meter { wanted: wanted && std::io::stderr().is_terminal(), total: None, bar: None }
+        Meter {
+            wanted: wanted && std::io::stderr().is_terminal(),
+            total: None,
+            bar: None,
+        }
     }
 
     /// The length of what comes, if it is known.
@@ -45,7 +49,10 @@ fn bar(total: Option<u64>) -> ProgressBar {
             ProgressBar::new(total),
             "{bar:32.cyan/dim} {percent:>3} %  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left",
         ),
-        None => (ProgressBar::no_length(), "{spinner:.cyan} {binary_bytes}  {binary_bytes_per_sec}"),
+        None => (
+            ProgressBar::no_length(),
+            "{spinner:.cyan} {binary_bytes}  {binary_bytes_per_sec}",
+        ),
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
     // A template that does not parse would leave the plain bar.

@@ -2,8 +2,8 @@
 
 use fumehood::policy::{RequestUrl, Scheme};
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST,
-    PROXY_AUTHORIZATION,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE,
+    HOST, PROXY_AUTHORIZATION,
 };
 use http::{HeaderMap, Method};
 
@@ -36,7 +36,8 @@ pub(crate) fn follow(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Next, Failed> {
-    let unusable = |why: String| Failed::new(Exit::Url, format!("{from} redirects to nowhere: {why}"));
+    let unusable =
+        |why: String| Failed::new(Exit::Url, format!("{from} redirects to nowhere: {why}"));
     let location =
         str::from_utf8(location).map_err(|_| unusable("its location is not text".to_owned()))?;
     let url = from.join(location).map_err(|e| unusable(e.to_string()))?;
@@ -45,7 +46,12 @@ pub(crate) fn follow(
     let leaves_origin = url.target != from.target;
     let mut headers = headers.clone();
     if !keeps_data {
-        for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+        for name in [
+            CONTENT_TYPE,
+            CONTENT_ENCODING,
+            CONTENT_LANGUAGE,
+            CONTENT_LOCATION,
+        ] {
             headers.remove(name);
         }
     }
@@ -55,7 +61,14 @@ pub(crate) fn follow(
         }
     }
     let downgrades = from.target.scheme == Scheme::Https && url.target.scheme == Scheme::Http;
-    Ok(Next { url, method, headers, keeps_data, downgrades, leaves_origin })
+    Ok(Next {
+        url,
+        method,
+        headers,
+        keeps_data,
+        downgrades,
+        leaves_origin,
+    })
 }
 
 /// 303 asks for a GET; 301 and 302 do so for POST alone, as all programs
@@ -88,7 +101,14 @@ mod tests {
 
     fn hop(status: u16, location: &str, method: Method) -> Next {
         let from = url("https://a.example/dir/x");
-        follow(status, location.as_bytes(), &from, &method, &secret_headers()).unwrap()
+        follow(
+            status,
+            location.as_bytes(),
+            &from,
+            &method,
+            &secret_headers(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -104,13 +124,22 @@ mod tests {
         ];
         for (status, before, after, keeps) in cases {
             let next = hop(status, "/", before.clone());
-            assert_eq!((next.method, next.keeps_data), (after, keeps), "{status} {before}");
+            assert_eq!(
+                (next.method, next.keeps_data),
+                (after, keeps),
+                "{status} {before}"
+            );
         }
     }
 
     #[test]
     fn credentials_stay_with_their_origin() {
-        for elsewhere in ["https://b.example/", "https://a.example:444/", "http://a.example/", "//b.example"] {
+        for elsewhere in [
+            "https://b.example/",
+            "https://a.example:444/",
+            "http://a.example/",
+            "//b.example",
+        ] {
             let next = hop(307, elsewhere, Method::GET);
             assert!(next.leaves_origin, "{elsewhere}");
             assert!(!next.headers.contains_key(AUTHORIZATION), "{elsewhere}");
@@ -125,13 +154,24 @@ mod tests {
 
     #[test]
     fn dropped_content_takes_its_fields_along() {
-        assert!(!hop(303, "/", Method::POST).headers.contains_key(CONTENT_TYPE));
-        assert!(hop(307, "/", Method::POST).headers.contains_key(CONTENT_TYPE));
+        assert!(
+            !hop(303, "/", Method::POST)
+                .headers
+                .contains_key(CONTENT_TYPE)
+        );
+        assert!(
+            hop(307, "/", Method::POST)
+                .headers
+                .contains_key(CONTENT_TYPE)
+        );
     }
 
     #[test]
     fn references_are_resolved_and_downgrades_noticed() {
-        assert_eq!(hop(302, "y?z", Method::GET).url.to_string(), "https://a.example/dir/y?z");
+        assert_eq!(
+            hop(302, "y?z", Method::GET).url.to_string(),
+            "https://a.example/dir/y?z"
+        );
         assert!(hop(302, "http://a.example/", Method::GET).downgrades);
         assert!(!hop(302, "/", Method::GET).downgrades);
     }
@@ -139,7 +179,13 @@ mod tests {
     #[test]
     fn what_is_no_url_is_refused() {
         let from = url("https://a.example/");
-        for bad in [&b"file:///etc/passwd"[..], b"\xff", b"javascript:1", b"http://a\r\n/", b"http://"] {
+        for bad in [
+            &b"file:///etc/passwd"[..],
+            b"\xff",
+            b"javascript:1",
+            b"http://a\r\n/",
+            b"http://",
+        ] {
             let error = follow(302, bad, &from, &Method::GET, &HeaderMap::new()).unwrap_err();
             assert_eq!(error.exit, Exit::Url, "{bad:?}");
         }

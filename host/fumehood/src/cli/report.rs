@@ -40,7 +40,13 @@ impl Record {
 
     /// A step of the current hop.
     pub(crate) fn note(&mut self, event: JourneyEvent) {
-        if let JourneyEvent::Connected { refused, resolve_us, connect_us, .. } = &event {
+        if let JourneyEvent::Connected {
+            refused,
+            resolve_us,
+            connect_us,
+            ..
+        } = &event
+        {
             self.dialled = Some((*resolve_us, *connect_us));
             self.refused_addresses = refused.iter().map(ToString::to_string).collect();
         }
@@ -79,7 +85,10 @@ impl Record {
     }
 
     fn timings(&self) -> Value {
-        let timings = self.summary.map(|summary| summary.timings).unwrap_or_default();
+        let timings = self
+            .summary
+            .map(|summary| summary.timings)
+            .unwrap_or_default();
         json!({
             "dial_resolve_us": self.dialled.map(|dialled| dialled.0),
             "dial_connect_us": self.dialled.map(|dialled| dialled.1),
@@ -166,7 +175,11 @@ mod tests {
     #[test]
     fn a_failure_has_its_code_and_nothing_that_did_not_happen() {
         let failed = Failed::new(Exit::Redirects, "too many");
-        let record = Record { url: "http://a/".into(), failed: Some(failed), ..Record::default() };
+        let record = Record {
+            url: "http://a/".into(),
+            failed: Some(failed),
+            ..Record::default()
+        };
         let json = record.to_json(&LaunchReport::default());
         assert_eq!(json["error"]["exit_code"], 47);
         assert_eq!(json["error"]["code"], "redirects");

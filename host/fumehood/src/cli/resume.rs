@@ -21,9 +21,12 @@ pub(crate) fn offset(option: &str, size: u64) -> Result<u64, Failed> {
     if option == "-" {
         return Ok(size);
     }
-    option
-        .parse()
-        .map_err(|_| Failed::new(Exit::Usage, format!("-C {option}: not \"-\" and not a byte offset")))
+    option.parse().map_err(|_| {
+        Failed::new(
+            Exit::Usage,
+            format!("-C {option}: not \"-\" and not a byte offset"),
+        )
+    })
 }
 
 /// Asks for the bytes from `offset` on.
@@ -36,7 +39,9 @@ pub(crate) fn ask(headers: &mut HeaderMap, offset: u64) -> Result<(), Failed> {
 
 /// Reads the answer to a request for the bytes from `offset` on.
 pub(crate) fn judge(status: u16, headers: &HeaderMap, offset: u64) -> Result<Answer, Failed> {
-    let range = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let range = headers
+        .get(CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
     match status {
         206 => match range.and_then(first_byte) {
             Some(first) if first == offset => Ok(Answer::Rest),
@@ -54,7 +59,9 @@ pub(crate) fn judge(status: u16, headers: &HeaderMap, offset: u64) -> Result<Ans
         416 if range.and_then(complete_length) == Some(offset) => Ok(Answer::Whole),
         416 => Err(Failed::new(
             Exit::Range,
-            format!("the server has nothing from byte {offset} on: the file is another, or longer than its own"),
+            format!(
+                "the server has nothing from byte {offset} on: the file is another, or longer than its own"
+            ),
         )),
         _ => Ok(Answer::Other),
     }
@@ -62,7 +69,12 @@ pub(crate) fn judge(status: u16, headers: &HeaderMap, offset: u64) -> Result<Ans
 
 /// Of `bytes 5-9/10`.
 fn first_byte(range: &str) -> Option<u64> {
-    range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+    range
+        .strip_prefix("bytes ")?
+        .split_once('-')?
+        .0
+        .parse()
+        .ok()
 }
 
 /// Of `bytes */10`.

@@ -61,12 +61,19 @@ pub(crate) fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Fai
     let joined = match (session.args.request.get, session.data) {
         (true, Data::Bytes(bytes)) => data::into_query(text, bytes)?,
         (true, Data::File(_) | Data::Stdin) => {
-            return Err(Failed::new(Exit::Usage, "-G does not stream; give the data with -d"));
+            return Err(Failed::new(
+                Exit::Usage,
+                "-G does not stream; give the data with -d",
+            ));
         }
         _ => text.to_owned(),
     };
     // A URL without a scheme is a host, as people type it.
-    let absolute = if joined.contains("://") { joined } else { format!("http://{joined}") };
+    let absolute = if joined.contains("://") {
+        joined
+    } else {
+        format!("http://{joined}")
+    };
     RequestUrl::parse(&absolute).map_err(|e| Failed::new(Exit::Url, format!("{text}: {e}")))
 }
 
@@ -81,7 +88,15 @@ impl<'a> Transfer<'a> {
         let ends = limit.map(|ms| Instant::now() + Duration::from_millis(ms.into()));
         let meter = Meter::new(session.progress && !output.is_terminal());
         record.output = output.name().to_owned();
-        Transfer { session, output, record, meter, resume_at, ends, wait: None }
+        Transfer {
+            session,
+            output,
+            record,
+            meter,
+            resume_at,
+            ends,
+            wait: None,
+        }
     }
 
     /// Fetches it; what came is in the output.
@@ -103,12 +118,21 @@ impl<'a> Transfer<'a> {
                 result => return result,
             };
             let can_repeat = self.session.data.is_repeatable() && self.output.roll_back()?;
-            let backoff = self.wait.take().unwrap_or(Duration::from_secs(1 << attempt.min(9)));
+            let backoff = self
+                .wait
+                .take()
+                .unwrap_or(Duration::from_secs(1 << attempt.min(9)));
             let backoff = backoff.min(MAX_BACKOFF);
-            if !can_repeat || self.ends.is_some_and(|ends| Instant::now() + backoff >= ends) {
+            if !can_repeat
+                || self
+                    .ends
+                    .is_some_and(|ends| Instant::now() + backoff >= ends)
+            {
                 return Err(failed);
             }
-            self.session.teller.remark(&format!("{failed}; again in {} s", backoff.as_secs()));
+            self.session
+                .teller
+                .remark(&format!("{failed}; again in {} s", backoff.as_secs()));
             tokio::time::sleep(backoff).await;
         }
         Ok(())
@@ -144,19 +168,29 @@ impl<'a> Transfer<'a> {
         if let Some(offset) = self.resume_at.filter(|offset| *offset > 0) {
             resume::ask(&mut headers, offset)?;
         }
-        Ok(Ask { url: url.clone(), method, headers, keeps_data: posts })
+        Ok(Ask {
+            url: url.clone(),
+            method,
+            headers,
+            keeps_data: posts,
+        })
     }
 
     fn next(&mut self, ask: &Ask, next: Next) -> Result<Ask, Failed> {
         let most = self.session.args.transfer.max_redirs;
         self.record.redirects.push(next.url.to_string());
         if self.record.redirects.len() as u64 > u64::from(most) {
-            return Err(Failed::new(Exit::Redirects, format!("more than {most} redirects")));
+            return Err(Failed::new(
+                Exit::Redirects,
+                format!("more than {most} redirects"),
+            ));
         }
         let teller = self.session.teller;
         teller.remark(&format!("redirected to {}", next.url));
         if next.downgrades {
-            teller.remark("WARNING: from https to http: what follows can be read and changed on the way");
+            teller.remark(
+                "WARNING: from https to http: what follows can be read and changed on the way",
+            );
         }
         if next.leaves_origin {
             teller.remark("another origin: credentials and cookies stay behind");
@@ -170,7 +204,12 @@ impl<'a> Transfer<'a> {
         if let Some(userinfo) = &next.url.userinfo {
             headers::add_userinfo(&mut headers, userinfo)?;
         }
-        Ok(Ask { url: next.url, method: next.method, headers, keeps_data })
+        Ok(Ask {
+            url: next.url,
+            method: next.method,
+            headers,
+            keeps_data,
+        })
     }
 
     /// Deadlines and TLS for a hop that begins now.
@@ -181,17 +220,24 @@ impl<'a> Transfer<'a> {
             None => defaults.total_ms,
             Some(ends) => {
                 let left = ends.saturating_duration_since(Instant::now());
-                u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
+                u32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u32::MAX)
             }
         };
         if total_ms == 0 {
             return Err(Failed::new(Exit::Timeout, "the time of --max-time is over"));
         }
         let connect_ms = args.transfer.connect_timeout.unwrap_or(defaults.connect_ms);
-        let verification =
-            if args.trust.insecure { Verification::None } else { Verification::Full };
+        let verification = if args.trust.insecure {
+            Verification::None
+        } else {
+            Verification::Full
+        };
         Ok(Options {
-            deadlines: Some(Deadlines { connect_ms, total_ms, ..defaults }),
+            deadlines: Some(Deadlines {
+                connect_ms,
+                total_ms,
+                ..defaults
+            }),
             tls: Some(TlsOptions {
                 verification,
                 min_version: args.trust.tls_min,

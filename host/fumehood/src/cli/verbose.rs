@@ -39,7 +39,10 @@ impl Teller {
         }
         for (name, process) in [("broker", &report.broker), ("engine", &report.engine)] {
             let ready = process.ready_us;
-            self.remark(&format!("{name} ready in {ready} µs; layers: {}", layers(&process.layers)));
+            self.remark(&format!(
+                "{name} ready in {ready} µs; layers: {}",
+                layers(&process.layers)
+            ));
         }
     }
 
@@ -71,7 +74,11 @@ impl Teller {
             self.line('>', &format!("host: {}", url.target.authority()));
         }
         for (name, value) in headers {
-            let value = if value.is_sensitive() { "[hidden]".into() } else { shown(value.as_bytes()) };
+            let value = if value.is_sensitive() {
+                "[hidden]".into()
+            } else {
+                shown(value.as_bytes())
+            };
             self.line('>', &format!("{name}: {value}"));
         }
         self.line('>', "");
@@ -82,8 +89,16 @@ impl Teller {
             return;
         }
         match event {
-            JourneyEvent::Reused { peer } => self.remark(&format!("kept connection to {peer} taken")),
-            JourneyEvent::Connected { peer, refused, attempts, resolve_us, connect_us } => {
+            JourneyEvent::Reused { peer } => {
+                self.remark(&format!("kept connection to {peer} taken"));
+            }
+            JourneyEvent::Connected {
+                peer,
+                refused,
+                attempts,
+                resolve_us,
+                connect_us,
+            } => {
                 for address in refused {
                     self.remark(&format!("policy refuses address {address}"));
                 }
@@ -107,7 +122,11 @@ impl Teller {
                 tls_name(tls.version),
                 tls.cipher,
                 tls.group,
-                if tls.verified { "verified" } else { "NOT verified, as you asked" }
+                if tls.verified {
+                    "verified"
+                } else {
+                    "NOT verified, as you asked"
+                }
             )),
             JourneyEvent::Sent => self.remark("request sent"),
             JourneyEvent::Retried => {
@@ -138,7 +157,11 @@ impl Teller {
             summary.bytes_through_guests,
             summary.guest_calls,
             summary.guest_memory_bytes / 1024,
-            if summary.connection_kept { "kept" } else { "closed" }
+            if summary.connection_kept {
+                "kept"
+            } else {
+                "closed"
+            }
         ));
     }
 }
@@ -181,7 +204,11 @@ fn layers(reports: &[LayerReport]) -> String {
         LayerState::Missing { .. } => Some(format!("{} MISSING", report.layer.name())),
         LayerState::NotUsed => None,
     };
-    reports.iter().filter_map(text).collect::<Vec<_>>().join(", ")
+    reports
+        .iter()
+        .filter_map(text)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -191,7 +218,10 @@ mod tests {
 
     #[test]
     fn a_hostile_head_does_not_reach_a_terminal() {
-        let field = Field { name: "x".into(), value: b"\x1b]0;owned\x07".to_vec() };
+        let field = Field {
+            name: "x".into(),
+            value: b"\x1b]0;owned\x07".to_vec(),
+        };
         let head = ResponseHead {
             minor_version: 1,
             status: 200,

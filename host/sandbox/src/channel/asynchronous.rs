@@ -25,7 +25,7 @@ pub struct AsyncChannel<S, R> {
 impl<S: Message, R: Message> AsyncChannel<S, R> {
     /// Takes a channel's descriptor over.
     pub(super) fn new(fd: OwnedFd) -> Result<Self, ChannelError> {
-        let fd = ReadyFd::new(fd).map_err(|source| ChannelError::Io {
+        let fd = ReadyFd::new(fd).map_err(|(_, source)| ChannelError::Io {
             call: "epoll_ctl",
             source,
         })?;

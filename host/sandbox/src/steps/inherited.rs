@@ -14,13 +14,16 @@ pub const MAX_ENGINE_FILES: u64 = 4096;
 /// resolver threads with a few sockets each.
 pub const MAX_BROKER_FILES: u64 = 1024;
 
-/// Sheds descriptors, standard output and the file mode mask.
+/// Sheds descriptors, standard output, the file mode mask, and the signal
+/// that a file over its bound is answered with.
 pub(crate) fn shed() -> Result<(), Failed> {
     let null = open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(because("open /dev/null"))?;
     rustix::stdio::dup2_stdout(&null).map_err(because("dup2"))?;
     drop(null);
     sys::close_inherited().map_err(because("close_range"))?;
+    // One sink that may not grow must not end everybody's engine.
+    sys::ignore_file_size_signal().map_err(because("signal(SIGXFSZ)"))?;
     umask(Mode::RWXG | Mode::RWXO);
     chdir("/").map_err(because("chdir /"))
 }

@@ -38,7 +38,10 @@ struct Fetched {
 /// Fetches and compares every byte with what the server must have sent.
 async fn fetch(engine: &Engine, origin: &Origin, path: &str) -> Result<Fetched, Error> {
     let mut response = engine.client().send(get(&origin.url(path))?).await?;
-    let journey = response.extensions_mut().remove::<Journey>().unwrap_or_default();
+    let journey = response
+        .extensions_mut()
+        .remove::<Journey>()
+        .unwrap_or_default();
     let body = response.body_mut();
     let (mut received, mut exact) = (0_u64, true);
     while let Some(frame) = body.frame().await {
@@ -48,7 +51,12 @@ async fn fetch(engine: &Engine, origin: &Origin, path: &str) -> Result<Fetched, 
         }
     }
     let summary = body.summary().copied().unwrap_or_default();
-    Ok(Fetched { journey, summary, received, exact })
+    Ok(Fetched {
+        journey,
+        summary,
+        received,
+        exact,
+    })
 }
 
 fn get(url: &str) -> Result<http::Request<Empty<Bytes>>, Error> {
@@ -80,13 +88,29 @@ pub(super) async fn first_light(engine: &Engine, origin: &Origin) -> Result<Find
     let elapsed = begun.elapsed();
     let tls = fetched.journey.tls.as_ref();
     let agreed = tls.map_or("no TLS".to_owned(), |tls| {
-        let verified = if tls.verified { "verified" } else { "NOT verified" };
-        format!("{}, {}, {}, certificate {verified}", tls_name(tls.version), tls.cipher, tls.group)
+        let verified = if tls.verified {
+            "verified"
+        } else {
+            "NOT verified"
+        };
+        format!(
+            "{}, {}, {}, certificate {verified}",
+            tls_name(tls.version),
+            tls.cipher,
+            tls.group
+        )
     });
-    let guests = fetched.journey.instances.iter().map(|it| format!("{} {}", it.module, it.version));
+    let guests = fetched
+        .journey
+        .instances
+        .iter()
+        .map(|it| format!("{} {}", it.module, it.version));
     let guests: Vec<_> = guests.collect();
     let seen = vec![
-        format!("fetched 100,000 bytes over TLS in {}, byte for byte", milliseconds(elapsed)),
+        format!(
+            "fetched 100,000 bytes over TLS in {}, byte for byte",
+            milliseconds(elapsed)
+        ),
         agreed,
         format!(
             "guests: {}; they saw {} bytes, and {} went past them",
@@ -104,14 +128,23 @@ pub(super) async fn first_light(engine: &Engine, origin: &Origin) -> Result<Find
         "bytes_through_guests": fetched.summary.bytes_through_guests,
         "bytes_past_guests": fetched.summary.bytes_past_guests,
     });
-    Ok(Finding { name: "first-light", holds, seen, figures })
+    Ok(Finding {
+        name: "first-light",
+        holds,
+        seen,
+        figures,
+    })
 }
 
 /// What both processes reported of their sandboxes.
 pub(super) async fn layers(engine: &Engine) -> Finding {
     let report = engine.launch_report().await;
     let of = |wanted: fn(&LayerState) -> bool| {
-        let layers = report.engine.layers.iter().filter(move |it| wanted(&it.state));
+        let layers = report
+            .engine
+            .layers
+            .iter()
+            .filter(move |it| wanted(&it.state));
         layers.map(|it| it.layer.name()).collect::<Vec<_>>()
     };
     let held = of(|state| matches!(state, LayerState::Holds(_)));
@@ -125,7 +158,10 @@ pub(super) async fn layers(engine: &Engine) -> Finding {
         held.join(", "),
     ];
     if !missing.is_empty() {
-        seen.push(format!("missing: {}; see `fumehood doctor`", missing.join(", ")));
+        seen.push(format!(
+            "missing: {}; see `fumehood doctor`",
+            missing.join(", ")
+        ));
     }
     Finding {
         name: "layers",
@@ -148,7 +184,9 @@ pub(super) fn attacks() -> Result<Finding, Failed> {
         let verdict = probe::attack(attack)
             .map_err(|e| Failed::new(Exit::Launch, format!("{}: {e}", attack.name())))?;
         match verdict {
-            _ if !verdict.is(attack.expected()) => odd.push(format!("{}: {verdict:?}", attack.name())),
+            _ if !verdict.is(attack.expected()) => {
+                odd.push(format!("{}: {verdict:?}", attack.name()));
+            }
             Verdict::Killed => killed.push(attack.name()),
             Verdict::Refused(_) => refused.push(attack.name()),
             Verdict::Succeeded => odd.push(format!("{}: succeeded", attack.name())),
@@ -168,7 +206,12 @@ pub(super) fn attacks() -> Result<Finding, Failed> {
     seen.extend(odd.iter().map(|odd| format!("NOT as it must be: {odd}")));
     let holds = odd.is_empty() && !killed.is_empty();
     let figures = json!({ "killed": killed, "refused": refused, "unexpected": odd });
-    Ok(Finding { name: "attacks", holds, seen, figures })
+    Ok(Finding {
+        name: "attacks",
+        holds,
+        seen,
+        figures,
+    })
 }
 
 /// A listener that counts who comes.
@@ -181,7 +224,10 @@ impl Canary {
     fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
-        Ok(Canary { address: listener.local_addr()?, listener })
+        Ok(Canary {
+            address: listener.local_addr()?,
+            listener,
+        })
     }
 
     /// Connections that reached the kernel's queue since the last count.
@@ -195,8 +241,15 @@ pub(super) async fn policy(engine: &Engine) -> Result<Finding, Failed> {
     let broken = |e: io::Error| Failed::new(Exit::Launch, format!("the canary: {e}"));
     let canary = Canary::start().map_err(broken)?;
     let port = canary.address.port();
-    let hosts =
-        ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "x.localhost", "127.0.0.1."];
+    let hosts = [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "[::ffff:127.0.0.1]",
+        "x.localhost",
+        "127.0.0.1.",
+    ];
     let (mut denied, mut odd) = (0, Vec::new());
     let mut words = String::new();
     for host in hosts {
@@ -220,13 +273,21 @@ pub(super) async fn policy(engine: &Engine) -> Result<Finding, Failed> {
     let alive = canary.count() == 1;
     drop(control);
     let mut seen = vec![
-        format!("{denied} of {} ways to say 127.0.0.1 denied; a listener there counted {reached} connections", hosts.len()),
+        format!(
+            "{denied} of {} ways to say 127.0.0.1 denied; a listener there counted {reached} connections",
+            hosts.len()
+        ),
         words,
     ];
     seen.extend(odd.iter().map(|odd| format!("NOT denied: {odd}")));
     let holds = reached == 0 && alive && odd.is_empty() && denied == hosts.len();
     let figures = json!({ "denied": denied, "connections": reached, "canary_alive": alive });
-    Ok(Finding { name: "policy", holds, seen, figures })
+    Ok(Finding {
+        name: "policy",
+        holds,
+        seen,
+        figures,
+    })
 }
 
 /// A guest traps while others are half-way through their content.
@@ -255,20 +316,31 @@ pub(super) async fn trap(engine: &Engine, origin: &Origin) -> Result<Finding, Fa
     let trapped = matches!(poisoned, Err(Error::Guest(_)));
     let outcomes = [a, b, c, d];
     let whole = |it: &Result<Fetched, Error>| {
-        it.as_ref().is_ok_and(|it| it.exact && it.received == NEIGHBOUR_BYTES)
+        it.as_ref()
+            .is_ok_and(|it| it.exact && it.received == NEIGHBOUR_BYTES)
     };
     let exact = outcomes.iter().filter(|it| whole(it)).count();
     let after = fetch(engine, origin, "/bytes/1000").await;
     let goes_on = after.is_ok_and(|it| it.exact);
+    let happened = if trapped {
+        "a guest trapped"
+    } else {
+        "NO guest trapped"
+    };
     let mut seen = vec![format!(
-        "a guest trapped; {exact} of {NEIGHBOURS} transfers beside it finished, byte for byte ({} MiB each)",
+        "{happened}; {exact} of {NEIGHBOURS} transfers beside it finished, byte for byte ({} MiB each)",
         NEIGHBOUR_BYTES >> 20
     )];
     match &poisoned {
         Err(error) => seen.push(error.to_string()),
         Ok(_) => seen.push("the poisoned response was NOT a trap".to_owned()),
     }
-    seen.extend(outcomes.iter().filter_map(|it| it.as_ref().err()).map(ToString::to_string));
+    seen.extend(
+        outcomes
+            .iter()
+            .filter_map(|it| it.as_ref().err())
+            .map(ToString::to_string),
+    );
     if goes_on {
         seen.push("the same engine answers the next request".to_owned());
     }
@@ -322,7 +394,12 @@ pub(super) async fn bulk(
         "bytes_through_guests": summary.bytes_through_guests,
         "guest_memory_bytes": summary.guest_memory_bytes,
     });
-    Ok(Finding { name: "bulk", holds, seen, figures })
+    Ok(Finding {
+        name: "bulk",
+        holds,
+        seen,
+        figures,
+    })
 }
 
 fn milliseconds(duration: Duration) -> String {
@@ -335,7 +412,9 @@ mod tests {
 
     #[test]
     fn one_wrong_byte_is_noticed() {
-        let block: Vec<u8> = (0..BLOCK_BYTES).map(|n| u8::try_from(n % 251).unwrap_or(0)).collect();
+        let block: Vec<u8> = (0..BLOCK_BYTES)
+            .map(|n| u8::try_from(n % 251).unwrap_or(0))
+            .collect();
         let mut data = [&block[100..], &block[..], &block[..5]].concat();
         assert!(matches(&block, 100, &data));
         assert!(!matches(&block, 101, &data));

@@ -50,7 +50,10 @@ impl Origin {
         let (config, anchor) = tls()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { block: block(), gate: Gate::default() });
+        let shared = Arc::new(Shared {
+            block: block(),
+            gate: Gate::default(),
+        });
         let state = shared.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -59,7 +62,11 @@ impl Origin {
                 std::thread::spawn(move || serve(stream, config, &state));
             }
         });
-        Ok(Origin { address, anchor, shared })
+        Ok(Origin {
+            address,
+            anchor,
+            shared,
+        })
     }
 
     pub(super) fn authority(&self) -> String {
@@ -99,7 +106,9 @@ impl Gate {
     fn wait(&self) {
         let mut state = self.lock();
         state.waiting += 1;
-        let waited = self.changed.wait_timeout_while(state, HELD_AT_MOST, |state| !state.open);
+        let waited = self
+            .changed
+            .wait_timeout_while(state, HELD_AT_MOST, |state| !state.open);
         waited.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
     }
 }
@@ -163,7 +172,10 @@ fn request(stream: &mut impl Read) -> io::Result<Option<String>> {
 
 /// `/bytes/N`, `/held/N` (waits half-way until it is released), `/poison`.
 fn answer(stream: &mut impl Write, path: &str, shared: &Shared) -> io::Result<()> {
-    let number = |prefix: &str| path.strip_prefix(prefix).and_then(|n| n.parse::<u64>().ok());
+    let number = |prefix: &str| {
+        path.strip_prefix(prefix)
+            .and_then(|n| n.parse::<u64>().ok())
+    };
     if path == "/poison" {
         return stream
             .write_all(b"HTTP/1.1 200 OK\r\nx-fumehood-fault: trap\r\ncontent-length: 0\r\n\r\n");
@@ -175,7 +187,10 @@ fn answer(stream: &mut impl Write, path: &str, shared: &Shared) -> io::Result<()
             return stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
         }
     };
-    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+    )?;
     let half = if held { length / 2 } else { 0 };
     content(stream, &shared.block, 0, half)?;
     if held {

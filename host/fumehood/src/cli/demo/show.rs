@@ -22,7 +22,13 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn new(json: bool) -> Self {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Show { json, colours, findings: Map::new(), all_hold: true, elapsed: Duration::ZERO }
+        Show {
+            json,
+            colours,
+            findings: Map::new(),
+            all_hold: true,
+            elapsed: Duration::ZERO,
+        }
     }
 
     pub(super) fn title(&self, text: &str) {
@@ -46,7 +52,8 @@ impl Show {
                 }
             }
         }
-        let value = json!({ "holds": finding.holds, "seen": finding.seen, "figures": finding.figures });
+        let value =
+            json!({ "holds": finding.holds, "seen": finding.seen, "figures": finding.figures });
         self.findings.insert(finding.name.to_owned(), value);
     }
 
@@ -66,7 +73,11 @@ impl Show {
             };
             print(&format!("\n{text} {seconds:.1} s\n"));
         }
-        if self.all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.all_hold {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     /// Something that is no claim went wrong.
@@ -76,7 +87,11 @@ impl Show {
         }
         // The exit code still tells.
         let _unheard = writeln!(std::io::stderr().lock(), "fumehood: {failed}");
-        let code = if failed.exit == Exit::Usage { Exit::Launch } else { failed.exit };
+        let code = if failed.exit == Exit::Usage {
+            Exit::Launch
+        } else {
+            failed.exit
+        };
         ExitCode::from(code.code())
     }
 
@@ -90,7 +105,11 @@ impl Show {
     }
 
     fn in_colour(&self, code: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -1,0 +1,30 @@
+//! A handshake by itself, with a server that is a function.
+
+use fumehood_policy::Target;
+
+use super::{Guests, request};
+use crate::tls;
+
+impl Guests {
+    /// Makes a `tls` instance, has it shake hands and its certificate judged,
+    /// takes its keys, and drops it. `exchange` is given what the client sends
+    /// and returns what the server answers.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
+    pub fn handshake(
+        &self,
+        target: &Target,
+        exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
+    ) -> Result<(), String> {
+        let _active = self.ticker.activate();
+        let peer = tls::Peer {
+            module: &self.tls,
+            verifier: &self.verifier,
+            options: request(target, "/").tls,
+            host: &target.host,
+            key_log: None,
+        };
+        tls::handshake_in_memory(peer, exchange).map(drop).map_err(|cause| format!("{cause:?}"))
+    }
+}

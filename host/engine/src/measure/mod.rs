@@ -1,0 +1,183 @@
+//! Guests and connections without the process around them, for benches.
+//!
+//! Not part of the crate's face: behind the feature `measure`, which no
+//! shipped program turns on. The caller brings sockets, files and clocks; what
+//! runs here is exactly what runs in the engine.
+
+mod handshake;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use fumehood_control::{
+    Deadlines, Exchange, ExchangeId, Field, GrantId, ModuleHeader, PayloadLength, Summary,
+    TlsOptions, TlsVersion, Verification,
+};
+use fumehood_policy::{Scheme, Target};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use wasmtime::Engine;
+
+use crate::code;
+use crate::connection::Connection;
+use crate::exchange::{self, Pipes};
+use crate::instance::{CodecModule, Ticker};
+use crate::outbox::Outbox;
+use crate::payload::Pipe;
+use crate::tls::{self, Anchors, TlsModule, Verifier};
+use crate::transport::{PlainStream, Transport};
+
+/// Room for guests; a bench uses a handful at a time.
+const INSTANCES: u32 = 64;
+
+/// A module as a bench loads it.
+#[derive(Debug)]
+pub struct Code {
+    /// What it is.
+    pub header: ModuleHeader,
+    /// Native code that our compiler made.
+    pub native: Vec<u8>,
+}
+
+/// The three guests, loaded.
+pub struct Guests {
+    codec: CodecModule,
+    tls: TlsModule,
+    verifier: Verifier,
+    ticker: Ticker,
+}
+
+impl Guests {
+    /// Loads them. `anchors` are certificates in DER.
+    ///
+    /// # Errors
+    /// One sentence on the module that is refused.
+    pub fn load(http1: &Code, tls: &Code, x509: &Code, anchors: &[Vec<u8>]) -> Result<Guests, String> {
+        let engine = Engine::new(&fumehood_wasm::engine_config(INSTANCES)).map_err(|e| e.to_string())?;
+        let mut packed = Vec::new();
+        for anchor in anchors {
+            let length = u32::try_from(anchor.len()).map_err(|e| e.to_string())?;
+            packed.extend_from_slice(&length.to_le_bytes());
+            packed.extend_from_slice(anchor);
+        }
+        let anchors = Anchors::parse(&packed).ok_or("the anchors do not parse")?;
+        let load = |module: &Code| {
+            code::load(&engine, &module.native)
+                .and_then(|component| {
+                    component.initialize_copy_on_write_image()?;
+                    Ok(component)
+                })
+                .map_err(|error| format!("{}: {error:#}", module.header.name))
+        };
+        let refused = |error: wasmtime::Error| format!("{error:#}");
+        Ok(Guests {
+            codec: CodecModule::new(&engine, http1.header.clone(), &load(http1)?).map_err(refused)?,
+            tls: TlsModule::new(&engine, tls.header.clone(), &load(tls)?).map_err(refused)?,
+            verifier: Verifier::new(&engine, x509.header.clone(), &load(x509)?, anchors)
+                .map_err(refused)?,
+            ticker: Ticker::start(engine.clone()).map_err(|e| e.to_string())?,
+        })
+    }
+
+    /// Makes an `http1` instance, calls it once, drops it.
+    ///
+    /// # Errors
+    /// When there is no instance or its first call fails.
+    pub fn instance_life(&self, target: &Target) -> Result<(), String> {
+        let request = request(target, "/");
+        let mut codec = self.codec.instantiate().map_err(|fault| fault.to_string())?;
+        codec
+            .encode_head(request.method, request.path, request.fields, PayloadLength::None)
+            .map(drop)
+            .map_err(|error| format!("{error:?}"))
+    }
+
+    /// Runs a GET over a connected socket, TLS and all, with the payload going to
+    /// `sink`; then lets the caller look while the guests still live.
+    ///
+    /// # Errors
+    /// The exchange's failure.
+    pub async fn exchange<T>(
+        &self,
+        stream: std::net::TcpStream,
+        target: &Target,
+        path: &str,
+        sink: OwnedFd,
+        look: impl FnOnce(&Summary) -> T,
+    ) -> Result<T, String> {
+        let _active = self.ticker.activate();
+        let request = request(target, path);
+        let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
+        let peer = stream.peer_addr().map_err(|error| error.to_string())?;
+        let transport = match target.scheme {
+            Scheme::Http => Transport::Plain(PlainStream::new(stream)),
+            Scheme::Https => {
+                let peer = tls::Peer {
+                    module: &self.tls,
+                    verifier: &self.verifier,
+                    options: request.tls,
+                    host: &target.host,
+                    key_log: None,
+                };
+                let established =
+                    tls::handshake(stream, peer).await.map_err(|cause| format!("{cause:?}"))?;
+                Transport::Tls(Box::new(established.stream))
+            }
+        };
+        let codec = self.codec.instantiate().map_err(|fault| fault.to_string())?;
+        let room = Arc::new(Semaphore::new(1))
+            .acquire_owned()
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut connection = Connection { transport, codec, peer, _room: room };
+        let before = connection.meter();
+        let pipes = Pipes { sink: Pipe::new(sink).map_err(|e| e.to_string())?, source: None };
+        let (outbox, mut outgoing) = Outbox::new();
+        let drained = tokio::spawn(async move { while outgoing.recv().await.is_some() {} });
+        let outcome = exchange::run(
+            &mut connection,
+            ExchangeId(1),
+            &request,
+            &pipes,
+            &outbox,
+            Instant::now(),
+        )
+        .await;
+        drop(outbox);
+        drained.await.map_err(|error| error.to_string())?;
+        let mut summary = outcome.result.map_err(|failure| format!("{failure:?}"))?;
+        connection.account(before, &mut summary);
+        Ok(look(&summary))
+    }
+}
+
+/// A GET as the command would send it.
+fn request(target: &Target, path: &str) -> Exchange {
+    let field = |name: &str, value: String| Field { name: name.to_owned(), value: value.into_bytes() };
+    Exchange {
+        target: target.clone(),
+        grant: GrantId(1),
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        fields: vec![
+            field("host", format!("{}:{}", target.host, target.port)),
+            field("user-agent", "fumehood-measure".to_owned()),
+            field("accept", "*/*".to_owned()),
+        ],
+        payload: PayloadLength::None,
+        tls: TlsOptions {
+            verification: Verification::Full,
+            min_version: TlsVersion::V1_2,
+            max_version: TlsVersion::V1_3,
+        },
+        deadlines: Deadlines {
+            connect_ms: 30_000,
+            tls_ms: 30_000,
+            head_ms: 30_000,
+            idle_ms: 30_000,
+            total_ms: u32::MAX,
+        },
+        fresh_connection: true,
+    }
+}

@@ -1,0 +1,149 @@
+//! A handshake over a socket: records to the guest one at a time, its answers to the peer.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fumehood_control::{Cause, Instance, TlsOptions, TlsSummary, TlsVersion, Verification};
+use fumehood_crypto::record::{Inbound, framed};
+use fumehood_policy::Host;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::bindings::client::fumehood::crypto::keys::ProtocolVersion;
+use super::guest::{self, Failed, Guest};
+use super::state::Subject;
+use super::{KeyLogFile, TlsModule, TlsStream, Verifier, failure, names};
+
+/// Bytes asked of the socket at a time: a server's whole flight, usually.
+const READ: usize = 16 * 1024;
+
+/// The application protocols offered, in order of preference (RFC 7301).
+const ALPN: [&[u8]; 1] = [b"http/1.1"];
+
+/// Whom to shake hands with, and how.
+pub(crate) struct Peer<'a> {
+    pub module: &'a TlsModule,
+    pub verifier: &'a Verifier,
+    pub options: TlsOptions,
+    pub host: &'a Host,
+    pub key_log: Option<Arc<KeyLogFile>>,
+}
+
+/// A handshake that succeeded.
+pub(crate) struct Established {
+    pub stream: TlsStream,
+    pub summary: TlsSummary,
+    /// The guests that took part.
+    pub instances: Vec<Instance>,
+}
+
+/// Shakes hands. Without a deadline: the caller has one.
+///
+/// # Errors
+/// [`Cause::Certificate`], [`Cause::Tls`], [`Cause::Truncated`] and
+/// [`Cause::Socket`] for what the peer or the network did, [`Cause::Guest`]
+/// for a guest's end.
+pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Established, Cause> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let subject = Subject::new(peer.host, peer.options.verification, now);
+    let config = config(&subject, peer.options);
+    let mut guest = peer.module.instantiate(subject, peer.verifier, peer.key_log)?;
+    // Small messages are the rule in a handshake; none should wait for another.
+    tcp.set_nodelay(true).map_err(|error| failure::socket(&error))?;
+    let (keys, leftover) = match converse(&mut tcp, &mut guest, &config).await {
+        Ok(done) => done,
+        Err(Failed { cause, alert }) => {
+            if !alert.is_empty() {
+                // The peer may be gone; our failure is the same.
+                let _ = tcp.try_write(&alert);
+            }
+            return Err(cause);
+        }
+    };
+    check_version(&guest, keys.version, peer.options)?;
+    let (sealer, opener) = guest.release(&keys)?;
+    let summary = TlsSummary {
+        version: version_of(keys.version),
+        cipher: names::cipher_suite(keys.cipher_suite),
+        group: names::group(guest.group()),
+        alpn: keys.alpn.map(|name| String::from_utf8_lossy(&name).into_owned()),
+        verified: peer.options.verification == Verification::Full,
+    };
+    let instances = guest.instances();
+    let stream = TlsStream::new(tcp, sealer, Inbound::new(opener, &leftover), guest);
+    Ok(Established { stream, summary, instances })
+}
+
+/// Carries records until the guest is done. Returns its keys' names, and what
+/// arrived behind the handshake.
+async fn converse(
+    tcp: &mut TcpStream,
+    guest: &mut Guest,
+    config: &guest::Config,
+) -> Result<(guest::Established, Vec<u8>), Failed> {
+    let mut arrived: Vec<u8> = Vec::new();
+    let mut progress = guest.start(config)?;
+    loop {
+        if !progress.send.is_empty() {
+            tcp.write_all(&progress.send).await.map_err(|error| failure::socket(&error))?;
+        }
+        if let Some(established) = progress.established {
+            return Ok((established, arrived));
+        }
+        let length = whole_record(tcp, &mut arrived).await?;
+        progress = guest.receive(&arrived[..length])?;
+        arrived.drain(..length);
+    }
+}
+
+/// Reads until a whole record is there; returns its length.
+async fn whole_record(tcp: &mut TcpStream, arrived: &mut Vec<u8>) -> Result<usize, Cause> {
+    loop {
+        let framed = framed(arrived).map_err(failure::record)?;
+        if let Some(length) = framed.filter(|length| *length <= arrived.len()) {
+            return Ok(length);
+        }
+        arrived.reserve(READ);
+        let count = tcp.read_buf(arrived).await.map_err(|error| failure::socket(&error))?;
+        if count == 0 {
+            return Err(Cause::Truncated { place: "tls-handshake".to_owned() });
+        }
+    }
+}
+
+/// What the guest is told.
+pub(super) fn config(subject: &Subject, options: TlsOptions) -> guest::Config {
+    let version = |version| match version {
+        TlsVersion::V1_2 => ProtocolVersion::Tls12,
+        TlsVersion::V1_3 => ProtocolVersion::Tls13,
+    };
+    guest::Config {
+        server_name: subject.server_name.clone(),
+        alpn: ALPN.iter().map(|name| name.to_vec()).collect(),
+        min_version: version(options.min_version),
+        max_version: version(options.max_version),
+        now: subject.now,
+    }
+}
+
+fn version_of(version: ProtocolVersion) -> TlsVersion {
+    match version {
+        ProtocolVersion::Tls12 => TlsVersion::V1_2,
+        ProtocolVersion::Tls13 => TlsVersion::V1_3,
+    }
+}
+
+/// The guest was told which versions will do; that it held to it is checked,
+/// not believed.
+fn check_version(
+    guest: &Guest,
+    version: ProtocolVersion,
+    options: TlsOptions,
+) -> Result<(), Cause> {
+    let version = version_of(version);
+    if (options.min_version..=options.max_version).contains(&version) {
+        Ok(())
+    } else {
+        Err(guest.misled(fumehood_crypto::Refusal::NotAuthenticated.into()))
+    }
+}

@@ -1,0 +1,265 @@
+//! A TLS connection as a byte stream: records here, handshake messages to the guest.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use fumehood_control::Cause;
+use fumehood_crypto::record::{Alert, Inbound, RecordError, SealError, Sealer, Step};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::failure;
+use super::guest::{Guest, Update};
+use crate::connection::Meter;
+
+/// Most plaintext sealed at a time, in bytes: four records a system call.
+const MAX_PENDING_PLAINTEXT: usize = 64 * 1024;
+
+/// A connection behind its handshake.
+///
+/// Reading yields decrypted bytes in place. The end of the stream is the
+/// peer's close_notify; a FIN without one is an error, as an attacker can
+/// forge it (RFC 8446 section 6.1).
+pub(crate) struct TlsStream {
+    tcp: TcpStream,
+    inbound: Inbound,
+    sealer: Sealer,
+    /// Sealed records not yet sent, from `sent` on.
+    outbound: Vec<u8>,
+    sent: usize,
+    /// For messages behind the handshake; TLS 1.2 has none.
+    guest: Option<Box<Guest>>,
+    meter: Meter,
+    /// close_notify or another last alert is sealed.
+    closing: bool,
+    /// What reading came to; it comes to the same again.
+    broken: Option<Cause>,
+}
+
+impl TlsStream {
+    /// Keeps the guest only where it has something left to do.
+    pub(super) fn new(tcp: TcpStream, sealer: Sealer, inbound: Inbound, guest: Guest) -> Self {
+        let meter = guest.meter();
+        let guest = guest.has_more_to_do().then(|| Box::new(guest));
+        TlsStream {
+            tcp,
+            inbound,
+            sealer,
+            outbound: Vec::new(),
+            sent: 0,
+            guest,
+            meter,
+            closing: false,
+            broken: None,
+        }
+    }
+
+    /// Gives buffers back while the connection idles.
+    pub(crate) fn shrink(&mut self) {
+        self.inbound.shrink();
+        if self.outbound.is_empty() {
+            self.outbound = Vec::new();
+        }
+    }
+
+    /// The guest's work on this connection so far.
+    pub(crate) fn meter(&self) -> Meter {
+        self.guest.as_deref().map_or(self.meter, Guest::meter)
+    }
+
+    /// Ends the connection for a reason, and tells the peer if it should know.
+    fn fail(&mut self, cause: Cause, alert: Option<Alert>) -> io::Error {
+        if let Some(alert) = alert.filter(|_| !self.closing) {
+            self.closing = true;
+            // A peer that is gone, or a key that is used up, hears nothing.
+            let sealed = self.sealer.seal_alert(alert, &mut self.outbound);
+            if sealed.is_ok()
+                && let Ok(count) = self.tcp.try_write(&self.outbound[self.sent..])
+            {
+                self.sent += count;
+            }
+        }
+        self.broken = Some(cause.clone());
+        failure::wrap(cause)
+    }
+
+    fn broken_record(&mut self, error: RecordError) -> io::Error {
+        self.fail(failure::record(error), error.alert())
+    }
+
+    /// Shows a message to the guest and does what it asks.
+    fn post_handshake(&mut self, message: &[u8]) -> io::Result<()> {
+        let Some(guest) = &mut self.guest else {
+            return Err(self.broken_record(RecordError::UnexpectedType));
+        };
+        match guest.post_handshake(message) {
+            Ok(update) => self.apply(update),
+            Err(failed) => Err(self.fail(failed.cause, Some(Alert::UNEXPECTED_MESSAGE))),
+        }
+    }
+
+    /// New keys and a reply, in the order of `wit/tls`.
+    fn apply(&mut self, update: Update) -> io::Result<()> {
+        let Some(guest) = &mut self.guest else { return Ok(()) };
+        if let Some(keys) = update.inbound {
+            match guest.next_opener(keys).map(|opener| self.inbound.replace(opener)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(self.broken_record(error)),
+                Err(cause) => return Err(self.fail(cause, Some(Alert::INTERNAL_ERROR))),
+            }
+        }
+        if let Some(reply) = update.reply.filter(|_| !self.closing)
+            && let Err(error) = self.sealer.seal_message(&reply, &mut self.outbound)
+        {
+            return Err(self.fail(failure::seal(error), None));
+        }
+        if let Some(keys) = update.outbound {
+            match guest.next_sealer(keys) {
+                Ok(sealer) => self.sealer = sealer,
+                Err(cause) => return Err(self.fail(cause, Some(Alert::INTERNAL_ERROR))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals some of `data`, under new keys if the present ones are used up.
+    fn seal(&mut self, data: &[u8]) -> io::Result<usize> {
+        match self.sealer.seal_data(data, &mut self.outbound) {
+            Ok(sealed) => Ok(sealed),
+            Err(SealError::KeyLimit) if self.guest.is_some() => {
+                if let Some(guest) = &mut self.guest {
+                    match guest.renew_outbound() {
+                        Ok(update) => self.apply(update)?,
+                        Err(failed) => return Err(self.fail(failed.cause, None)),
+                    }
+                }
+                self.sealer
+                    .seal_data(data, &mut self.outbound)
+                    .map_err(|error| self.fail(failure::seal(error), None))
+            }
+            Err(error) => Err(self.fail(failure::seal(error), Some(Alert::INTERNAL_ERROR))),
+        }
+    }
+
+    /// Sends what is sealed.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.outbound.len() {
+            let rest = &self.outbound[self.sent..];
+            match ready!(Pin::new(&mut self.tcp).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.sent += count,
+            }
+        }
+        self.outbound.clear();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads until there is plaintext, or the end.
+    fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if !self.inbound.plaintext().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(cause) = &self.broken {
+                return Poll::Ready(Err(failure::wrap(cause.clone())));
+            }
+            match self.inbound.advance() {
+                Ok(Step::Data) => {}
+                Ok(Step::Closed) => return Poll::Ready(Ok(())),
+                Ok(Step::Message(message)) => {
+                    self.post_handshake(&message)?;
+                    // An answer goes out now or with the next write.
+                    let _ = self.poll_drain(cx)?;
+                }
+                Ok(Step::NeedsBytes) => ready!(self.poll_socket(cx))?,
+                // What was opened before the bad record is good; the error
+                // comes when that is consumed.
+                Err(error) => {
+                    let error = self.broken_record(error);
+                    if self.inbound.plaintext().is_empty() {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut read = ReadBuf::new(self.inbound.space());
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
+        let count = read.filled().len();
+        if count == 0 {
+            let cause = Cause::Truncated { place: "tls-record".to_owned() };
+            return Poll::Ready(Err(self.fail(cause, None)));
+        }
+        self.inbound.filled(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for TlsStream {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        ready!(this.poll_plaintext(cx))?;
+        Poll::Ready(Ok(this.inbound.plaintext()))
+    }
+
+    fn consume(self: Pin<&mut Self>, count: usize) {
+        self.get_mut().inbound.consume(count);
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_plaintext(cx))?;
+        let plaintext = this.inbound.plaintext();
+        let count = plaintext.len().min(out.remaining());
+        out.put_slice(&plaintext[..count]);
+        this.inbound.consume(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.closing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        ready!(this.poll_drain(cx))?;
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let sealed = this.seal(&data[..data.len().min(MAX_PENDING_PLAINTEXT)])?;
+        // Accepted; what does not go out now goes with the next call.
+        let _ = this.poll_drain(cx)?;
+        Poll::Ready(Ok(sealed))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_drain(cx)
+    }
+
+    /// Sends close_notify. The socket stays open for what the peer still sends.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.closing {
+            this.closing = true;
+            if let Err(error) = this.sealer.seal_alert(Alert::CLOSE_NOTIFY, &mut this.outbound) {
+                return Poll::Ready(Err(this.fail(failure::seal(error), None)));
+            }
+        }
+        this.poll_drain(cx)
+    }
+}

@@ -1,0 +1,17 @@
+//! `fumehood fetch`, the real processes, against servers good and hostile.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod connections;
+mod content;
+mod hostile;
+mod output;
+mod policy;
+mod processes;
+mod real;
+mod redirects;
+mod resume;
+mod shown;
+mod time;
+mod tls;
+mod truncation;
+mod uploads;
