@@ -64,8 +64,9 @@ impl Client {
         if !matches!(self.state, State::New) {
             return Err(Failure::misuse("the handshake has begun already"));
         }
-        let name = ServerName::try_from(config.server_name.clone())
-            .map_err(|_| Failure::misuse("the server's name is neither a DNS name nor an address"))?;
+        let name = ServerName::try_from(config.server_name.clone()).map_err(|_| {
+            Failure::misuse("the server's name is neither a DNS name nor an address")
+        })?;
         let config = tls_config(config)?;
         let connection = UnbufferedClientConnection::new(Arc::new(config), name)
             .map_err(|error| Failure::of(&error, Vec::new()))?;
@@ -77,7 +78,11 @@ impl Client {
     /// # Errors
     /// [`Failure`]; the connection is of no further use.
     pub fn receive(&mut self, record: &[u8]) -> Result<Progress, Failure> {
-        let State::Handshake { connection, mut pending } = std::mem::take(&mut self.state) else {
+        let State::Handshake {
+            connection,
+            mut pending,
+        } = std::mem::take(&mut self.state)
+        else {
             self.state = State::Over;
             return Err(Failure::misuse("no handshake is under way"));
         };
@@ -86,7 +91,9 @@ impl Client {
         }
         pending.extend_from_slice(record);
         if pending.len() > MAX_PENDING {
-            return Err(Failure::peer("the server's handshake messages are too long"));
+            return Err(Failure::peer(
+                "the server's handshake messages are too long",
+            ));
         }
         self.go_on(connection, pending)
     }
@@ -97,7 +104,9 @@ impl Client {
     /// [`Failure`]; the connection is of no further use.
     pub fn post_handshake(&mut self, message: &[u8]) -> Result<Update, Failure> {
         let State::Traffic(connection) = &mut self.state else {
-            return Err(Failure::misuse("the connection is not one of TLS 1.3 at work"));
+            return Err(Failure::misuse(
+                "the connection is not one of TLS 1.3 at work",
+            ));
         };
         if message.len() > MAX_MESSAGE {
             return Err(Failure::misuse("a handshake message longer than 64 KiB"));
@@ -105,13 +114,18 @@ impl Client {
         let failed = |error: Error| Failure::of(&error, Vec::new());
         match Message::parse(message)? {
             Message::NewSessionTicket(ticket) => {
-                connection.handle_new_session_ticket(ticket).map_err(failed)?;
+                connection
+                    .handle_new_session_ticket(ticket)
+                    .map_err(failed)?;
                 Ok(Update::default())
             }
             Message::KeyUpdate { requested } => {
                 let (_, inbound) = connection.update_rx_secret().map_err(failed)?;
-                let mut update =
-                    if requested { renew_outbound(connection)? } else { Update::default() };
+                let mut update = if requested {
+                    renew_outbound(connection)?
+                } else {
+                    Update::default()
+                };
                 update.inbound = Some(traffic_keys(&inbound)?.0);
                 Ok(update)
             }
@@ -125,7 +139,9 @@ impl Client {
     pub fn renew_outbound(&mut self) -> Result<Update, Failure> {
         match &mut self.state {
             State::Traffic(connection) => renew_outbound(connection),
-            _ => Err(Failure::misuse("the connection is not one of TLS 1.3 at work")),
+            _ => Err(Failure::misuse(
+                "the connection is not one of TLS 1.3 at work",
+            )),
         }
     }
 
@@ -151,17 +167,28 @@ impl Client {
                 }
                 Ok(ConnectionState::BlockedHandshake) => {
                     pending.drain(..discard);
-                    self.state = State::Handshake { connection, pending };
-                    return Ok(Progress { send, established: None });
+                    self.state = State::Handshake {
+                        connection,
+                        pending,
+                    };
+                    return Ok(Progress {
+                        send,
+                        established: None,
+                    });
                 }
                 Ok(ConnectionState::WriteTraffic(_)) => true,
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
-                    return Err(Failure::peer("the server closed the connection in the handshake"));
+                    return Err(Failure::peer(
+                        "the server closed the connection in the handshake",
+                    ));
                 }
                 Ok(_) => {
                     return Err(Failure::peer("the server sent data inside the handshake"));
                 }
-                Err(error) => return Err(Failure::of(&error, alert_of(&mut connection))),
+                Err(error) => {
+                    let alert = alert_of(&mut connection, &mut pending);
+                    return Err(Failure::of(&error, alert));
+                }
             };
             pending.drain(..discard);
             if done {
@@ -169,14 +196,22 @@ impl Client {
             }
         }
         if !pending.is_empty() {
-            return Err(Failure::peer("the server sent more than its handshake in one record"));
+            return Err(Failure::peer(
+                "the server sent more than its handshake in one record",
+            ));
         }
         let established = self.hand_over(*connection)?;
-        Ok(Progress { send, established: Some(established) })
+        Ok(Progress {
+            send,
+            established: Some(established),
+        })
     }
 
     /// Takes rustls's traffic keys, which are the host's to use from now on.
-    fn hand_over(&mut self, connection: UnbufferedClientConnection) -> Result<Established, Failure> {
+    fn hand_over(
+        &mut self,
+        connection: UnbufferedClientConnection,
+    ) -> Result<Established, Failure> {
         let alpn = connection.alpn_protocol().map(<[u8]>::to_vec);
         let group = connection
             .negotiated_key_exchange_group()
@@ -194,7 +229,15 @@ impl Client {
             }
             _ => ProtocolVersion::Tls12,
         };
-        Ok(Established { version, cipher_suite, aead, group, alpn, outbound, inbound })
+        Ok(Established {
+            version,
+            cipher_suite,
+            aead,
+            group,
+            alpn,
+            outbound,
+            inbound,
+        })
     }
 }
 
@@ -206,11 +249,19 @@ fn tls_config(config: Config) -> Result<ClientConfig, Failure> {
         (ProtocolVersion::Tls13, ProtocolVersion::Tls13) => &BOTH[..1],
         (ProtocolVersion::Tls12, ProtocolVersion::Tls12) => &BOTH[1..],
         (ProtocolVersion::Tls13, ProtocolVersion::Tls12) => {
-            return Err(Failure::misuse("the oldest version is newer than the newest"));
+            return Err(Failure::misuse(
+                "the oldest version is newer than the newest",
+            ));
         }
     };
-    if config.alpn.iter().any(|name| name.is_empty() || name.len() > 255) {
-        return Err(Failure::misuse("an application protocol's name has 1 to 255 bytes"));
+    if config
+        .alpn
+        .iter()
+        .any(|name| name.is_empty() || name.len() > 255)
+    {
+        return Err(Failure::misuse(
+            "an application protocol's name has 1 to 255 bytes",
+        ));
     }
     let clock = Arc::new(Moment(config.now));
     let mut tls = ClientConfig::builder_with_details(Arc::new(provider::provider()), clock)
@@ -229,8 +280,9 @@ fn tls_config(config: Config) -> Result<ClientConfig, Failure> {
 fn renew_outbound(
     connection: &mut KernelConnection<ClientConnectionData>,
 ) -> Result<Update, Failure> {
-    let (_, outbound) =
-        connection.update_tx_secret().map_err(|error| Failure::of(&error, Vec::new()))?;
+    let (_, outbound) = connection
+        .update_tx_secret()
+        .map_err(|error| Failure::of(&error, Vec::new()))?;
     Ok(Update {
         inbound: None,
         reply: Some(KEY_UPDATE_NOT_REQUESTED.to_vec()),
@@ -240,7 +292,9 @@ fn renew_outbound(
 
 /// The handles in what rustls takes for keys. In TLS 1.2 the IV is too short
 /// for one, and both are in the key.
-fn traffic_keys(secrets: &ConnectionTrafficSecrets) -> Result<(TrafficKeys, AeadAlgorithm), Failure> {
+fn traffic_keys(
+    secrets: &ConnectionTrafficSecrets,
+) -> Result<(TrafficKeys, AeadAlgorithm), Failure> {
     let (key, iv, aead) = match secrets {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (key, iv, AeadAlgorithm::Aes128Gcm),
         ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (key, iv, AeadAlgorithm::Aes256Gcm),
@@ -254,15 +308,19 @@ fn traffic_keys(secrets: &ConnectionTrafficSecrets) -> Result<(TrafficKeys, Aead
             let (key, iv) = handle::pair_from_bytes(key.as_ref());
             TrafficKeys { key, iv }
         }
-        iv => TrafficKeys { key: handle::from_bytes(key.as_ref()), iv },
+        iv => TrafficKeys {
+            key: handle::from_bytes(key.as_ref()),
+            iv,
+        },
     };
     Ok((keys, aead))
 }
 
-/// The alert that rustls prepared on its way out.
-fn alert_of(connection: &mut UnbufferedClientConnection) -> Vec<u8> {
+/// The alert that rustls prepared on its way out. It must be shown what it was
+/// shown before: a message that is not whole yet lies in there.
+fn alert_of(connection: &mut UnbufferedClientConnection, pending: &mut [u8]) -> Vec<u8> {
     let mut alert = Vec::new();
-    let UnbufferedStatus { state, .. } = connection.process_tls_records(&mut []);
+    let UnbufferedStatus { state, .. } = connection.process_tls_records(pending);
     if let Ok(ConnectionState::EncodeTlsData(data)) = state {
         // Without an alert the peer learns nothing, which is no loss to us.
         let _ = encode(data, &mut alert);

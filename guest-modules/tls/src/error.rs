@@ -32,12 +32,20 @@ pub struct Failure {
 impl Failure {
     /// A call that cannot be answered; there is nothing to tell the peer.
     pub(crate) fn misuse(message: &str) -> Self {
-        Failure { blame: Blame::Misuse, message: message.to_owned(), alert: Vec::new() }
+        Failure {
+            blame: Blame::Misuse,
+            message: message.to_owned(),
+            alert: Vec::new(),
+        }
     }
 
     /// The peer broke a rule that rustls did not see broken.
     pub(crate) fn peer(message: &str) -> Self {
-        Failure { blame: Blame::PeerMisbehaved, message: message.to_owned(), alert: Vec::new() }
+        Failure {
+            blame: Blame::PeerMisbehaved,
+            message: message.to_owned(),
+            alert: Vec::new(),
+        }
     }
 
     /// What rustls found, with the alert it wants sent.
@@ -56,7 +64,11 @@ impl Failure {
             | Error::PeerSentOversizedRecord => Blame::PeerMisbehaved,
             _ => Blame::Misuse,
         };
-        Failure { blame, message: sentence(error), alert }
+        Failure {
+            blame,
+            message: sentence(error),
+            alert,
+        }
     }
 }
 

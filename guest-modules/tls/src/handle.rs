@@ -15,12 +15,17 @@ pub(crate) fn to_bytes(secret: Secret) -> [u8; HANDLE] {
 
 /// The handle that `bytes` begin with; 0, which names nothing, if there are too few.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Secret {
-    bytes.first_chunk().map_or(0, |bytes| Secret::from_le_bytes(*bytes))
+    bytes
+        .first_chunk()
+        .map_or(0, |bytes| Secret::from_le_bytes(*bytes))
 }
 
 /// Two handles: a TLS 1.2 key with its IV, which alone is too short for one.
 pub(crate) fn pair_from_bytes(bytes: &[u8]) -> (Secret, Secret) {
-    (from_bytes(bytes), from_bytes(bytes.get(HANDLE..).unwrap_or_default()))
+    (
+        from_bytes(bytes),
+        from_bytes(bytes.get(HANDLE..).unwrap_or_default()),
+    )
 }
 
 /// Writes two handles to the beginning of `out`, if it is long enough.

@@ -18,13 +18,19 @@ fn check(options: &Options) -> fumehood_guest_tls::Established {
     let mut server = Server::new(options);
     let mut connected = handshake(config(Tls12, Tls13), &mut server).unwrap();
     let mut wire = Vec::new();
-    connected.sealer.seal_data(b"from the client", &mut wire).unwrap();
+    connected
+        .sealer
+        .seal_data(b"from the client", &mut wire)
+        .unwrap();
     server.receive(&wire);
     assert_eq!(server.heard(), b"from the client");
     let wire = server.say(b"from the server");
     connected.open(&wire);
     assert_eq!(connected.take(), b"from the server");
-    assert_eq!(connected.established.alpn.as_deref(), Some(b"http/1.1".as_slice()));
+    assert_eq!(
+        connected.established.alpn.as_deref(),
+        Some(b"http/1.1".as_slice())
+    );
     connected.established
 }
 
@@ -35,7 +41,10 @@ fn every_suite_of_tls13() {
         CipherSuite::TLS13_AES_256_GCM_SHA384,
         CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
     ] {
-        let established = check(&Options { suite: Some(suite), ..Options::default() });
+        let established = check(&Options {
+            suite: Some(suite),
+            ..Options::default()
+        });
         assert_eq!(established.version, Tls13);
         assert_eq!(established.cipher_suite, u16::from(suite));
     }
@@ -44,15 +53,38 @@ fn every_suite_of_tls13() {
 #[test]
 fn every_suite_of_tls12() {
     for (key, suite) in [
-        (KeyKind::P256, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
-        (KeyKind::P256, CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
-        (KeyKind::P256, CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
-        (KeyKind::Rsa, CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
-        (KeyKind::Rsa, CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
-        (KeyKind::Rsa, CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+        (
+            KeyKind::P256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        ),
+        (
+            KeyKind::P256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        ),
+        (
+            KeyKind::P256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        ),
+        (
+            KeyKind::Rsa,
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ),
+        (
+            KeyKind::Rsa,
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        ),
+        (
+            KeyKind::Rsa,
+            CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ),
     ] {
         let versions = &ANY[1..];
-        let options = Options { key, suite: Some(suite), versions, ..Options::default() };
+        let options = Options {
+            key,
+            suite: Some(suite),
+            versions,
+            ..Options::default()
+        };
         let established = check(&options);
         assert_eq!(established.version, Tls12);
         assert_eq!(established.cipher_suite, u16::from(suite));
@@ -72,7 +104,11 @@ fn every_group_with_and_without_a_retry() {
             if group == NamedGroup::X25519MLKEM768 && versions == &ANY[1..] {
                 continue;
             }
-            let options = Options { group: Some(group), versions, ..Options::default() };
+            let options = Options {
+                group: Some(group),
+                versions,
+                ..Options::default()
+            };
             assert_eq!(check(&options).group, u16::from(group));
         }
     }
@@ -81,8 +117,18 @@ fn every_group_with_and_without_a_retry() {
 #[test]
 fn every_kind_of_key() {
     for versions in [&ANY[..1], &ANY[1..]] {
-        for key in [KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519, KeyKind::Rsa] {
-            check(&Options { key, versions, ..Options::default() });
+        for key in [
+            KeyKind::P256,
+            KeyKind::P384,
+            KeyKind::P521,
+            KeyKind::Ed25519,
+            KeyKind::Rsa,
+        ] {
+            check(&Options {
+                key,
+                versions,
+                ..Options::default()
+            });
         }
     }
 }
@@ -90,8 +136,13 @@ fn every_kind_of_key() {
 #[test]
 fn secrets_are_erased_once_the_keys_are_out() {
     for (versions, left) in [(&ANY[..1], 3), (&ANY[1..], 0)] {
-        let mut server = Server::new(&Options { versions, ..Options::default() });
-        handshake(config(Tls12, Tls13), &mut server).map(drop).unwrap();
+        let mut server = Server::new(&Options {
+            versions,
+            ..Options::default()
+        });
+        handshake(config(Tls12, Tls13), &mut server)
+            .map(drop)
+            .unwrap();
         assert_eq!(with_host(|host| host.keys.live_secrets()), left);
     }
 }
@@ -99,9 +150,14 @@ fn secrets_are_erased_once_the_keys_are_out() {
 #[test]
 fn a_refused_certificate_ends_the_handshake() {
     for versions in [&ANY[..1], &ANY[1..]] {
-        let mut server = Server::new(&Options { versions, ..Options::default() });
+        let mut server = Server::new(&Options {
+            versions,
+            ..Options::default()
+        });
         server.key = None;
-        let failure = handshake(config(Tls12, Tls13), &mut server).map(drop).unwrap_err();
+        let failure = handshake(config(Tls12, Tls13), &mut server)
+            .map(drop)
+            .unwrap_err();
         assert_eq!(failure.blame, Blame::Certificate);
         let told = rustls::Error::AlertReceived(AlertDescription::AccessDenied);
         assert_eq!(server.error, Some(told));
@@ -112,10 +168,15 @@ fn a_refused_certificate_ends_the_handshake() {
 #[test]
 fn a_stolen_certificate_is_of_no_use() {
     for versions in [&ANY[..1], &ANY[1..]] {
-        let options = Options { versions, ..Options::default() };
+        let options = Options {
+            versions,
+            ..Options::default()
+        };
         let mut server = Server::new(&options);
         server.key = Server::new(&options).key;
-        let failure = handshake(config(Tls12, Tls13), &mut server).map(drop).unwrap_err();
+        let failure = handshake(config(Tls12, Tls13), &mut server)
+            .map(drop)
+            .unwrap_err();
         assert_eq!(failure.blame, Blame::Certificate);
         let told = rustls::Error::AlertReceived(AlertDescription::DecryptError);
         assert_eq!(server.error, Some(told));
@@ -127,15 +188,25 @@ fn a_stolen_certificate_is_of_no_use() {
 fn a_scheme_that_does_not_suit_the_key_is_refused() {
     let mut server = Server::new(&Options::default());
     let bytes = server.key.take().unwrap().bytes;
-    server.key = Some(PublicKey { kind: KeyKind::P384, bytes });
-    let failure = handshake(config(Tls13, Tls13), &mut server).map(drop).unwrap_err();
+    server.key = Some(PublicKey {
+        kind: KeyKind::P384,
+        bytes,
+    });
+    let failure = handshake(config(Tls13, Tls13), &mut server)
+        .map(drop)
+        .unwrap_err();
     assert_eq!(failure.blame, Blame::Certificate);
 }
 
 #[test]
 fn versions_are_held_to() {
-    let mut server = Server::new(&Options { versions: &ANY[1..], ..Options::default() });
-    let failure = handshake(config(Tls13, Tls13), &mut server).map(drop).unwrap_err();
+    let mut server = Server::new(&Options {
+        versions: &ANY[1..],
+        ..Options::default()
+    });
+    let failure = handshake(config(Tls13, Tls13), &mut server)
+        .map(drop)
+        .unwrap_err();
     // The server gives up first: it is not offered its only version.
     assert_eq!(failure.blame, Blame::PeerAlert);
     let mut server = Server::new(&Options::default());
@@ -151,7 +222,9 @@ fn an_address_has_no_server_name() {
     handshake(by_address, &mut server).map(drop).unwrap();
     assert_eq!(server.connection.server_name(), None);
     let mut server = Server::new(&Options::default());
-    handshake(config(Tls12, Tls13), &mut server).map(drop).unwrap();
+    handshake(config(Tls12, Tls13), &mut server)
+        .map(drop)
+        .unwrap();
     assert_eq!(server.connection.server_name(), Some("localhost"));
 }
 
@@ -178,12 +251,18 @@ fn outbound_keys_are_renewed_on_demand() {
     let mut connected = handshake(config(Tls13, Tls13), &mut server).unwrap();
     let update = connected.client.renew_outbound().unwrap();
     let mut wire = Vec::new();
-    connected.sealer.seal_message(&update.reply.unwrap(), &mut wire).unwrap();
+    connected
+        .sealer
+        .seal_message(&update.reply.unwrap(), &mut wire)
+        .unwrap();
     let keys = common::host::pair(update.outbound.unwrap());
     connected.sealer = with_host(|host| host.keys.next_sealer(keys)).unwrap();
     // The same keys again would repeat nonces.
     assert!(with_host(|host| host.keys.next_sealer(keys).is_err()));
-    connected.sealer.seal_data(b"under the new key", &mut wire).unwrap();
+    connected
+        .sealer
+        .seal_data(b"under the new key", &mut wire)
+        .unwrap();
     server.receive(&wire);
     assert_eq!(server.heard(), b"under the new key");
 }
@@ -192,12 +271,27 @@ fn outbound_keys_are_renewed_on_demand() {
 fn calls_out_of_order_are_misuse() {
     let mut client = Client::new();
     let blame = |failure: fumehood_guest_tls::Failure| failure.blame;
-    assert_eq!(client.receive(&[22, 3, 3, 0, 0]).unwrap_err().message, "no handshake is under way");
-    assert_eq!(Client::new().post_handshake(&[4, 0, 0, 0]).map_err(blame), Err(Blame::Misuse));
-    assert_eq!(Client::new().renew_outbound().map_err(blame), Err(Blame::Misuse));
+    assert_eq!(
+        client.receive(&[22, 3, 3, 0, 0]).unwrap_err().message,
+        "no handshake is under way"
+    );
+    assert_eq!(
+        Client::new().post_handshake(&[4, 0, 0, 0]).map_err(blame),
+        Err(Blame::Misuse)
+    );
+    assert_eq!(
+        Client::new().renew_outbound().map_err(blame),
+        Err(Blame::Misuse)
+    );
     let mut wrong = config(Tls13, Tls12);
-    assert_eq!(Client::new().start(wrong.clone()).map_err(blame), Err(Blame::Misuse));
+    assert_eq!(
+        Client::new().start(wrong.clone()).map_err(blame),
+        Err(Blame::Misuse)
+    );
     wrong.max_version = Tls13;
     wrong.server_name = "no such name!".to_owned();
-    assert_eq!(Client::new().start(wrong).map_err(blame), Err(Blame::Misuse));
+    assert_eq!(
+        Client::new().start(wrong).map_err(blame),
+        Err(Blame::Misuse)
+    );
 }

@@ -40,11 +40,16 @@ impl Verdict {
     /// Parses a SubjectPublicKeyInfo in DER.
     pub(crate) fn of_key_info(info: &[u8]) -> Result<Self, Rejection> {
         let (algorithm, public_key) = split(info).ok_or(Rejection::Malformed)?;
-        let (_, kind) =
-            KINDS.iter().find(|(known, _)| known.as_ref() == algorithm).ok_or_else(|| {
+        let (_, kind) = KINDS
+            .iter()
+            .find(|(known, _)| known.as_ref() == algorithm)
+            .ok_or_else(|| {
                 Rejection::Other("its key is of a kind that TLS servers do not use".to_owned())
             })?;
-        Ok(Verdict { kind: *kind, public_key: public_key.to_vec() })
+        Ok(Verdict {
+            kind: *kind,
+            public_key: public_key.to_vec(),
+        })
     }
 }
 

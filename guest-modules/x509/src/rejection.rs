@@ -73,13 +73,22 @@ impl From<Error> for Rejection {
 
 /// The names a certificate has, as far as they can be shown to people.
 fn names(context: &InvalidNameContext) -> Vec<String> {
-    context.presented.iter().filter_map(|name| plain(name)).take(MAX_NAMES).collect()
+    context
+        .presented
+        .iter()
+        .filter_map(|name| plain(name))
+        .take(MAX_NAMES)
+        .collect()
 }
 
 /// webpki writes `DnsName("…")` and `IpAddress(…)`.
 fn plain(presented: &str) -> Option<String> {
-    let dns = presented.strip_prefix("DnsName(\"").and_then(|rest| rest.strip_suffix("\")"));
-    let ip = presented.strip_prefix("IpAddress(").and_then(|rest| rest.strip_suffix(')'));
+    let dns = presented
+        .strip_prefix("DnsName(\"")
+        .and_then(|rest| rest.strip_suffix("\")"));
+    let ip = presented
+        .strip_prefix("IpAddress(")
+        .and_then(|rest| rest.strip_suffix(')'));
     let name = dns.or(ip)?;
     let showable = !name.is_empty()
         && name.len() <= MAX_NAME_LENGTH

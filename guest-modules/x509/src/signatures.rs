@@ -7,9 +7,9 @@ use rustls_pki_types::{
 #[cfg(target_family = "wasm")]
 use crate::component::bindings::fumehood::crypto::signatures::{Algorithm, verify};
 #[cfg(not(target_family = "wasm"))]
-pub use native::{Algorithm, Check, install};
-#[cfg(not(target_family = "wasm"))]
 use native::verify;
+#[cfg(not(target_family = "wasm"))]
+pub use native::{Algorithm, Check, install};
 
 /// An algorithm as certificates name it, and as the host does.
 #[derive(Debug)]
@@ -26,7 +26,11 @@ impl SignatureVerificationAlgorithm for Imported {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        if verify(self.algorithm, key, message, signature) { Ok(()) } else { Err(InvalidSignature) }
+        if verify(self.algorithm, key, message, signature) {
+            Ok(())
+        } else {
+            Err(InvalidSignature)
+        }
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -43,20 +47,48 @@ const fn ecdsa(
     key: AlgorithmIdentifier,
     signature: AlgorithmIdentifier,
 ) -> Imported {
-    Imported { algorithm, key, signature }
+    Imported {
+        algorithm,
+        key,
+        signature,
+    }
 }
 
 const fn rsa(algorithm: Algorithm, signature: AlgorithmIdentifier) -> Imported {
-    Imported { algorithm, key: alg_id::RSA_ENCRYPTION, signature }
+    Imported {
+        algorithm,
+        key: alg_id::RSA_ENCRYPTION,
+        signature,
+    }
 }
 
 /// All that are accepted. SHA-1 is not.
 pub(crate) static ALL: [&dyn SignatureVerificationAlgorithm; 12] = [
-    &ecdsa(Algorithm::EcdsaP256Sha256, alg_id::ECDSA_P256, alg_id::ECDSA_SHA256),
-    &ecdsa(Algorithm::EcdsaP256Sha384, alg_id::ECDSA_P256, alg_id::ECDSA_SHA384),
-    &ecdsa(Algorithm::EcdsaP384Sha256, alg_id::ECDSA_P384, alg_id::ECDSA_SHA256),
-    &ecdsa(Algorithm::EcdsaP384Sha384, alg_id::ECDSA_P384, alg_id::ECDSA_SHA384),
-    &ecdsa(Algorithm::EcdsaP521Sha512, alg_id::ECDSA_P521, alg_id::ECDSA_SHA512),
+    &ecdsa(
+        Algorithm::EcdsaP256Sha256,
+        alg_id::ECDSA_P256,
+        alg_id::ECDSA_SHA256,
+    ),
+    &ecdsa(
+        Algorithm::EcdsaP256Sha384,
+        alg_id::ECDSA_P256,
+        alg_id::ECDSA_SHA384,
+    ),
+    &ecdsa(
+        Algorithm::EcdsaP384Sha256,
+        alg_id::ECDSA_P384,
+        alg_id::ECDSA_SHA256,
+    ),
+    &ecdsa(
+        Algorithm::EcdsaP384Sha384,
+        alg_id::ECDSA_P384,
+        alg_id::ECDSA_SHA384,
+    ),
+    &ecdsa(
+        Algorithm::EcdsaP521Sha512,
+        alg_id::ECDSA_P521,
+        alg_id::ECDSA_SHA512,
+    ),
     &Imported {
         algorithm: Algorithm::Ed25519,
         key: alg_id::ED25519,

@@ -31,7 +31,9 @@ impl Verifier {
             .iter()
             .filter_map(|der| {
                 let certificate = CertificateDer::from(der.as_slice());
-                anchor_from_trusted_cert(&certificate).ok().map(|anchor| anchor.to_owned())
+                anchor_from_trusted_cert(&certificate)
+                    .ok()
+                    .map(|anchor| anchor.to_owned())
             })
             .take(MAX_ANCHORS)
             .collect();
@@ -56,8 +58,10 @@ impl Verifier {
         }
         let name = ServerName::try_from(server_name)
             .map_err(|_| Rejection::Other("the name asked for is not a name".to_owned()))?;
-        let certificates: Vec<CertificateDer<'_>> =
-            chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        let certificates: Vec<CertificateDer<'_>> = chain
+            .iter()
+            .map(|der| CertificateDer::from(der.as_slice()))
+            .collect();
         let (leaf, intermediates) = certificates.split_first().ok_or(Rejection::Malformed)?;
         let leaf = EndEntityCert::try_from(leaf)?;
         leaf.verify_for_usage(

@@ -7,8 +7,8 @@ use fumehood_guest_x509::{KeyKind, MAX_ANCHORS, MAX_CHAIN_LENGTH, Rejection, Ver
 use proptest::prelude::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, GeneralSubtree,
-    IsCa, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData as _, SanType, SignatureAlgorithm,
-    date_time_ymd,
+    IsCa, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData as _, SanType,
+    SignatureAlgorithm, date_time_ymd,
 };
 
 /// 2024-01-01, inside the validity of all certificates here.
@@ -37,7 +37,9 @@ type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -92,13 +94,25 @@ fn a_good_chain_gives_the_leafs_key() {
     let intermediate = below(authority("intermediate"), &root);
     let (leaf, key) = leaf(&server(&["example.org"]), &intermediate);
     let verifier = trusting(&root);
-    let verdict = Verdict { kind: KeyKind::P256, public_key: key.der_bytes().to_vec() };
+    let verdict = Verdict {
+        kind: KeyKind::P256,
+        public_key: key.der_bytes().to_vec(),
+    };
     let chain = [leaf.clone(), der(&intermediate)];
-    assert_eq!(verifier.verify(&chain, "example.org", NOW), Ok(verdict.clone()));
+    assert_eq!(
+        verifier.verify(&chain, "example.org", NOW),
+        Ok(verdict.clone())
+    );
     // The root may be sent along, and intermediates in any order.
     let chain = [leaf.clone(), der(&root), der(&intermediate)];
-    assert_eq!(verifier.verify(&chain, "example.org", NOW), Ok(verdict.clone()));
-    assert_eq!(verifier.verify(&[leaf.clone()], "example.org", NOW), Err(Rejection::UnknownIssuer));
+    assert_eq!(
+        verifier.verify(&chain, "example.org", NOW),
+        Ok(verdict.clone())
+    );
+    assert_eq!(
+        verifier.verify(&[leaf.clone()], "example.org", NOW),
+        Err(Rejection::UnknownIssuer)
+    );
     assert_eq!(Verifier::unverified_key(&leaf), Ok(verdict));
 }
 
@@ -117,8 +131,16 @@ fn every_kind_of_key_signs_and_is_told() {
         let root = Issuer::self_signed(authority("root"), key).unwrap();
         let key = KeyPair::generate_for(algorithm).unwrap();
         let leaf = server(&["example.org"]).signed_by(&key, &root).unwrap();
-        let verdict = trusting(&root).verify(&[leaf.der().to_vec()], "example.org", NOW).unwrap();
-        assert_eq!(verdict, Verdict { kind, public_key: key.der_bytes().to_vec() });
+        let verdict = trusting(&root)
+            .verify(&[leaf.der().to_vec()], "example.org", NOW)
+            .unwrap();
+        assert_eq!(
+            verdict,
+            Verdict {
+                kind,
+                public_key: key.der_bytes().to_vec()
+            }
+        );
     }
 }
 
@@ -127,7 +149,11 @@ fn time_is_kept() {
     let root = root();
     let (leaf, _) = leaf(&server(&["example.org"]), &root);
     let verifier = trusting(&root);
-    let at = |now| verifier.verify(std::slice::from_ref(&leaf), "example.org", now).map(drop);
+    let at = |now| {
+        verifier
+            .verify(std::slice::from_ref(&leaf), "example.org", now)
+            .map(drop)
+    };
     let (begin, end) = (NOW - YEAR, NOW + YEAR + 24 * 3600);
     assert_eq!(at(begin - 1), Err(Rejection::NotYetValid(begin)));
     assert_eq!(at(begin), Ok(()));
@@ -142,11 +168,23 @@ fn strangers_are_not_believed() {
     let verifier = trusting(&ours);
     // Same issuer name, another key.
     let judged = verifier.verify(&[leaf, der(&theirs)], "example.org", NOW);
-    assert!(matches!(judged, Err(Rejection::BadSignature | Rejection::UnknownIssuer)), "{judged:?}");
-    let alone = server(&["example.org"]).self_signed(&key).unwrap().der().to_vec();
+    assert!(
+        matches!(
+            judged,
+            Err(Rejection::BadSignature | Rejection::UnknownIssuer)
+        ),
+        "{judged:?}"
+    );
+    let alone = server(&["example.org"])
+        .self_signed(&key)
+        .unwrap()
+        .der()
+        .to_vec();
     let judged = verifier.verify(&[alone], "example.org", NOW);
     assert_eq!(judged, Err(Rejection::UnknownIssuer));
-    let judged = Verifier::default().verify(&[der(&ours)], "example.org", NOW).map(drop);
+    let judged = Verifier::default()
+        .verify(&[der(&ours)], "example.org", NOW)
+        .map(drop);
     assert!(judged.is_err());
 }
 
@@ -154,7 +192,10 @@ fn strangers_are_not_believed() {
 fn a_forged_leaf_is_not_believed() {
     let root = root();
     let (mut leaf, _) = leaf(&server(&["example.org"]), &root);
-    let at = leaf.windows(11).position(|window| window == b"example.org").unwrap();
+    let at = leaf
+        .windows(11)
+        .position(|window| window == b"example.org")
+        .unwrap();
     leaf[at] = b'E';
     let judged = trusting(&root).verify(&[leaf], "example.org", NOW);
     assert_eq!(judged, Err(Rejection::BadSignature));
@@ -163,19 +204,36 @@ fn a_forged_leaf_is_not_believed() {
 #[test]
 fn names_are_matched_as_rfc_9525_has_it() {
     let wrong = |names: &[&str]| {
-        Err(Rejection::WrongName(names.iter().map(|name| (*name).to_owned()).collect()))
+        Err(Rejection::WrongName(
+            names.iter().map(|name| (*name).to_owned()).collect(),
+        ))
     };
     let judge = |names: &[&str], name| judge(&server(names), name).map(drop);
-    assert_eq!(judge(&["example.org"], "www.example.org"), wrong(&["example.org"]));
+    assert_eq!(
+        judge(&["example.org"], "www.example.org"),
+        wrong(&["example.org"])
+    );
     assert_eq!(judge(&["EXAMPLE.org"], "example.org"), Ok(()));
     assert_eq!(judge(&["*.example.org"], "www.example.org"), Ok(()));
-    assert_eq!(judge(&["*.example.org"], "example.org"), wrong(&["*.example.org"]));
-    assert_eq!(judge(&["*.example.org"], "a.b.example.org"), wrong(&["*.example.org"]));
+    assert_eq!(
+        judge(&["*.example.org"], "example.org"),
+        wrong(&["*.example.org"])
+    );
+    assert_eq!(
+        judge(&["*.example.org"], "a.b.example.org"),
+        wrong(&["*.example.org"])
+    );
     assert_eq!(judge(&["192.0.2.1"], "192.0.2.1"), Ok(()));
     assert_eq!(judge(&["2001:db8::1"], "2001:db8::1"), Ok(()));
     assert_eq!(judge(&["192.0.2.1"], "192.0.2.2"), wrong(&["192.0.2.1"]));
-    assert_eq!(judge(&["example.org", "192.0.2.1"], "b.org"), wrong(&["example.org", "192.0.2.1"]));
-    assert!(matches!(judge(&["example.org"], "not a name"), Err(Rejection::Other(_))));
+    assert_eq!(
+        judge(&["example.org", "192.0.2.1"], "b.org"),
+        wrong(&["example.org", "192.0.2.1"])
+    );
+    assert!(matches!(
+        judge(&["example.org"], "not a name"),
+        Err(Rejection::Other(_))
+    ));
 }
 
 /// An address written as a DNS name counts for nothing (RFC 9525 section 4.1.1).
@@ -216,7 +274,9 @@ fn name_constraints_bind() {
     let verifier = trusting(&root);
     let judge = |name: &str| {
         let (leaf, _) = leaf(&server(&[name]), &constrained);
-        verifier.verify(&[leaf, der(&constrained)], name, NOW).map(drop)
+        verifier
+            .verify(&[leaf, der(&constrained)], name, NOW)
+            .map(drop)
     };
     assert_eq!(judge("www.example.org"), Ok(()));
     assert_eq!(judge("example.com"), Err(Rejection::NameConstraint));
@@ -228,10 +288,19 @@ fn bounds_are_held_to() {
     let (leaf, _) = leaf(&server(&["example.org"]), &root);
     let mut verifier = trusting(&root);
     let long = vec![leaf.clone(); MAX_CHAIN_LENGTH + 1];
-    assert_eq!(verifier.verify(&long, "example.org", NOW), Err(Rejection::Limit));
+    assert_eq!(
+        verifier.verify(&long, "example.org", NOW),
+        Err(Rejection::Limit)
+    );
     let fat = [leaf, vec![0; 128 * 1024]];
-    assert_eq!(verifier.verify(&fat, "example.org", NOW), Err(Rejection::Limit));
-    assert_eq!(verifier.verify(&[], "example.org", NOW), Err(Rejection::Malformed));
+    assert_eq!(
+        verifier.verify(&fat, "example.org", NOW),
+        Err(Rejection::Limit)
+    );
+    assert_eq!(
+        verifier.verify(&[], "example.org", NOW),
+        Err(Rejection::Malformed)
+    );
     let many = vec![der(&root); MAX_ANCHORS + 1];
     assert_eq!(verifier.set_anchors(&many), MAX_ANCHORS);
     assert_eq!(verifier.set_anchors(&[b"garbage".to_vec(), der(&root)]), 1);

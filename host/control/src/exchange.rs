@@ -103,7 +103,7 @@ pub struct Exchange {
 pub struct ResponseHead {
     /// 0 or 1, of HTTP/1.
     pub minor_version: u8,
-    /// 100–599.
+    /// 100–999.
     pub status: u16,
     /// As sent.
     pub reason: Vec<u8>,

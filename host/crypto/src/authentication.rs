@@ -43,9 +43,10 @@ impl Authentication {
     /// Whether keys of that version from that exchange may be given out.
     pub(crate) fn allows(&self, keys: Version, exchange: &Completed) -> bool {
         match self {
-            Authentication::Proven { version, peer_share } => {
-                *version == keys && *peer_share == exchange.peer_share
-            }
+            Authentication::Proven {
+                version,
+                peer_share,
+            } => *version == keys && *peer_share == exchange.peer_share,
             Authentication::Nothing | Authentication::Believed(_) => false,
         }
     }
@@ -73,7 +74,9 @@ impl Evidence {
     pub(crate) fn exchange_in(&self, server_part: &[u8]) -> Option<usize> {
         self.exchanges.iter().position(|exchange| {
             let share = exchange.peer_share.as_slice();
-            server_part.windows(share.len()).any(|window| window == share)
+            server_part
+                .windows(share.len())
+                .any(|window| window == share)
         })
     }
 
@@ -121,12 +124,21 @@ pub(crate) fn prove(
     message: &[u8],
     signature: &[u8],
 ) -> bool {
-    let Authentication::Believed(key) = authentication else { return false };
-    let Some(algorithm) = Algorithm::of_scheme(version, scheme, key.kind) else { return false };
-    let Some(peer_share) = evidence.peer_share_in(version, message) else { return false };
+    let Authentication::Believed(key) = authentication else {
+        return false;
+    };
+    let Some(algorithm) = Algorithm::of_scheme(version, scheme, key.kind) else {
+        return false;
+    };
+    let Some(peer_share) = evidence.peer_share_in(version, message) else {
+        return false;
+    };
     let valid = signature::verify(algorithm, &key.bytes, message, signature);
     if valid {
-        *authentication = Authentication::Proven { version, peer_share };
+        *authentication = Authentication::Proven {
+            version,
+            peer_share,
+        };
     }
     valid
 }

@@ -142,8 +142,12 @@ impl Connection {
         }
         let bytes = exchange.complete(group, peer)?;
         let origin = self.evidence.exchanges.len();
-        self.evidence.exchanges.push(Completed { group, peer_share: peer.to_vec() });
-        self.keep(Kind::Shared, None, Some(origin), bytes).map_err(Error::from)
+        self.evidence.exchanges.push(Completed {
+            group,
+            peer_share: peer.to_vec(),
+        });
+        self.keep(Kind::Shared, None, Some(origin), bytes)
+            .map_err(Error::from)
     }
 
     /// HKDF-Extract as TLS 1.3 has it: nothing and nothing, `derived` and a
@@ -238,7 +242,13 @@ impl Connection {
         if session_hash.len() != hash.output_len() {
             return Err(Fault::BadLength);
         }
-        let bytes = kdf::prf(hash, &shared.bytes, b"extended master secret", session_hash, 48);
+        let bytes = kdf::prf(
+            hash,
+            &shared.bytes,
+            b"extended master secret",
+            session_hash,
+            48,
+        );
         let origin = shared.origin;
         self.keep(Kind::Master12, Some(hash), origin, bytes)
     }
@@ -259,7 +269,11 @@ impl Connection {
                 && made.aead == aead
                 && made.master == master
                 && made.seed == seed;
-            return if same { Ok(made.block) } else { Err(Fault::Repeated) };
+            return if same {
+                Ok(made.block)
+            } else {
+                Err(Fault::Repeated)
+            };
         }
         let secret = self.of_kind(master, Kind::Master12, hash)?;
         if seed.len() != 64 {
@@ -279,8 +293,17 @@ impl Connection {
                 iv: keep(Kind::Iv(purpose), &ivs[at * iv..][..iv])?,
             })
         };
-        let block = KeyBlock { client: half(Side::Client, 0)?, server: half(Side::Server, 1)? };
-        self.block = Some(MadeBlock { hash, aead, master, seed: seed.to_vec(), block });
+        let block = KeyBlock {
+            client: half(Side::Client, 0)?,
+            server: half(Side::Server, 1)?,
+        };
+        self.block = Some(MadeBlock {
+            hash,
+            aead,
+            master,
+            seed: seed.to_vec(),
+            block,
+        });
         Ok(block)
     }
 
@@ -310,11 +333,14 @@ impl Connection {
     pub fn current(&mut self, transcript: &Transcript) -> Vec<u8> {
         let hash = transcript.current();
         let hellos = transcript.hellos();
-        let ours = hellos.client_random.filter(|random| self.evidence.randoms.contains(random));
+        let ours = hellos
+            .client_random
+            .filter(|random| self.evidence.randoms.contains(random));
         if let Some(random) = ours {
             self.client_random = Some(*random);
-            if let Some(exchange) =
-                hellos.server_part.and_then(|part| self.evidence.exchange_in(part))
+            if let Some(exchange) = hellos
+                .server_part
+                .and_then(|part| self.evidence.exchange_in(part))
             {
                 self.evidence.add(Witness::new(hash.clone(), exchange));
             }
@@ -343,6 +369,11 @@ impl Connection {
         {
             log(&key_log::line(label, random, &bytes));
         }
-        self.table.insert(Secret { kind, hash, origin, bytes })
+        self.table.insert(Secret {
+            kind,
+            hash,
+            origin,
+            bytes,
+        })
     }
 }

@@ -23,11 +23,9 @@ impl KeyExchange {
     /// # Errors
     /// [`Fault::Library`] if the library cannot.
     pub fn new(group: Group) -> Result<Self, Fault> {
-        let curve = agreement::EphemeralPrivateKey::generate(
-            curve_of(group),
-            &rand::SystemRandom::new(),
-        )
-        .map_err(|_| Fault::Library)?;
+        let curve =
+            agreement::EphemeralPrivateKey::generate(curve_of(group), &rand::SystemRandom::new())
+                .map_err(|_| Fault::Library)?;
         let mut public = Vec::new();
         let kem = match group {
             Group::X25519MlKem768 => {
@@ -44,7 +42,12 @@ impl KeyExchange {
         };
         let share = curve.compute_public_key().map_err(|_| Fault::Library)?;
         public.extend_from_slice(share.as_ref());
-        Ok(KeyExchange { group, curve, kem, public })
+        Ok(KeyExchange {
+            group,
+            curve,
+            kem,
+            public,
+        })
     }
 
     /// The share for the peer: ML-KEM's first in the hybrid
@@ -62,17 +65,18 @@ impl KeyExchange {
             return Err(Fault::WrongKind.into());
         }
         let (ciphertext, point) = match group {
-            Group::X25519MlKem768 => {
-                peer.split_at_checked(ML_KEM_768_CIPHERTEXT).ok_or(Refusal::InvalidKeyShare)?
-            }
+            Group::X25519MlKem768 => peer
+                .split_at_checked(ML_KEM_768_CIPHERTEXT)
+                .ok_or(Refusal::InvalidKeyShare)?,
             Group::X25519 | Group::Secp256r1 | Group::Secp384r1 => peer.split_at(0),
         };
         check_point(group, point)?;
         // Reserved at once, so that no half-filled copy is left behind by growth.
         let mut shared = Zeroizing::new(Vec::with_capacity(128));
         if let (Some(key), Group::X25519MlKem768) = (self.kem, group) {
-            let secret =
-                key.decapsulate(ciphertext.into()).map_err(|_| Refusal::InvalidKeyShare)?;
+            let secret = key
+                .decapsulate(ciphertext.into())
+                .map_err(|_| Refusal::InvalidKeyShare)?;
             shared.extend_from_slice(secret.as_ref());
         }
         let peer = agreement::UnparsedPublicKey::new(curve_of(group), point);
@@ -99,5 +103,9 @@ fn check_point(group: Group, point: &[u8]) -> Result<(), Refusal> {
         Group::Secp384r1 => point.len() == 97 && point[0] == 4,
         Group::X25519 | Group::X25519MlKem768 => point.len() == 32,
     };
-    if valid { Ok(()) } else { Err(Refusal::InvalidKeyShare) }
+    if valid {
+        Ok(())
+    } else {
+        Err(Refusal::InvalidKeyShare)
+    }
 }

@@ -8,7 +8,8 @@ use crate::protection::Protection;
 use crate::record::{Opener, Sealer};
 use crate::secret::{Kind, Side, Use};
 use crate::{
-    Aead, Connection, Direction, Error, Fault, Group, GuestKey, KeyPair, PublicKey, Refusal, Version,
+    Aead, Connection, Direction, Error, Fault, Group, GuestKey, KeyPair, PublicKey, Refusal,
+    Version,
 };
 
 impl Connection {
@@ -31,8 +32,19 @@ impl Connection {
         message: &[u8],
         signature: &[u8],
     ) -> bool {
-        let Connection { authentication, evidence, .. } = self;
-        authentication::prove(authentication, evidence, version, scheme, message, signature)
+        let Connection {
+            authentication,
+            evidence,
+            ..
+        } = self;
+        authentication::prove(
+            authentication,
+            evidence,
+            version,
+            scheme,
+            message,
+            signature,
+        )
     }
 
     /// A record key for the guest's use during the handshake.
@@ -123,7 +135,11 @@ impl Connection {
         let (Some((sealing, opening)), Some((version, aead))) = (self.released, self.suite) else {
             return Err(Fault::WrongKind.into());
         };
-        let before = if direction == Direction::Seal { sealing } else { opening };
+        let before = if direction == Direction::Seal {
+            sealing
+        } else {
+            opening
+        };
         let Use::Application13(_, number) = self.purpose(version, direction, keys)? else {
             return Err(Fault::WrongKind.into());
         };
@@ -142,12 +158,7 @@ impl Connection {
     }
 
     /// What a pair of secrets is for, if it is a pair and fits the direction.
-    fn purpose(
-        &self,
-        version: Version,
-        direction: Direction,
-        keys: KeyPair,
-    ) -> Result<Use, Fault> {
+    fn purpose(&self, version: Version, direction: Direction, keys: KeyPair) -> Result<Use, Fault> {
         let (key, iv) = (self.table.get(keys.key)?, self.table.get(keys.iv)?);
         let (Kind::Key(purpose), Kind::Iv(of_iv)) = (key.kind, iv.kind) else {
             return Err(Fault::WrongKind);
@@ -161,12 +172,20 @@ impl Connection {
             Direction::Open => side == Side::Server,
         };
         let fits = purpose == of_iv && key.origin == iv.origin && spoken == version && right_way;
-        if fits { Ok(purpose) } else { Err(Fault::WrongKind) }
+        if fits {
+            Ok(purpose)
+        } else {
+            Err(Fault::WrongKind)
+        }
     }
 
     fn check_authenticated(&self, version: Version, keys: KeyPair) -> Result<(), Error> {
         let origin = self.table.get(keys.key)?.origin.ok_or(Fault::WrongKind)?;
-        let exchange = self.evidence.exchanges.get(origin).ok_or(Fault::WrongKind)?;
+        let exchange = self
+            .evidence
+            .exchanges
+            .get(origin)
+            .ok_or(Fault::WrongKind)?;
         if self.authentication.allows(version, exchange) {
             Ok(())
         } else {
@@ -182,9 +201,15 @@ impl Connection {
     /// The group of the key exchange that the released keys come from.
     #[must_use]
     pub fn group(&self) -> Option<Group> {
-        let Authentication::Proven { peer_share, .. } = &self.authentication else { return None };
+        let Authentication::Proven { peer_share, .. } = &self.authentication else {
+            return None;
+        };
         let of = |exchange: &&Completed| exchange.peer_share == *peer_share;
-        self.evidence.exchanges.iter().find(of).map(|exchange| exchange.group)
+        self.evidence
+            .exchanges
+            .iter()
+            .find(of)
+            .map(|exchange| exchange.group)
     }
 }
 

@@ -36,7 +36,12 @@ impl GuestKey {
         direction: Direction,
         next: Arc<AtomicU64>,
     ) -> Self {
-        GuestKey { protection, r#use, direction, next }
+        GuestKey {
+            protection,
+            r#use,
+            direction,
+            next,
+        }
     }
 
     /// Seals one record's content and returns its payload.
@@ -58,7 +63,8 @@ impl GuestKey {
             .compare_exchange(sequence, after, Ordering::Relaxed, Ordering::Relaxed)
             .map_err(|_| Refusal::OutOfSequence)?;
         let mut out = Vec::with_capacity(content.len() + 8 + 16);
-        self.protection.seal(sequence, content_type, [content, &[]], &mut out)?;
+        self.protection
+            .seal(sequence, content_type, [content, &[]], &mut out)?;
         Ok(out)
     }
 
@@ -75,7 +81,11 @@ impl GuestKey {
                 sequence == 0 && content.len() == 3 && content.last() == Some(&ALERT)
             }
         };
-        if allowed { Ok(()) } else { Err(Refusal::NotAuthenticated) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(Refusal::NotAuthenticated)
+        }
     }
 
     /// Opens one record's payload.
@@ -104,7 +114,9 @@ impl GuestKey {
         if !allowed {
             return Err(Refusal::NotAuthenticated.into());
         }
-        let length = self.protection.open(sequence, content_type, &mut payload, 0)?;
+        let length = self
+            .protection
+            .open(sequence, content_type, &mut payload, 0)?;
         payload.truncate(length);
         Ok(payload)
     }

@@ -30,7 +30,9 @@ pub(crate) fn expand(
 
 /// HMAC.
 pub(crate) fn hmac(hash: Hash, key: &[u8], data: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hash.hmac(), key), data).as_ref().to_vec()
+    hmac::sign(&hmac::Key::new(hash.hmac(), key), data)
+        .as_ref()
+        .to_vec()
 }
 
 /// The TLS 1.2 PRF: P_hash(secret, label ‖ seed).

@@ -24,7 +24,8 @@ pub(crate) fn label(kind: Kind) -> Option<&'static str> {
 
 /// `label client_random secret`, the two in hexadecimal.
 pub(crate) fn line(label: &str, client_random: &[u8], secret: &[u8]) -> String {
-    let mut line = String::with_capacity(label.len() + 2 + 2 * (client_random.len() + secret.len()));
+    let mut line =
+        String::with_capacity(label.len() + 2 + 2 * (client_random.len() + secret.len()));
     line.push_str(label);
     for bytes in [client_random, secret] {
         line.push(' ');

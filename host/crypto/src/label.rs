@@ -20,7 +20,10 @@ impl<'a> HkdfLabel<'a> {
         if !rest.is_empty() {
             return Err(Fault::BadLabel);
         }
-        Ok(HkdfLabel { length: usize::from(u16::from_be_bytes(*length)), label })
+        Ok(HkdfLabel {
+            length: usize::from(u16::from_be_bytes(*length)),
+            label,
+        })
     }
 
     /// What this label makes of a secret of the kind `from`.
@@ -50,7 +53,11 @@ impl<'a> HkdfLabel<'a> {
             Kind::Iv(_) => self.length == 12,
             _ => self.length == hash.output_len(),
         };
-        if fits { Ok(kind) } else { Err(Fault::BadLength) }
+        if fits {
+            Ok(kind)
+        } else {
+            Err(Fault::BadLength)
+        }
     }
 }
 

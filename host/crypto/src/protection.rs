@@ -26,7 +26,12 @@ impl Protection {
         let key = UnboundKey::new(aead.algorithm(), key).map_err(|_| Fault::Library)?;
         let mut padded = [0; 12];
         padded[..iv.len()].copy_from_slice(iv);
-        Ok(Protection { key: LessSafeKey::new(key), iv: padded, version, aead })
+        Ok(Protection {
+            key: LessSafeKey::new(key),
+            iv: padded,
+            version,
+            aead,
+        })
     }
 
     /// Bytes of nonce at the beginning of each record's payload.
@@ -73,7 +78,10 @@ impl Protection {
         payload: usize,
     ) -> Result<usize, Refusal> {
         let start = payload + self.explicit_nonce();
-        let length = space.len().checked_sub(start + TAG).ok_or(Refusal::BadRecord)?;
+        let length = space
+            .len()
+            .checked_sub(start + TAG)
+            .ok_or(Refusal::BadRecord)?;
         let mut explicit = [0; 8];
         let given = &space[payload..start];
         explicit[..given.len()].copy_from_slice(given);
@@ -106,7 +114,10 @@ impl Protection {
         content: usize,
         ciphertext: usize,
     ) -> AdditionalData {
-        let mut data = AdditionalData { bytes: [0; 13], length: 0 };
+        let mut data = AdditionalData {
+            bytes: [0; 13],
+            length: 0,
+        };
         let length = match self.version {
             Version::Tls12 => {
                 data.push(&sequence.to_be_bytes());

@@ -89,7 +89,12 @@ impl Table {
     pub(crate) fn new(most: usize) -> Result<Self, Fault> {
         let mut tag = [0; 4];
         rand::fill(&mut tag).map_err(|_| Fault::Library)?;
-        Ok(Table { tag: u32::from_le_bytes(tag), serial: 0, most, secrets: BTreeMap::new() })
+        Ok(Table {
+            tag: u32::from_le_bytes(tag),
+            serial: 0,
+            most,
+            secrets: BTreeMap::new(),
+        })
     }
 
     pub(crate) fn insert(&mut self, secret: Secret) -> Result<Handle, Fault> {

@@ -35,7 +35,10 @@ pub struct PublicKey {
 
 /// Algorithms of certificates: kind of key and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of RFC 5758, RFC 8410, RFC 4055")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of RFC 5758, RFC 8410, RFC 4055"
+)]
 pub enum Algorithm {
     EcdsaP256Sha256,
     EcdsaP256Sha384,

@@ -20,7 +20,10 @@ impl Transcript {
     /// An empty one.
     #[must_use]
     pub fn new(hash: Hash) -> Self {
-        Transcript { context: digest::Context::new(hash.digest()), kept: Vec::new() }
+        Transcript {
+            context: digest::Context::new(hash.digest()),
+            kept: Vec::new(),
+        }
     }
 
     /// Adds to it.
@@ -63,7 +66,9 @@ impl<'a> Hellos<'a> {
         while let Some((header, behind)) = rest.split_first_chunk::<4>() {
             let [kind, high, middle, low] = *header;
             let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-            let Some((body, behind)) = behind.split_at_checked(length) else { break };
+            let Some((body, behind)) = behind.split_at_checked(length) else {
+                break;
+            };
             match kind {
                 CLIENT_HELLO => {
                     hellos.client_random = body.get(2..).and_then(<[u8]>::first_chunk);

@@ -209,7 +209,8 @@ impl Attempt {
         let Err(failure) = &self.result else { return false };
         let connection_was_dead = match &failure.cause {
             Cause::Socket { .. } => true,
-            Cause::Truncated { place } => place == "before-head",
+            // Many servers close an idle TLS connection without close_notify.
+            Cause::Truncated { place } => matches!(&place[..], "before-head" | "tls-record"),
             _ => false,
         };
         let safe = match failure.retry {

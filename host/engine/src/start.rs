@@ -75,12 +75,12 @@ enum Stop {
     /// The embedder went away.
     Gone,
     /// A `ToEmbedder::Refused`.
-    Refused(ToEmbedder),
+    Refused(Box<ToEmbedder>),
 }
 
 impl Stop {
     fn because(why: impl Into<String>) -> Stop {
-        Stop::Refused(ToEmbedder::Refused { layers: Vec::new(), why: why.into() })
+        Stop::Refused(Box::new(ToEmbedder::Refused { layers: Vec::new(), why: why.into() }))
     }
 }
 
@@ -95,10 +95,10 @@ impl From<ChannelError> for Stop {
 
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Stop {
-        Stop::Refused(ToEmbedder::Refused {
+        Stop::Refused(Box::new(ToEmbedder::Refused {
             layers: refusal.layers().to_vec(),
             why: refusal.to_string(),
-        })
+        }))
     }
 }
 
@@ -186,8 +186,9 @@ fn prepare(
     bootstrap: Bootstrap,
     control: &Channel<ToEmbedder, ToEngine>,
 ) -> Result<Prepared, Stop> {
-    let offer = Offer::receive(control)?;
+    // First, so that it overlaps with the embedder's preparations.
     let isolated = bootstrap.isolate(Role::Engine)?;
+    let offer = Offer::receive(control)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(MAX_BLOCKING_THREADS)

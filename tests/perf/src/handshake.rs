@@ -19,7 +19,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use crate::{Outcome, Row, guests, median, text};
 
 /// Handshakes of each client for a median.
-const HANDSHAKES: usize = 4001;
+const HANDSHAKES: usize = 401;
 
 /// Those before, not counted: caches and the shared verifier are warm then, as
 /// they are in an engine at work.
@@ -33,8 +33,11 @@ pub(crate) fn measure() -> Outcome {
     let guests = guests::load(&ca)?;
     let server = server_config(&ca)?;
     let client = client_config(&ca)?;
-    let target =
-        Target { scheme: Scheme::Https, host: Host::parse(NAME).map_err(text)?, port: 443 };
+    let target = Target {
+        scheme: Scheme::Https,
+        host: Host::parse(NAME).map_err(text)?,
+        port: 443,
+    };
     let (mut ours, mut native) = (Vec::new(), Vec::new());
     for round in 0..WARM_UP + HANDSHAKES {
         let mut peer = Peer::new(&server)?;
@@ -102,7 +105,10 @@ struct Peer {
 impl Peer {
     fn new(config: &Arc<ServerConfig>) -> Result<Peer, String> {
         let connection = ServerConnection::new(Arc::clone(config)).map_err(text)?;
-        Ok(Peer { connection, took: Duration::ZERO })
+        Ok(Peer {
+            connection,
+            took: Duration::ZERO,
+        })
     }
 
     /// Takes what the client sent and answers. A client's mistake shows in
@@ -130,9 +136,16 @@ impl Peer {
 /// The guest's preferences: the hybrid key exchange first.
 fn provider() -> Arc<CryptoProvider> {
     use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
-    let kx_groups =
-        vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
-    Arc::new(CryptoProvider { kx_groups, ..default_provider() })
+    let kx_groups = vec![
+        kx_group::X25519MLKEM768,
+        kx_group::X25519,
+        kx_group::SECP256R1,
+        kx_group::SECP384R1,
+    ];
+    Arc::new(CryptoProvider {
+        kx_groups,
+        ..default_provider()
+    })
 }
 
 fn server_config(ca: &TestCa) -> Result<Arc<ServerConfig>, String> {
@@ -152,7 +165,9 @@ fn server_config(ca: &TestCa) -> Result<Arc<ServerConfig>, String> {
 /// rustls as applications have it, its session cache apart: the guest resumes nothing.
 fn client_config(ca: &TestCa) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(ca.certificate().to_vec())).map_err(text)?;
+    roots
+        .add(CertificateDer::from(ca.certificate().to_vec()))
+        .map_err(text)?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(text)?

@@ -17,7 +17,10 @@ impl From<wit::Config> for Config {
 
 impl From<TrafficKeys> for wit::TrafficKeys {
     fn from(keys: TrafficKeys) -> Self {
-        wit::TrafficKeys { key: keys.key, iv: keys.iv }
+        wit::TrafficKeys {
+            key: keys.key,
+            iv: keys.iv,
+        }
     }
 }
 
@@ -63,6 +66,10 @@ impl From<Failure> for wit::Failure {
             Blame::Certificate => wit::Blame::Certificate,
             Blame::Misuse => wit::Blame::Misuse,
         };
-        wit::Failure { blame, message: failure.message, alert: failure.alert }
+        wit::Failure {
+            blame,
+            message: failure.message,
+            alert: failure.alert,
+        }
     }
 }

@@ -12,9 +12,9 @@ pub use native::*;
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::component::bindings::fumehood::{
     crypto::keys::{
-        AeadAlgorithm, Direction, Error, Group, HashAlgorithm, KeyExchange,
-        ProtocolVersion, RecordKey, Secret, Transcript, expand, extract, hmac, random,
-        tls12_finished, tls12_key_block, tls12_master,
+        AeadAlgorithm, Direction, Error, Group, HashAlgorithm, KeyExchange, ProtocolVersion,
+        RecordKey, Secret, Transcript, expand, extract, hmac, random, tls12_finished,
+        tls12_key_block, tls12_master,
     },
     tls::verify::{verify_chain, verify_signature},
 };

@@ -111,8 +111,7 @@ pub trait Host {
     ) -> Result<Resource, Error>;
     fn seal(&mut self, key: Resource, seq: u64, kind: u8, content: &[u8])
     -> Result<Vec<u8>, Error>;
-    fn unseal(&mut self, key: Resource, seq: u64, kind: u8, data: &[u8])
-    -> Result<Vec<u8>, Error>;
+    fn unseal(&mut self, key: Resource, seq: u64, kind: u8, data: &[u8]) -> Result<Vec<u8>, Error>;
     fn verify_chain(&mut self, chain: &[Vec<u8>]) -> Result<(), ()>;
     fn verify_signature(
         &mut self,
@@ -161,7 +160,11 @@ impl Drop for Owned {
 #[derive(Debug)]
 pub struct KeyExchange(Owned);
 
-#[allow(missing_docs, clippy::missing_errors_doc, reason = "described in wit/crypto")]
+#[allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "described in wit/crypto"
+)]
 impl KeyExchange {
     #[must_use]
     pub fn new(group: Group) -> Self {
@@ -208,7 +211,11 @@ impl Transcript {
 #[derive(Debug)]
 pub struct RecordKey(Owned);
 
-#[allow(missing_docs, clippy::missing_errors_doc, reason = "described in wit/crypto")]
+#[allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "described in wit/crypto"
+)]
 impl RecordKey {
     pub fn open(
         version: ProtocolVersion,
@@ -234,11 +241,7 @@ pub(crate) fn random(length: u32) -> Vec<u8> {
     host(|host| host.random(length))
 }
 
-pub(crate) fn extract(
-    hash: HashAlgorithm,
-    salt: Option<Secret>,
-    ikm: Option<Secret>,
-) -> Secret {
+pub(crate) fn extract(hash: HashAlgorithm, salt: Option<Secret>, ikm: Option<Secret>) -> Secret {
     host(|host| host.extract(hash, salt, ikm))
 }
 

@@ -9,10 +9,22 @@ use crate::imports::{Group, KeyExchange};
 
 /// In order of preference.
 pub(super) static ALL: [&dyn SupportedKxGroup; 4] = [
-    &KxGroup { name: NamedGroup::X25519MLKEM768, group: Group::X25519Mlkem768 },
-    &KxGroup { name: NamedGroup::X25519, group: Group::X25519 },
-    &KxGroup { name: NamedGroup::secp256r1, group: Group::Secp256r1 },
-    &KxGroup { name: NamedGroup::secp384r1, group: Group::Secp384r1 },
+    &KxGroup {
+        name: NamedGroup::X25519MLKEM768,
+        group: Group::X25519Mlkem768,
+    },
+    &KxGroup {
+        name: NamedGroup::X25519,
+        group: Group::X25519,
+    },
+    &KxGroup {
+        name: NamedGroup::secp256r1,
+        group: Group::Secp256r1,
+    },
+    &KxGroup {
+        name: NamedGroup::secp384r1,
+        group: Group::Secp384r1,
+    },
 ];
 
 /// Length of the X25519 share that the hybrid's ends in, in bytes.
@@ -28,7 +40,12 @@ impl SupportedKxGroup for KxGroup {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         let exchange = KeyExchange::new(self.group);
         let public = exchange.public_key();
-        Ok(Box::new(Active { exchange, public, name: self.name, group: self.group }))
+        Ok(Box::new(Active {
+            exchange,
+            public,
+            name: self.name,
+            group: self.group,
+        }))
     }
 
     fn name(&self) -> NamedGroup {

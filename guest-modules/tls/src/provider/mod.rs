@@ -26,7 +26,10 @@ pub(crate) fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: suites::ALL.to_vec(),
         kx_groups: exchange::ALL.to_vec(),
-        signature_verification_algorithms: WebPkiSupportedAlgorithms { all: &[], mapping: &[] },
+        signature_verification_algorithms: WebPkiSupportedAlgorithms {
+            all: &[],
+            mapping: &[],
+        },
         secure_random: &HostRandom,
         key_provider: &NoKeys,
     }
@@ -61,6 +64,8 @@ impl KeyProvider for NoKeys {
         &self,
         _key: PrivateKeyDer<'static>,
     ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-        Err(rustls::Error::General("no private key enters a guest".to_owned()))
+        Err(rustls::Error::General(
+            "no private key enters a guest".to_owned(),
+        ))
     }
 }

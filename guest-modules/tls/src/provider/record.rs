@@ -10,9 +10,15 @@ use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 use crate::handle;
 use crate::imports::{self, AeadAlgorithm, Direction, RecordKey, Secret};
 
-pub(super) static AES_128_GCM: Aead = Aead { algorithm: AeadAlgorithm::Aes128Gcm };
-pub(super) static AES_256_GCM: Aead = Aead { algorithm: AeadAlgorithm::Aes256Gcm };
-pub(super) static CHACHA20_POLY1305: Aead = Aead { algorithm: AeadAlgorithm::Chacha20Poly1305 };
+pub(super) static AES_128_GCM: Aead = Aead {
+    algorithm: AeadAlgorithm::Aes128Gcm,
+};
+pub(super) static AES_256_GCM: Aead = Aead {
+    algorithm: AeadAlgorithm::Aes256Gcm,
+};
+pub(super) static CHACHA20_POLY1305: Aead = Aead {
+    algorithm: AeadAlgorithm::Chacha20Poly1305,
+};
 
 /// Length of a tag, in bytes.
 const TAG: usize = 16;
@@ -39,7 +45,10 @@ impl Aead {
     }
 
     fn record13(&self, direction: Direction, key: &AeadKey, iv: &Iv) -> Box<Record> {
-        let keys = (handle::from_bytes(key.as_ref()), handle::from_bytes(iv.as_ref()));
+        let keys = (
+            handle::from_bytes(key.as_ref()),
+            handle::from_bytes(iv.as_ref()),
+        );
         Record::open(imports::ProtocolVersion::Tls13, self, direction, keys)
     }
 
@@ -129,7 +138,11 @@ impl Record {
             imports::ProtocolVersion::Tls13 => 0,
         };
         let key = RecordKey::open(version, aead.algorithm, direction, key, iv);
-        Box::new(Record { key, version, explicit_nonce })
+        Box::new(Record {
+            key,
+            version,
+            explicit_nonce,
+        })
     }
 }
 
@@ -155,7 +168,11 @@ impl MessageEncrypter for Record {
             .ok_or(Error::EncryptError)?;
         let mut payload = PrefixedPayload::with_capacity(sealed.len());
         payload.extend_from_slice(&sealed);
-        Ok(OutboundOpaqueMessage::new(outer, ProtocolVersion::TLSv1_2, payload))
+        Ok(OutboundOpaqueMessage::new(
+            outer,
+            ProtocolVersion::TLSv1_2,
+            payload,
+        ))
     }
 
     fn encrypted_payload_len(&self, content: usize) -> usize {
@@ -177,12 +194,20 @@ impl MessageDecrypter for Record {
             .key
             .as_ref()
             .ok()
-            .and_then(|key| key.unseal(sequence, message.typ.into(), &message.payload).ok())
+            .and_then(|key| {
+                key.unseal(sequence, message.typ.into(), &message.payload)
+                    .ok()
+            })
             .ok_or(Error::DecryptError)?;
-        let space = message.payload.get_mut(..opened.len()).ok_or(Error::DecryptError)?;
+        let space = message
+            .payload
+            .get_mut(..opened.len())
+            .ok_or(Error::DecryptError)?;
         space.copy_from_slice(&opened);
         match self.version {
-            imports::ProtocolVersion::Tls12 => Ok(message.into_plain_message_range(0..opened.len())),
+            imports::ProtocolVersion::Tls12 => {
+                Ok(message.into_plain_message_range(0..opened.len()))
+            }
             imports::ProtocolVersion::Tls13 => {
                 message.payload.truncate(opened.len());
                 message.into_tls13_unpadded_message()

@@ -14,9 +14,15 @@ pub(super) struct HostHkdf(HashAlgorithm);
 
 impl HostHkdf {
     fn extract(&self, salt: Option<&[u8]>, ikm: Option<&[u8]>) -> Box<dyn HkdfExpander> {
-        let secret =
-            imports::extract(self.0, salt.map(handle::from_bytes), ikm.map(handle::from_bytes));
-        Box::new(Expander { hash: self.0, secret })
+        let secret = imports::extract(
+            self.0,
+            salt.map(handle::from_bytes),
+            ikm.map(handle::from_bytes),
+        );
+        Box::new(Expander {
+            hash: self.0,
+            secret,
+        })
     }
 }
 
@@ -30,11 +36,18 @@ impl Hkdf for HostHkdf {
     }
 
     fn expander_for_okm(&self, okm: &OkmBlock) -> Box<dyn HkdfExpander> {
-        Box::new(Expander { hash: self.0, secret: handle::from_bytes(okm.as_ref()) })
+        Box::new(Expander {
+            hash: self.0,
+            secret: handle::from_bytes(okm.as_ref()),
+        })
     }
 
     fn hmac_sign(&self, key: &OkmBlock, message: &[u8]) -> Tag {
-        Tag::new(&imports::hmac(self.0, handle::from_bytes(key.as_ref()), message))
+        Tag::new(&imports::hmac(
+            self.0,
+            handle::from_bytes(key.as_ref()),
+            message,
+        ))
     }
 }
 
@@ -48,14 +61,18 @@ impl Expander {
     /// be longer: all its AEAD keys have room for 32 bytes.
     fn expand(&self, info: &[&[u8]]) -> Secret {
         let info = info.concat();
-        let length = info.first_chunk().map_or(0, |length| u16::from_be_bytes(*length));
+        let length = info
+            .first_chunk()
+            .map_or(0, |length| u16::from_be_bytes(*length));
         imports::expand(self.hash, self.secret, &info, u32::from(length))
     }
 }
 
 impl HkdfExpander for Expander {
     fn expand_slice(&self, info: &[&[u8]], output: &mut [u8]) -> Result<(), OutputLengthError> {
-        let space = output.first_chunk_mut::<{ handle::HANDLE }>().ok_or(OutputLengthError)?;
+        let space = output
+            .first_chunk_mut::<{ handle::HANDLE }>()
+            .ok_or(OutputLengthError)?;
         *space = handle::to_bytes(self.expand(info));
         Ok(())
     }

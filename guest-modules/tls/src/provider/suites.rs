@@ -81,26 +81,71 @@ const fn tls12(
     }
 }
 
-static TLS13_AES_256_GCM_SHA384: Tls13CipherSuite =
-    tls13(CipherSuite::TLS13_AES_256_GCM_SHA384, &SHA384, &HKDF_SHA384, &AES_256_GCM);
-static TLS13_AES_128_GCM_SHA256: Tls13CipherSuite =
-    tls13(CipherSuite::TLS13_AES_128_GCM_SHA256, &SHA256, &HKDF_SHA256, &AES_128_GCM);
-static TLS13_CHACHA20_POLY1305_SHA256: Tls13CipherSuite =
-    tls13(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256, &SHA256, &HKDF_SHA256, &CHACHA20_POLY1305);
+static TLS13_AES_256_GCM_SHA384: Tls13CipherSuite = tls13(
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    &SHA384,
+    &HKDF_SHA384,
+    &AES_256_GCM,
+);
+static TLS13_AES_128_GCM_SHA256: Tls13CipherSuite = tls13(
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    &SHA256,
+    &HKDF_SHA256,
+    &AES_128_GCM,
+);
+static TLS13_CHACHA20_POLY1305_SHA256: Tls13CipherSuite = tls13(
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    &SHA256,
+    &HKDF_SHA256,
+    &CHACHA20_POLY1305,
+);
 
-static PRF_AES_256: HostPrf = HostPrf { hash: HashAlgorithm::Sha384, aead: &AES_256_GCM };
-static PRF_AES_128: HostPrf = HostPrf { hash: HashAlgorithm::Sha256, aead: &AES_128_GCM };
-static PRF_CHACHA20: HostPrf = HostPrf { hash: HashAlgorithm::Sha256, aead: &CHACHA20_POLY1305 };
+static PRF_AES_256: HostPrf = HostPrf {
+    hash: HashAlgorithm::Sha384,
+    aead: &AES_256_GCM,
+};
+static PRF_AES_128: HostPrf = HostPrf {
+    hash: HashAlgorithm::Sha256,
+    aead: &AES_128_GCM,
+};
+static PRF_CHACHA20: HostPrf = HostPrf {
+    hash: HashAlgorithm::Sha256,
+    aead: &CHACHA20_POLY1305,
+};
 
-static TLS12_ECDSA_AES_256: Tls12CipherSuite =
-    tls12(CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, &SHA384, ECDSA, &PRF_AES_256);
-static TLS12_ECDSA_AES_128: Tls12CipherSuite =
-    tls12(CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, &SHA256, ECDSA, &PRF_AES_128);
-static TLS12_ECDSA_CHACHA20: Tls12CipherSuite =
-    tls12(CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, &SHA256, ECDSA, &PRF_CHACHA20);
-static TLS12_RSA_AES_256: Tls12CipherSuite =
-    tls12(CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, &SHA384, RSA, &PRF_AES_256);
-static TLS12_RSA_AES_128: Tls12CipherSuite =
-    tls12(CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, &SHA256, RSA, &PRF_AES_128);
-static TLS12_RSA_CHACHA20: Tls12CipherSuite =
-    tls12(CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, &SHA256, RSA, &PRF_CHACHA20);
+static TLS12_ECDSA_AES_256: Tls12CipherSuite = tls12(
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    &SHA384,
+    ECDSA,
+    &PRF_AES_256,
+);
+static TLS12_ECDSA_AES_128: Tls12CipherSuite = tls12(
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    &SHA256,
+    ECDSA,
+    &PRF_AES_128,
+);
+static TLS12_ECDSA_CHACHA20: Tls12CipherSuite = tls12(
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    &SHA256,
+    ECDSA,
+    &PRF_CHACHA20,
+);
+static TLS12_RSA_AES_256: Tls12CipherSuite = tls12(
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    &SHA384,
+    RSA,
+    &PRF_AES_256,
+);
+static TLS12_RSA_AES_128: Tls12CipherSuite = tls12(
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    &SHA256,
+    RSA,
+    &PRF_AES_128,
+);
+static TLS12_RSA_CHACHA20: Tls12CipherSuite = tls12(
+    CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    &SHA256,
+    RSA,
+    &PRF_CHACHA20,
+);

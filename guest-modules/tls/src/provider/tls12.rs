@@ -25,7 +25,9 @@ impl Prf for HostPrf {
         seed: &[u8],
     ) -> Result<(), Error> {
         if label != b"extended master secret" {
-            return Err(Error::General("only the extended master secret is made".to_owned()));
+            return Err(Error::General(
+                "only the extended master secret is made".to_owned(),
+            ));
         }
         let premaster = handle::from_bytes(exchange.complete(peer)?.secret_bytes());
         let master = imports::tls12_master(self.hash, premaster, seed);

@@ -91,7 +91,10 @@ impl State {
 }
 
 pub(crate) fn pair(keys: TrafficKeys) -> KeyPair {
-    KeyPair { key: Handle(keys.key), iv: Handle(keys.iv) }
+    KeyPair {
+        key: Handle(keys.key),
+        iv: Handle(keys.iv),
+    }
 }
 
 pub(crate) fn version(version: ProtocolVersion) -> crypto::Version {
@@ -163,7 +166,11 @@ impl Host for TestHost {
     }
 
     fn new_transcript(&mut self, of: HashAlgorithm) -> Resource {
-        with_host(|host| host.add(Kept::Transcript(Box::new(crypto::Transcript::new(hash(of))))))
+        with_host(|host| {
+            host.add(Kept::Transcript(Box::new(crypto::Transcript::new(hash(
+                of,
+            )))))
+        })
     }
 
     fn update(&mut self, transcript: Resource, data: &[u8]) {
@@ -185,11 +192,21 @@ impl Host for TestHost {
     }
 
     fn extract(&mut self, of: HashAlgorithm, salt: Option<Secret>, ikm: Option<Secret>) -> Secret {
-        with_host(|host| host.keys.extract(hash(of), salt.map(Handle), ikm.map(Handle)).unwrap().0)
+        with_host(|host| {
+            host.keys
+                .extract(hash(of), salt.map(Handle), ikm.map(Handle))
+                .unwrap()
+                .0
+        })
     }
 
     fn expand(&mut self, of: HashAlgorithm, prk: Secret, info: &[u8], length: u32) -> Secret {
-        with_host(|host| host.keys.expand(hash(of), Handle(prk), info, length).unwrap().0)
+        with_host(|host| {
+            host.keys
+                .expand(hash(of), Handle(prk), info, length)
+                .unwrap()
+                .0
+        })
     }
 
     fn hmac(&mut self, of: HashAlgorithm, key: Secret, data: &[u8]) -> Vec<u8> {
@@ -197,7 +214,12 @@ impl Host for TestHost {
     }
 
     fn tls12_master(&mut self, of: HashAlgorithm, premaster: Secret, session: &[u8]) -> Secret {
-        with_host(|host| host.keys.tls12_master(hash(of), Handle(premaster), session).unwrap().0)
+        with_host(|host| {
+            host.keys
+                .tls12_master(hash(of), Handle(premaster), session)
+                .unwrap()
+                .0
+        })
     }
 
     fn tls12_key_block(
@@ -208,7 +230,9 @@ impl Host for TestHost {
         seed: &[u8],
     ) -> KeyBlock {
         let block = with_host(|host| {
-            host.keys.tls12_key_block(hash(of), aead(with), Handle(master), seed).unwrap()
+            host.keys
+                .tls12_key_block(hash(of), aead(with), Handle(master), seed)
+                .unwrap()
         });
         KeyBlock {
             client_key: block.client.key.0,
@@ -226,7 +250,9 @@ impl Host for TestHost {
         transcript: &[u8],
     ) -> Vec<u8> {
         with_host(|host| {
-            host.keys.tls12_finished(hash(of), Handle(master), label, transcript).unwrap()
+            host.keys
+                .tls12_finished(hash(of), Handle(master), label, transcript)
+                .unwrap()
         })
     }
 
@@ -242,10 +268,14 @@ impl Host for TestHost {
             Direction::Seal => crypto::Direction::Seal,
             Direction::Open => crypto::Direction::Open,
         };
-        let keys = KeyPair { key: Handle(key), iv: Handle(iv) };
+        let keys = KeyPair {
+            key: Handle(key),
+            iv: Handle(iv),
+        };
         with_host(|host| {
-            let key =
-                host.keys.open_guest_key(version(spoken), aead(algorithm), direction, keys);
+            let key = host
+                .keys
+                .open_guest_key(version(spoken), aead(algorithm), direction, keys);
             told(key).map(|key| host.add(Kept::Key(Box::new(key))))
         })
     }
@@ -274,7 +304,8 @@ impl Host for TestHost {
         signature: &[u8],
     ) -> bool {
         with_host(|host| {
-            host.keys.verify_signature(version(spoken), scheme, message, signature)
+            host.keys
+                .verify_signature(version(spoken), scheme, message, signature)
         })
     }
 

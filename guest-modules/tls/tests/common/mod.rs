@@ -1,5 +1,9 @@
 //! The host's own cryptography behind the guest's imports, and a rustls server.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of this")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses a part of this"
+)]
 
 pub(crate) mod host;
 pub(crate) mod server;
@@ -41,9 +45,16 @@ pub(crate) fn handshake(config: Config, server: &mut Server) -> Result<Connected
         arrived.extend_from_slice(&server.send());
         if let Some(established) = progress.established {
             let (sealer, inbound) = with_host(|host| host.release(&established, &arrived)).unwrap();
-            return Ok(Connected { client, established, sealer, inbound });
+            return Ok(Connected {
+                client,
+                established,
+                sealer,
+                inbound,
+            });
         }
-        let length = fumehood_crypto::record::framed(&arrived).unwrap().expect("a whole header");
+        let length = fumehood_crypto::record::framed(&arrived)
+            .unwrap()
+            .expect("a whole header");
         let record: Vec<u8> = arrived.drain(..length).collect();
         progress = match client.receive(&record) {
             Ok(progress) => progress,

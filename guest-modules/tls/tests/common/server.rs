@@ -26,7 +26,12 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { key: KeyKind::P256, versions: rustls::ALL_VERSIONS, suite: None, group: None }
+        Options {
+            key: KeyKind::P256,
+            versions: rustls::ALL_VERSIONS,
+            suite: None,
+            group: None,
+        }
     }
 }
 
@@ -46,7 +51,9 @@ impl Server {
             .unwrap();
         let mut provider: CryptoProvider = aws_lc_rs::default_provider();
         if let Some(suite) = options.suite {
-            provider.cipher_suites.retain(|offered| offered.suite() == suite);
+            provider
+                .cipher_suites
+                .retain(|offered| offered.suite() == suite);
         }
         if let Some(group) = options.group {
             provider.kx_groups.retain(|offered| offered.name() == group);
@@ -59,9 +66,16 @@ impl Server {
             .with_single_cert(vec![certificate.der().clone()], private)
             .unwrap();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let key = PublicKey { kind: options.key, bytes: key.der_bytes().to_vec() };
+        let key = PublicKey {
+            kind: options.key,
+            bytes: key.der_bytes().to_vec(),
+        };
         let connection = ServerConnection::new(Arc::new(config)).unwrap();
-        Server { connection, key: Some(key), error: None }
+        Server {
+            connection,
+            key: Some(key),
+            error: None,
+        }
     }
 
     pub(crate) fn receive(&mut self, mut wire: &[u8]) {

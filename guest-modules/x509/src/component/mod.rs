@@ -41,7 +41,9 @@ impl wit::Guest for X509Verifier {
 
     fn unverified_key(leaf: Vec<u8>) -> Result<wit::Verdict, wit::Rejection> {
         panic::install();
-        Verifier::unverified_key(&leaf).map(wit::Verdict::from).map_err(wit::Rejection::from)
+        Verifier::unverified_key(&leaf)
+            .map(wit::Verdict::from)
+            .map_err(wit::Rejection::from)
     }
 }
 
@@ -54,7 +56,10 @@ impl From<Verdict> for wit::Verdict {
             KeyKind::Ed25519 => wit::KeyKind::Ed25519,
             KeyKind::Rsa => wit::KeyKind::Rsa,
         };
-        wit::Verdict { kind, public_key: verdict.public_key }
+        wit::Verdict {
+            kind,
+            public_key: verdict.public_key,
+        }
     }
 }
 

@@ -27,7 +27,11 @@ impl Alert {
     pub fn content(self) -> [u8; 2] {
         const WARNING: u8 = 1;
         const FATAL: u8 = 2;
-        let level = if self == Alert::CLOSE_NOTIFY { WARNING } else { FATAL };
+        let level = if self == Alert::CLOSE_NOTIFY {
+            WARNING
+        } else {
+            FATAL
+        };
         [level, self.0]
     }
 

@@ -137,7 +137,11 @@ impl Inbound {
         loop {
             if self.closed {
                 self.cipher.start = self.cipher.end;
-                return Ok(if self.plain.is_empty() { Step::Closed } else { Step::Data });
+                return Ok(if self.plain.is_empty() {
+                    Step::Closed
+                } else {
+                    Step::Data
+                });
             }
             if let Some(message) = self.messages.next()? {
                 return Ok(Step::Message(message));
@@ -155,8 +159,9 @@ impl Inbound {
         let record = self.cipher.start..self.cipher.start + length;
         self.cipher.start = record.end;
         let target = self.plain.end;
-        let (kind, content) =
-            self.opener.open(&mut self.buffer[target..record.end], record.start - target)?;
+        let (kind, content) = self
+            .opener
+            .open(&mut self.buffer[target..record.end], record.start - target)?;
         let content = target..target + content;
         if kind == ContentType::ApplicationData && !content.is_empty() {
             self.without_data = 0;
@@ -191,7 +196,9 @@ impl Inbound {
 
     fn alert(&mut self, content: Range<usize>) -> Result<(), RecordError> {
         const WARNING: u8 = 1;
-        let &[level, code] = &self.buffer[content] else { return Err(RecordError::BadAlert) };
+        let &[level, code] = &self.buffer[content] else {
+            return Err(RecordError::BadAlert);
+        };
         let alert = Alert(code);
         // In TLS 1.3 the level says nothing (RFC 8446 section 6).
         let borne = alert == Alert::USER_CANCELED

@@ -69,7 +69,10 @@ pub struct Opener {
 
 impl Opener {
     pub(crate) fn new(protection: Protection, first: u64) -> Self {
-        Opener { protection, next: first }
+        Opener {
+            protection,
+            next: first,
+        }
     }
 
     pub(crate) fn version(&self) -> Version {

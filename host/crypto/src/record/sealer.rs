@@ -41,7 +41,11 @@ impl Sealer {
             Aead::Aes128Gcm | Aead::Aes256Gcm => AES_GCM_RECORDS,
             Aead::ChaCha20Poly1305 => u64::MAX,
         };
-        Sealer { protection, next: first, limit }
+        Sealer {
+            protection,
+            next: first,
+            limit,
+        }
     }
 
     /// Appends application data to `out` as records of at most 16 KiB of content.
@@ -55,7 +59,11 @@ impl Sealer {
         let mut sealed = 0;
         for piece in data.chunks(MAX_CONTENT) {
             if self.next >= self.limit - RESERVE {
-                return if sealed == 0 { Err(SealError::KeyLimit) } else { Ok(sealed) };
+                return if sealed == 0 {
+                    Err(SealError::KeyLimit)
+                } else {
+                    Ok(sealed)
+                };
             }
             self.record(ContentType::ApplicationData, piece, out)?;
             sealed += piece.len();
@@ -98,7 +106,9 @@ impl Sealer {
         };
         let payload = self.protection.explicit_nonce() + parts[0].len() + parts[1].len() + TAG;
         // At most 2^14 + 25, as the content was bounded above.
-        let length = u16::try_from(payload).map_err(|_| SealError::TooLong)?.to_be_bytes();
+        let length = u16::try_from(payload)
+            .map_err(|_| SealError::TooLong)?
+            .to_be_bytes();
         out.extend_from_slice(&[outer.code_point(), 3, 3, length[0], length[1]]);
         let sequence = self.next;
         self.next += 1;

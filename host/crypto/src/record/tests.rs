@@ -36,7 +36,9 @@ fn feed(inbound: &mut Inbound, mut bytes: &[u8]) {
 fn raw13(sequence: u64, inner: &[u8]) -> Vec<u8> {
     let length = u16::try_from(inner.len() + 16).unwrap().to_be_bytes();
     let mut record = vec![23, 3, 3, length[0], length[1]];
-    protection(Version::Tls13, Aead::Aes128Gcm).seal(sequence, 23, [inner, &[]], &mut record).unwrap();
+    protection(Version::Tls13, Aead::Aes128Gcm)
+        .seal(sequence, 23, [inner, &[]], &mut record)
+        .unwrap();
     record
 }
 
@@ -108,7 +110,10 @@ fn padding_and_nothing_but_padding() {
     feed(&mut inbound, &raw13(0, b"x\x17\0\0\0\0"));
     assert_eq!(inbound.advance(), Ok(Step::Data));
     assert_eq!(inbound.plaintext(), b"x");
-    assert_eq!(advance13(&raw13(0, &[0; 40])), Err(RecordError::UnexpectedType));
+    assert_eq!(
+        advance13(&raw13(0, &[0; 40])),
+        Err(RecordError::UnexpectedType)
+    );
 }
 
 #[test]
@@ -117,21 +122,48 @@ fn lengths_are_held_to() {
     assert_eq!(advance13(&raw13(0, &longest)), Ok(Step::Data));
     let padded = [vec![1; 10], vec![23], vec![0; MAX_CONTENT]].concat();
     assert_eq!(advance13(&raw13(0, &padded)), Err(RecordError::TooLong));
-    assert_eq!(advance13(&[23, 3, 3, 0xff, 0xff]), Err(RecordError::TooLong));
+    assert_eq!(
+        advance13(&[23, 3, 3, 0xff, 0xff]),
+        Err(RecordError::TooLong)
+    );
     let (mut sealer, _) = pair(Version::Tls13, Aead::Aes128Gcm);
     let message = vec![0; MAX_CONTENT + 1];
-    assert_eq!(sealer.seal_message(&message, &mut Vec::new()), Err(SealError::TooLong));
+    assert_eq!(
+        sealer.seal_message(&message, &mut Vec::new()),
+        Err(SealError::TooLong)
+    );
 }
 
 #[test]
 fn what_has_no_place_is_refused() {
-    assert_eq!(advance13(&[20, 3, 3, 0, 1, 1]), Err(RecordError::UnexpectedType));
-    assert_eq!(advance13(&[22, 3, 3, 0, 4, 0, 0, 0, 0]), Err(RecordError::UnexpectedType));
-    assert_eq!(advance13(b"HTTP/1.1 400 Bad Request"), Err(RecordError::UnknownType));
-    assert_eq!(advance13(&raw13(0, b"\x01\x14")), Err(RecordError::UnexpectedType));
-    assert_eq!(advance13(&raw13(0, b"\x16")), Err(RecordError::UnexpectedType));
-    assert_eq!(advance13(&raw13(0, b"\x02\x28\x15")), Err(RecordError::PeerAlert(Alert(40))));
-    assert_eq!(advance13(&raw13(0, b"\x02\x15")), Err(RecordError::BadAlert));
+    assert_eq!(
+        advance13(&[20, 3, 3, 0, 1, 1]),
+        Err(RecordError::UnexpectedType)
+    );
+    assert_eq!(
+        advance13(&[22, 3, 3, 0, 4, 0, 0, 0, 0]),
+        Err(RecordError::UnexpectedType)
+    );
+    assert_eq!(
+        advance13(b"HTTP/1.1 400 Bad Request"),
+        Err(RecordError::UnknownType)
+    );
+    assert_eq!(
+        advance13(&raw13(0, b"\x01\x14")),
+        Err(RecordError::UnexpectedType)
+    );
+    assert_eq!(
+        advance13(&raw13(0, b"\x16")),
+        Err(RecordError::UnexpectedType)
+    );
+    assert_eq!(
+        advance13(&raw13(0, b"\x02\x28\x15")),
+        Err(RecordError::PeerAlert(Alert(40)))
+    );
+    assert_eq!(
+        advance13(&raw13(0, b"\x02\x15")),
+        Err(RecordError::BadAlert)
+    );
     // A second handshake.
     let (mut sealer, mut inbound) = pair(Version::Tls12, Aead::Aes128Gcm);
     let mut wire = Vec::new();
@@ -158,14 +190,19 @@ fn messages_come_whole_and_alone() {
     feed(&mut inbound, &wire);
     assert_eq!(inbound.advance(), Err(RecordError::Interleaved));
 
-    assert_eq!(advance13(&raw13(0, b"\x04\xff\xff\xff\x16")), Err(RecordError::MessageTooLong));
+    assert_eq!(
+        advance13(&raw13(0, b"\x04\xff\xff\xff\x16")),
+        Err(RecordError::MessageTooLong)
+    );
 }
 
 #[test]
 fn keys_do_not_change_inside_a_message() {
     let (mut sealer, mut inbound) = pair(Version::Tls13, Aead::Aes128Gcm);
     let mut wire = Vec::new();
-    sealer.seal_message(&[24, 0, 0, 1, 0, 24], &mut wire).unwrap();
+    sealer
+        .seal_message(&[24, 0, 0, 1, 0, 24], &mut wire)
+        .unwrap();
     feed(&mut inbound, &wire);
     assert_eq!(inbound.advance(), Ok(Step::Message(vec![24, 0, 0, 1, 0])));
     let next = Opener::new(protection(Version::Tls13, Aead::Aes128Gcm), 0);

@@ -25,6 +25,8 @@ impl Guests {
             host: &target.host,
             key_log: None,
         };
-        tls::handshake_in_memory(peer, exchange).map(drop).map_err(|cause| format!("{cause:?}"))
+        tls::handshake_in_memory(peer, exchange)
+            .map(drop)
+            .map_err(|cause| format!("{cause:?}"))
     }
 }

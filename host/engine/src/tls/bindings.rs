@@ -1,7 +1,10 @@
 //! Generated bindings of the worlds `tls-client` and `x509-verifier`, and nothing else.
 
 pub(crate) mod client {
-    #![allow(missing_docs, reason = "generated; documented in wit/tls and wit/crypto")]
+    #![allow(
+        missing_docs,
+        reason = "generated; documented in wit/tls and wit/crypto"
+    )]
     wasmtime::component::bindgen!({
         world: "fumehood:tls/tls-client",
         path: ["../../wit/guest", "../../wit/crypto", "../../wit/tls"],
@@ -15,7 +18,10 @@ pub(crate) mod client {
 }
 
 pub(crate) mod x509 {
-    #![allow(missing_docs, reason = "generated; documented in wit/x509 and wit/crypto")]
+    #![allow(
+        missing_docs,
+        reason = "generated; documented in wit/x509 and wit/crypto"
+    )]
     wasmtime::component::bindgen!({
         world: "fumehood:x509/x509-verifier",
         path: ["../../wit/guest", "../../wit/crypto", "../../wit/x509"],

@@ -20,18 +20,23 @@ pub(super) fn cause_of(message: String, judgement: Judgement, server_name: &str)
 
 fn rejected(rejection: Rejection, server_name: &str) -> Cause {
     let (name, detail) = match rejection {
-        Rejection::Malformed => {
-            ("malformed", "the server's certificate cannot be parsed".to_owned())
-        }
+        Rejection::Malformed => (
+            "malformed",
+            "the server's certificate cannot be parsed".to_owned(),
+        ),
         Rejection::Limit => (
             "limit",
             "the server's certificate chain is longer than 16 certificates or 128 KiB, or too \
              tangled to follow"
                 .to_owned(),
         ),
-        Rejection::Expired(at) => {
-            ("expired", format!("the certificate of {server_name} expired on {}", names::date(at)))
-        }
+        Rejection::Expired(at) => (
+            "expired",
+            format!(
+                "the certificate of {server_name} expired on {}",
+                names::date(at)
+            ),
+        ),
         Rejection::NotYetValid(at) => (
             "not-yet-valid",
             format!(
@@ -57,18 +62,25 @@ fn rejected(rejection: Rejection, server_name: &str) -> Cause {
             "name-constraint",
             format!("the issuer of the certificate of {server_name} may not issue for that name"),
         ),
-        Rejection::Other(rule) => {
-            ("other", format!("the certificate of {server_name} is refused: {rule}"))
-        }
+        Rejection::Other(rule) => (
+            "other",
+            format!("the certificate of {server_name} is refused: {rule}"),
+        ),
     };
-    Cause::Certificate { rejection: name.to_owned(), detail }
+    Cause::Certificate {
+        rejection: name.to_owned(),
+        detail,
+    }
 }
 
 fn wrong_name(names: &[String], server_name: &str) -> String {
     if names.is_empty() {
         format!("the certificate is not for {server_name}: it names nobody")
     } else {
-        format!("the certificate is for {}, not for {server_name}", names.join(", "))
+        format!(
+            "the certificate is for {}, not for {server_name}",
+            names.join(", ")
+        )
     }
 }
 
@@ -95,12 +107,17 @@ pub(super) fn wrap(cause: Cause) -> io::Error {
 
 /// The typed cause that a [`super::TlsStream`] put into an error, if it did.
 pub(crate) fn cause_inside(error: &io::Error) -> Option<Cause> {
-    error.get_ref()?.downcast_ref::<Inside>().map(|inside| inside.0.clone())
+    error
+        .get_ref()?
+        .downcast_ref::<Inside>()
+        .map(|inside| inside.0.clone())
 }
 
 /// A broken connection.
 pub(super) fn socket(error: &io::Error) -> Cause {
-    Cause::Socket { errno: error.raw_os_error().unwrap_or(0) }
+    Cause::Socket {
+        errno: error.raw_os_error().unwrap_or(0),
+    }
 }
 
 pub(super) fn record(error: RecordError) -> Cause {

@@ -44,7 +44,12 @@ impl TlsModule {
         keys::add_to_linker::<TlsState, HasSelf<TlsState>>(&mut linker, |state| state)?;
         verify::add_to_linker::<TlsState, HasSelf<TlsState>>(&mut linker, |state| state)?;
         let pre = TlsClientPre::new(linker.instantiate_pre(component)?)?;
-        Ok(TlsModule { header, engine: engine.clone(), pre, made: AtomicU64::new(0) })
+        Ok(TlsModule {
+            header,
+            engine: engine.clone(),
+            pre,
+            made: AtomicU64::new(0),
+        })
     }
 
     /// A fresh instance for a connection to `subject`.
@@ -91,7 +96,10 @@ pub(super) struct Failed {
 
 impl From<Cause> for Failed {
     fn from(cause: Cause) -> Self {
-        Failed { cause, alert: Vec::new() }
+        Failed {
+            cause,
+            alert: Vec::new(),
+        }
     }
 }
 
@@ -141,7 +149,9 @@ impl Guest {
     pub(super) fn post_handshake(&mut self, message: &[u8]) -> Result<Update, Failed> {
         self.bytes += message.len() as u64;
         self.call(|client, store| {
-            client.fumehood_tls_client().call_post_handshake(store, message)
+            client
+                .fumehood_tls_client()
+                .call_post_handshake(store, message)
         })
     }
 
@@ -203,7 +213,10 @@ impl Guest {
                 let state = self.store.data_mut();
                 let judgement = std::mem::take(&mut state.judgement);
                 let cause = failure::cause_of(failed.message, judgement, state.server_name());
-                Err(Failed { cause, alert: failed.alert })
+                Err(Failed {
+                    cause,
+                    alert: failed.alert,
+                })
             }
             Err(error) => {
                 Err(Cause::from(Fault::new(&self.header, &error, &self.store.data().guest)).into())
@@ -213,5 +226,8 @@ impl Guest {
 }
 
 fn pair(keys: TrafficKeys) -> KeyPair {
-    KeyPair { key: Handle(keys.key), iv: Handle(keys.iv) }
+    KeyPair {
+        key: Handle(keys.key),
+        iv: Handle(keys.iv),
+    }
 }

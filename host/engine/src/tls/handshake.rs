@@ -44,12 +44,17 @@ pub(crate) struct Established {
 /// [`Cause::Socket`] for what the peer or the network did, [`Cause::Guest`]
 /// for a guest's end.
 pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Established, Cause> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let subject = Subject::new(peer.host, peer.options.verification, now);
     let config = config(&subject, peer.options);
-    let mut guest = peer.module.instantiate(subject, peer.verifier, peer.key_log)?;
+    let mut guest = peer
+        .module
+        .instantiate(subject, peer.verifier, peer.key_log)?;
     // Small messages are the rule in a handshake; none should wait for another.
-    tcp.set_nodelay(true).map_err(|error| failure::socket(&error))?;
+    tcp.set_nodelay(true)
+        .map_err(|error| failure::socket(&error))?;
     let (keys, leftover) = match converse(&mut tcp, &mut guest, &config).await {
         Ok(done) => done,
         Err(Failed { cause, alert }) => {
@@ -66,12 +71,18 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
         version: version_of(keys.version),
         cipher: names::cipher_suite(keys.cipher_suite),
         group: names::group(guest.group()),
-        alpn: keys.alpn.map(|name| String::from_utf8_lossy(&name).into_owned()),
+        alpn: keys
+            .alpn
+            .map(|name| String::from_utf8_lossy(&name).into_owned()),
         verified: peer.options.verification == Verification::Full,
     };
     let instances = guest.instances();
     let stream = TlsStream::new(tcp, sealer, Inbound::new(opener, &leftover), guest);
-    Ok(Established { stream, summary, instances })
+    Ok(Established {
+        stream,
+        summary,
+        instances,
+    })
 }
 
 /// Carries records until the guest is done. Returns its keys' names, and what
@@ -85,7 +96,9 @@ async fn converse(
     let mut progress = guest.start(config)?;
     loop {
         if !progress.send.is_empty() {
-            tcp.write_all(&progress.send).await.map_err(|error| failure::socket(&error))?;
+            tcp.write_all(&progress.send)
+                .await
+                .map_err(|error| failure::socket(&error))?;
         }
         if let Some(established) = progress.established {
             return Ok((established, arrived));
@@ -104,9 +117,14 @@ async fn whole_record(tcp: &mut TcpStream, arrived: &mut Vec<u8>) -> Result<usiz
             return Ok(length);
         }
         arrived.reserve(READ);
-        let count = tcp.read_buf(arrived).await.map_err(|error| failure::socket(&error))?;
+        let count = tcp
+            .read_buf(arrived)
+            .await
+            .map_err(|error| failure::socket(&error))?;
         if count == 0 {
-            return Err(Cause::Truncated { place: "tls-handshake".to_owned() });
+            return Err(Cause::Truncated {
+                place: "tls-handshake".to_owned(),
+            });
         }
     }
 }

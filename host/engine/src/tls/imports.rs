@@ -32,7 +32,9 @@ impl verify::Host for TlsState {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> Result<bool> {
-        Ok(self.keys.verify_signature(version(spoken), scheme, &message, &signature))
+        Ok(self
+            .keys
+            .verify_signature(version(spoken), scheme, &message, &signature))
     }
 }
 
@@ -47,7 +49,10 @@ impl keys::Host for TlsState {
         salt: Option<u64>,
         ikm: Option<u64>,
     ) -> Result<u64> {
-        Ok(self.keys.extract(hash(algorithm), salt.map(Handle), ikm.map(Handle))?.0)
+        Ok(self
+            .keys
+            .extract(hash(algorithm), salt.map(Handle), ikm.map(Handle))?
+            .0)
     }
 
     fn expand(
@@ -57,15 +62,13 @@ impl keys::Host for TlsState {
         info: Vec<u8>,
         length: u32,
     ) -> Result<u64> {
-        Ok(self.keys.expand(hash(algorithm), Handle(prk), &info, length)?.0)
+        Ok(self
+            .keys
+            .expand(hash(algorithm), Handle(prk), &info, length)?
+            .0)
     }
 
-    fn hmac(
-        &mut self,
-        algorithm: keys::HashAlgorithm,
-        key: u64,
-        data: Vec<u8>,
-    ) -> Result<Vec<u8>> {
+    fn hmac(&mut self, algorithm: keys::HashAlgorithm, key: u64, data: Vec<u8>) -> Result<Vec<u8>> {
         Ok(self.keys.hmac(hash(algorithm), Handle(key), &data)?)
     }
 
@@ -75,7 +78,10 @@ impl keys::Host for TlsState {
         premaster: u64,
         session_hash: Vec<u8>,
     ) -> Result<u64> {
-        Ok(self.keys.tls12_master(hash(algorithm), Handle(premaster), &session_hash)?.0)
+        Ok(self
+            .keys
+            .tls12_master(hash(algorithm), Handle(premaster), &session_hash)?
+            .0)
     }
 
     fn tls12_key_block(
@@ -85,12 +91,9 @@ impl keys::Host for TlsState {
         master: u64,
         seed: Vec<u8>,
     ) -> Result<keys::KeyBlock> {
-        let block = self.keys.tls12_key_block(
-            hash(algorithm),
-            aead(protection),
-            Handle(master),
-            &seed,
-        )?;
+        let block =
+            self.keys
+                .tls12_key_block(hash(algorithm), aead(protection), Handle(master), &seed)?;
         Ok(keys::KeyBlock {
             client_key: block.client.key.0,
             client_iv: block.client.iv.0,
@@ -107,7 +110,9 @@ impl keys::Host for TlsState {
         transcript_hash: Vec<u8>,
     ) -> Result<Vec<u8>> {
         let master = Handle(master);
-        Ok(self.keys.tls12_finished(hash(algorithm), master, &label, &transcript_hash)?)
+        Ok(self
+            .keys
+            .tls12_finished(hash(algorithm), master, &label, &transcript_hash)?)
     }
 }
 
@@ -176,8 +181,14 @@ impl keys::HostRecordKey for TlsState {
             keys::Direction::Seal => Direction::Seal,
             keys::Direction::Open => Direction::Open,
         };
-        let pair = KeyPair { key: Handle(key), iv: Handle(iv) };
-        match told(self.keys.open_guest_key(version(spoken), aead(algorithm), way, pair))? {
+        let pair = KeyPair {
+            key: Handle(key),
+            iv: Handle(iv),
+        };
+        match told(
+            self.keys
+                .open_guest_key(version(spoken), aead(algorithm), way, pair),
+        )? {
             Ok(key) => Ok(Ok(self.resources.push(key)?)),
             Err(refusal) => Ok(Err(refusal)),
         }
@@ -190,7 +201,11 @@ impl keys::HostRecordKey for TlsState {
         content_type: u8,
         plaintext: Vec<u8>,
     ) -> Result<Answer<Vec<u8>>> {
-        told(self.resources.get(&this)?.seal(sequence, content_type, &plaintext))
+        told(
+            self.resources
+                .get(&this)?
+                .seal(sequence, content_type, &plaintext),
+        )
     }
 
     fn unseal(
@@ -200,7 +215,11 @@ impl keys::HostRecordKey for TlsState {
         content_type: u8,
         ciphertext: Vec<u8>,
     ) -> Result<Answer<Vec<u8>>> {
-        told(self.resources.get(&this)?.unseal(sequence, content_type, ciphertext))
+        told(
+            self.resources
+                .get(&this)?
+                .unseal(sequence, content_type, ciphertext),
+        )
     }
 
     fn drop(&mut self, this: Resource<GuestKey>) -> Result<()> {

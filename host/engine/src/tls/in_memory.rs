@@ -19,10 +19,14 @@ pub(crate) fn handshake_in_memory(
     peer: Peer<'_>,
     exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
 ) -> Result<(Sealer, Opener), Cause> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let subject = Subject::new(peer.host, peer.options.verification, now);
     let config = config(&subject, peer.options);
-    let mut guest = peer.module.instantiate(subject, peer.verifier, peer.key_log)?;
+    let mut guest = peer
+        .module
+        .instantiate(subject, peer.verifier, peer.key_log)?;
     let told = |failed: Failed| failed.cause;
     let mut progress = guest.start(&config).map_err(told)?;
     let mut arrived = Vec::new();
@@ -36,7 +40,9 @@ pub(crate) fn handshake_in_memory(
         let length = framed(&arrived)
             .map_err(failure::record)?
             .filter(|length| *length <= arrived.len())
-            .ok_or_else(|| Cause::Truncated { place: "tls-handshake".to_owned() })?;
+            .ok_or_else(|| Cause::Truncated {
+                place: "tls-handshake".to_owned(),
+            })?;
         progress = guest.receive(&arrived[..length]).map_err(told)?;
         arrived.drain(..length);
     }

@@ -16,9 +16,9 @@ mod bindings;
 mod failure;
 mod guest;
 mod handshake;
+mod imports;
 #[cfg(any(test, feature = "measure"))]
 mod in_memory;
-mod imports;
 mod key_log;
 mod names;
 mod state;

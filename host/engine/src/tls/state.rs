@@ -34,7 +34,11 @@ impl Subject {
             Host::V4(address) => address.to_string(),
             Host::V6(address) => address.to_string(),
         };
-        Subject { server_name, verification, now }
+        Subject {
+            server_name,
+            verification,
+            now,
+        }
     }
 }
 
@@ -90,7 +94,11 @@ impl TlsState {
     /// Has the chain judged and keeps the answer. Tells the guest only whether
     /// it may go on.
     pub(super) fn judge(&mut self, chain: &[Vec<u8>]) -> Result<std::result::Result<(), ()>> {
-        let Subject { server_name, verification, now } = &self.subject;
+        let Subject {
+            server_name,
+            verification,
+            now,
+        } = &self.subject;
         match self.verifier.judge(*verification, chain, server_name, *now) {
             Ok((key, instance)) => {
                 self.keys.record_verdict(key)?;

@@ -101,9 +101,14 @@ impl TlsStream {
 
     /// New keys and a reply, in the order of `wit/tls`.
     fn apply(&mut self, update: Update) -> io::Result<()> {
-        let Some(guest) = &mut self.guest else { return Ok(()) };
+        let Some(guest) = &mut self.guest else {
+            return Ok(());
+        };
         if let Some(keys) = update.inbound {
-            match guest.next_opener(keys).map(|opener| self.inbound.replace(opener)) {
+            match guest
+                .next_opener(keys)
+                .map(|opener| self.inbound.replace(opener))
+            {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return Err(self.broken_record(error)),
                 Err(cause) => return Err(self.fail(cause, Some(Alert::INTERNAL_ERROR))),
@@ -191,7 +196,9 @@ impl TlsStream {
         ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
         let count = read.filled().len();
         if count == 0 {
-            let cause = Cause::Truncated { place: "tls-record".to_owned() };
+            let cause = Cause::Truncated {
+                place: "tls-record".to_owned(),
+            };
             return Poll::Ready(Err(self.fail(cause, None)));
         }
         self.inbound.filled(count);
@@ -256,7 +263,10 @@ impl AsyncWrite for TlsStream {
         let this = self.get_mut();
         if !this.closing {
             this.closing = true;
-            if let Err(error) = this.sealer.seal_alert(Alert::CLOSE_NOTIFY, &mut this.outbound) {
+            if let Err(error) = this
+                .sealer
+                .seal_alert(Alert::CLOSE_NOTIFY, &mut this.outbound)
+            {
                 return Poll::Ready(Err(this.fail(failure::seal(error), None)));
             }
         }

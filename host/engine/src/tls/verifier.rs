@@ -114,7 +114,11 @@ impl Verifier {
         server_name: &str,
         now: u64,
     ) -> Result<(PublicKey, Instance), Unverified> {
-        let mut slot = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // Taken out, and put back only if it is whole.
         let mut running = match slot.take() {
             Some(running) => running,
@@ -134,11 +138,15 @@ impl Verifier {
             Ok(verdict) => {
                 let instance = describe(&self.0.header, running.number);
                 *slot = Some(running);
-                verdict.map(|verdict| (key_of(verdict), instance)).map_err(Unverified::Rejected)
+                verdict
+                    .map(|verdict| (key_of(verdict), instance))
+                    .map_err(Unverified::Rejected)
             }
-            Err(error) => {
-                Err(Unverified::Fault(Fault::new(&self.0.header, &error, running.store.data())))
-            }
+            Err(error) => Err(Unverified::Fault(Fault::new(
+                &self.0.header,
+                &error,
+                running.store.data(),
+            ))),
         }
     }
 }
@@ -160,7 +168,11 @@ impl Shared {
         match made {
             Ok(guest) => {
                 let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-                Ok(Running { number, store, guest })
+                Ok(Running {
+                    number,
+                    store,
+                    guest,
+                })
             }
             Err(error) => Err(Fault::new(&self.header, &error, store.data())),
         }
@@ -175,5 +187,8 @@ fn key_of(verdict: wire::Verdict) -> PublicKey {
         wire::KeyKind::Ed25519 => KeyKind::Ed25519,
         wire::KeyKind::Rsa => KeyKind::Rsa,
     };
-    PublicKey { kind, bytes: verdict.public_key }
+    PublicKey {
+        kind,
+        bytes: verdict.public_key,
+    }
 }

@@ -83,6 +83,9 @@ fn fail_is_for_those_who_ask() {
     let body = Fetch::new(serve(MISSING).url("/")).arg("--fail-with-body").run();
     body.assert_failed(22, "http-error", "peer");
     assert_eq!(body.stdout, b"sorry");
+    let beyond = "HTTP/1.1 799 Odd\r\ncontent-length: 5\r\n\r\nsorry";
+    let odd = Fetch::new(serve(beyond).url("/")).arg("-f").run();
+    odd.assert_failed(22, "http-error", "peer");
 }
 
 fn keys(value: &Value) -> Vec<&str> {

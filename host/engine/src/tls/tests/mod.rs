@@ -31,7 +31,10 @@ fn guests(anchors: &[Vec<u8>]) -> Guests {
     }
     let anchors = Anchors::parse(&packed).unwrap();
     let load = |name: &str| {
-        let path = format!("{}/../../target/guests/out/{name}.cwasm", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/../../target/guests/out/{name}.cwasm",
+            env!("CARGO_MANIFEST_DIR")
+        );
         let native = std::fs::read(path).expect("the guests are built by `cargo xtask guests`");
         crate::code::load(&engine, &native).unwrap()
     };
@@ -55,7 +58,13 @@ const OPTIONS: TlsOptions = TlsOptions {
 
 impl Guests {
     fn peer<'a>(&'a self, host: &'a Host, options: TlsOptions) -> Peer<'a> {
-        Peer { module: &self.module, verifier: &self.verifier, options, host, key_log: None }
+        Peer {
+            module: &self.module,
+            verifier: &self.verifier,
+            options,
+            host,
+            key_log: None,
+        }
     }
 
     async fn connect(
@@ -70,14 +79,14 @@ impl Guests {
     }
 }
 
-
 #[tokio::test]
 async fn megabytes_go_both_ways_and_close_notify_ends_them() {
     let authority = Authority::new();
     let guests = guests(&[authority.der()]);
-    for (versions, version) in
-        [(server::TLS13, TlsVersion::V1_3), (server::TLS12, TlsVersion::V1_2)]
-    {
+    for (versions, version) in [
+        (server::TLS13, TlsVersion::V1_3),
+        (server::TLS12, TlsVersion::V1_2),
+    ] {
         let data: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
         let server = serve(authority.server(&["localhost"], versions), |stream| {
             let mut got = vec![0; 3_000_000];
@@ -115,11 +124,17 @@ async fn a_fin_without_close_notify_is_a_truncation() {
         std::io::Write::write_all(stream, b"half of").unwrap();
         stream.flush_all();
     });
-    let mut stream = guests.connect(&server, "localhost", OPTIONS).await.unwrap().stream;
+    let mut stream = guests
+        .connect(&server, "localhost", OPTIONS)
+        .await
+        .unwrap()
+        .stream;
     let mut got = [0; 7];
     stream.read_exact(&mut got).await.unwrap();
     let error = stream.fill_buf().await.map(<[u8]>::len).unwrap_err();
-    let cause = Cause::Truncated { place: "tls-record".to_owned() };
+    let cause = Cause::Truncated {
+        place: "tls-record".to_owned(),
+    };
     assert_eq!(cause_inside(&error), Some(cause));
     server.join();
 }
@@ -145,8 +160,14 @@ async fn certificates_are_judged_by_the_other_guest() {
     assert!(refused.starts_with("unknown-issuer") || refused.starts_with("bad-signature"));
     // What the user switched off is switched off, and said.
     let server = serve(theirs.server(&["localhost"], server::TLS13), |_| {});
-    let careless = TlsOptions { verification: Verification::None, ..OPTIONS };
-    let established = guests.connect(&server, "localhost", careless).await.unwrap();
+    let careless = TlsOptions {
+        verification: Verification::None,
+        ..OPTIONS
+    };
+    let established = guests
+        .connect(&server, "localhost", careless)
+        .await
+        .unwrap();
     assert!(!established.summary.verified);
 }
 
@@ -155,8 +176,15 @@ async fn versions_are_held_to() {
     let authority = Authority::new();
     let guests = guests(&[authority.der()]);
     let server = serve(authority.server(&["localhost"], server::TLS12), |_| {});
-    let new = TlsOptions { min_version: TlsVersion::V1_3, ..OPTIONS };
-    let cause = guests.connect(&server, "localhost", new).await.map(drop).unwrap_err();
+    let new = TlsOptions {
+        min_version: TlsVersion::V1_3,
+        ..OPTIONS
+    };
+    let cause = guests
+        .connect(&server, "localhost", new)
+        .await
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(cause, Cause::Tls(_)), "{cause:?}");
 }
 
@@ -164,12 +192,25 @@ async fn versions_are_held_to() {
 async fn what_is_not_tls_is_said_to_be_so() {
     let guests = guests(&[]);
     let server = server::say(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    let cause = guests.connect(&server, "localhost", OPTIONS).await.map(drop).unwrap_err();
+    let cause = guests
+        .connect(&server, "localhost", OPTIONS)
+        .await
+        .map(drop)
+        .unwrap_err();
     let said = "the server sent something that is not a TLS record".to_owned();
     assert_eq!(cause, Cause::Tls(said));
     let server = server::say(b"");
-    let cause = guests.connect(&server, "localhost", OPTIONS).await.map(drop).unwrap_err();
-    assert_eq!(cause, Cause::Truncated { place: "tls-handshake".to_owned() });
+    let cause = guests
+        .connect(&server, "localhost", OPTIONS)
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(
+        cause,
+        Cause::Truncated {
+            place: "tls-handshake".to_owned()
+        }
+    );
 }
 
 #[test]
@@ -183,17 +224,25 @@ fn secrets_are_logged_only_where_asked_for() {
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let mut server = authority.in_memory(&["localhost"], server::TLS13);
-    handshake_in_memory(peer, &mut |sent| server.answer(sent)).map(drop).unwrap();
+    handshake_in_memory(peer, &mut |sent| server.answer(sent))
+        .map(drop)
+        .unwrap();
     let mut log = [0; 4096];
     let length = rustix::io::pread(&reader, &mut log, 0).unwrap();
     let log = std::str::from_utf8(&log[..length]).unwrap();
-    let labels: Vec<&str> = log.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(labels, [
-        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-        "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-        "CLIENT_TRAFFIC_SECRET_0",
-        "SERVER_TRAFFIC_SECRET_0",
-        "EXPORTER_SECRET",
-    ]);
+    let labels: Vec<&str> = log
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+            "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+            "CLIENT_TRAFFIC_SECRET_0",
+            "SERVER_TRAFFIC_SECRET_0",
+            "EXPORTER_SECRET",
+        ]
+    );
     assert_eq!(server.logged(), log.lines().map(str::to_owned).collect());
 }

@@ -34,7 +34,10 @@ impl Authority {
     ) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
+        let leaf = CertificateParams::new(names)
+            .unwrap()
+            .signed_by(&key, &self.0)
+            .unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         ServerConfig::builder_with_provider(provider)
@@ -53,7 +56,10 @@ impl Authority {
         let log = Arc::new(Log::default());
         let mut config = self.server(names, versions);
         config.key_log = Arc::clone(&log) as Arc<dyn KeyLog>;
-        InMemory { connection: ServerConnection::new(Arc::new(config)).unwrap(), log }
+        InMemory {
+            connection: ServerConnection::new(Arc::new(config)).unwrap(),
+            log,
+        }
     }
 }
 
@@ -87,7 +93,12 @@ struct Log(Mutex<BTreeSet<String>>);
 
 impl KeyLog for Log {
     fn log(&self, label: &str, random: &[u8], secret: &[u8]) {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
         let line = format!("{label} {} {}", hex(random), hex(secret));
         self.0.lock().unwrap().insert(line);
     }
