@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fumehood_engine::measure::Guests;
 use fumehood_policy::{Host, Scheme, Target};
 use fumehood_tests::certs::TestCa;
 use rustls::client::Resumption;
@@ -38,24 +39,35 @@ pub(crate) fn measure() -> Outcome {
         host: Host::parse(NAME).map_err(text)?,
         port: 443,
     };
-    let (mut ours, mut native) = (Vec::new(), Vec::new());
-    for round in 0..WARM_UP + HANDSHAKES {
-        let mut peer = Peer::new(&server)?;
-        let took = timed(&mut peer, |peer| {
-            guests.handshake(&target, &mut |sent| peer.exchange(sent))
-        })?;
-        let mut peer = Peer::new(&server)?;
-        let took_natively = timed(&mut peer, |peer| natively(&client, peer))?;
-        if round >= WARM_UP {
-            ours.push(took);
-            native.push(took_natively);
-        }
-    }
+    let (ours, native) = guests.at_work(|| compare(&guests, &target, &server, &client))?;
     Ok(vec![Row {
         case: "tls13-handshake",
         ours: median(ours),
         peer: Some((median(native), "rustls")),
     }])
+}
+
+/// Both clients' times, in microseconds.
+fn compare(
+    guests: &Guests,
+    target: &Target,
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+) -> Result<(Vec<f64>, Vec<f64>), String> {
+    let (mut ours, mut native) = (Vec::new(), Vec::new());
+    for round in 0..WARM_UP + HANDSHAKES {
+        let mut peer = Peer::new(server)?;
+        let took = timed(&mut peer, |peer| {
+            guests.handshake(target, &mut |sent| peer.exchange(sent))
+        })?;
+        let mut peer = Peer::new(server)?;
+        let took_natively = timed(&mut peer, |peer| natively(client, peer))?;
+        if round >= WARM_UP {
+            ours.push(took);
+            native.push(took_natively);
+        }
+    }
+    Ok((ours, native))
 }
 
 /// The client's part of a handshake, in microseconds.

@@ -6,6 +6,13 @@ use super::{Guests, request};
 use crate::tls;
 
 impl Guests {
+    /// Runs something while guests can be interrupted, as in an exchange. The
+    /// handshakes of [`Guests::handshake`] belong in it.
+    pub fn at_work<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _active = self.ticker.activate();
+        work()
+    }
+
     /// Makes a `tls` instance, has it shake hands and its certificate judged,
     /// takes its keys, and drops it. `exchange` is given what the client sends
     /// and returns what the server answers.
@@ -17,7 +24,6 @@ impl Guests {
         target: &Target,
         exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
     ) -> Result<(), String> {
-        let _active = self.ticker.activate();
         let peer = tls::Peer {
             module: &self.tls,
             verifier: &self.verifier,
