@@ -155,6 +155,14 @@ impl LiveBroker {
     fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
+
+    /// A message did not reach it. When that is because it is gone, the next
+    /// request need not find out by itself, even before the watch has.
+    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
+        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
+            self.alive.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl LiveEngine {
@@ -179,6 +187,14 @@ impl LiveEngine {
 
     fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
+    }
+
+    /// A message did not reach it. When that is because it is gone, the next
+    /// request need not find out by itself, even before the watch has.
+    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
+        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
+            self.alive.store(false, Ordering::Release);
+        }
     }
 }
 

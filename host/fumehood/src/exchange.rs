@@ -200,13 +200,15 @@ async fn send(
         .broker
         .channel
         .send(&ToBroker::Grant(leave), &[])
-        .await?;
+        .await
+        .inspect_err(|error| running.broker.note(error))?;
     let engine = &running.engine.channel;
     let last = pieces.pop().unwrap_or_default();
     for bytes in pieces {
         engine
             .send(&ToEngine::ExchangeFragment { id, bytes }, &[])
-            .await?;
+            .await
+            .inspect_err(|error| running.engine.note(error))?;
     }
     let mut borrowed: Vec<BorrowedFd<'_>> = vec![fds.sink.as_fd()];
     borrowed.extend(fds.source.as_ref().map(AsFd::as_fd));
@@ -220,7 +222,8 @@ async fn send(
             },
             &borrowed,
         )
-        .await?;
+        .await
+        .inspect_err(|error| running.engine.note(error))?;
     Ok(())
 }
 

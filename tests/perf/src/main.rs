@@ -37,6 +37,18 @@ const GROUPS: [(&[&str], fn() -> Outcome); 3] = [
 #[expect(clippy::print_stderr, reason = "the one way to say why there are none")]
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [memory::TRANSFER, length] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return match memory::transfer(length) {
+            Ok(found) => {
+                println!("{found}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("fumehood-measure: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let is_wanted = |case: &str| wanted.is_empty() || wanted.iter().any(|want| want == case);
     for (cases, measure) in GROUPS {
         if !cases.iter().any(|case| is_wanted(case)) {

@@ -2,11 +2,15 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 
 use fumehood_tests::certs::TestCa;
 
 use crate::server::{BODY_MARKER, HEAD_MARKER, Server};
 use crate::{Outcome, Row, guests, text};
+
+/// As whose first argument a child is to run one transfer.
+pub(crate) const TRANSFER: &str = "--transfer";
 
 /// The small and the large body, in bytes.
 const SMALL: u64 = 1 << 10;
@@ -15,8 +19,13 @@ const LARGE: u64 = 1 << 30;
 /// Guests of one https exchange: codec, TLS and the shared verifier.
 const GUESTS: f64 = 3.0;
 
-/// No mapping but the pool's guard regions is as large, in bytes.
-const GUARD: u64 = 1 << 30;
+/// Least size of an inaccessible mapping beside a slot, in bytes: a thread's
+/// guard is smaller.
+const GUARD: u64 = 1 << 20;
+
+/// Least size of the larger of a slot's two guards, in bytes: an allocator's
+/// reserve is smaller.
+const LARGE_GUARD: u64 = 1 << 30;
 
 /// What was found in the guests' memory.
 struct Found {
@@ -29,8 +38,8 @@ struct Found {
 }
 
 pub(crate) fn measure() -> Outcome {
-    let small = after_transfer(SMALL)?;
-    let large = after_transfer(LARGE)?;
+    let small = in_child(SMALL)?;
+    let large = in_child(LARGE)?;
     if large.heads == 0 {
         // The codec has seen the head, so a search that does not find it
         // would not find a body either.
@@ -45,7 +54,33 @@ pub(crate) fn measure() -> Outcome {
     ])
 }
 
-/// Runs one transfer in fresh guests and looks at their memory at its end.
+/// A transfer in a process of its own, so that there is one pool to search.
+fn in_child(length: u64) -> Result<Found, String> {
+    let program = std::env::current_exe().map_err(text)?;
+    let output = Command::new(program)
+        .args([TRANSFER, &length.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(text)?;
+    let printed = String::from_utf8(output.stdout).map_err(text)?;
+    let mut numbers = printed.split_ascii_whitespace().map(str::parse::<u64>);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(resident)), Some(Ok(bodies)), Some(Ok(heads))) => Ok(Found {
+            resident,
+            bodies: usize::try_from(bodies).map_err(text)?,
+            heads: usize::try_from(heads).map_err(text)?,
+        }),
+        _ => Err(format!("a transfer of {length} bytes failed")),
+    }
+}
+
+/// The child's part: prints what it found.
+pub(crate) fn transfer(length: &str) -> Result<String, String> {
+    let found = after_transfer(length.parse().map_err(text)?)?;
+    Ok(format!("{} {} {}", found.resident, found.bodies, found.heads))
+}
+
+/// Runs one transfer and looks at the guests' memory at its end.
 fn after_transfer(length: u64) -> Result<Found, String> {
     let ca = TestCa::new();
     let guests = guests::load(&ca)?;
@@ -94,32 +129,46 @@ struct Region {
     resident: u64,
 }
 
-/// Writable mappings that border on a guard region: the pool's slots, and
-/// nothing else in the process.
+/// Writable mappings between two guards, one of them large: the pool's slots,
+/// and nothing else in a process with one pool.
 fn guest_regions() -> Result<Vec<Region>, String> {
-    let text_of = fs::read_to_string("/proc/self/smaps").map_err(text)?;
-    let mappings = parse(&text_of)?;
-    let is_guard = |mapping: &Mapping| {
-        !mapping.writable && mapping.region.end - mapping.region.start >= GUARD
-    };
+    let smaps = fs::read_to_string("/proc/self/smaps").map_err(text)?;
     let mut regions = Vec::new();
-    // A slot's memory may be several mappings in a row: they follow a guard.
-    let mut after_guard = false;
-    for mapping in mappings {
-        if is_guard(&mapping) {
-            after_guard = true;
-        } else if after_guard && mapping.writable {
-            regions.push(mapping.region);
-        } else {
-            after_guard = false;
+    // The guard before, and what followed it; a slot may be several mappings.
+    let mut open: Option<(u64, Vec<Region>)> = None;
+    for mapping in parse(&smaps)? {
+        let size = mapping.region.end - mapping.region.start;
+        match mapping.access {
+            Access::None if size >= GUARD => {
+                let before = open.replace((size, Vec::new()));
+                regions.extend(
+                    before
+                        .filter(|(left, _)| size.max(*left) >= LARGE_GUARD)
+                        .into_iter()
+                        .flat_map(|(_, slot)| slot),
+                );
+            }
+            Access::Write => {
+                if let Some((_, slot)) = &mut open {
+                    slot.push(mapping.region);
+                }
+            }
+            Access::None | Access::Read => open = None,
         }
     }
     Ok(regions)
 }
 
+#[derive(Clone, Copy)]
+enum Access {
+    None,
+    Read,
+    Write,
+}
+
 struct Mapping {
     region: Region,
-    writable: bool,
+    access: Access,
 }
 
 /// Reads `/proc/PID/smaps` (proc(5)).
@@ -133,7 +182,12 @@ fn parse(smaps: &str) -> Result<Vec<Mapping>, String> {
         } else if let (Some((start, end)), false) = (first.split_once('-'), first.ends_with(':')) {
             let number = |digits| u64::from_str_radix(digits, 16).map_err(text);
             let region = Region { start: number(start)?, end: number(end)?, resident: 0 };
-            mappings.push(Mapping { region, writable: second.starts_with("rw") });
+            let access = match second.get(..2) {
+                Some("--") => Access::None,
+                Some("rw") => Access::Write,
+                _ => Access::Read,
+            };
+            mappings.push(Mapping { region, access });
         }
     }
     Ok(mappings)

@@ -43,10 +43,10 @@ impl Gate {
     /// # Panics
     /// If they have not after half a minute.
     pub fn wait_for(&self, count: usize) {
-        let waited =
-            self.shared
-                .changed
-                .wait_timeout_while(self.lock(), LIMIT, |state| state.arrived < count);
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(self.lock(), LIMIT, |state| state.arrived < count);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         assert!(
             state.arrived >= count,

@@ -11,11 +11,7 @@ use super::{End, Request, Script, Step};
 
 /// Plays the script; hands every request to `keep` as soon as it is read. An
 /// error means that the peer went away first, which is its right.
-pub(super) fn play(
-    wire: Wire,
-    script: &Script,
-    keep: &mut dyn FnMut(Request),
-) -> io::Result<()> {
+pub(super) fn play(wire: Wire, script: &Script, keep: &mut dyn FnMut(Request)) -> io::Result<()> {
     let mut wire = BufReader::new(wire);
     for step in &script.steps {
         if !perform(&mut wire, step, keep)? {

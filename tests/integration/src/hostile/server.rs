@@ -117,6 +117,12 @@ impl Server {
         self.shared.lock().requests.len()
     }
 
+    /// How many of them are still open.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().sockets.iter().flatten().count()
+    }
+
     /// The requests of every connection so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Vec<Request>> {

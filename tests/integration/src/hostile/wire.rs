@@ -67,7 +67,9 @@ impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(buffer),
-            Self::Tls(session, socket) => rustls::Stream::new(session.as_mut(), socket).read(buffer),
+            Self::Tls(session, socket) => {
+                rustls::Stream::new(session.as_mut(), socket).read(buffer)
+            }
         }
     }
 }

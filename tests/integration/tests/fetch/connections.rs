@@ -99,7 +99,10 @@ fn a_get_on_a_stale_connection_goes_out_again() {
         let finished = twice(&server, &["-v"]);
         assert_eq!(finished.content(), b"hellohello", "{end:?}");
         assert_eq!(server.connections(), 2, "{end:?}");
-        assert!(finished.stderr.contains("kept connection was dead"), "{finished:?}");
+        assert!(
+            finished.stderr.contains("kept connection was dead"),
+            "{finished:?}"
+        );
     }
 }
 
@@ -126,7 +129,10 @@ fn a_new_connection_that_dies_is_not_tried_again() {
 
 #[test]
 fn retry_is_for_those_who_ask() {
-    let server = Server::start(vec![Script::new().request().then_reset(), Script::answers(&[HELLO])]);
+    let server = Server::start(vec![
+        Script::new().request().then_reset(),
+        Script::answers(&[HELLO]),
+    ]);
     let finished = Fetch::new(server.url("/")).args(["--retry", "1"]).run();
     assert_eq!(finished.content(), b"hello");
     assert_eq!(finished.report()["retries"], 1);

@@ -12,23 +12,41 @@ fn fetched(arguments: &[&str], answer: impl Into<Vec<u8>>) -> Vec<u8> {
 
 #[test]
 fn by_length() {
-    assert_eq!(fetched(&[], "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"), b"hello");
-    assert_eq!(fetched(&[], "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello"), b"hello");
-    assert_eq!(fetched(&[], "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), b"");
-    assert_eq!(fetched(&[], "HTTP/1.1 200\r\ncontent-length: 5\r\n\r\nhello"), b"hello");
+    assert_eq!(
+        fetched(&[], "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"),
+        b"hello"
+    );
+    assert_eq!(
+        fetched(&[], "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello"),
+        b"hello"
+    );
+    assert_eq!(
+        fetched(&[], "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        b""
+    );
+    assert_eq!(
+        fetched(&[], "HTTP/1.1 200\r\ncontent-length: 5\r\n\r\nhello"),
+        b"hello"
+    );
 }
 
 #[test]
 fn until_close() {
     assert_eq!(fetched(&[], "HTTP/1.0 200 OK\r\n\r\nhello"), b"hello");
     assert_eq!(fetched(&[], "HTTP/1.1 200 OK\r\n\r\nhello"), b"hello");
-    assert_eq!(fetched(&[], "HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello"), b"hello");
+    assert_eq!(
+        fetched(&[], "HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello"),
+        b"hello"
+    );
 }
 
 #[test]
 fn in_chunks() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n";
-    assert_eq!(fetched(&[], format!("{head}5\r\nhello\r\n0\r\n\r\n")), b"hello");
+    assert_eq!(
+        fetched(&[], format!("{head}5\r\nhello\r\n0\r\n\r\n")),
+        b"hello"
+    );
     let odd = format!("{head}00002;x=\"y\"\r\nhe\r\n3 ;z\r\nllo\r\n000\r\n\r\n");
     assert_eq!(fetched(&[], odd), b"hello");
     assert_eq!(fetched(&[], format!("{head}0\r\n\r\n")), b"");
@@ -43,9 +61,16 @@ fn trailers_are_read_and_do_not_mix_with_content() {
     let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
                   5\r\nhello\r\n0\r\nx-sum: 17\r\n\r\n";
     let server = Server::start(vec![Script::answers(&[answer, answer])]);
-    let finished = Fetch::new(server.url("/")).arg(server.url("/")).arg("-v").run();
+    let finished = Fetch::new(server.url("/"))
+        .arg(server.url("/"))
+        .arg("-v")
+        .run();
     assert_eq!(finished.content(), b"hellohello");
-    assert!(finished.stderr.contains("trailers came"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("trailers came"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(server.connections(), 1);
 }
 
@@ -54,8 +79,14 @@ fn responses_without_content_end_with_their_heads() {
     let next = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
     for (arguments, answer) in [
         (&[][..], "HTTP/1.1 204 No Content\r\n\r\n"),
-        (&[], "HTTP/1.1 304 Not Modified\r\ncontent-length: 500\r\n\r\n"),
-        (&["-X", "HEAD"], "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n"),
+        (
+            &[],
+            "HTTP/1.1 304 Not Modified\r\ncontent-length: 500\r\n\r\n",
+        ),
+        (
+            &["-X", "HEAD"],
+            "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n",
+        ),
     ] {
         // The server keeps the connection open: only the head says where the end is.
         let server = Server::start(vec![Script::answer(answer).request().send(next)]);
@@ -74,7 +105,11 @@ fn informational_heads_are_not_the_answer() {
     let server = Server::start(vec![Script::answer(answer)]);
     let finished = Fetch::new(server.url("/")).arg("-v").run();
     assert_eq!(finished.content(), b"hello");
-    assert!(finished.stderr.contains("< HTTP/1.1 103 Early Hints"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("< HTTP/1.1 103 Early Hints"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(finished.report()["status"], 200);
 }
 

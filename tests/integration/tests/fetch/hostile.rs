@@ -71,13 +71,8 @@ fn head(fields: &str) -> String {
 
 #[test]
 fn status_lines() {
-    let refused = |name, line: &str| {
-        violation(
-            name,
-            "bad-",
-            format!("{line}\r\ncontent-length: 0\r\n\r\n"),
-        )
-    };
+    let refused =
+        |name, line: &str| violation(name, "bad-", format!("{line}\r\ncontent-length: 0\r\n\r\n"));
     check(vec![
         refused("not HTTP at all", "220 ftp.example ready"),
         refused("a web page", "<!doctype html>"),
@@ -91,8 +86,16 @@ fn status_lines() {
         refused("HTTP/1.2", "HTTP/1.2 200 OK"),
         refused("lower case", "http/1.1 200 OK"),
         refused("a request", "GET / HTTP/1.1"),
-        violation("HTTP/2 in frames", "bad-", b"\0\0\0\x04\0\0\0\0\0\r\n\r\n".to_vec()),
-        violation("TLS", "bad-", b"\x15\x03\x03\0\x02\x02\x28\r\n\r\n".to_vec()),
+        violation(
+            "HTTP/2 in frames",
+            "bad-",
+            b"\0\0\0\x04\0\0\0\0\0\r\n\r\n".to_vec(),
+        ),
+        violation(
+            "TLS",
+            "bad-",
+            b"\x15\x03\x03\0\x02\x02\x28\r\n\r\n".to_vec(),
+        ),
     ]);
 }
 
@@ -100,28 +103,65 @@ fn status_lines() {
 fn field_lines() {
     check(vec![
         violation("folding", "obsolete-folding", head("x: a\r\n b\r\n")),
-        violation("folding with a tab", "obsolete-folding", head("x: a\r\n\tb\r\n")),
+        violation(
+            "folding with a tab",
+            "obsolete-folding",
+            head("x: a\r\n\tb\r\n"),
+        ),
         violation("folding at once", "obsolete-folding", head(" x: a\r\n")),
-        violation("a bare LF", "bare-line-ending", "HTTP/1.1 200 OK\nx: a\r\n\r\n"),
-        violation("bare LFs alone", "bare-line-ending", "HTTP/1.1 200 OK\nx: a\n\n"),
-        violation("a lone CR in a value", "bare-line-ending", head("x: a\rb\r\n")),
-        violation("a lone CR in a name", "bare-line-ending", head("x\ry: a\r\n")),
-        violation("a lone CR in the status line", "bare-line-ending", "HTTP/1.1 200 O\rK\r\n\r\n"),
+        violation(
+            "a bare LF",
+            "bare-line-ending",
+            "HTTP/1.1 200 OK\nx: a\r\n\r\n",
+        ),
+        violation(
+            "bare LFs alone",
+            "bare-line-ending",
+            "HTTP/1.1 200 OK\nx: a\n\n",
+        ),
+        violation(
+            "a lone CR in a value",
+            "bare-line-ending",
+            head("x: a\rb\r\n"),
+        ),
+        violation(
+            "a lone CR in a name",
+            "bare-line-ending",
+            head("x\ry: a\r\n"),
+        ),
+        violation(
+            "a lone CR in the status line",
+            "bare-line-ending",
+            "HTTP/1.1 200 O\rK\r\n\r\n",
+        ),
         violation("NUL in a value", "nul", head("x: a\0b\r\n")),
         violation("NUL in a name", "nul", head("x\0: a\r\n")),
         violation("NUL in the reason", "nul", "HTTP/1.1 200 O\0K\r\n\r\n"),
         violation("no colon", "bad-field", head("x\r\n")),
         violation("no name", "bad-field", head(": a\r\n")),
-        violation("space before the colon", "bad-field", head("content-length : 5\r\n")),
-        violation("space in a name", "bad-field", head("content length: 5\r\n")),
+        violation(
+            "space before the colon",
+            "bad-field",
+            head("content-length : 5\r\n"),
+        ),
+        violation(
+            "space in a name",
+            "bad-field",
+            head("content length: 5\r\n"),
+        ),
         violation("an escape in a value", "bad-field", head("x: \x1b[2J\r\n")),
-        violation("bytes above ASCII in a name", "bad-field", head("\u{e9}: a\r\n")),
+        violation(
+            "bytes above ASCII in a name",
+            "bad-field",
+            head("\u{e9}: a\r\n"),
+        ),
     ]);
 }
 
 #[test]
 fn lengths() {
-    let lengths = |name, fields: &str| violation(name, "bad-content-length", head(fields) + "12345");
+    let lengths =
+        |name, fields: &str| violation(name, "bad-content-length", head(fields) + "12345");
     check(vec![
         lengths("two lengths", "content-length: 5\r\ncontent-length: 6\r\n"),
         lengths("two lengths in one field", "content-length: 5, 6\r\n"),
@@ -138,14 +178,19 @@ fn lengths() {
 #[test]
 fn smuggling() {
     let chunked = "5\r\nhello\r\n0\r\n\r\n";
-    let coding = |name, fields: &str| {
-        violation(name, "bad-transfer-encoding", head(fields) + chunked)
-    };
+    let coding =
+        |name, fields: &str| violation(name, "bad-transfer-encoding", head(fields) + chunked);
     let ambiguous = |name, head: String| violation(name, "ambiguous-length", head + chunked);
     check(vec![
         coding("xchunked", "transfer-encoding: xchunked\r\n"),
-        coding("twice", "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
-        coding("twice in one field", "transfer-encoding: chunked, chunked\r\n"),
+        coding(
+            "twice",
+            "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        ),
+        coding(
+            "twice in one field",
+            "transfer-encoding: chunked, chunked\r\n",
+        ),
         coding("gzip before", "transfer-encoding: gzip, chunked\r\n"),
         coding("identity", "transfer-encoding: identity\r\n"),
         coding("after chunked", "transfer-encoding: chunked, identity\r\n"),
@@ -169,7 +214,11 @@ fn smuggling() {
             "in a 204",
             "HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(),
         ),
-        violation("a space before the colon", "bad-field", head("transfer-encoding : chunked\r\n")),
+        violation(
+            "a space before the colon",
+            "bad-field",
+            head("transfer-encoding : chunked\r\n"),
+        ),
     ]);
 }
 
@@ -183,13 +232,33 @@ fn chunks() {
         chunked("no size", "bad-chunk", "\r\nhello\r\n0\r\n\r\n"),
         chunked("a sign", "bad-chunk", "+5\r\nhello\r\n0\r\n\r\n"),
         chunked("a prefix", "bad-chunk", "0x5\r\nhello\r\n0\r\n\r\n"),
-        chunked("over 64 bits", "bad-chunk", "10000000000000000\r\nhello\r\n0\r\n\r\n"),
+        chunked(
+            "over 64 bits",
+            "bad-chunk",
+            "10000000000000000\r\nhello\r\n0\r\n\r\n",
+        ),
         chunked("a longer chunk", "bad-chunk-end", "4\r\nhello\r\n0\r\n\r\n"),
-        chunked("a bare LF after the size", "bare-line-ending", "5\nhello\r\n0\r\n\r\n"),
+        chunked(
+            "a bare LF after the size",
+            "bare-line-ending",
+            "5\nhello\r\n0\r\n\r\n",
+        ),
         chunked("a bare LF after the chunk", "ba", "5\r\nhello\n0\r\n\r\n"),
-        chunked("a forbidden trailer", "forbidden-trailer", "0\r\ncontent-length: 5\r\n\r\n"),
-        chunked("a trailer that sets a cookie", "forbidden-trailer", "0\r\nset-cookie: a=b\r\n\r\n"),
-        chunked("a folded trailer", "obsolete-folding", "0\r\nx: a\r\n b\r\n\r\n"),
+        chunked(
+            "a forbidden trailer",
+            "forbidden-trailer",
+            "0\r\ncontent-length: 5\r\n\r\n",
+        ),
+        chunked(
+            "a trailer that sets a cookie",
+            "forbidden-trailer",
+            "0\r\nset-cookie: a=b\r\n\r\n",
+        ),
+        chunked(
+            "a folded trailer",
+            "obsolete-folding",
+            "0\r\nx: a\r\n b\r\n\r\n",
+        ),
     ]);
 }
 
@@ -205,12 +274,16 @@ fn bounds() {
         excess(
             "a status line over 16 KiB",
             "line-bytes",
-            sent("line", format!("HTTP/1.1 200 {}\r\n\r\n", "a".repeat(16 * 1024))),
+            sent(
+                "line",
+                format!("HTTP/1.1 200 {}\r\n\r\n", "a".repeat(16 * 1024)),
+            ),
         ),
         excess(
             "a head over 256 KiB",
             "head-bytes",
-            Script::answer("HTTP/1.1 200 OK\r\n").repeat(format!("x: {}\r\n", "a".repeat(8000)), 40),
+            Script::answer("HTTP/1.1 200 OK\r\n")
+                .repeat(format!("x: {}\r\n", "a".repeat(8000)), 40),
         ),
         excess(
             "a line without end",
@@ -220,12 +293,17 @@ fn bounds() {
         excess(
             "257 fields",
             "field-count",
-            Script::answer("HTTP/1.1 200 OK\r\n").repeat("x: a\r\n", 257).send("\r\n"),
+            Script::answer("HTTP/1.1 200 OK\r\n")
+                .repeat("x: a\r\n", 257)
+                .send("\r\n"),
         ),
         excess(
             "a chunk line over 16 KiB",
             "line-bytes",
-            Script::answer(endless_chunk_line.clone()).send("5;x=").repeat("a", 20_000).send("\r\n"),
+            Script::answer(endless_chunk_line.clone())
+                .send("5;x=")
+                .repeat("a", 20_000)
+                .send("\r\n"),
         ),
         excess(
             "a chunk line without end",
@@ -235,12 +313,16 @@ fn bounds() {
         excess(
             "257 trailers",
             "field-count",
-            Script::answer(endless_chunk_line + "0\r\n").repeat("x: a\r\n", 257).send("\r\n"),
+            Script::answer(endless_chunk_line + "0\r\n")
+                .repeat("x: a\r\n", 257)
+                .send("\r\n"),
         ),
         excess(
             "10,000 informational responses",
             "informational-count",
-            Script::new().request().repeat("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", 10_000),
+            Script::new()
+                .request()
+                .repeat("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", 10_000),
         ),
     ]);
 }
@@ -267,7 +349,11 @@ fn upgrades_nobody_asked_for() {
             "unsolicited-upgrade",
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
         ),
-        violation("an informational response with a length", "", "HTTP/1.1 100 Continue\r\ntransfer-encoding: chunked\r\n\r\n"),
+        violation(
+            "an informational response with a length",
+            "",
+            "HTTP/1.1 100 Continue\r\ntransfer-encoding: chunked\r\n\r\n",
+        ),
     ]);
 }
 
@@ -289,7 +375,12 @@ fn a_peer_that_closes_or_resets() {
         close("FIN before the head", "", 52, "empty-reply"),
         close("FIN in the status line", "HTTP/1.1 2", 56, "receive"),
         close("FIN in the head", "HTTP/1.1 200 OK\r\nx: ", 56, "receive"),
-        close("FIN after an informational head", "HTTP/1.1 103 Early Hints\r\n\r\n", 56, "receive"),
+        close(
+            "FIN after an informational head",
+            "HTTP/1.1 103 Early Hints\r\n\r\n",
+            56,
+            "receive",
+        ),
         close("FIN in the body", length, 18, "partial"),
         close("FIN in a chunk", chunked, 18, "partial"),
         close(
@@ -315,6 +406,8 @@ fn a_peer_that_closes_or_resets() {
 #[test]
 fn a_hostile_server_is_asked_once() {
     let server = Server::start(vec![Script::answer("garbage\r\n\r\n")]);
-    Fetch::new(server.url("/")).run().assert_failed(8, "weird-reply", "peer");
+    Fetch::new(server.url("/"))
+        .run()
+        .assert_failed(8, "weird-reply", "peer");
     assert_eq!(server.connections(), 1);
 }

@@ -18,8 +18,10 @@ const LARGE: usize = 16 << 20;
 const LARGEST: u64 = 8 << 20;
 
 fn large() -> Script {
-    Script::answer(format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n"))
-        .repeat(vec![b'x'; 64 * 1024], LARGE / (64 * 1024))
+    Script::answer(format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n"
+    ))
+    .repeat(vec![b'x'; 64 * 1024], LARGE / (64 * 1024))
 }
 
 #[test]
@@ -44,7 +46,10 @@ fn a_url_without_a_name_is_no_file() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(vec![Script::answers(&[HELLO])]);
     for path in ["/", "/a/", "/..", "/a/%2e%2e"] {
-        let finished = Fetch::new(server.url(path)).arg("-O").folder(folder.path()).run();
+        let finished = Fetch::new(server.url(path))
+            .arg("-O")
+            .folder(folder.path())
+            .run();
         finished.assert_failed(23, "write", "caller");
     }
     assert_eq!(server.connections(), 0);
@@ -59,7 +64,13 @@ fn an_existing_file_is_replaced_by_a_good_answer_only() {
         Script::answers(&["HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nsorry"]),
         Script::answers(&[HELLO]),
     ]);
-    let fetch = || Fetch::new(server.url("/")).arg("-f").arg("-o").arg(&file).run();
+    let fetch = || {
+        Fetch::new(server.url("/"))
+            .arg("-f")
+            .arg("-o")
+            .arg(&file)
+            .run()
+    };
     fetch().assert_failed(8, "weird-reply", "peer");
     assert_eq!(fs::read(&file).unwrap(), b"what was there before");
     fetch().assert_failed(22, "http-error", "peer");
@@ -89,7 +100,10 @@ fn a_device_that_is_full_is_an_error() {
             .run();
         finished.assert_failed(23, "write", "caller");
         let message = finished.report()["error"]["message"].to_string();
-        assert!(message.contains("/dev/full") && message.contains("No space"), "{message}");
+        assert!(
+            message.contains("/dev/full") && message.contains("No space"),
+            "{message}"
+        );
     }
 }
 
@@ -97,7 +111,11 @@ fn a_device_that_is_full_is_an_error() {
 fn a_file_that_may_not_grow_is_an_error() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(vec![large()]);
-    for (name, arguments) in [("direct", &[][..]), ("judged", &["-L"]), ("through", &["-i"])] {
+    for (name, arguments) in [
+        ("direct", &[][..]),
+        ("judged", &["-L"]),
+        ("through", &["-i"]),
+    ] {
         let file = folder.join(name);
         let finished = Fetch::new(server.url("/"))
             .args(arguments)
@@ -120,7 +138,11 @@ fn a_full_disk_is_an_error() {
     let server = Server::start(vec![large()]);
     for (name, arguments) in [("direct", &[][..]), ("through", &["-i"])] {
         let file = disk.path().join(name);
-        let finished = Fetch::new(server.url("/")).args(arguments).arg("-o").arg(&file).run();
+        let finished = Fetch::new(server.url("/"))
+            .args(arguments)
+            .arg("-o")
+            .arg(&file)
+            .run();
         finished.assert_failed(23, "write", "caller");
         let message = finished.report()["error"]["message"].to_string();
         assert!(message.contains("No space"), "{message}");
@@ -160,7 +182,10 @@ fn a_reader_that_leaves_early_is_an_error() {
     for arguments in [&[][..], &["-L"], &["-i"]] {
         let server = Server::start(vec![large()]);
         let (mut reader, writer) = std::io::pipe().unwrap();
-        let running = Fetch::new(server.url("/")).args(arguments).stdout(writer).start();
+        let running = Fetch::new(server.url("/"))
+            .args(arguments)
+            .stdout(writer)
+            .start();
         let mut first = [0; 10];
         reader.read_exact(&mut first).unwrap();
         drop(reader);

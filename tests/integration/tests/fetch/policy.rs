@@ -47,7 +47,10 @@ fn loopback_is_denied_in_every_spelling() {
         let finished = fetch(&format!("http://{host}:{port}/"), &[]);
         finished.assert_failed(110, "policy", "policy");
         let message = finished.report()["error"]["message"].to_string();
-        assert!(message.contains("--allow-private") || message.contains("allow"), "no remedy: {message}");
+        assert!(
+            message.contains("--allow-private") || message.contains("allow"),
+            "no remedy: {message}"
+        );
     }
     assert_eq!(canary.connections(), 0);
     canary.assert_alive();
@@ -73,7 +76,17 @@ fn private_ranges_are_denied() {
 
 #[test]
 fn what_is_not_a_host_is_not_a_url() {
-    for host in ["%31%32%37.0.0.1", "127.0.0.1.evil@127.0.0.256", "[::1", "1.2.3.4.5", "0x7f.0.0.0.1", "a b", "a%00b", "256.0.0.1", "999999999999"] {
+    for host in [
+        "%31%32%37.0.0.1",
+        "127.0.0.1.evil@127.0.0.256",
+        "[::1",
+        "1.2.3.4.5",
+        "0x7f.0.0.0.1",
+        "a b",
+        "a%00b",
+        "256.0.0.1",
+        "999999999999",
+    ] {
         let finished = fetch(&format!("http://{host}/"), &[]);
         finished.assert_failed(3, "url", "caller");
     }
@@ -106,7 +119,12 @@ fn leave_for_an_address_holds_for_its_spellings() {
     // What the server is told is the canonical form, as in the certificate's check.
     let hosts: Vec<_> = server.requests().concat();
     let expected = format!("127.0.0.1:{}", server.port());
-    assert!(hosts.iter().all(|request| request.field("host") == Some(&expected)), "{hosts:?}");
+    assert!(
+        hosts
+            .iter()
+            .all(|request| request.field("host") == Some(&expected)),
+        "{hosts:?}"
+    );
 }
 
 #[test]
@@ -131,7 +149,12 @@ fn ports_of_other_services_are_blocked_whatever_is_allowed() {
 
 #[test]
 fn other_schemes_are_not_spoken() {
-    for url in ["ftp://127.0.0.1/", "file:///etc/passwd", "gopher://127.0.0.1/", "ws://127.0.0.1/"] {
+    for url in [
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "ws://127.0.0.1/",
+    ] {
         let finished = fetch(url, &["127.0.0.1"]);
         finished.assert_failed(3, "url", "caller");
     }

@@ -127,7 +127,11 @@ fn a_command_has_one_engine_and_one_broker() {
     });
     let children = children.unwrap();
     for role in ["engine", "broker"] {
-        assert_eq!(children.iter().filter(|it| it.plays(role)).count(), 1, "{children:?}");
+        assert_eq!(
+            children.iter().filter(|it| it.plays(role)).count(),
+            1,
+            "{children:?}"
+        );
     }
     gate.open();
     assert_eq!(running.finish().content(), b"1234567890");

@@ -58,7 +58,12 @@ fn noise(bytes: usize) -> Vec<u8> {
 fn every_service_and_framing() {
     let world = World::new();
     for service in SERVICES {
-        for path in ["hello.txt", "chunked/hello.txt", "close/hello.txt", "slow/hello.txt"] {
+        for path in [
+            "hello.txt",
+            "chunked/hello.txt",
+            "close/hello.txt",
+            "slow/hello.txt",
+        ] {
             let finished = world.fetch(service, path).run();
             assert_eq!(finished.content(), b"hello\n", "{service:?} {path}");
         }
@@ -71,7 +76,11 @@ fn every_service_and_framing() {
         assert_eq!(world.fetch(service, "empty").run().content(), b"");
         let moved = world.fetch(service, "redirect/hello.txt").arg("-L").run();
         assert_eq!(moved.content(), b"hello\n");
-        world.fetch(service, "absent").arg("-f").run().assert_failed(22, "http-error", "peer");
+        world
+            .fetch(service, "absent")
+            .arg("-f")
+            .run()
+            .assert_failed(22, "http-error", "peer");
     }
 }
 
@@ -83,7 +92,10 @@ fn large_files_are_byte_exact() {
             let file = world.folder.join("large");
             let finished = world.fetch(service, path).arg("-o").arg(&file).run();
             assert_eq!(finished.code(), 0, "{service:?} {path}: {finished:?}");
-            assert!(fs::read(&file).unwrap() == world.large, "{service:?} {path}");
+            assert!(
+                fs::read(&file).unwrap() == world.large,
+                "{service:?} {path}"
+            );
             fs::remove_file(file).unwrap();
         }
         // Through this test's pipe.
@@ -104,7 +116,10 @@ fn connections_are_kept() {
         assert_eq!(finished.content(), b"hello\nhello\nhello\n");
         let log = world.nginx.wait_for_requests(4 * (index + 1));
         let ours = &log[4 * index..];
-        assert!(ours.iter().all(|it| it.connection == ours[0].connection), "{ours:?}");
+        assert!(
+            ours.iter().all(|it| it.connection == ours[0].connection),
+            "{ours:?}"
+        );
         let numbers: Vec<_> = ours.iter().map(|it| it.number).collect();
         assert_eq!(numbers, [1, 2, 3, 4]);
     }
@@ -128,7 +143,13 @@ fn downloads_are_resumed() {
     for service in SERVICES {
         let half = &world.large[..world.large.len() / 2 + 17];
         let file = world.folder.write("half", half).unwrap();
-        let resume = || world.fetch(service, "large.bin").args(["-C", "-", "-o"]).arg(&file).run();
+        let resume = || {
+            world
+                .fetch(service, "large.bin")
+                .args(["-C", "-", "-o"])
+                .arg(&file)
+                .run()
+        };
         let finished = resume();
         assert_eq!(finished.code(), 0, "{service:?}: {finished:?}");
         assert_eq!(finished.report()["status"], 206);
@@ -153,7 +174,10 @@ fn uploads_arrive() {
             .run();
         assert_eq!(put.code(), 0, "{service:?}: {put:?}");
         assert_eq!(put.report()["status"], 201);
-        assert!(world.nginx.uploaded(name).unwrap() == world.large, "{service:?}");
+        assert!(
+            world.nginx.uploaded(name).unwrap() == world.large,
+            "{service:?}"
+        );
     }
 }
 
@@ -165,7 +189,10 @@ fn heads_are_asked_for_alone() {
         let head = String::from_utf8_lossy(finished.content()).to_lowercase();
         assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
         let length = format!("content-length: {}\r\n", world.large.len());
-        assert!(head.contains(&length) && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(
+            head.contains(&length) && head.ends_with("\r\n\r\n"),
+            "{head}"
+        );
     }
 }
 
@@ -175,7 +202,13 @@ fn names_are_verified_as_they_are_asked_for() {
     let ca = world.folder.join("ca.pem");
     let url = world.nginx.url_at("localhost", Service::Tls13, "hello.txt");
     let finished = Fetch::plain()
-        .args(["--json", "--silent", "--allow-private", "localhost", "--cacert"])
+        .args([
+            "--json",
+            "--silent",
+            "--allow-private",
+            "localhost",
+            "--cacert",
+        ])
         .arg(ca)
         .arg(url)
         .run();

@@ -37,7 +37,15 @@ fn credentials_stay_with_their_origin() {
     let first = redirect(307, &other.url("/there"));
     let server = Server::start(vec![Script::answers(&[&first])]);
     let finished = Fetch::new(server.url("/"))
-        .args(["-L", "-u", "me:secret", "-H", "Cookie: a=b", "-H", "X-Own: kept"])
+        .args([
+            "-L",
+            "-u",
+            "me:secret",
+            "-H",
+            "Cookie: a=b",
+            "-H",
+            "X-Own: kept",
+        ])
         .run();
     assert_eq!(finished.content(), b"hello");
     let first = server.only_request();
@@ -46,23 +54,36 @@ fn credentials_stay_with_their_origin() {
     assert_eq!(second.field("authorization"), None);
     assert_eq!(second.field("cookie"), None);
     assert_eq!(second.field("x-own"), Some("kept"));
-    assert_eq!(second.field("host"), Some(&*format!("127.0.0.1:{}", other.port())));
+    assert_eq!(
+        second.field("host"),
+        Some(&*format!("127.0.0.1:{}", other.port()))
+    );
 }
 
 #[test]
 fn credentials_stay_on_their_origin_too() {
     let first = redirect(302, "/there");
     let server = Server::start(vec![Script::answers(&[&first, HELLO])]);
-    let finished = Fetch::new(server.url("/")).args(["-L", "-u", "me:secret"]).run();
+    let finished = Fetch::new(server.url("/"))
+        .args(["-L", "-u", "me:secret"])
+        .run();
     assert_eq!(finished.content(), b"hello");
     let requests = server.requests().remove(0);
-    assert_eq!(requests[0].field("authorization"), requests[1].field("authorization"));
+    assert_eq!(
+        requests[0].field("authorization"),
+        requests[1].field("authorization")
+    );
     assert!(requests[1].field("authorization").is_some());
 }
 
 #[test]
 fn methods_and_content_follow_the_status() {
-    for (status, method, content) in [(303, "GET", ""), (301, "GET", ""), (307, "POST", "x=y"), (308, "POST", "x=y")] {
+    for (status, method, content) in [
+        (303, "GET", ""),
+        (301, "GET", ""),
+        (307, "POST", "x=y"),
+        (308, "POST", "x=y"),
+    ] {
         let first = redirect(status, "/there");
         let server = Server::start(vec![Script::answers(&[&first, HELLO])]);
         let finished = Fetch::new(server.url("/")).args(["-L", "-d", "x=y"]).run();
@@ -70,7 +91,11 @@ fn methods_and_content_follow_the_status() {
         let second = server.requests().remove(0).remove(1);
         assert_eq!(second.method, method, "{status}");
         assert_eq!(second.content, content.as_bytes(), "{status}");
-        assert_eq!(second.field("content-type").is_some(), !content.is_empty(), "{status}");
+        assert_eq!(
+            second.field("content-type").is_some(),
+            !content.is_empty(),
+            "{status}"
+        );
     }
 }
 
@@ -84,7 +109,9 @@ fn loops_end() {
     assert_eq!(server.requests().concat().len(), 21);
 
     let server = Server::start(vec![Script::answers(&answers)]);
-    let finished = Fetch::new(server.url("/")).args(["-L", "--max-redirs", "2"]).run();
+    let finished = Fetch::new(server.url("/"))
+        .args(["-L", "--max-redirs", "2"])
+        .run();
     finished.assert_failed(47, "redirects", "caller");
     assert_eq!(server.requests().concat().len(), 3);
 }
@@ -94,7 +121,15 @@ fn a_redirect_opens_no_door() {
     let canary = Canary::start();
     let port = canary.port();
     // Leave was given for one port only.
-    for host in ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "2130706433",
+        "0x7f000001",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+    ] {
         let first = redirect(302, &format!("http://{host}:{port}/"));
         let server = Server::start(vec![Script::answers(&[&first])]);
         let finished = Fetch::plain()
@@ -111,7 +146,14 @@ fn a_redirect_opens_no_door() {
 
 #[test]
 fn unusable_locations_end_it() {
-    for location in ["ftp://127.0.0.1/", "file:///etc/passwd", "javascript:alert(1)", "http://", "http://[::1", "\u{1}"] {
+    for location in [
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "http://",
+        "http://[::1",
+        "\u{1}",
+    ] {
         let first = redirect(302, location);
         let server = Server::start(vec![Script::answers(&[&first, HELLO])]);
         let finished = Fetch::new(server.url("/")).arg("-L").run();
@@ -127,7 +169,11 @@ fn content_of_a_redirect_is_not_written() {
     let first = redirect(302, "/there");
     let server = Server::start(vec![Script::answers(&[&first, HELLO])]);
     let file = folder.join("file");
-    let finished = Fetch::new(server.url("/")).arg("-L").arg("-o").arg(&file).run();
+    let finished = Fetch::new(server.url("/"))
+        .arg("-L")
+        .arg("-o")
+        .arg(&file)
+        .run();
     assert_eq!(finished.code(), 0, "{finished:?}");
     assert_eq!(std::fs::read(file).unwrap(), b"hello");
 }

@@ -40,14 +40,29 @@ fn a_whole_file_is_left_alone() {
 fn nothing_else_is_appended() {
     for (answer, exit) in [
         // Another part than the one asked for.
-        ("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-4/12\r\ncontent-length: 5\r\n\r\nhello", 33),
-        ("HTTP/1.1 206 Partial Content\r\ncontent-length: 5\r\n\r\nhello", 33),
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-4/12\r\ncontent-length: 5\r\n\r\nhello",
+            33,
+        ),
+        (
+            "HTTP/1.1 206 Partial Content\r\ncontent-length: 5\r\n\r\nhello",
+            33,
+        ),
         // All of it again.
-        ("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhello, world", 33),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhello, world",
+            33,
+        ),
         // Of another length than the file here.
-        ("HTTP/1.1 416 Range Not Satisfiable\r\ncontent-range: bytes */3\r\ncontent-length: 0\r\n\r\n", 33),
+        (
+            "HTTP/1.1 416 Range Not Satisfiable\r\ncontent-range: bytes */3\r\ncontent-length: 0\r\n\r\n",
+            33,
+        ),
         // An error page.
-        ("HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nsorry", 22),
+        (
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nsorry",
+            22,
+        ),
     ] {
         let (finished, content, _) = resumed(answer);
         assert_eq!(finished.code(), exit, "{answer}: {finished:?}");
@@ -58,9 +73,14 @@ fn nothing_else_is_appended() {
 #[test]
 fn a_download_without_a_beginning_begins() {
     let folder = TempDir::new().unwrap();
-    let server = Server::start(vec![Script::answers(&["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"])]);
+    let server = Server::start(vec![Script::answers(&[
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+    ])]);
     let file = folder.join("new");
-    let finished = Fetch::new(server.url("/")).args(["-C", "-", "-o"]).arg(&file).run();
+    let finished = Fetch::new(server.url("/"))
+        .args(["-C", "-", "-o"])
+        .arg(&file)
+        .run();
     assert_eq!(finished.code(), 0, "{finished:?}");
     assert_eq!(std::fs::read(file).unwrap(), b"hello");
     assert_eq!(server.only_request().field("range"), None);
@@ -74,7 +94,12 @@ fn a_cut_download_is_finished_by_the_next() {
     let rest = "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 5-11/12\r\n\
                 content-length: 7\r\n\r\n, world";
     let server = Server::start(vec![cut, Script::answers(&[rest])]);
-    let fetch = || Fetch::new(server.url("/")).args(["-C", "-", "-o"]).arg(&file).run();
+    let fetch = || {
+        Fetch::new(server.url("/"))
+            .args(["-C", "-", "-o"])
+            .arg(&file)
+            .run()
+    };
     fetch().assert_failed(56, "receive", "network");
     assert_eq!(fetch().code(), 0);
     assert_eq!(std::fs::read(&file).unwrap(), b"hello, world");

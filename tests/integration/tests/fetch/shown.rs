@@ -12,7 +12,9 @@ fn serve(answer: &str) -> Server {
 }
 
 fn plain(server: &Server) -> Fetch {
-    Fetch::plain().args(["--allow-private", "127.0.0.1"]).arg(server.url("/"))
+    Fetch::plain()
+        .args(["--allow-private", "127.0.0.1"])
+        .arg(server.url("/"))
 }
 
 #[test]
@@ -37,7 +39,11 @@ fn errors_are_told_unless_silenced() {
     let loud = told(&[]);
     assert_eq!(loud.code(), 8);
     assert!(loud.stderr.starts_with("fumehood: (8) "), "{}", loud.stderr);
-    assert!(loud.stderr.contains(&server.port().to_string()), "{}", loud.stderr);
+    assert!(
+        loud.stderr.contains(&server.port().to_string()),
+        "{}",
+        loud.stderr
+    );
     let silent = told(&["-s"]);
     assert_eq!((silent.code(), &*silent.stderr), (8, ""));
     assert!(told(&["-s", "-S"]).stderr.starts_with("fumehood: (8) "));
@@ -61,16 +67,28 @@ fn the_journey() {
         "< x-one: 1\n",
         "* 5 bytes of content, 5 bytes past guests",
     ] {
-        assert!(finished.stderr.contains(line), "no {line:?} in:\n{}", finished.stderr);
+        assert!(
+            finished.stderr.contains(line),
+            "no {line:?} in:\n{}",
+            finished.stderr
+        );
     }
 }
 
 #[test]
 fn secrets_are_not_told() {
     let finished = plain(&serve(HELLO)).args(["-v", "-u", "me:secret"]).run();
-    assert!(finished.stderr.contains("> authorization: [hidden]"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("> authorization: [hidden]"),
+        "{}",
+        finished.stderr
+    );
     // Base64 of me:secret.
-    assert!(!finished.stderr.contains("bWU6c2VjcmV0"), "{}", finished.stderr);
+    assert!(
+        !finished.stderr.contains("bWU6c2VjcmV0"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
@@ -80,7 +98,9 @@ fn fail_is_for_those_who_ask() {
     let with = Fetch::new(serve(MISSING).url("/")).arg("-f").run();
     with.assert_failed(22, "http-error", "peer");
     assert_eq!(with.stdout, b"");
-    let body = Fetch::new(serve(MISSING).url("/")).arg("--fail-with-body").run();
+    let body = Fetch::new(serve(MISSING).url("/"))
+        .arg("--fail-with-body")
+        .run();
     body.assert_failed(22, "http-error", "peer");
     assert_eq!(body.stdout, b"sorry");
     let beyond = "HTTP/1.1 799 Odd\r\ncontent-length: 5\r\n\r\nsorry";
@@ -117,9 +137,15 @@ fn the_report_has_its_schema() {
         "url",
     ];
     assert_eq!(keys(&report), top);
-    assert_eq!(keys(&report["bytes"]), ["past_guests", "received", "sent", "through_guests"]);
+    assert_eq!(
+        keys(&report["bytes"]),
+        ["past_guests", "received", "sent", "through_guests"]
+    );
     assert_eq!(keys(&report["guests"]), ["calls", "memory_bytes"]);
-    assert_eq!(keys(&report["modules"][0]), ["digest", "instance", "name", "version"]);
+    assert_eq!(
+        keys(&report["modules"][0]),
+        ["digest", "instance", "name", "version"]
+    );
     let timings = [
         "connected_us",
         "dial_connect_us",
@@ -132,7 +158,10 @@ fn the_report_has_its_schema() {
         "total_us",
     ];
     assert_eq!(keys(&report["timings"]), timings);
-    assert_eq!(keys(&report["launch"]), ["broker_ready_us", "engine_ready_us", "layers"]);
+    assert_eq!(
+        keys(&report["launch"]),
+        ["broker_ready_us", "engine_ready_us", "layers"]
+    );
     assert_eq!(report["http_version"], "1.1");
     assert_eq!(report["status"], 200);
     assert_eq!(report["bytes"]["received"], 5);
@@ -151,7 +180,14 @@ fn the_report_has_its_schema() {
 fn times_are_in_order() {
     let report = Fetch::new(serve(HELLO).url("/")).run().report();
     let time = |name: &str| report["timings"][name].as_u64().unwrap();
-    let order = ["connected_us", "sent_us", "head_us", "total_us", "elapsed_us"].map(time);
+    let order = [
+        "connected_us",
+        "sent_us",
+        "head_us",
+        "total_us",
+        "elapsed_us",
+    ]
+    .map(time);
     assert!(order.is_sorted(), "{order:?}");
 }
 

@@ -11,16 +11,24 @@ fn stalled_peers_end_with_the_time_given() {
     for (name, script) in [
         ("before the head", Script::new().request()),
         ("in the head", Script::answer("HTTP/1.1 200 OK\r\nx: ")),
-        ("after an informational head", Script::answer("HTTP/1.1 100 Continue\r\n\r\n")),
+        (
+            "after an informational head",
+            Script::answer("HTTP/1.1 100 Continue\r\n\r\n"),
+        ),
         ("in the body", Script::answer(length)),
-        ("until close", Script::answer("HTTP/1.1 200 OK\r\n\r\nhello")),
+        (
+            "until close",
+            Script::answer("HTTP/1.1 200 OK\r\n\r\nhello"),
+        ),
         (
             "in a chunk line",
             Script::answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5"),
         ),
     ] {
         let server = Server::start(vec![script.then_stall()]);
-        let finished = Fetch::new(server.url("/")).args(["--max-time", "0.3"]).run();
+        let finished = Fetch::new(server.url("/"))
+            .args(["--max-time", "0.3"])
+            .run();
         let message = finished.report()["error"]["message"].to_string();
         assert!(message.contains("total"), "{name}: {message}");
         finished.assert_failed(28, "timeout", "network");

@@ -30,12 +30,17 @@ impl Trust {
     }
 
     fn fetch(&self, server: &Server) -> Fetch {
-        Fetch::new(server.url("/")).arg("--cacert").arg(self.folder.join("ca.pem"))
+        Fetch::new(server.url("/"))
+            .arg("--cacert")
+            .arg(self.folder.join("ca.pem"))
     }
 }
 
 fn serve(identity: &Identity, versions: &[&'static SupportedProtocolVersion]) -> Server {
-    Server::start_tls(server_config(identity, versions), vec![Script::answers(&[HELLO, HELLO])])
+    Server::start_tls(
+        server_config(identity, versions),
+        vec![Script::answers(&[HELLO, HELLO])],
+    )
 }
 
 #[track_caller]
@@ -60,8 +65,14 @@ fn both_versions() {
         assert_eq!(first["tls"]["version"], name);
         assert_eq!(first["tls"]["verified"], true);
         let modules = first["modules"].as_array().unwrap();
-        let names: Vec<_> = modules.iter().map(|it| it["name"].as_str().unwrap()).collect();
-        assert!(names.contains(&"tls") && names.contains(&"http1"), "{names:?}");
+        let names: Vec<_> = modules
+            .iter()
+            .map(|it| it["name"].as_str().unwrap())
+            .collect();
+        assert!(
+            names.contains(&"tls") && names.contains(&"http1"),
+            "{names:?}"
+        );
     }
 }
 
@@ -88,7 +99,10 @@ fn flawed_certificates_are_refused() {
             let server = serve(&identity, versions);
             assert_certificate_refused(&trust.fetch(&server).run(), rejection);
             let requests = server.requests().concat();
-            assert!(requests.is_empty(), "{flaw:?}: a request was sent: {requests:?}");
+            assert!(
+                requests.is_empty(),
+                "{flaw:?}: a request was sent: {requests:?}"
+            );
         }
     }
 }
@@ -133,9 +147,16 @@ impl ResolvesServerCert for Impostor {
     }
 }
 
-fn impostor(shown: &Identity, held: &Identity, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+fn impostor(
+    shown: &Identity,
+    held: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let key = provider.key_provider.load_private_key(held.key.clone_key()).unwrap();
+    let key = provider
+        .key_provider
+        .load_private_key(held.key.clone_key())
+        .unwrap();
     let certified = CertifiedKey::new(shown.chain.clone(), key);
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
@@ -187,7 +208,10 @@ fn what_is_not_a_handshake() {
         bytes
     };
     let cases: [(&str, Vec<u8>); 12] = [
-        ("HTTP", b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec()),
+        (
+            "HTTP",
+            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        ),
         ("SSH", b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
         ("zeros", vec![0; 100]),
         ("alert handshake_failure", alert(40)),
@@ -221,8 +245,18 @@ fn a_peer_that_leaves_in_the_handshake() {
     for (script, exit, code, blame) in [
         (Script::new(), 35, "tls", "peer"),
         (Script::new().step(Step::FirstBytes), 35, "tls", "peer"),
-        (Script::new().step(Step::FirstBytes).send(partial), 35, "tls", "peer"),
-        (Script::new().step(Step::FirstBytes).then_reset(), 56, "receive", "network"),
+        (
+            Script::new().step(Step::FirstBytes).send(partial),
+            35,
+            "tls",
+            "peer",
+        ),
+        (
+            Script::new().step(Step::FirstBytes).then_reset(),
+            56,
+            "receive",
+            "network",
+        ),
     ] {
         let server = Server::start_raw_https(vec![script]);
         trust.fetch(&server).run().assert_failed(exit, code, blame);
@@ -265,7 +299,10 @@ fn content_of_known_length_cannot() {
 
         let cut = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
         let server = Server::start_tls(config.clone(), vec![Script::answer(cut)]);
-        trust.fetch(&server).run().assert_failed(18, "partial", "peer");
+        trust
+            .fetch(&server)
+            .run()
+            .assert_failed(18, "partial", "peer");
 
         let forged = Script::answer(cut).then(End::Truncate);
         let server = Server::start_tls(config, vec![forged]);
@@ -318,7 +355,10 @@ fn large_content_is_byte_exact() {
     let block: Vec<u8> = (0..=255).cycle().take(50_021).collect();
     let times = 400;
     for versions in VERSIONS {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", block.len() * times);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+            block.len() * times
+        );
         let script = Script::answer(head).repeat(block.clone(), times);
         let server = Server::start_tls(server_config(&trust.ca.issue(), versions), vec![script]);
         let finished = trust.fetch(&server).run();
@@ -327,7 +367,10 @@ fn large_content_is_byte_exact() {
         assert!(content.chunks(block.len()).all(|chunk| chunk == block));
         let bytes = &finished.report()["bytes"];
         assert_eq!(bytes["past_guests"], block.len() * times);
-        assert!(bytes["through_guests"].as_u64().unwrap() < 32 * 1024, "{bytes}");
+        assert!(
+            bytes["through_guests"].as_u64().unwrap() < 32 * 1024,
+            "{bytes}"
+        );
     }
 }
 
@@ -357,16 +400,26 @@ fn a_redirect_out_of_tls_leaves_secrets_behind() {
     );
     let config = server_config(&trust.ca.issue(), VERSIONS[1]);
     let server = Server::start_tls(config, vec![Script::answer(moved)]);
-    let finished = trust.fetch(&server).args(["-L", "-v", "-u", "me:secret"]).run();
+    let finished = trust
+        .fetch(&server)
+        .args(["-L", "-v", "-u", "me:secret"])
+        .run();
     assert_eq!(finished.content(), b"hello");
     assert_eq!(plain.only_request().field("authorization"), None);
-    assert!(finished.stderr.contains("WARNING: from https to http"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("WARNING: from https to http"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
 fn the_key_log_is_written_for_those_who_ask() {
     let trust = Trust::new();
-    for (versions, label) in VERSIONS.into_iter().zip(["CLIENT_RANDOM ", "SERVER_TRAFFIC_SECRET_0 "]) {
+    for (versions, label) in VERSIONS
+        .into_iter()
+        .zip(["CLIENT_RANDOM ", "SERVER_TRAFFIC_SECRET_0 "])
+    {
         let server = serve(&trust.ca.issue(), versions);
         let log = trust.folder.join(label.trim());
         let finished = trust.fetch(&server).env("SSLKEYLOGFILE", log.clone()).run();
@@ -376,7 +429,10 @@ fn the_key_log_is_written_for_those_who_ask() {
         let words: Vec<_> = line.unwrap().split(' ').collect();
         assert_eq!(words.len(), 3, "{text}");
         assert_eq!(words[1].len(), 64, "{text}");
-        assert!(words[2].len() >= 64 && words[2].bytes().all(|it| it.is_ascii_hexdigit()), "{text}");
+        assert!(
+            words[2].len() >= 64 && words[2].bytes().all(|it| it.is_ascii_hexdigit()),
+            "{text}"
+        );
     }
     // And for nobody else.
     let server = serve(&trust.ca.issue(), VERSIONS[1]);
@@ -405,8 +461,20 @@ fn the_journey_tells_of_tls() {
     let trust = Trust::new();
     let server = serve(&trust.ca.issue(), VERSIONS[1]);
     let finished = trust.fetch(&server).arg("-v").run();
-    assert!(finished.stderr.contains("* TLS 1.3, TLS_"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("certificate verified"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("* TLS 1.3, TLS_"),
+        "{}",
+        finished.stderr
+    );
+    assert!(
+        finished.stderr.contains("certificate verified"),
+        "{}",
+        finished.stderr
+    );
     let finished = Fetch::new(server.url("/")).args(["-v", "-k"]).run();
-    assert!(finished.stderr.contains("NOT verified, as you asked"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("NOT verified, as you asked"),
+        "{}",
+        finished.stderr
+    );
 }

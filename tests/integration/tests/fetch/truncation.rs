@@ -8,8 +8,14 @@ use fumehood_tests::temp::TempDir;
 fn the_part_that_came_is_kept() {
     let folder = TempDir::new().unwrap();
     for (name, answer) in [
-        ("length", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345"),
-        ("chunked", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\n12345"),
+        (
+            "length",
+            "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345",
+        ),
+        (
+            "chunked",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\n12345",
+        ),
     ] {
         let server = Server::start(vec![Script::answer(answer)]);
         let file = folder.join(name);

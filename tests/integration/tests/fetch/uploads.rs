@@ -148,7 +148,9 @@ fn what_would_smuggle_is_refused_before_anything_is_sent() {
         let finished = Fetch::new(server.url("/")).args(["-H", field]).run();
         assert_eq!(finished.code(), 2, "{field:?}: {finished:?}");
     }
-    let method = Fetch::new(server.url("/")).args(["-X", "GET /evil HTTP/1.1\r\nx: "]).run();
+    let method = Fetch::new(server.url("/"))
+        .args(["-X", "GET /evil HTTP/1.1\r\nx: "])
+        .run();
     assert_eq!(method.code(), 2, "{method:?}");
     assert_eq!(server.connections(), 0);
 }

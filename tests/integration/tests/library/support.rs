@@ -1,0 +1,85 @@
+//! Engines and requests as all the tests want them.
+
+use bytes::Bytes;
+use fumehood::control::{Cause, Deadlines};
+use fumehood::{Anchors, Body, Engine, EngineBuilder, Error, Module, Options, default_deadlines};
+use fumehood_tests::hostile::Script;
+use fumehood_tests::processes::{self, Process};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+
+pub(crate) const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+/// An engine that may reach loopback and trusts nobody.
+pub(crate) fn builder() -> EngineBuilder {
+    Engine::builder()
+        .anchors(Anchors::Nothing)
+        .allow_private("127.0.0.1".parse().unwrap())
+        .unwrap()
+}
+
+pub(crate) async fn engine() -> Engine {
+    builder().launch().await.unwrap()
+}
+
+/// The built-in guests, but for an `http1` that does as responses say.
+pub(crate) fn with_faulty_http1() -> Vec<Module> {
+    let mut modules = Module::embedded_defaults();
+    modules.retain(|module| module.name != "http1");
+    modules.push(Module::embedded_faulty_http1());
+    modules
+}
+
+pub(crate) fn get(url: &str) -> Request<Empty<Bytes>> {
+    Request::get(url).body(Empty::new()).unwrap()
+}
+
+/// A request with these deadlines.
+pub(crate) fn get_within(url: &str, set: impl FnOnce(&mut Deadlines)) -> Request<Empty<Bytes>> {
+    let mut deadlines = default_deadlines();
+    set(&mut deadlines);
+    let mut request = get(url);
+    request.extensions_mut().insert(Options {
+        deadlines: Some(deadlines),
+        ..Options::default()
+    });
+    request
+}
+
+/// Fetches all of it.
+pub(crate) async fn fetch(engine: &Engine, url: &str) -> Result<Vec<u8>, Error> {
+    content(engine.client().send(get(url)).await?).await
+}
+
+pub(crate) async fn content(response: Response<Body>) -> Result<Vec<u8>, Error> {
+    Ok(response.into_body().collect().await?.to_bytes().to_vec())
+}
+
+/// What the engine said was the cause.
+pub(crate) fn cause<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Cause {
+    let error = outcome.unwrap_err();
+    let cause = error.cause().cloned();
+    cause.unwrap_or_else(|| panic!("no exchange failed: {error:?}"))
+}
+
+/// This program's own engine or broker.
+pub(crate) fn own(role: &str) -> Process {
+    let mut found = own_all(role);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+pub(crate) fn own_all(role: &str) -> Vec<Process> {
+    let own = i32::try_from(std::process::id()).unwrap();
+    let mut children = processes::children_of(own);
+    children.retain(|child| child.plays(role));
+    children
+}
+
+/// A response with so many bytes of content, all `x`.
+pub(crate) fn filled(bytes: usize) -> Script {
+    Script::answer(format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n"
+    ))
+    .repeat("x", bytes)
+}

@@ -1,0 +1,96 @@
+//! Each deadline by its phase.
+
+use std::time::{Duration, Instant};
+
+use fumehood::control::Cause;
+use fumehood_tests::hostile::{Gate, Script, Server, Step};
+
+use crate::harness::{Test, test};
+use crate::support::{HELLO, cause, content, engine, fetch, get_within};
+
+pub(crate) const TESTS: [Test; 5] = [
+    test("time::a_head_that_does_not_come", || Box::pin(head())),
+    test("time::a_head_that_drips", || Box::pin(dripping_head())),
+    test("time::content_that_stalls", || Box::pin(idle())),
+    test("time::a_handshake_that_stalls", || Box::pin(handshake())),
+    test("time::a_reader_may_take_its_time", || {
+        Box::pin(slow_reader())
+    }),
+];
+
+const SHORT: u32 = 200;
+
+fn deadline(phase: &str) -> Cause {
+    Cause::Deadline {
+        phase: phase.to_owned(),
+        milliseconds: SHORT,
+    }
+}
+
+async fn head() {
+    let engine = engine().await;
+    for script in [
+        Script::new().request(),
+        Script::answer("HTTP/1.1 200 OK\r\nx: y"),
+    ] {
+        let server = Server::start(vec![script.then_stall()]);
+        let request = get_within(&server.url("/"), |it| it.head_ms = SHORT);
+        assert_eq!(cause(engine.client().send(request).await), deadline("head"));
+    }
+}
+
+async fn dripping_head() {
+    let engine = engine().await;
+    // Bytes alone do not put the deadline off; only a head ends the wait.
+    let script = Script::answer("HTTP/1.1 200 OK\r\nx: ")
+        .repeat("y", 1000)
+        .then_stall();
+    let server = Server::start(vec![script]);
+    let begun = Instant::now();
+    let request = get_within(&server.url("/"), |it| it.head_ms = SHORT);
+    assert_eq!(cause(engine.client().send(request).await), deadline("head"));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+async fn idle() {
+    let engine = engine().await;
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345",
+        "HTTP/1.1 200 OK\r\n\r\n12345",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n",
+    ] {
+        let server = Server::start(vec![Script::answer(answer).then_stall()]);
+        let request = get_within(&server.url("/"), |it| it.idle_ms = SHORT);
+        let response = engine.client().send(request).await.unwrap();
+        assert_eq!(cause(content(response).await), deadline("idle"), "{answer}");
+    }
+    // The engine is none the worse for it.
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    assert_eq!(fetch(&engine, &server.url("/")).await.unwrap(), b"hello");
+}
+
+async fn handshake() {
+    let engine = engine().await;
+    for script in [Script::new(), Script::new().step(Step::FirstBytes)] {
+        let server = Server::start_raw_https(vec![script.then_stall()]);
+        let request = get_within(&server.url("/"), |it| it.tls_ms = SHORT);
+        assert_eq!(cause(engine.client().send(request).await), deadline("tls"));
+    }
+}
+
+/// More than every buffer on the way holds.
+const LARGE: usize = 32 << 20;
+
+async fn slow_reader() {
+    let engine = engine().await;
+    let done = Gate::new();
+    let script = crate::support::filled(LARGE).gate(&done);
+    let server = Server::start(vec![script]);
+    let request = get_within(&server.url("/"), |it| it.idle_ms = SHORT);
+    let response = engine.client().send(request).await.unwrap();
+    // Longer than the deadline: it is the peer's, not the reader's.
+    tokio::time::sleep(Duration::from_millis(2 * u64::from(SHORT))).await;
+    let content = content(response).await.unwrap();
+    done.open();
+    assert_eq!(content.len(), LARGE);
+}
