@@ -8,11 +8,11 @@ use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, ConnectionTrafficSecrets, Error, SupportedProtocolVersion, version};
 
-use crate::imports::{AeadAlgorithm, ProtocolVersion};
+use crate::imports::{AeadAlgorithm, ProtocolVersion, Secret};
 use crate::messages::{KEY_UPDATE_NOT_REQUESTED, Message};
 use crate::time::Moment;
 use crate::verifier::AskTheHost;
-use crate::{Config, Established, Failure, Progress, TrafficKeys, Update, handle, provider};
+use crate::{Config, Established, Failure, Progress, Update, handle, provider};
 
 /// Longest record taken, in bytes: header and 2^14 + 256 (RFC 8446 section 5.2).
 pub const MAX_RECORD: usize = 5 + (1 << 14) + 256;
@@ -290,30 +290,19 @@ fn renew_outbound(
     })
 }
 
-/// The handles in what rustls takes for keys. In TLS 1.2 the IV is too short
-/// for one, and both are in the key.
-fn traffic_keys(
-    secrets: &ConnectionTrafficSecrets,
-) -> Result<(TrafficKeys, AeadAlgorithm), Failure> {
-    let (key, iv, aead) = match secrets {
-        ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (key, iv, AeadAlgorithm::Aes128Gcm),
-        ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (key, iv, AeadAlgorithm::Aes256Gcm),
-        ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
-            (key, iv, AeadAlgorithm::Chacha20Poly1305)
+/// The handle in what rustls takes for a key.
+fn traffic_keys(secrets: &ConnectionTrafficSecrets) -> Result<(Secret, AeadAlgorithm), Failure> {
+    let (key, aead) = match secrets {
+        ConnectionTrafficSecrets::Aes128Gcm { key, .. } => (key, AeadAlgorithm::Aes128Gcm),
+        ConnectionTrafficSecrets::Aes256Gcm { key, .. } => (key, AeadAlgorithm::Aes256Gcm),
+        ConnectionTrafficSecrets::Chacha20Poly1305 { key, .. } => {
+            (key, AeadAlgorithm::Chacha20Poly1305)
         }
-        _ => return Err(Failure::misuse("a cipher suite that was never offered")),
-    };
-    let keys = match handle::from_bytes(iv.as_ref()) {
-        0 => {
-            let (key, iv) = handle::pair_from_bytes(key.as_ref());
-            TrafficKeys { key, iv }
+        _ => {
+            return Err(Failure::misuse("a cipher suite that was never offered"));
         }
-        iv => TrafficKeys {
-            key: handle::from_bytes(key.as_ref()),
-            iv,
-        },
     };
-    Ok((keys, aead))
+    Ok((handle::from_bytes(key.as_ref()), aead))
 }
 
 /// The alert that rustls prepared on its way out. It must be shown what it was

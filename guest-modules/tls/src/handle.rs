@@ -20,18 +20,9 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Secret {
         .map_or(0, |bytes| Secret::from_le_bytes(*bytes))
 }
 
-/// Two handles: a TLS 1.2 key with its IV, which alone is too short for one.
-pub(crate) fn pair_from_bytes(bytes: &[u8]) -> (Secret, Secret) {
-    (
-        from_bytes(bytes),
-        from_bytes(bytes.get(HANDLE..).unwrap_or_default()),
-    )
-}
-
-/// Writes two handles to the beginning of `out`, if it is long enough.
-pub(crate) fn pair_to_bytes(first: Secret, second: Secret, out: &mut [u8]) {
-    if let Some(space) = out.first_chunk_mut::<{ 2 * HANDLE }>() {
-        space[..HANDLE].copy_from_slice(&to_bytes(first));
-        space[HANDLE..].copy_from_slice(&to_bytes(second));
+/// Writes a handle to the beginning of `out`, if it is long enough.
+pub(crate) fn write(secret: Secret, out: &mut [u8]) {
+    if let Some(space) = out.first_chunk_mut() {
+        *space = to_bytes(secret);
     }
 }

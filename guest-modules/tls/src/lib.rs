@@ -24,4 +24,4 @@ mod verifier;
 
 pub use client::{Client, MAX_MESSAGE, MAX_RECORD};
 pub use error::{Blame, Failure};
-pub use types::{Config, Established, Progress, TrafficKeys, Update};
+pub use types::{Config, Established, Progress, Update};

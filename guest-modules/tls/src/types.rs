@@ -18,15 +18,6 @@ pub struct Config {
     pub now: u64,
 }
 
-/// Keys for one direction of the record layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrafficKeys {
-    /// The key.
-    pub key: Secret,
-    /// Its IV.
-    pub iv: Secret,
-}
-
 /// A finished handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Established {
@@ -40,10 +31,10 @@ pub struct Established {
     pub group: u16,
     /// The protocol chosen.
     pub alpn: Option<Vec<u8>>,
-    /// For what the host sends.
-    pub outbound: TrafficKeys,
-    /// For what the host receives.
-    pub inbound: TrafficKeys,
+    /// Protects what the host sends.
+    pub outbound: Secret,
+    /// Protects what the host receives.
+    pub inbound: Secret,
 }
 
 /// The outcome of a step.
@@ -59,9 +50,9 @@ pub struct Progress {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
     /// Replace the inbound keys.
-    pub inbound: Option<TrafficKeys>,
+    pub inbound: Option<Secret>,
     /// Send this message under the present outbound keys…
     pub reply: Option<Vec<u8>>,
     /// …then replace the outbound keys.
-    pub outbound: Option<TrafficKeys>,
+    pub outbound: Option<Secret>,
 }

@@ -255,7 +255,7 @@ fn outbound_keys_are_renewed_on_demand() {
         .sealer
         .seal_message(&update.reply.unwrap(), &mut wire)
         .unwrap();
-    let keys = common::host::pair(update.outbound.unwrap());
+    let keys = fumehood_crypto::Handle(update.outbound.unwrap());
     connected.sealer = with_host(|host| host.keys.next_sealer(keys)).unwrap();
     // The same keys again would repeat nonces.
     assert!(with_host(|host| host.keys.next_sealer(keys).is_err()));

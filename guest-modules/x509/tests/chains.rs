@@ -110,7 +110,7 @@ fn a_good_chain_gives_the_leafs_key() {
         Ok(verdict.clone())
     );
     assert_eq!(
-        verifier.verify(&[leaf.clone()], "example.org", NOW),
+        verifier.verify(std::slice::from_ref(&leaf), "example.org", NOW),
         Err(Rejection::UnknownIssuer)
     );
     assert_eq!(Verifier::unverified_key(&leaf), Ok(verdict));

@@ -24,7 +24,7 @@ pub(crate) fn wrap(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     ComponentEncoder::default()
         .validate(true)
         .module(bytes)
-        .and_then(|encoder| encoder.encode())
+        .and_then(ComponentEncoder::encode)
         .map_err(|error| Error::Wrap(format!("{error:#}")))
 }
 
@@ -42,10 +42,13 @@ pub(crate) fn precompile(component: &[u8]) -> Result<Vec<u8>, Error> {
 pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>, Error> {
     let engine = Engine::new(&fumehood_wasm::code_config())
         .map_err(|error| Error::Compile(format!("{error:#}")))?;
-    let component = Component::new(&engine, component)
-        .map_err(|error| Error::Compile(format!("{error:#}")))?;
+    let component =
+        Component::new(&engine, component).map_err(|error| Error::Compile(format!("{error:#}")))?;
     let ty = component.component_type();
-    let mut names: Vec<String> = ty.imports(&engine).map(|(name, _)| name.to_owned()).collect();
+    let mut names: Vec<String> = ty
+        .imports(&engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
     names.sort();
     Ok(names)
 }

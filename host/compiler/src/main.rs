@@ -13,7 +13,8 @@ mod component;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: fumehood-compiler IN.wasm OUT\n       fumehood-compiler --imports IN.wasm";
+const USAGE: &str =
+    "usage: fumehood-compiler IN.wasm OUT\n       fumehood-compiler --imports IN.wasm";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,13 +43,22 @@ enum Error {
     #[error("{USAGE}")]
     Usage,
     #[error("cannot read or write {path}: {source}")]
-    File { path: String, source: std::io::Error },
+    File {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("{path}: {source:#}")]
-    Component { path: String, source: component::Error },
+    Component {
+        path: String,
+        source: component::Error,
+    },
 }
 
 fn compile(input: &Path, output: &Path) -> Result<(), Error> {
-    let refused = |source| Error::Component { path: input.display().to_string(), source };
+    let refused = |source| Error::Component {
+        path: input.display().to_string(),
+        source,
+    };
     let component = component::wrap(&read(input)?).map_err(refused)?;
     let code = component::precompile(&component).map_err(refused)?;
     write(&output.with_extension("wasm"), &component)?;
@@ -57,7 +67,10 @@ fn compile(input: &Path, output: &Path) -> Result<(), Error> {
 
 #[expect(clippy::print_stdout, reason = "the list is what was asked for")]
 fn imports(input: &Path) -> Result<(), Error> {
-    let refused = |source| Error::Component { path: input.display().to_string(), source };
+    let refused = |source| Error::Component {
+        path: input.display().to_string(),
+        source,
+    };
     let component = component::wrap(&read(input)?).map_err(refused)?;
     for name in component::imports(&component).map_err(refused)? {
         println!("{name}");
@@ -66,14 +79,19 @@ fn imports(input: &Path) -> Result<(), Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path)
-        .map_err(|source| Error::File { path: path.display().to_string(), source })
+    std::fs::read(path).map_err(|source| Error::File {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// Writes beside and renames: native code is mapped while it runs, so a file
 /// that is in use must never change.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |source| Error::File { path: path.display().to_string(), source };
+    let failed = |source| Error::File {
+        path: path.display().to_string(),
+        source,
+    };
     let beside = path.with_extension(format!("tmp{}", std::process::id()));
     std::fs::write(&beside, bytes).map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)

@@ -54,7 +54,9 @@ pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, CodecError> {
 /// another number of descriptors than [`Message::fd_count`].
 pub fn decode<M: Message>(packet: &[u8], fd_count: usize) -> Result<M, CodecError> {
     if packet.len() > MAX_PACKET_BYTES {
-        return Err(CodecError::TooLarge { bytes: packet.len() });
+        return Err(CodecError::TooLarge {
+            bytes: packet.len(),
+        });
     }
     let (message, rest) =
         postcard::take_from_bytes::<M>(packet).map_err(|_| CodecError::Malformed)?;
@@ -62,7 +64,10 @@ pub fn decode<M: Message>(packet: &[u8], fd_count: usize) -> Result<M, CodecErro
         return Err(CodecError::Malformed);
     }
     if message.fd_count() != fd_count {
-        return Err(CodecError::WrongFdCount { got: fd_count, want: message.fd_count() });
+        return Err(CodecError::WrongFdCount {
+            got: fd_count,
+            want: message.fd_count(),
+        });
     }
     Ok(message)
 }

@@ -177,4 +177,3 @@ pub enum DialFailure {
     /// The broker has as many dials as it takes; try later.
     Busy,
 }
-

@@ -50,8 +50,12 @@ impl Layer {
     ];
 
     /// Without which a process refuses to start.
-    pub const FLOOR: [Layer; 4] =
-        [Layer::NoNewPrivs, Layer::Seccomp, Layer::NoCapabilities, Layer::Rlimits];
+    pub const FLOOR: [Layer; 4] = [
+        Layer::NoNewPrivs,
+        Layer::Seccomp,
+        Layer::NoCapabilities,
+        Layer::Rlimits,
+    ];
 
     /// Its name in reports, JSON and configuration.
     #[must_use]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::authentication::{Authentication, Completed, Evidence};
 use crate::label::HkdfLabel;
-use crate::secret::{Kind, Secret, Side, Table, Use};
+use crate::secret::{Kind, Secret, Side, Table};
 use crate::transcript::Witness;
 use crate::{
     Aead, Error, Fault, Group, Handle, Hash, KeyExchange, KeyLog, Transcript, Version, kdf, key_log,
@@ -26,22 +26,13 @@ const MAX_RANDOM_CALLS: usize = 16;
 /// Most key exchanges completed on a connection; a handshake completes one.
 const MAX_EXCHANGES: usize = 4;
 
-/// A record key and its IV, by handle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyPair {
-    /// The key.
-    pub key: Handle,
-    /// The IV.
-    pub iv: Handle,
-}
-
-/// A TLS 1.2 key block, cut up.
+/// A TLS 1.2 key block, cut up: each half is a key with its IV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyBlock {
     /// What the client writes with.
-    pub client: KeyPair,
+    pub client: Handle,
     /// What the server writes with.
-    pub server: KeyPair,
+    pub server: Handle,
 }
 
 /// What was asked of the one key block, and the answer.
@@ -61,6 +52,13 @@ pub(crate) struct Opened {
     pub(crate) application: bool,
 }
 
+/// What the record layer has been given: keys that so many updates led to.
+pub(crate) struct Released {
+    pub(crate) aead: Aead,
+    pub(crate) sealing: u32,
+    pub(crate) opening: u32,
+}
+
 /// The secrets of one TLS connection. All are erased when it is dropped.
 pub struct Connection {
     pub(crate) table: Table,
@@ -72,9 +70,8 @@ pub struct Connection {
     /// Records the guest sealed with application keys.
     pub(crate) guest_sealed: Arc<AtomicU64>,
     random_calls: usize,
-    /// Key updates that the released keys are behind, by direction.
-    pub(crate) released: Option<(u32, u32)>,
-    pub(crate) suite: Option<(Version, Aead)>,
+    /// What the record layer has been given.
+    pub(crate) released: Option<Released>,
     log: Option<KeyLog>,
 }
 
@@ -95,7 +92,6 @@ impl Connection {
             guest_sealed: Arc::default(),
             random_calls: 0,
             released: None,
-            suite: None,
             log,
         })
     }
@@ -283,15 +279,12 @@ impl Connection {
         let bytes = kdf::prf(hash, &secret.bytes, b"key expansion", seed, 2 * (key + iv));
         let origin = secret.origin;
         let (keys, ivs) = bytes.split_at(2 * key);
-        let mut half = |side, at: usize| -> Result<KeyPair, Fault> {
-            let purpose = Use::Application12(side);
-            let mut keep = |kind, bytes: &[u8]| {
-                self.keep(kind, Some(hash), origin, Zeroizing::new(bytes.to_vec()))
-            };
-            Ok(KeyPair {
-                key: keep(Kind::Key(purpose), &keys[at * key..][..key])?,
-                iv: keep(Kind::Iv(purpose), &ivs[at * iv..][..iv])?,
-            })
+        let mut half = |side, at: usize| {
+            // Reserved at once, so that no copy is left behind by growth.
+            let mut bytes = Zeroizing::new(Vec::with_capacity(key + iv));
+            bytes.extend_from_slice(&keys[at * key..][..key]);
+            bytes.extend_from_slice(&ivs[at * iv..][..iv]);
+            self.keep(Kind::WriteKeys12(side), Some(hash), origin, bytes)
         };
         let block = KeyBlock {
             client: half(Side::Client, 0)?,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::authentication::{self, Authentication, Completed};
+use crate::connection::Released;
 use crate::protection::Protection;
 use crate::record::{Opener, Sealer};
 use crate::secret::{Kind, Side, Use};
 use crate::{
-    Aead, Connection, Direction, Error, Fault, Group, GuestKey, KeyPair, PublicKey, Refusal,
-    Version,
+    Aead, Connection, Direction, Error, Fault, Group, GuestKey, Handle, PublicKey, Refusal,
+    Version, kdf,
 };
 
 impl Connection {
@@ -51,27 +52,33 @@ impl Connection {
     ///
     /// # Errors
     /// [`Refusal::NotAuthenticated`] for application keys before the peer is;
-    /// faults for secrets that are not such a key, and for a second sealing key.
+    /// faults for secrets that protect no records, and for a second sealing key.
     pub fn open_guest_key(
         &mut self,
         version: Version,
         aead: Aead,
         direction: Direction,
-        keys: KeyPair,
+        traffic: Handle,
     ) -> Result<GuestKey, Error> {
-        let purpose = self.purpose(version, direction, keys)?;
-        let (opened, next) = match purpose {
-            Use::Handshake(_) => (&mut self.opened.handshake, Arc::default()),
+        let purpose = self.purpose(version, direction, traffic)?;
+        let opened = match purpose {
+            Use::Handshake(_) => &mut self.opened.handshake,
             Use::Application12(_) | Use::Application13(..) => {
-                self.check_authenticated(version, keys)?;
-                (&mut self.opened.application, Arc::clone(&self.guest_sealed))
+                self.check_authenticated(version, traffic)?;
+                &mut self.opened.application
             }
         };
         if direction == Direction::Seal && std::mem::replace(opened, true) {
             return Err(Fault::Repeated.into());
         }
-        let protection = self.protection(version, aead, keys)?;
-        Ok(GuestKey::new(protection, purpose, direction, next))
+        Ok(match purpose {
+            Use::Handshake(_) => GuestKey::handshake(self.protection(aead, traffic)?, direction),
+            Use::Application12(_) => {
+                let sealed = Arc::clone(&self.guest_sealed);
+                GuestKey::finished12(self.protection(aead, traffic)?, direction, sealed)
+            }
+            Use::Application13(..) => GuestKey::useless(),
+        })
     }
 
     /// Gives the record layer its keys, and erases all secrets but those that
@@ -85,17 +92,17 @@ impl Connection {
         &mut self,
         version: Version,
         aead: Aead,
-        outbound: KeyPair,
-        inbound: KeyPair,
+        outbound: Handle,
+        inbound: Handle,
     ) -> Result<(Sealer, Opener), Error> {
         if self.released.is_some() {
             return Err(Fault::Repeated.into());
         }
-        for (direction, keys) in [(Direction::Seal, outbound), (Direction::Open, inbound)] {
-            if !is_first_application_key(self.purpose(version, direction, keys)?) {
+        for (direction, traffic) in [(Direction::Seal, outbound), (Direction::Open, inbound)] {
+            if !is_first_application_key(self.purpose(version, direction, traffic)?) {
                 return Err(Fault::WrongKind.into());
             }
-            self.check_authenticated(version, keys)?;
+            self.check_authenticated(version, traffic)?;
         }
         // In TLS 1.2 either side's Finished message was the first record.
         let first = match version {
@@ -105,10 +112,13 @@ impl Connection {
         if self.guest_sealed.swap(u64::MAX, Ordering::Relaxed) != first {
             return Err(Refusal::OutOfSequence.into());
         }
-        let sealer = Sealer::new(self.protection(version, aead, outbound)?, first);
-        let opener = Opener::new(self.protection(version, aead, inbound)?, first);
-        self.released = Some((0, 0));
-        self.suite = Some((version, aead));
+        let sealer = Sealer::new(self.protection(aead, outbound)?, first);
+        let opener = Opener::new(self.protection(aead, inbound)?, first);
+        self.released = Some(Released {
+            aead,
+            sealing: 0,
+            opening: 0,
+        });
         self.table.retain(outlives_the_handshake);
         Ok((sealer, opener))
     }
@@ -117,70 +127,63 @@ impl Connection {
     ///
     /// # Errors
     /// Faults if the keys are not the very next ones.
-    pub fn next_sealer(&mut self, keys: KeyPair) -> Result<Sealer, Error> {
-        let protection = self.updated(Direction::Seal, keys)?;
-        Ok(Sealer::new(protection, 0))
+    pub fn next_sealer(&mut self, traffic: Handle) -> Result<Sealer, Error> {
+        Ok(Sealer::new(self.updated(Direction::Seal, traffic)?, 0))
     }
 
     /// The opener for the server's next key.
     ///
     /// # Errors
     /// Faults if the keys are not the very next ones.
-    pub fn next_opener(&mut self, keys: KeyPair) -> Result<Opener, Error> {
-        let protection = self.updated(Direction::Open, keys)?;
-        Ok(Opener::new(protection, 0))
+    pub fn next_opener(&mut self, traffic: Handle) -> Result<Opener, Error> {
+        Ok(Opener::new(self.updated(Direction::Open, traffic)?, 0))
     }
 
-    fn updated(&mut self, direction: Direction, keys: KeyPair) -> Result<Protection, Error> {
-        let (Some((sealing, opening)), Some((version, aead))) = (self.released, self.suite) else {
+    fn updated(&mut self, direction: Direction, traffic: Handle) -> Result<Protection, Error> {
+        let Use::Application13(_, number) = self.purpose(Version::Tls13, direction, traffic)?
+        else {
             return Err(Fault::WrongKind.into());
         };
-        let before = if direction == Direction::Seal {
-            sealing
-        } else {
-            opening
-        };
-        let Use::Application13(_, number) = self.purpose(version, direction, keys)? else {
-            return Err(Fault::WrongKind.into());
+        let released = self.released.as_mut().ok_or(Fault::WrongKind)?;
+        let aead = released.aead;
+        let before = match direction {
+            Direction::Seal => &mut released.sealing,
+            Direction::Open => &mut released.opening,
         };
         // Strictly the next: an earlier key again would repeat its nonces.
         if Some(number) != before.checked_add(1) {
             return Err(Fault::Repeated.into());
         }
-        let protection = self.protection(version, aead, keys)?;
-        self.released = Some(match direction {
-            Direction::Seal => (number, opening),
-            Direction::Open => (sealing, number),
-        });
-        self.table.remove(keys.key);
-        self.table.remove(keys.iv);
-        Ok(protection)
+        *before = number;
+        Ok(self.protection(aead, traffic)?)
     }
 
-    /// What a pair of secrets is for, if it is a pair and fits the direction.
-    fn purpose(&self, version: Version, direction: Direction, keys: KeyPair) -> Result<Use, Fault> {
-        let (key, iv) = (self.table.get(keys.key)?, self.table.get(keys.iv)?);
-        let (Kind::Key(purpose), Kind::Iv(of_iv)) = (key.kind, iv.kind) else {
-            return Err(Fault::WrongKind);
+    /// What records a secret protects, if it is of that version and direction.
+    fn purpose(
+        &self,
+        version: Version,
+        direction: Direction,
+        traffic: Handle,
+    ) -> Result<Use, Fault> {
+        let purpose = self
+            .table
+            .get(traffic)?
+            .kind
+            .protects()
+            .ok_or(Fault::WrongKind)?;
+        let side = match direction {
+            Direction::Seal => Side::Client,
+            Direction::Open => Side::Server,
         };
-        let (spoken, side) = match purpose {
-            Use::Handshake(side) | Use::Application13(side, _) => (Version::Tls13, side),
-            Use::Application12(side) => (Version::Tls12, side),
-        };
-        let right_way = match direction {
-            Direction::Seal => side == Side::Client,
-            Direction::Open => side == Side::Server,
-        };
-        let fits = purpose == of_iv && key.origin == iv.origin && spoken == version && right_way;
-        if fits {
+        if purpose.version() == version && purpose.side() == side {
             Ok(purpose)
         } else {
             Err(Fault::WrongKind)
         }
     }
 
-    fn check_authenticated(&self, version: Version, keys: KeyPair) -> Result<(), Error> {
-        let origin = self.table.get(keys.key)?.origin.ok_or(Fault::WrongKind)?;
+    fn check_authenticated(&self, version: Version, traffic: Handle) -> Result<(), Error> {
+        let origin = self.table.get(traffic)?.origin.ok_or(Fault::WrongKind)?;
         let exchange = self
             .evidence
             .exchanges
@@ -193,9 +196,30 @@ impl Connection {
         }
     }
 
-    fn protection(&self, version: Version, aead: Aead, keys: KeyPair) -> Result<Protection, Fault> {
-        let (key, iv) = (self.table.get(keys.key)?, self.table.get(keys.iv)?);
-        Protection::new(version, aead, &key.bytes, &iv.bytes)
+    /// The key and IV of a traffic secret (RFC 8446 section 7.3) or of half a
+    /// key block.
+    fn protection(&self, aead: Aead, traffic: Handle) -> Result<Protection, Fault> {
+        let secret = self.table.get(traffic)?;
+        let (purpose, hash) = secret
+            .kind
+            .protects()
+            .zip(secret.hash)
+            .ok_or(Fault::WrongKind)?;
+        match purpose.version() {
+            Version::Tls13 => {
+                let key = kdf::expand_label(hash, &secret.bytes, b"key", aead.key_len())?;
+                let iv_length = aead.fixed_iv_len(Version::Tls13);
+                let iv = kdf::expand_label(hash, &secret.bytes, b"iv", iv_length)?;
+                Protection::new(Version::Tls13, aead, &key, &iv)
+            }
+            Version::Tls12 => {
+                let (key, iv) = secret
+                    .bytes
+                    .split_at_checked(aead.key_len())
+                    .ok_or(Fault::BadLength)?;
+                Protection::new(Version::Tls12, aead, key, iv)
+            }
+        }
     }
 
     /// The group of the key exchange that the released keys come from.

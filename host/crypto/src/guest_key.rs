@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protection::Protection;
-use crate::secret::Use;
 use crate::{Direction, Error, Fault, Refusal};
 
 /// Most content of one record, in bytes: 2^14 and the inner type (RFC 8446 section 5.2).
@@ -19,29 +18,51 @@ const HANDSHAKE: u8 = 22;
 /// A record key the guest may use but not see.
 ///
 /// Keys of application data serve it for no more than the handshake needs:
-/// TLS 1.2's Finished messages, and one alert.
-pub struct GuestKey {
-    protection: Protection,
-    r#use: Use,
-    direction: Direction,
-    /// The next sequence number of a sealing key; shared with the connection
-    /// where the key will later be the host's.
-    next: Arc<AtomicU64>,
+/// in TLS 1.2 for the Finished messages and one alert, in TLS 1.3 for nothing.
+pub struct GuestKey(Inner);
+
+enum Inner {
+    Handshake {
+        protection: Protection,
+        direction: Direction,
+        next: Arc<AtomicU64>,
+    },
+    Finished12 {
+        protection: Protection,
+        direction: Direction,
+        /// Shared with the connection, whose record layer goes on from there.
+        next: Arc<AtomicU64>,
+    },
+    Useless,
 }
 
 impl GuestKey {
-    pub(crate) fn new(
+    /// For TLS 1.3's encrypted part of the handshake.
+    pub(crate) fn handshake(protection: Protection, direction: Direction) -> Self {
+        GuestKey(Inner::Handshake {
+            protection,
+            direction,
+            next: Arc::default(),
+        })
+    }
+
+    /// For TLS 1.2's Finished message in one direction.
+    pub(crate) fn finished12(
         protection: Protection,
-        r#use: Use,
         direction: Direction,
         next: Arc<AtomicU64>,
     ) -> Self {
-        GuestKey {
+        GuestKey(Inner::Finished12 {
             protection,
-            r#use,
             direction,
             next,
-        }
+        })
+    }
+
+    /// For TLS 1.3's application data: the guest's state machine wants a key
+    /// there and has no use for it.
+    pub(crate) fn useless() -> Self {
+        GuestKey(Inner::Useless)
     }
 
     /// Seals one record's content and returns its payload.
@@ -51,41 +72,41 @@ impl GuestKey {
     /// [`Refusal::NotAuthenticated`] for what is the host's alone to send;
     /// faults for an opening key and for too much content.
     pub fn seal(&self, sequence: u64, content_type: u8, content: &[u8]) -> Result<Vec<u8>, Error> {
-        if self.direction != Direction::Seal {
+        let (protection, direction, next) = match &self.0 {
+            Inner::Handshake {
+                protection,
+                direction,
+                next,
+            } => (protection, direction, next),
+            Inner::Finished12 {
+                protection,
+                direction,
+                next,
+            } => {
+                let allowed = match content_type {
+                    HANDSHAKE => sequence == 0,
+                    ALERT => sequence < 2 && content.len() == 2,
+                    _ => false,
+                };
+                if !allowed {
+                    return Err(Refusal::NotAuthenticated.into());
+                }
+                (protection, direction, next)
+            }
+            Inner::Useless => return Err(Refusal::NotAuthenticated.into()),
+        };
+        if *direction != Direction::Seal {
             return Err(Fault::WrongKind.into());
         }
         if content.len() > MAX_CONTENT {
             return Err(Fault::BadLength.into());
         }
-        self.check_sealed(sequence, content_type, content)?;
         let after = sequence.checked_add(1).ok_or(Refusal::OutOfSequence)?;
-        self.next
-            .compare_exchange(sequence, after, Ordering::Relaxed, Ordering::Relaxed)
+        next.compare_exchange(sequence, after, Ordering::Relaxed, Ordering::Relaxed)
             .map_err(|_| Refusal::OutOfSequence)?;
         let mut out = Vec::with_capacity(content.len() + 8 + 16);
-        self.protection
-            .seal(sequence, content_type, [content, &[]], &mut out)?;
+        protection.seal(sequence, content_type, [content, &[]], &mut out)?;
         Ok(out)
-    }
-
-    /// What a guest may send under which key.
-    fn check_sealed(&self, sequence: u64, kind: u8, content: &[u8]) -> Result<(), Refusal> {
-        let allowed = match self.r#use {
-            Use::Handshake(_) => true,
-            Use::Application12(_) => match kind {
-                HANDSHAKE => sequence == 0,
-                ALERT => content.len() == 2 && sequence < 2,
-                _ => false,
-            },
-            Use::Application13(..) => {
-                sequence == 0 && content.len() == 3 && content.last() == Some(&ALERT)
-            }
-        };
-        if allowed {
-            Ok(())
-        } else {
-            Err(Refusal::NotAuthenticated)
-        }
     }
 
     /// Opens one record's payload.
@@ -100,23 +121,28 @@ impl GuestKey {
         content_type: u8,
         mut payload: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
-        if self.direction != Direction::Open {
+        let (protection, direction) = match &self.0 {
+            Inner::Handshake {
+                protection,
+                direction,
+                ..
+            } => (protection, direction),
+            Inner::Finished12 {
+                protection,
+                direction,
+                ..
+            } if matches!(content_type, ALERT | HANDSHAKE) => (protection, direction),
+            Inner::Finished12 { .. } | Inner::Useless => {
+                return Err(Refusal::NotAuthenticated.into());
+            }
+        };
+        if *direction != Direction::Open {
             return Err(Fault::WrongKind.into());
         }
         if payload.len() > MAX_PAYLOAD {
             return Err(Fault::BadLength.into());
         }
-        let allowed = match self.r#use {
-            Use::Handshake(_) => true,
-            Use::Application12(_) => matches!(content_type, ALERT | HANDSHAKE),
-            Use::Application13(..) => false,
-        };
-        if !allowed {
-            return Err(Refusal::NotAuthenticated.into());
-        }
-        let length = self
-            .protection
-            .open(sequence, content_type, &mut payload, 0)?;
+        let length = protection.open(sequence, content_type, &mut payload, 0)?;
         payload.truncate(length);
         Ok(payload)
     }

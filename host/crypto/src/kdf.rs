@@ -28,6 +28,24 @@ pub(crate) fn expand(
     Ok(out)
 }
 
+/// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1).
+pub(crate) fn expand_label(
+    hash: Hash,
+    secret: &[u8],
+    label: &[u8],
+    length: usize,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    const PREFIX: &[u8] = b"tls13 ";
+    let too_long = |_| Fault::BadLength;
+    let mut info = Vec::with_capacity(4 + PREFIX.len() + label.len());
+    info.extend_from_slice(&u16::try_from(length).map_err(too_long)?.to_be_bytes());
+    info.push(u8::try_from(PREFIX.len() + label.len()).map_err(too_long)?);
+    info.extend_from_slice(PREFIX);
+    info.extend_from_slice(label);
+    info.push(0);
+    expand(hash, secret, &info, length)
+}
+
 /// HMAC.
 pub(crate) fn hmac(hash: Hash, key: &[u8], data: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hash.hmac(), key), data)

@@ -1,6 +1,6 @@
 //! TLS 1.3's key schedule as a table: which label makes what of which secret (RFC 8446 section 7.1).
 
-use crate::secret::{Kind, Side, Use};
+use crate::secret::{Kind, Side};
 use crate::{Fault, Hash};
 
 /// A parsed HkdfLabel.
@@ -39,21 +39,12 @@ impl<'a> HkdfLabel<'a> {
             (Kind::Master, b"res master") => Kind::Resumption,
             (Kind::Resumption, b"resumption") => Kind::Psk,
             (Kind::HandshakeTraffic(_), b"finished") => Kind::Finished,
-            (Kind::HandshakeTraffic(side), b"key") => Kind::Key(Use::Handshake(side)),
-            (Kind::HandshakeTraffic(side), b"iv") => Kind::Iv(Use::Handshake(side)),
-            (Kind::ApplicationTraffic(side, n), b"key") => Kind::Key(Use::Application13(side, n)),
-            (Kind::ApplicationTraffic(side, n), b"iv") => Kind::Iv(Use::Application13(side, n)),
             (Kind::ApplicationTraffic(side, n), b"traffic upd") => {
                 Kind::ApplicationTraffic(side, n.checked_add(1).ok_or(Fault::Exhausted)?)
             }
             _ => return Err(Fault::BadLabel),
         };
-        let fits = match kind {
-            Kind::Key(_) => matches!(self.length, 16 | 32),
-            Kind::Iv(_) => self.length == 12,
-            _ => self.length == hash.output_len(),
-        };
-        if fits {
+        if self.length == hash.output_len() {
             Ok(kind)
         } else {
             Err(Fault::BadLength)

@@ -36,7 +36,7 @@ pub mod signature;
 mod transcript;
 
 pub use algorithm::{Aead, Direction, Group, Hash, Version};
-pub use connection::{Connection, KeyBlock, KeyPair, MAX_SECRETS};
+pub use connection::{Connection, KeyBlock, MAX_SECRETS};
 pub use error::{Error, Fault, Refusal};
 pub use exchange::KeyExchange;
 pub use guest_key::GuestKey;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
-use crate::{Fault, Hash};
+use crate::{Fault, Hash, Version};
 
 /// Names a secret of one connection: a random tag of the connection in the
 /// upper half, a serial number in the lower. It says nothing about the bytes.
@@ -19,7 +19,7 @@ pub(crate) enum Side {
     Server,
 }
 
-/// What a record key or its IV is for.
+/// What records a secret protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     /// TLS 1.3's encrypted part of the handshake.
@@ -28,6 +28,21 @@ pub(crate) enum Use {
     Application13(Side, u32),
     /// TLS 1.2's one pair of keys.
     Application12(Side),
+}
+
+impl Use {
+    pub(crate) fn version(self) -> Version {
+        match self {
+            Use::Handshake(_) | Use::Application13(..) => Version::Tls13,
+            Use::Application12(_) => Version::Tls12,
+        }
+    }
+
+    pub(crate) fn side(self) -> Side {
+        match self {
+            Use::Handshake(side) | Use::Application13(side, _) | Use::Application12(side) => side,
+        }
+    }
 }
 
 /// What a secret is, which decides what may be made of it.
@@ -57,12 +72,22 @@ pub(crate) enum Kind {
     Psk,
     /// Key of a Finished message: its HMACs are public.
     Finished,
-    /// A record key.
-    Key(Use),
-    /// Its IV.
-    Iv(Use),
+    /// Half a TLS 1.2 key block: a key, then its IV.
+    WriteKeys12(Side),
     /// TLS 1.2's master secret.
     Master12,
+}
+
+impl Kind {
+    /// What records it protects, if it does.
+    pub(crate) fn protects(self) -> Option<Use> {
+        match self {
+            Kind::HandshakeTraffic(side) => Some(Use::Handshake(side)),
+            Kind::ApplicationTraffic(side, updates) => Some(Use::Application13(side, updates)),
+            Kind::WriteKeys12(side) => Some(Use::Application12(side)),
+            _ => None,
+        }
+    }
 }
 
 /// A secret with its provenance.

@@ -1,5 +1,8 @@
 //! Loads native code; the one place outside `sandbox` with `unsafe`.
-#![expect(unsafe_code, reason = "native code is trusted on the word of whoever compiled it")]
+#![expect(
+    unsafe_code,
+    reason = "native code is trusted on the word of whoever compiled it"
+)]
 
 use wasmtime::Engine;
 use wasmtime::component::Component;

@@ -51,7 +51,10 @@ impl Hub {
         match tokio::time::timeout(Duration::from_millis(total.into()), running).await {
             Ok(outcome) => outcome,
             Err(_) => Err(failure(
-                Cause::Deadline { phase: "total".to_owned(), milliseconds: total },
+                Cause::Deadline {
+                    phase: "total".to_owned(),
+                    milliseconds: total,
+                },
                 RetrySafety::MaybeProcessed,
             )),
         }
@@ -65,18 +68,30 @@ impl Hub {
     ) -> Result<Summary, Failure> {
         let began = Instant::now();
         let key = Key::new(&exchange.target, exchange.tls);
-        let idle = if exchange.fresh_connection { None } else { self.idle.take(&key) };
+        let idle = if exchange.fresh_connection {
+            None
+        } else {
+            self.idle.take(&key)
+        };
         if let Some(connection) = idle {
-            let reused = JourneyEvent::Reused { peer: connection.peer };
+            let reused = JourneyEvent::Reused {
+                peer: connection.peer,
+            };
             self.outbox.journey(id, reused).await.map_err(not_sent)?;
             let attempt = self.attempt(id, exchange, connection, &pipes, began).await;
             if !attempt.may_repeat(&exchange.method) {
                 return attempt.result;
             }
-            self.outbox.journey(id, JourneyEvent::Retried).await.map_err(not_sent)?;
+            self.outbox
+                .journey(id, JourneyEvent::Retried)
+                .await
+                .map_err(not_sent)?;
         }
         let (connection, reached) = self.open(id, exchange, began).await.map_err(not_sent)?;
-        let mut result = self.attempt(id, exchange, connection, &pipes, began).await.result;
+        let mut result = self
+            .attempt(id, exchange, connection, &pipes, began)
+            .await
+            .result;
         if let Ok(summary) = &mut result {
             summary.timings.resolved_us = reached.resolved_us;
             summary.timings.connected_us = reached.connected_us;
@@ -97,7 +112,11 @@ impl Hub {
         let before = connection.meter();
         let outcome =
             exchange::run(&mut connection, id, exchange, pipes, &self.outbox, began).await;
-        let Outcome { mut result, reusable, source } = outcome;
+        let Outcome {
+            mut result,
+            reusable,
+            source,
+        } = outcome;
         if let Ok(summary) = &mut result {
             connection.account(before, summary);
         }
@@ -110,7 +129,8 @@ impl Hub {
     }
 
     fn keep(&self, exchange: &Exchange, connection: Connection) -> bool {
-        self.idle.park(Key::new(&exchange.target, exchange.tls), connection)
+        self.idle
+            .park(Key::new(&exchange.target, exchange.tls), connection)
     }
 
     /// A new connection, with TLS where the target asks for it.
@@ -122,8 +142,10 @@ impl Hub {
     ) -> Result<(Connection, Timings), Cause> {
         let connect_ms = exchange.deadlines.connect_ms;
         let room = self.reserve(connect_ms).await?;
-        let dialled =
-            self.dialer.dial(exchange.grant, Duration::from_millis(connect_ms.into())).await?;
+        let dialled = self
+            .dialer
+            .dial(exchange.grant, Duration::from_millis(connect_ms.into()))
+            .await?;
         let mut reached = Timings {
             resolved_us: (dialled.resolve_us > 0)
                 .then(|| micros(began.elapsed()).saturating_sub(dialled.connect_us)),
@@ -148,8 +170,18 @@ impl Hub {
             }
         };
         let codec = self.codec.instantiate()?;
-        self.outbox.journey(id, JourneyEvent::Instantiated(codec.describe())).await?;
-        Ok((Connection { transport, codec, peer, _room: room }, reached))
+        self.outbox
+            .journey(id, JourneyEvent::Instantiated(codec.describe()))
+            .await?;
+        Ok((
+            Connection {
+                transport,
+                codec,
+                peer,
+                _room: room,
+            },
+            reached,
+        ))
     }
 
     /// Room in the instance pool.
@@ -185,13 +217,20 @@ impl Hub {
             {
                 Ok(outcome) => outcome?,
                 Err(_) => {
-                    return Err(Cause::Deadline { phase: "tls".to_owned(), milliseconds });
+                    return Err(Cause::Deadline {
+                        phase: "tls".to_owned(),
+                        milliseconds,
+                    });
                 }
             };
         for instance in established.instances {
-            self.outbox.journey(id, JourneyEvent::Instantiated(instance)).await?;
+            self.outbox
+                .journey(id, JourneyEvent::Instantiated(instance))
+                .await?;
         }
-        self.outbox.journey(id, JourneyEvent::Tls(established.summary)).await?;
+        self.outbox
+            .journey(id, JourneyEvent::Tls(established.summary))
+            .await?;
         Ok(established.stream)
     }
 }
@@ -206,7 +245,9 @@ impl Attempt {
     /// The idle connection turned out to be dead, and the request can go out
     /// once more without being done twice (RFC 9112 section 9.3.1).
     fn may_repeat(&self, method: &str) -> bool {
-        let Err(failure) = &self.result else { return false };
+        let Err(failure) = &self.result else {
+            return false;
+        };
         let connection_was_dead = match &failure.cause {
             Cause::Socket { .. } => true,
             // Many servers close an idle TLS connection without close_notify.
@@ -224,7 +265,10 @@ impl Attempt {
 
 /// Methods whose repetition does no harm (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    matches!(
+        method,
+        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
+    )
 }
 
 fn not_sent(cause: Cause) -> Failure {

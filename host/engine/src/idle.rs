@@ -26,7 +26,10 @@ impl Key {
             Scheme::Http => None,
             Scheme::Https => Some(tls),
         };
-        Key { target: target.clone(), tls }
+        Key {
+            target: target.clone(),
+            tls,
+        }
     }
 }
 
@@ -46,7 +49,11 @@ struct Parked {
 impl Idle {
     /// Keeps at most `most` connections for at most `keep` each.
     pub(crate) fn new(most: usize, keep: Duration) -> Idle {
-        Idle { most, keep, parked: Mutex::default() }
+        Idle {
+            most,
+            keep,
+            parked: Mutex::default(),
+        }
     }
 
     /// The newest connection for the key that is still alive.

@@ -36,7 +36,12 @@ pub(crate) async fn serve(
     tokio::spawn(async move { dialling.route_replies().await });
     let swept = Arc::clone(&hub);
     tokio::spawn(async move { sweep(&swept).await });
-    let mut desk = Desk { hub, max_exchanges, assembling: HashMap::new(), running: Running::default() };
+    let mut desk = Desk {
+        hub,
+        max_exchanges,
+        assembling: HashMap::new(),
+        running: Running::default(),
+    };
     loop {
         let (message, fds) = control.recv().await?;
         desk.accept(message, fds).await;
@@ -105,13 +110,19 @@ impl Desk {
         let running = Arc::clone(&self.running);
         tokio::spawn(async move {
             let outcome = run(&hub, id, &exchange, pipes, cancelled).await;
-            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
             hub.outbox.finished(id, outcome).await;
         });
     }
 
     async fn refuse(&self, id: ExchangeId, cause: Cause) {
-        self.hub.outbox.finished(id, Err(failure(cause, RetrySafety::NotSent))).await;
+        self.hub
+            .outbox
+            .finished(id, Err(failure(cause, RetrySafety::NotSent)))
+            .await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, oneshot::Sender<()>>> {
@@ -140,11 +151,15 @@ fn open_pipes(fds: Vec<OwnedFd>) -> Result<Pipes, Cause> {
         fds.next()
             .map(Pipe::new)
             .transpose()
-            .map_err(|error| Cause::Sink { errno: error.raw_os_error().unwrap_or(0) })
+            .map_err(|error| Cause::Sink {
+                errno: error.raw_os_error().unwrap_or(0),
+            })
     };
     match (next()?, next()?) {
         (Some(sink), source) => Ok(Pipes { sink, source }),
-        (None, _) => Err(Cause::BadRequest("an exchange came without a sink".to_owned())),
+        (None, _) => Err(Cause::BadRequest(
+            "an exchange came without a sink".to_owned(),
+        )),
     }
 }
 

@@ -80,7 +80,10 @@ enum Stop {
 
 impl Stop {
     fn because(why: impl Into<String>) -> Stop {
-        Stop::Refused(Box::new(ToEmbedder::Refused { layers: Vec::new(), why: why.into() }))
+        Stop::Refused(Box::new(ToEmbedder::Refused {
+            layers: Vec::new(),
+            why: why.into(),
+        }))
     }
 }
 
@@ -120,17 +123,29 @@ struct Offer {
 impl Offer {
     fn receive(control: &Channel<ToEmbedder, ToEngine>) -> Result<Offer, Stop> {
         let setup = match control.recv()?.0 {
-            ToEngine::Hello { version: PROTOCOL_VERSION, setup } => setup,
+            ToEngine::Hello {
+                version: PROTOCOL_VERSION,
+                setup,
+            } => setup,
             ToEngine::Hello { version, .. } => {
                 return Err(Stop::because(format!(
                     "the embedder speaks version {version} of the control protocol and this \
                      engine speaks {PROTOCOL_VERSION}: they are of different builds"
                 )));
             }
-            _ => return Err(Stop::because("the embedder's first message is not a greeting")),
+            _ => {
+                return Err(Stop::because(
+                    "the embedder's first message is not a greeting",
+                ));
+            }
         };
-        let mut offer =
-            Offer { setup, modules: Vec::new(), anchors: None, broker: None, key_log: None };
+        let mut offer = Offer {
+            setup,
+            modules: Vec::new(),
+            anchors: None,
+            broker: None,
+            key_log: None,
+        };
         loop {
             let (message, mut fds) = control.recv()?;
             match message {
@@ -164,13 +179,23 @@ fn load(engine: &Engine, offer: &Offer, name: &str) -> Result<Code, Stop> {
     // The first instance would make the memory's image otherwise, with a call
     // (`memfd_create`) that the sealed process does not have.
     let component = code::load(engine, &bytes)
-        .and_then(|component| component.initialize_copy_on_write_image().map(|()| component))
+        .and_then(|component| {
+            component
+                .initialize_copy_on_write_image()
+                .map(|()| component)
+        })
         .map_err(|error| refuse_module(header, &error))?;
-    Ok(Code { header: header.clone(), component })
+    Ok(Code {
+        header: header.clone(),
+        component,
+    })
 }
 
 fn refuse_module(header: &ModuleHeader, error: &wasmtime::Error) -> Stop {
-    Stop::because(format!("module {} {} is refused: {error:#}", header.name, header.version))
+    Stop::because(format!(
+        "module {} {} is refused: {error:#}",
+        header.name, header.version
+    ))
 }
 
 /// An engine that is sealed but has not said so.
@@ -203,13 +228,24 @@ fn prepare(
         make_hub(&offer, outbox)?
     };
     let layers = isolated.seal(&offer.setup.required)?;
-    let ready = ToEmbedder::Ready { version: PROTOCOL_VERSION, layers, anchors };
-    Ok(Prepared { runtime, hub, outgoing, ready, setup: offer.setup })
+    let ready = ToEmbedder::Ready {
+        version: PROTOCOL_VERSION,
+        layers,
+        anchors,
+    };
+    Ok(Prepared {
+        runtime,
+        hub,
+        outgoing,
+        ready,
+        setup: offer.setup,
+    })
 }
 
 fn make_hub(offer: &Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
     let setup = &offer.setup;
-    let connections = setup.max_instances.saturating_sub(SHARED_INSTANCES) / INSTANCES_PER_CONNECTION;
+    let connections =
+        setup.max_instances.saturating_sub(SHARED_INSTANCES) / INSTANCES_PER_CONNECTION;
     if connections == 0 {
         return Err(Stop::because(format!(
             "max_instances of {} leaves no room for a connection; {} are needed at least",
@@ -252,24 +288,45 @@ fn make_hub(offer: &Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
 fn broker_channel(
     offer: &Offer,
 ) -> Result<fumehood_sandbox::AsyncChannel<DialRequest, DialReply>, Stop> {
-    let fd = offer.broker.as_ref().ok_or_else(|| Stop::because("no channel to a broker was offered"))?;
-    let fd = fd.try_clone().map_err(|error| Stop::because(error.to_string()))?;
+    let fd = offer
+        .broker
+        .as_ref()
+        .ok_or_else(|| Stop::because("no channel to a broker was offered"))?;
+    let fd = fd
+        .try_clone()
+        .map_err(|error| Stop::because(error.to_string()))?;
     Ok(Channel::<DialRequest, DialReply>::from_fd(fd)?.into_async()?)
 }
 
 fn key_log(offer: &Offer) -> Result<Option<Arc<KeyLogFile>>, Stop> {
-    let Some(fd) = &offer.key_log else { return Ok(None) };
-    let fd = fd.try_clone().map_err(|error| Stop::because(error.to_string()))?;
+    let Some(fd) = &offer.key_log else {
+        return Ok(None);
+    };
+    let fd = fd
+        .try_clone()
+        .map_err(|error| Stop::because(error.to_string()))?;
     Ok(Some(Arc::new(KeyLogFile::new(fd))))
 }
 
 impl Prepared {
     fn serve(self, control: Channel<ToEmbedder, ToEngine>) -> ExitCode {
-        let Prepared { runtime, hub, outgoing, ready, setup } = self;
+        let Prepared {
+            runtime,
+            hub,
+            outgoing,
+            ready,
+            setup,
+        } = self;
         let served = runtime.block_on(async move {
             let control = control.into_async()?;
             control.send(&ready, &[]).await?;
-            serve::serve(control, Arc::new(hub), outgoing, setup.max_exchanges as usize).await
+            serve::serve(
+                control,
+                Arc::new(hub),
+                outgoing,
+                setup.max_exchanges as usize,
+            )
+            .await
         });
         // Guests may be running on other threads: leave without waiting for them.
         std::process::exit(match served {

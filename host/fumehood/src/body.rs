@@ -41,7 +41,7 @@ struct Open {
     content: UnixStream,
     buffer: BytesMut,
     received: u64,
-    _pump: Option<Pump>,
+    pump: Option<Pump>,
 }
 
 impl Body {
@@ -52,7 +52,7 @@ impl Body {
             content,
             buffer,
             received: 0,
-            _pump: pump,
+            pump,
         };
         Body {
             state: State::Content(open),
@@ -76,6 +76,13 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
+        if let State::Content(open) | State::Verdict(open, _) = &mut this.state
+            && let Some(pump) = &mut open.pump
+            && let Poll::Ready(error) = pump.poll_failure(context)
+        {
+            this.state = State::Done;
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
             match std::mem::replace(&mut this.state, State::Done) {
                 State::Done => return Poll::Ready(None),

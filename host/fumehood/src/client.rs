@@ -1,5 +1,6 @@
 //! `http` requests in, `http` responses out: a tower service.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use crate::body::{Body, headers};
 use crate::error::{BoxError, CallerError, ChannelError};
 use crate::exchange::{InFlight, Options, Sink};
 use crate::routes::Event;
-use crate::upload::{self, BodyError};
+use crate::upload::{self, Pump};
 use crate::{Engine, Error};
 
 /// Sends `http` requests through an [`Engine`]. Cheap to clone; always ready.
@@ -63,13 +64,12 @@ impl Client {
         let url = RequestUrl::parse(&head.uri.to_string());
         let url = url.map_err(|e| Error::Caller(CallerError::Url(e)))?;
         let options = head.extensions.remove::<Options>().unwrap_or_default();
-        let (source, pump) = upload::begin(body)?;
+        let (source, mut pump) = upload::begin(body)?;
         let mut exchange = self
             .engine
             .exchange(&url, &head, source, Sink::Body, &options)
             .await?;
-        let (pump, failure) = pump.unzip();
-        let (mut response, journey) = answer(&mut exchange, failure).await?;
+        let (mut response, journey) = answer(&mut exchange, pump.as_mut()).await?;
         let content = exchange.take_body().ok_or(ChannelError::OutOfOrder)?;
         response.extensions_mut().insert(journey);
         Ok(response.map(|()| Body::new(exchange, content, pump)))
@@ -79,22 +79,16 @@ impl Client {
 /// Waits for the final head, or for whatever comes instead of it.
 async fn answer(
     exchange: &mut InFlight,
-    failure: Option<BodyError>,
+    mut pump: Option<&mut Pump>,
 ) -> Result<(Response<()>, Journey), Error> {
-    let body_failed = async {
-        match failure {
-            Some(failure) => match failure.await {
-                Ok(error) => error,
-                // The body was sent, or nobody wants it.
-                Err(_) => std::future::pending().await,
-            },
-            None => std::future::pending().await,
-        }
-    };
+    let body_failed = poll_fn(|context| match &mut pump {
+        Some(pump) => pump.poll_failure(context),
+        None => Poll::Pending,
+    });
     tokio::select! {
         biased;
         answer = head(exchange) => answer,
-        error = body_failed => Err(Error::Caller(CallerError::Body(error))),
+        error = body_failed => Err(error),
     }
 }
 

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, TlsOptions, ToBroker, ToEngine,
-    fragments,
+    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, TlsOptions,
+    ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{Decision, RequestUrl};
 use fumehood_sandbox::{body_pair, sealed};
@@ -116,10 +116,9 @@ impl Engine {
         let (sink, body) = open_sink(sink)?;
         let (source, payload) = open_source(source)?;
         let deadlines = options.deadlines.unwrap_or(config.deadlines);
-        let grant = GrantId(self.shared.number());
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             target: url.target.clone(),
-            grant,
+            grant: GrantId(self.shared.number()),
             method: head.method.as_str().to_owned(),
             path: url.path_and_query.clone(),
             fields: request::fields(&url.target, &head.headers)?,
@@ -129,49 +128,54 @@ impl Engine {
             fresh_connection: options.fresh_connection,
         };
         let fds = Descriptors { sink, source };
-        self.start(&exchange, grant, fds, body).await
+        let (inbox, cancel) = match self.start(&exchange, &fds).await {
+            // A process was found dead just now, and nothing was sent.
+            Err(error) if error.cause() == Some(&Cause::EngineDied) => {
+                exchange.grant = GrantId(self.shared.number());
+                self.start(&exchange, &fds).await?
+            }
+            outcome => outcome?,
+        };
+        Ok(InFlight {
+            inbox,
+            body,
+            cancel,
+        })
     }
 
+    /// Passes an exchange on to processes that live, as far as is known.
     async fn start(
         &self,
         exchange: &Exchange,
-        grant: GrantId,
-        fds: Descriptors,
-        body: Option<UnixStream>,
-    ) -> Result<InFlight, Error> {
+        fds: &Descriptors,
+    ) -> Result<(Inbox, Cancel), Error> {
         // Closed never: the semaphore lives as long as the engine.
         let permit = self.shared.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| ChannelError::OutOfOrder)?;
         let target = &exchange.target;
         let running = self.shared.running().await?;
         let id = ExchangeId(self.shared.number());
-        let not_sent =
-            || Error::engine_died(target.clone(), fumehood_control::RetrySafety::NotSent);
+        let not_sent = || Error::engine_died(target.clone(), RetrySafety::NotSent);
         let inbox = running
             .engine
             .routes
             .open(id, target.clone(), permit)
             .ok_or_else(not_sent)?;
-        let cancel = Cancel {
+        let mut cancel = Cancel {
             id,
             engine: running.engine.clone(),
             finished: false,
         };
-        let mut in_flight = InFlight {
-            inbox,
-            body,
-            cancel,
-        };
-        if let Err(error) = send(&running, id, exchange, grant, &fds).await {
+        if let Err(error) = send(&running, id, exchange, fds).await {
             running.engine.routes.forget(id);
-            in_flight.cancel.finished = true;
+            cancel.finished = true;
             return Err(if error.is_closed() {
                 not_sent()
             } else {
                 error.into()
             });
         }
-        Ok(in_flight)
+        Ok((inbox, cancel))
     }
 }
 
@@ -186,12 +190,11 @@ async fn send(
     running: &Running,
     id: ExchangeId,
     exchange: &Exchange,
-    grant: GrantId,
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
     let leave = Grant {
-        id: grant,
+        id: exchange.grant,
         target: exchange.target.clone(),
         uses: GRANT_USES,
         lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),

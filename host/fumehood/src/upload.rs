@@ -1,7 +1,9 @@
 //! A request's body: from `http_body` to the engine's source descriptor.
 
+use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use fumehood_sandbox::body_pair;
@@ -10,30 +12,39 @@ use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 
 use crate::Error;
 use crate::error::{BoxError, CallerError};
 use crate::exchange::{Source, stream};
 
-/// What a body ended with, if that was an error of its own.
-pub(crate) type BodyError = oneshot::Receiver<BoxError>;
-
-/// Pumps a body while the exchange lives. Dropped, it stops.
+/// Pumps a body while the exchange lives. Dropped, it reads no more of it.
 #[derive(Debug)]
 pub(crate) struct Pump {
-    task: AbortHandle,
+    /// What the body ended with, if that is an error of its own.
+    failure: Option<oneshot::Receiver<BoxError>>,
+    _stop: oneshot::Sender<Infallible>,
 }
 
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Pump {
+    /// Ready when the body ended with an error of its own.
+    pub(crate) fn poll_failure(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let Some(failure) = &mut self.failure else {
+            return Poll::Pending;
+        };
+        match ready!(Pin::new(failure).poll(context)) {
+            Ok(error) => Poll::Ready(Error::Caller(CallerError::Body(error))),
+            // All of it was sent, or nobody wants it.
+            Err(_) => {
+                self.failure = None;
+                Poll::Pending
+            }
+        }
     }
 }
 
 /// Begins to pump `body`; gives what the engine reads from. Trailers of a
 /// request are not sent.
-pub(crate) fn begin<B>(body: B) -> Result<(Source, Option<(Pump, BodyError)>), Error>
+pub(crate) fn begin<B>(body: B) -> Result<(Source, Option<Pump>), Error>
 where
     B: Body<Data: Buf + Send> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -45,29 +56,51 @@ where
     let (ours, theirs) = body_pair().map_err(|e| Error::Caller(CallerError::Descriptor(e)))?;
     let socket = stream(ours)?;
     let (failed, failure) = oneshot::channel();
-    let task = tokio::spawn(pump(body.map_err(Into::into), socket, failed));
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(pump(body.map_err(Into::into), socket, failed, stopped));
     let pump = Pump {
-        task: task.abort_handle(),
+        failure: Some(failure),
+        _stop: stop,
     };
-    Ok((Source::Fd(theirs, length), Some((pump, failure))))
+    Ok((Source::Fd(theirs, length), Some(pump)))
 }
 
-async fn pump<B>(body: B, mut socket: UnixStream, failed: oneshot::Sender<BoxError>)
-where
+async fn pump<B>(
+    body: B,
+    mut socket: UnixStream,
+    failed: oneshot::Sender<BoxError>,
+    stopped: oneshot::Receiver<Infallible>,
+) where
     B: Body<Data: Buf + Send, Error = BoxError> + Send,
 {
-    match copy(body, &mut socket).await {
-        // The engine reads the end of file that follows.
-        Ok(()) => {}
-        Err(Stopped::Body(error)) => {
-            if failed.send(error).is_ok() {
-                // An end of file would look like a body's proper end: keep the
-                // socket open until the exchange is cancelled and we with it.
-                std::future::pending::<()>().await;
-            }
+    let copied = tokio::select! {
+        copied = copy(body, &mut socket) => Some(copied),
+        _ = stopped => None,
+    };
+    match copied {
+        // The engine has read, or reads, the end of file. Or it wants no more:
+        // the answer came early, or all has failed.
+        Some(Ok(()) | Err(Stopped::Engine)) => return,
+        Some(Err(Stopped::Body(error))) => {
+            // Whoever waited may have gone.
+            let _unheard = failed.send(error);
         }
-        // The engine wants no more: the answer came early, or all has failed.
-        Err(Stopped::Engine) => {}
+        None => {}
+    }
+    until_closed(&socket).await;
+}
+
+/// Waits until the engine has closed its end. An end of file from us would
+/// look like the body's proper end, and the peer would take a part for the
+/// whole; so the socket outlives a body that was cut, until the exchange has
+/// been cancelled.
+async fn until_closed(socket: &UnixStream) {
+    while socket.readable().await.is_ok() {
+        match socket.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // The engine never writes here, so this is its end.
+            _ => return,
+        }
     }
 }
 

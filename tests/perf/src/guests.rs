@@ -16,7 +16,10 @@ pub(crate) fn load(ca: &TestCa) -> Result<Guests, String> {
 
 fn code(name: &str) -> Result<Code, String> {
     let native = fs::read(artifacts::native_code(name)).map_err(text)?;
-    let header =
-        ModuleHeader { name: name.to_owned(), version: "0.0.0".to_owned(), digest: [0; 32] };
+    let header = ModuleHeader {
+        name: name.to_owned(),
+        version: "0.0.0".to_owned(),
+        digest: [0; 32],
+    };
     Ok(Code { header, native })
 }

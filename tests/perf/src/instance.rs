@@ -43,7 +43,10 @@ pub(crate) fn measure() -> Outcome {
             .map(|_| {
                 timed(|| {
                     runtime.block_on(async {
-                        let sink = File::options().write(true).open("/dev/null").map_err(text)?;
+                        let sink = File::options()
+                            .write(true)
+                            .open("/dev/null")
+                            .map_err(text)?;
                         guests
                             .exchange(server.connect()?, &target, SMALL, sink.into(), |_| ())
                             .await
@@ -55,7 +58,11 @@ pub(crate) fn measure() -> Outcome {
     let beside = "connect, handshake and request";
     Ok(vec![
         Row::alone("instance-cycle", cycle),
-        Row { case: "instance-share", ours: cycle, peer: Some((exchange, beside)) },
+        Row {
+            case: "instance-share",
+            ours: cycle,
+            peer: Some((exchange, beside)),
+        },
     ])
 }
 

@@ -26,11 +26,17 @@ struct Row {
 
 type Outcome = Result<Vec<Row>, String>;
 
+/// Cases, and what measures them together.
+type Group = (&'static [&'static str], fn() -> Outcome);
+
 /// What measures which cases, so that asking for some does not run the rest.
-const GROUPS: [(&[&str], fn() -> Outcome); 3] = [
+const GROUPS: [Group; 3] = [
     (&["instance-cycle", "instance-share"], instance::measure),
     (&["tls13-handshake"], handshake::measure),
-    (&["guest-memory", "guest-memory-growth", "guest-payload"], memory::measure),
+    (
+        &["guest-memory", "guest-memory-growth", "guest-payload"],
+        memory::measure,
+    ),
 ];
 
 #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
@@ -71,7 +77,11 @@ fn main() -> ExitCode {
 
 impl Row {
     fn alone(case: &'static str, ours: f64) -> Row {
-        Row { case, ours, peer: None }
+        Row {
+            case,
+            ours,
+            peer: None,
+        }
     }
 
     fn to_json(&self) -> Value {

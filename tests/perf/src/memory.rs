@@ -77,7 +77,10 @@ fn in_child(length: u64) -> Result<Found, String> {
 /// The child's part: prints what it found.
 pub(crate) fn transfer(length: &str) -> Result<String, String> {
     let found = after_transfer(length.parse().map_err(text)?)?;
-    Ok(format!("{} {} {}", found.resident, found.bodies, found.heads))
+    Ok(format!(
+        "{} {} {}",
+        found.resident, found.bodies, found.heads
+    ))
 }
 
 /// Runs one transfer and looks at the guests' memory at its end.
@@ -91,15 +94,27 @@ fn after_transfer(length: u64) -> Result<Found, String> {
         .build()
         .map_err(text)?;
     runtime.block_on(async {
-        let sink = File::options().write(true).open("/dev/null").map_err(text)?;
+        let sink = File::options()
+            .write(true)
+            .open("/dev/null")
+            .map_err(text)?;
         let path = format!("/{length}");
         guests
-            .exchange(server.connect()?, &server.target(), &path, sink.into(), |summary| {
-                if summary.payload_received != length {
-                    return Err(format!("{} of {length} bytes came", summary.payload_received));
-                }
-                search()
-            })
+            .exchange(
+                server.connect()?,
+                &server.target(),
+                &path,
+                sink.into(),
+                |summary| {
+                    if summary.payload_received != length {
+                        return Err(format!(
+                            "{} of {length} bytes came",
+                            summary.payload_received
+                        ));
+                    }
+                    search()
+                },
+            )
             .await?
     })
 }
@@ -107,12 +122,18 @@ fn after_transfer(length: u64) -> Result<Found, String> {
 /// Reads all guests' linear memory of this process.
 fn search() -> Result<Found, String> {
     let memory = File::open("/proc/self/mem").map_err(text)?;
-    let mut found = Found { resident: 0, bodies: 0, heads: 0 };
+    let mut found = Found {
+        resident: 0,
+        bodies: 0,
+        heads: 0,
+    };
     for region in guest_regions()? {
         found.resident += region.resident;
         let length = usize::try_from(region.end - region.start).map_err(text)?;
         let mut bytes = vec![0; length];
-        memory.read_exact_at(&mut bytes, region.start).map_err(text)?;
+        memory
+            .read_exact_at(&mut bytes, region.start)
+            .map_err(text)?;
         found.bodies += occurrences(&bytes, BODY_MARKER.as_bytes());
         found.heads += occurrences(&bytes, HEAD_MARKER.as_bytes());
     }
@@ -120,7 +141,10 @@ fn search() -> Result<Found, String> {
 }
 
 fn occurrences(haystack: &[u8], needle: &[u8]) -> usize {
-    haystack.windows(needle.len()).filter(|window| *window == needle).count()
+    haystack
+        .windows(needle.len())
+        .filter(|window| *window == needle)
+        .count()
 }
 
 struct Region {
@@ -176,12 +200,18 @@ fn parse(smaps: &str) -> Result<Vec<Mapping>, String> {
     let mut mappings: Vec<Mapping> = Vec::new();
     for line in smaps.lines() {
         let mut words = line.split_ascii_whitespace();
-        let (Some(first), Some(second)) = (words.next(), words.next()) else { continue };
+        let (Some(first), Some(second)) = (words.next(), words.next()) else {
+            continue;
+        };
         if let (true, Some(mapping)) = (first == "Rss:", mappings.last_mut()) {
             mapping.region.resident = second.parse::<u64>().map_err(text)? * 1024;
         } else if let (Some((start, end)), false) = (first.split_once('-'), first.ends_with(':')) {
             let number = |digits| u64::from_str_radix(digits, 16).map_err(text);
-            let region = Region { start: number(start)?, end: number(end)?, resident: 0 };
+            let region = Region {
+                start: number(start)?,
+                end: number(end)?,
+                resident: 0,
+            };
             let access = match second.get(..2) {
                 Some("--") => Access::None,
                 Some("rw") => Access::Write,

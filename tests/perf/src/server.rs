@@ -79,8 +79,11 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>) -> Result<(), String> {
     let path = request.split(' ').nth(1).unwrap_or("/");
     let length: usize = path.trim_start_matches('/').parse().unwrap_or(0);
     let stream = reader.get_mut();
-    write!(stream, "HTTP/1.1 200 OK\r\nx-marker: {HEAD_MARKER}\r\ncontent-length: {length}\r\n\r\n")
-        .map_err(text)?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nx-marker: {HEAD_MARKER}\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .map_err(text)?;
     let chunk = BODY_MARKER.repeat(2048);
     let mut left = length;
     while left > 0 {

@@ -104,23 +104,23 @@ pub(super) const CASES: [Case; 10] = [
     },
     Case {
         name: "guest-memory",
-        what: "memory of a guest while 1 GiB passes",
+        what: "resident memory of a guest while 1 GiB passes over TLS",
         unit: "MiB",
-        source: Source::Reported(Reported::GuestMemory),
+        source: Source::Inside,
         promise: Promise::AtMost(1.5),
     },
     Case {
         name: "guest-memory-growth",
         what: "what a body of 1 GiB adds to the guests' memory over one of 1 KiB",
         unit: "B",
-        source: Source::Reported(Reported::GuestMemoryGrowth),
+        source: Source::Inside,
         promise: Promise::AtMost(0.0),
     },
     Case {
         name: "guest-payload",
-        what: "bytes of a body of 1 GiB that entered a guest",
+        what: "bytes of a body of 1 GiB found in the guests' memory",
         unit: "B",
-        source: Source::Reported(Reported::GuestPayload),
+        source: Source::Inside,
         promise: Promise::AtMost(0.0),
     },
     Case {

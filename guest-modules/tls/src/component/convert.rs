@@ -1,7 +1,7 @@
 //! Between the library's types and the generated ones, which are their like.
 
 use super::wit;
-use crate::{Blame, Config, Established, Failure, Progress, TrafficKeys, Update};
+use crate::{Blame, Config, Established, Failure, Progress, Update};
 
 impl From<wit::Config> for Config {
     fn from(config: wit::Config) -> Self {
@@ -15,15 +15,6 @@ impl From<wit::Config> for Config {
     }
 }
 
-impl From<TrafficKeys> for wit::TrafficKeys {
-    fn from(keys: TrafficKeys) -> Self {
-        wit::TrafficKeys {
-            key: keys.key,
-            iv: keys.iv,
-        }
-    }
-}
-
 impl From<Established> for wit::Established {
     fn from(established: Established) -> Self {
         wit::Established {
@@ -32,8 +23,8 @@ impl From<Established> for wit::Established {
             aead: established.aead,
             group: established.group,
             alpn: established.alpn,
-            outbound: established.outbound.into(),
-            inbound: established.inbound.into(),
+            outbound: established.outbound,
+            inbound: established.inbound,
         }
     }
 }
@@ -50,9 +41,9 @@ impl From<Progress> for wit::Progress {
 impl From<Update> for wit::Update {
     fn from(update: Update) -> Self {
         wit::Update {
-            inbound: update.inbound.map(wit::TrafficKeys::from),
+            inbound: update.inbound,
             reply: update.reply,
-            outbound: update.outbound.map(wit::TrafficKeys::from),
+            outbound: update.outbound,
         }
     }
 }

@@ -65,10 +65,8 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "described in wit/crypto")]
 pub struct KeyBlock {
-    pub client_key: Secret,
-    pub client_iv: Secret,
-    pub server_key: Secret,
-    pub server_iv: Secret,
+    pub client: Secret,
+    pub server: Secret,
 }
 
 /// The host's side of the imports. What would trap a component may panic here.
@@ -106,8 +104,7 @@ pub trait Host {
         version: ProtocolVersion,
         algorithm: AeadAlgorithm,
         direction: Direction,
-        key: Secret,
-        iv: Secret,
+        traffic: Secret,
     ) -> Result<Resource, Error>;
     fn seal(&mut self, key: Resource, seq: u64, kind: u8, content: &[u8])
     -> Result<Vec<u8>, Error>;
@@ -225,10 +222,9 @@ impl RecordKey {
         version: ProtocolVersion,
         algorithm: AeadAlgorithm,
         direction: Direction,
-        key: Secret,
-        iv: Secret,
+        traffic: Secret,
     ) -> Result<Self, Error> {
-        host(|host| host.open_key(version, algorithm, direction, key, iv))
+        host(|host| host.open_key(version, algorithm, direction, traffic))
             .map(|key| RecordKey(Owned(key)))
     }
 

@@ -8,7 +8,7 @@ use rustls::crypto::cipher::{
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
 use crate::handle;
-use crate::imports::{self, AeadAlgorithm, Direction, RecordKey, Secret};
+use crate::imports::{self, AeadAlgorithm, Direction, RecordKey};
 
 pub(super) static AES_128_GCM: Aead = Aead {
     algorithm: AeadAlgorithm::Aes128Gcm,
@@ -44,17 +44,22 @@ impl Aead {
         }
     }
 
-    fn record13(&self, direction: Direction, key: &AeadKey, iv: &Iv) -> Box<Record> {
-        let keys = (
-            handle::from_bytes(key.as_ref()),
-            handle::from_bytes(iv.as_ref()),
-        );
-        Record::open(imports::ProtocolVersion::Tls13, self, direction, keys)
-    }
-
-    fn record12(&self, direction: Direction, key: &AeadKey) -> Box<Record> {
-        let keys = handle::pair_from_bytes(key.as_ref());
-        Record::open(imports::ProtocolVersion::Tls12, self, direction, keys)
+    fn record(
+        &self,
+        version: imports::ProtocolVersion,
+        direction: Direction,
+        key: &AeadKey,
+    ) -> Box<Record> {
+        let explicit_nonce = match version {
+            imports::ProtocolVersion::Tls12 => self.explicit_nonce_len(),
+            imports::ProtocolVersion::Tls13 => 0,
+        };
+        let traffic = handle::from_bytes(key.as_ref());
+        Box::new(Record {
+            key: RecordKey::open(version, self.algorithm, direction, traffic),
+            version,
+            explicit_nonce,
+        })
     }
 
     fn secrets(&self, key: AeadKey, iv: Iv) -> ConnectionTrafficSecrets {
@@ -69,12 +74,12 @@ impl Aead {
 }
 
 impl Tls13AeadAlgorithm for Aead {
-    fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
-        self.record13(Direction::Seal, &key, &iv)
+    fn encrypter(&self, key: AeadKey, _iv: Iv) -> Box<dyn MessageEncrypter> {
+        self.record(imports::ProtocolVersion::Tls13, Direction::Seal, &key)
     }
 
-    fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
-        self.record13(Direction::Open, &key, &iv)
+    fn decrypter(&self, key: AeadKey, _iv: Iv) -> Box<dyn MessageDecrypter> {
+        self.record(imports::ProtocolVersion::Tls13, Direction::Open, &key)
     }
 
     fn key_len(&self) -> usize {
@@ -90,14 +95,14 @@ impl Tls13AeadAlgorithm for Aead {
     }
 }
 
-/// Both handles are in the key: the IV has no room for one.
+/// Half a key block is one secret of the host's: key and IV.
 impl Tls12AeadAlgorithm for Aead {
     fn encrypter(&self, key: AeadKey, _iv: &[u8], _extra: &[u8]) -> Box<dyn MessageEncrypter> {
-        self.record12(Direction::Seal, &key)
+        self.record(imports::ProtocolVersion::Tls12, Direction::Seal, &key)
     }
 
     fn decrypter(&self, key: AeadKey, _iv: &[u8]) -> Box<dyn MessageDecrypter> {
-        self.record12(Direction::Open, &key)
+        self.record(imports::ProtocolVersion::Tls12, Direction::Open, &key)
     }
 
     fn key_block_shape(&self) -> KeyBlockShape {
@@ -124,26 +129,6 @@ struct Record {
     key: Result<RecordKey, imports::Error>,
     version: imports::ProtocolVersion,
     explicit_nonce: usize,
-}
-
-impl Record {
-    fn open(
-        version: imports::ProtocolVersion,
-        aead: &Aead,
-        direction: Direction,
-        (key, iv): (Secret, Secret),
-    ) -> Box<Self> {
-        let explicit_nonce = match version {
-            imports::ProtocolVersion::Tls12 => aead.explicit_nonce_len(),
-            imports::ProtocolVersion::Tls13 => 0,
-        };
-        let key = RecordKey::open(version, aead.algorithm, direction, key, iv);
-        Box::new(Record {
-            key,
-            version,
-            explicit_nonce,
-        })
-    }
 }
 
 impl MessageEncrypter for Record {

@@ -59,14 +59,23 @@ struct Expander {
 impl Expander {
     /// The label says how long the output is. What rustls gives room for may
     /// be longer: all its AEAD keys have room for 32 bytes.
+    ///
+    /// A traffic secret's key and IV are derived by the host when it opens a
+    /// record key, so here the secret stands for both.
     fn expand(&self, info: &[&[u8]]) -> Secret {
         let info = info.concat();
+        if info.len() > LABEL && matches!(&info[LABEL..], b"\x09tls13 key\0" | b"\x08tls13 iv\0") {
+            return self.secret;
+        }
         let length = info
             .first_chunk()
             .map_or(0, |length| u16::from_be_bytes(*length));
         imports::expand(self.hash, self.secret, &info, u32::from(length))
     }
 }
+
+/// Where the label begins in an HkdfLabel, behind two bytes of length.
+const LABEL: usize = 2;
 
 impl HkdfExpander for Expander {
     fn expand_slice(&self, info: &[&[u8]], output: &mut [u8]) -> Result<(), OutputLengthError> {

@@ -40,8 +40,8 @@ impl Prf for HostPrf {
         if label == b"key expansion" {
             let block = imports::tls12_key_block(self.hash, self.aead.algorithm, master, seed);
             let (client, rest) = output.split_at_mut(self.aead.key_len());
-            handle::pair_to_bytes(block.client_key, block.client_iv, client);
-            handle::pair_to_bytes(block.server_key, block.server_iv, rest);
+            handle::write(block.client, client);
+            handle::write(block.server, rest);
         } else {
             let data = imports::tls12_finished(self.hash, master, label, seed);
             for (out, byte) in output.iter_mut().zip(data) {

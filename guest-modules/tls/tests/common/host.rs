@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use fumehood_crypto as crypto;
 use fumehood_crypto::record::{Inbound, Sealer};
-use fumehood_crypto::{Connection, Handle, KeyPair, PublicKey};
+use fumehood_crypto::{Connection, Handle, PublicKey};
+use fumehood_guest_tls::Established;
 use fumehood_guest_tls::imports::{
     AeadAlgorithm, Direction, Error, Group, HashAlgorithm, Host, KeyBlock, ProtocolVersion,
     Resource, Secret,
 };
-use fumehood_guest_tls::{Established, TrafficKeys};
 
 /// What the host keeps for a connection.
 pub(crate) struct State {
@@ -83,17 +83,10 @@ impl State {
         let (sealer, opener) = self.keys.release(
             version(established.version),
             aead(established.aead),
-            pair(established.outbound),
-            pair(established.inbound),
+            Handle(established.outbound),
+            Handle(established.inbound),
         )?;
         Ok((sealer, Inbound::new(opener, leftover)))
-    }
-}
-
-pub(crate) fn pair(keys: TrafficKeys) -> KeyPair {
-    KeyPair {
-        key: Handle(keys.key),
-        iv: Handle(keys.iv),
     }
 }
 
@@ -235,10 +228,8 @@ impl Host for TestHost {
                 .unwrap()
         });
         KeyBlock {
-            client_key: block.client.key.0,
-            client_iv: block.client.iv.0,
-            server_key: block.server.key.0,
-            server_iv: block.server.iv.0,
+            client: block.client.0,
+            server: block.server.0,
         }
     }
 
@@ -261,21 +252,19 @@ impl Host for TestHost {
         spoken: ProtocolVersion,
         algorithm: AeadAlgorithm,
         direction: Direction,
-        key: Secret,
-        iv: Secret,
+        traffic: Secret,
     ) -> Result<Resource, Error> {
         let direction = match direction {
             Direction::Seal => crypto::Direction::Seal,
             Direction::Open => crypto::Direction::Open,
         };
-        let keys = KeyPair {
-            key: Handle(key),
-            iv: Handle(iv),
-        };
         with_host(|host| {
-            let key = host
-                .keys
-                .open_guest_key(version(spoken), aead(algorithm), direction, keys);
+            let key = host.keys.open_guest_key(
+                version(spoken),
+                aead(algorithm),
+                direction,
+                Handle(traffic),
+            );
             told(key).map(|key| host.add(Kept::Key(Box::new(key))))
         })
     }

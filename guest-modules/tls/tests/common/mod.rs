@@ -76,14 +76,16 @@ impl Connected {
         while let Step::Message(message) = self.inbound.advance().unwrap() {
             let update = self.client.post_handshake(&message).unwrap();
             if let Some(keys) = update.inbound {
-                let opener = with_host(|host| host.keys.next_opener(host::pair(keys))).unwrap();
+                let opener =
+                    with_host(|host| host.keys.next_opener(fumehood_crypto::Handle(keys))).unwrap();
                 self.inbound.replace(opener).unwrap();
             }
             if let Some(message) = update.reply {
                 self.sealer.seal_message(&message, &mut reply).unwrap();
             }
             if let Some(keys) = update.outbound {
-                self.sealer = with_host(|host| host.keys.next_sealer(host::pair(keys))).unwrap();
+                self.sealer =
+                    with_host(|host| host.keys.next_sealer(fumehood_crypto::Handle(keys))).unwrap();
             }
         }
         reply

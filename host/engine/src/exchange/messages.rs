@@ -17,7 +17,12 @@ pub(super) struct Nonsense(pub &'static str);
 /// A head as the embedder may rely on it: a status it can classify, and
 /// fields that cannot break out of a text (RFC 9110 sections 5.1 and 5.5).
 pub(super) fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
-    let wire::ResponseHead { minor_version, status, reason, fields: told } = head;
+    let wire::ResponseHead {
+        minor_version,
+        status,
+        reason,
+        fields: told,
+    } = head;
     if minor_version > 1 {
         return Err(Nonsense("a version of HTTP/1 other than 0 and 1"));
     }
@@ -27,7 +32,12 @@ pub(super) fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
     if !reason.iter().all(|&byte| is_text(byte)) {
         return Err(Nonsense("control characters in a reason phrase"));
     }
-    Ok(ResponseHead { minor_version, status, reason, fields: fields(told)? })
+    Ok(ResponseHead {
+        minor_version,
+        status,
+        reason,
+        fields: fields(told)?,
+    })
 }
 
 /// Fields as the embedder may rely on them.
@@ -43,7 +53,10 @@ pub(super) fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
             if !field.value.iter().all(|&byte| is_text(byte)) {
                 return Err(Nonsense("control characters in a field value"));
             }
-            Ok(Field { name: field.name, value: field.value })
+            Ok(Field {
+                name: field.name,
+                value: field.value,
+            })
         })
         .collect()
 }
@@ -61,11 +74,13 @@ fn is_text(byte: u8) -> bool {
 /// The cause for a protocol error that the guest found.
 pub(super) fn cause_of_protocol(error: ProtocolError) -> Cause {
     match error {
-        ProtocolError::Peer(violation) => Cause::HttpViolation(violation_name(violation).to_owned()),
-        ProtocolError::Limit(limit) => Cause::Limit(limit_name(limit).to_owned()),
-        ProtocolError::Truncated(truncation) => {
-            Cause::Truncated { place: truncation_name(truncation).to_owned() }
+        ProtocolError::Peer(violation) => {
+            Cause::HttpViolation(violation_name(violation).to_owned())
         }
+        ProtocolError::Limit(limit) => Cause::Limit(limit_name(limit).to_owned()),
+        ProtocolError::Truncated(truncation) => Cause::Truncated {
+            place: truncation_name(truncation).to_owned(),
+        },
         ProtocolError::Misuse(what) => Cause::BadRequest(what),
     }
 }
@@ -112,8 +127,16 @@ mod tests {
     use super::*;
 
     fn told(status: u16, name: &str, value: &[u8]) -> Result<ResponseHead, Nonsense> {
-        let field = wire::Field { name: name.to_owned(), value: value.to_vec() };
-        head(wire::ResponseHead { minor_version: 1, status, reason: Vec::new(), fields: vec![field] })
+        let field = wire::Field {
+            name: name.to_owned(),
+            value: value.to_vec(),
+        };
+        head(wire::ResponseHead {
+            minor_version: 1,
+            status,
+            reason: Vec::new(),
+            fields: vec![field],
+        })
     }
 
     #[test]
@@ -135,9 +158,15 @@ mod tests {
             (200, "a", b"b\0"),
             (200, "a", b"\x1b[31m"),
         ] {
-            assert!(told(status, name, value).is_err(), "{status} {name:?} {value:?}");
+            assert!(
+                told(status, name, value).is_err(),
+                "{status} {name:?} {value:?}"
+            );
         }
-        let field = wire::Field { name: "a".to_owned(), value: Vec::new() };
+        let field = wire::Field {
+            name: "a".to_owned(),
+            value: Vec::new(),
+        };
         assert!(fields(vec![field; MAX_FIELDS + 1]).is_err());
     }
 }

@@ -66,7 +66,11 @@ pub(crate) async fn run(
         Ok(running) => running,
         Err(cause) => {
             let failure = failure(cause, RetrySafety::NotSent);
-            return Outcome { result: Err(failure), reusable: false, source: SourceState::Untouched };
+            return Outcome {
+                result: Err(failure),
+                reusable: false,
+                source: SourceState::Untouched,
+            };
         }
     };
     let result = running.drive().await;
@@ -77,7 +81,11 @@ pub(crate) async fn run(
             Ok(()) => Ok(running.summary()),
             Err(cause) => Err(failure(running.explain(cause), running.retry_safety())),
         },
-        source: if consumed { SourceState::Consumed } else { SourceState::Untouched },
+        source: if consumed {
+            SourceState::Consumed
+        } else {
+            SourceState::Untouched
+        },
     }
 }
 
@@ -168,14 +176,16 @@ impl<'a> Running<'a> {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Cause>> {
         let before = (self.upload.sent, self.download.received);
         let connection = &mut *self.connection;
-        let uploading =
-            self.upload.poll(cx, &mut connection.transport, &mut connection.codec)?;
+        let uploading = self
+            .upload
+            .poll(cx, &mut connection.transport, &mut connection.codec)?;
         if self.upload.is_done() && self.timings.sent_us.is_none() {
             self.peer_moved = Instant::now();
             return Poll::Ready(Ok(Step::Sent));
         }
         let downloading =
-            self.download.poll(cx, &mut connection.transport, &mut connection.codec)?;
+            self.download
+                .poll(cx, &mut connection.transport, &mut connection.codec)?;
         let waits_for_peer = match downloading {
             Downloading::Said(events) => {
                 self.peer_moved = Instant::now();
@@ -208,7 +218,10 @@ impl<'a> Running<'a> {
         // re-arming it at each byte would cost more than the wakeup saved.
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
-                return Poll::Ready(Err(Cause::Deadline { phase: phase.to_owned(), milliseconds }));
+                return Poll::Ready(Err(Cause::Deadline {
+                    phase: phase.to_owned(),
+                    milliseconds,
+                }));
             }
             self.timer.as_mut().reset(deadline);
         }
@@ -248,7 +261,10 @@ impl<'a> Running<'a> {
     /// What the codec said, or the fault of having said nonsense.
     fn sound<T>(&self, told: Result<T, messages::Nonsense>) -> Result<T, Cause> {
         told.map_err(|messages::Nonsense(what)| {
-            self.connection.codec.fault("nonsense", format!("the guest told {what}")).into()
+            self.connection
+                .codec
+                .fault("nonsense", format!("the guest told {what}"))
+                .into()
         })
     }
 
@@ -285,7 +301,11 @@ impl<'a> Running<'a> {
 
 /// A failure with its blame, which follows from the cause.
 pub(crate) fn failure(cause: Cause, retry: RetrySafety) -> Failure {
-    Failure { blame: blame_for(&cause), cause, retry }
+    Failure {
+        blame: blame_for(&cause),
+        cause,
+        retry,
+    }
 }
 
 /// Who has to change something.
@@ -321,8 +341,11 @@ fn socket(error: &io::Error) -> Cause {
         return cause;
     }
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => Cause::Truncated { place: "tls-record".to_owned() },
-        _ => Cause::Socket { errno: error.raw_os_error().unwrap_or(0) },
+        io::ErrorKind::UnexpectedEof => Cause::Truncated {
+            place: "tls-record".to_owned(),
+        },
+        _ => Cause::Socket {
+            errno: error.raw_os_error().unwrap_or(0),
+        },
     }
 }
-

@@ -111,7 +111,11 @@ impl Upload {
     }
 
     /// Writes `out` and flushes it.
-    fn poll_out(&mut self, cx: &mut Context<'_>, transport: &mut Transport) -> Poll<io::Result<()>> {
+    fn poll_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut Transport,
+    ) -> Poll<io::Result<()>> {
         while self.written < self.out.len() {
             let count = ready!(transport.poll_write(cx, &self.out[self.written..]))?;
             if count == 0 {
@@ -136,7 +140,9 @@ impl Upload {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(Ok(count)) => count,
                     Poll::Ready(Err(error)) => {
-                        return Err(Cause::Source { errno: error.raw_os_error().unwrap_or(0) });
+                        return Err(Cause::Source {
+                            errno: error.raw_os_error().unwrap_or(0),
+                        });
                     }
                 }
             }

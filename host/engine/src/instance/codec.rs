@@ -40,7 +40,12 @@ impl CodecModule {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         let pre = Http1ClientPre::new(linker.instantiate_pre(component)?)?;
-        Ok(CodecModule { header, engine: engine.clone(), pre, made: AtomicU64::new(0) })
+        Ok(CodecModule {
+            header,
+            engine: engine.clone(),
+            pre,
+            made: AtomicU64::new(0),
+        })
     }
 
     /// A fresh instance.
@@ -127,7 +132,10 @@ impl Codec {
             target,
             fields: fields
                 .into_iter()
-                .map(|field| wire::Field { name: field.name, value: field.value })
+                .map(|field| wire::Field {
+                    name: field.name,
+                    value: field.value,
+                })
                 .collect(),
             payload: match payload {
                 PayloadLength::None => wire::PayloadLength::None,
@@ -135,15 +143,22 @@ impl Codec {
                 PayloadLength::Unknown => wire::PayloadLength::Unknown,
             },
         };
-        let bytes =
-            self.call(|client, store| client.fumehood_http1_client().call_encode_head(store, &head))?;
+        let bytes = self.call(|client, store| {
+            client
+                .fumehood_http1_client()
+                .call_encode_head(store, &head)
+        })?;
         self.bytes += bytes.len() as u64;
         Ok(bytes)
     }
 
     /// What to write around `length` bytes of request payload.
     pub(crate) fn frame_payload(&mut self, length: u64) -> Result<PayloadFrame, CodecError> {
-        self.call(|client, store| client.fumehood_http1_client().call_frame_payload(store, length))
+        self.call(|client, store| {
+            client
+                .fumehood_http1_client()
+                .call_frame_payload(store, length)
+        })
     }
 
     /// What to write after all request payload.
@@ -153,7 +168,12 @@ impl Codec {
 
     /// The demand in force.
     pub(crate) fn demand(&mut self) -> Result<Demand, CodecError> {
-        self.call(|client, store| client.fumehood_http1_client().call_current_demand(store).map(Ok))
+        self.call(|client, store| {
+            client
+                .fumehood_http1_client()
+                .call_current_demand(store)
+                .map(Ok)
+        })
     }
 
     /// Shows the demanded bytes.
@@ -164,12 +184,20 @@ impl Codec {
 
     /// Reports payload moved.
     pub(crate) fn payload_moved(&mut self, count: u64) -> Result<Progress, CodecError> {
-        self.call(|client, store| client.fumehood_http1_client().call_payload_moved(store, count))
+        self.call(|client, store| {
+            client
+                .fumehood_http1_client()
+                .call_payload_moved(store, count)
+        })
     }
 
     /// Reports the peer's close.
     pub(crate) fn end_of_stream(&mut self, pending: u64) -> Result<Progress, CodecError> {
-        self.call(|client, store| client.fumehood_http1_client().call_end_of_stream(store, pending))
+        self.call(|client, store| {
+            client
+                .fumehood_http1_client()
+                .call_end_of_stream(store, pending)
+        })
     }
 
     fn call<T>(
@@ -184,9 +212,11 @@ impl Codec {
         match function(&self.client, &mut self.store) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(CodecError::Protocol(error)),
-            Err(error) => {
-                Err(CodecError::Fault(Fault::new(&self.header, &error, self.store.data())))
-            }
+            Err(error) => Err(CodecError::Fault(Fault::new(
+                &self.header,
+                &error,
+                self.store.data(),
+            ))),
         }
     }
 }
@@ -196,7 +226,10 @@ pub(crate) fn describe(header: &ModuleHeader, number: u64) -> Instance {
     Instance {
         module: header.name.clone(),
         version: header.version.clone(),
-        digest: header.digest[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: header.digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         number,
     }
 }

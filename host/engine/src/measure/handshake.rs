@@ -5,6 +5,9 @@ use fumehood_policy::Target;
 use super::{Guests, request};
 use crate::tls;
 
+/// A connection that has shaken hands.
+pub struct Connected(#[expect(dead_code, reason = "only its drop matters")] tls::Finished);
+
 impl Guests {
     /// Runs something while guests can be interrupted, as in an exchange. The
     /// handshakes of [`Guests::handshake`] belong in it.
@@ -13,8 +16,9 @@ impl Guests {
         work()
     }
 
-    /// Makes a `tls` instance, has it shake hands and its certificate judged,
-    /// takes its keys, and drops it. `exchange` is given what the client sends
+    /// Makes a `tls` instance, has it shake hands and the certificate judged,
+    /// and takes its keys. What is returned is the connection, for the caller
+    /// to drop when it is over. `exchange` is given what the client sends
     /// and returns what the server answers.
     ///
     /// # Errors
@@ -23,7 +27,7 @@ impl Guests {
         &self,
         target: &Target,
         exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<(), String> {
+    ) -> Result<Connected, String> {
         let peer = tls::Peer {
             module: &self.tls,
             verifier: &self.verifier,
@@ -32,7 +36,7 @@ impl Guests {
             key_log: None,
         };
         tls::handshake_in_memory(peer, exchange)
-            .map(drop)
+            .map(Connected)
             .map_err(|cause| format!("{cause:?}"))
     }
 }

@@ -6,6 +6,8 @@
 
 mod handshake;
 
+pub use handshake::Connected;
+
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -53,8 +55,14 @@ impl Guests {
     ///
     /// # Errors
     /// One sentence on the module that is refused.
-    pub fn load(http1: &Code, tls: &Code, x509: &Code, anchors: &[Vec<u8>]) -> Result<Guests, String> {
-        let engine = Engine::new(&fumehood_wasm::engine_config(INSTANCES)).map_err(|e| e.to_string())?;
+    pub fn load(
+        http1: &Code,
+        tls: &Code,
+        x509: &Code,
+        anchors: &[Vec<u8>],
+    ) -> Result<Guests, String> {
+        let engine =
+            Engine::new(&fumehood_wasm::engine_config(INSTANCES)).map_err(|e| e.to_string())?;
         let mut packed = Vec::new();
         for anchor in anchors {
             let length = u32::try_from(anchor.len()).map_err(|e| e.to_string())?;
@@ -72,7 +80,8 @@ impl Guests {
         };
         let refused = |error: wasmtime::Error| format!("{error:#}");
         Ok(Guests {
-            codec: CodecModule::new(&engine, http1.header.clone(), &load(http1)?).map_err(refused)?,
+            codec: CodecModule::new(&engine, http1.header.clone(), &load(http1)?)
+                .map_err(refused)?,
             tls: TlsModule::new(&engine, tls.header.clone(), &load(tls)?).map_err(refused)?,
             verifier: Verifier::new(&engine, x509.header.clone(), &load(x509)?, anchors)
                 .map_err(refused)?,
@@ -86,9 +95,17 @@ impl Guests {
     /// When there is no instance or its first call fails.
     pub fn instance_life(&self, target: &Target) -> Result<(), String> {
         let request = request(target, "/");
-        let mut codec = self.codec.instantiate().map_err(|fault| fault.to_string())?;
+        let mut codec = self
+            .codec
+            .instantiate()
+            .map_err(|fault| fault.to_string())?;
         codec
-            .encode_head(request.method, request.path, request.fields, PayloadLength::None)
+            .encode_head(
+                request.method,
+                request.path,
+                request.fields,
+                PayloadLength::None,
+            )
             .map(drop)
             .map_err(|error| format!("{error:?}"))
     }
@@ -120,19 +137,31 @@ impl Guests {
                     host: &target.host,
                     key_log: None,
                 };
-                let established =
-                    tls::handshake(stream, peer).await.map_err(|cause| format!("{cause:?}"))?;
+                let established = tls::handshake(stream, peer)
+                    .await
+                    .map_err(|cause| format!("{cause:?}"))?;
                 Transport::Tls(Box::new(established.stream))
             }
         };
-        let codec = self.codec.instantiate().map_err(|fault| fault.to_string())?;
+        let codec = self
+            .codec
+            .instantiate()
+            .map_err(|fault| fault.to_string())?;
         let room = Arc::new(Semaphore::new(1))
             .acquire_owned()
             .await
             .map_err(|error| error.to_string())?;
-        let mut connection = Connection { transport, codec, peer, _room: room };
+        let mut connection = Connection {
+            transport,
+            codec,
+            peer,
+            _room: room,
+        };
         let before = connection.meter();
-        let pipes = Pipes { sink: Pipe::new(sink).map_err(|e| e.to_string())?, source: None };
+        let pipes = Pipes {
+            sink: Pipe::new(sink).map_err(|e| e.to_string())?,
+            source: None,
+        };
         let (outbox, mut outgoing) = Outbox::new();
         let drained = tokio::spawn(async move { while outgoing.recv().await.is_some() {} });
         let outcome = exchange::run(
@@ -154,7 +183,10 @@ impl Guests {
 
 /// A GET as the command would send it.
 fn request(target: &Target, path: &str) -> Exchange {
-    let field = |name: &str, value: String| Field { name: name.to_owned(), value: value.into_bytes() };
+    let field = |name: &str, value: String| Field {
+        name: name.to_owned(),
+        value: value.into_bytes(),
+    };
     Exchange {
         target: target.clone(),
         grant: GrantId(1),

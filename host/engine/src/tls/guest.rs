@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fumehood_control::{Cause, Instance, ModuleHeader};
 use fumehood_crypto::record::{Opener, Sealer};
-use fumehood_crypto::{Error, Handle, KeyPair};
+use fumehood_crypto::{Error, Handle};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -19,7 +19,7 @@ use super::{KeyLogFile, Verifier, failure, imports};
 use crate::connection::Meter;
 use crate::instance::{Fault, arm, describe};
 
-pub(super) use wire::{Config, Established, Progress, TrafficKeys, Update};
+pub(super) use wire::{Config, Established, Progress, Update};
 
 /// A loaded `tls` module, ready to make instances.
 pub(crate) struct TlsModule {
@@ -165,21 +165,21 @@ impl Guest {
         let released = self.store.data_mut().keys.release(
             imports::version(keys.version),
             imports::aead(keys.aead),
-            pair(keys.outbound),
-            pair(keys.inbound),
+            Handle(keys.outbound),
+            Handle(keys.inbound),
         );
         released.map_err(|error| self.misled(error))
     }
 
     /// The next inbound keys.
-    pub(super) fn next_opener(&mut self, keys: TrafficKeys) -> Result<Opener, Cause> {
-        let opener = self.store.data_mut().keys.next_opener(pair(keys));
+    pub(super) fn next_opener(&mut self, keys: u64) -> Result<Opener, Cause> {
+        let opener = self.store.data_mut().keys.next_opener(Handle(keys));
         opener.map_err(|error| self.misled(error))
     }
 
     /// The next outbound keys.
-    pub(super) fn next_sealer(&mut self, keys: TrafficKeys) -> Result<Sealer, Cause> {
-        let sealer = self.store.data_mut().keys.next_sealer(pair(keys));
+    pub(super) fn next_sealer(&mut self, keys: u64) -> Result<Sealer, Cause> {
+        let sealer = self.store.data_mut().keys.next_sealer(Handle(keys));
         sealer.map_err(|error| self.misled(error))
     }
 
@@ -222,12 +222,5 @@ impl Guest {
                 Err(Cause::from(Fault::new(&self.header, &error, &self.store.data().guest)).into())
             }
         }
-    }
-}
-
-fn pair(keys: TrafficKeys) -> KeyPair {
-    KeyPair {
-        key: Handle(keys.key),
-        iv: Handle(keys.iv),
     }
 }

@@ -1,7 +1,7 @@
 //! The imports of the TLS guest, each handed on to `fumehood-crypto`.
 
 use fumehood_crypto::{
-    Aead, Direction, Group, GuestKey, Handle, Hash, KeyExchange, KeyPair, Transcript, Version,
+    Aead, Direction, Group, GuestKey, Handle, Hash, KeyExchange, Transcript, Version,
 };
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -95,10 +95,8 @@ impl keys::Host for TlsState {
             self.keys
                 .tls12_key_block(hash(algorithm), aead(protection), Handle(master), &seed)?;
         Ok(keys::KeyBlock {
-            client_key: block.client.key.0,
-            client_iv: block.client.iv.0,
-            server_key: block.server.key.0,
-            server_iv: block.server.iv.0,
+            client: block.client.0,
+            server: block.server.0,
         })
     }
 
@@ -174,20 +172,16 @@ impl keys::HostRecordKey for TlsState {
         spoken: keys::ProtocolVersion,
         algorithm: keys::AeadAlgorithm,
         way: keys::Direction,
-        key: u64,
-        iv: u64,
+        traffic: u64,
     ) -> Result<Answer<Resource<GuestKey>>> {
         let way = match way {
             keys::Direction::Seal => Direction::Seal,
             keys::Direction::Open => Direction::Open,
         };
-        let pair = KeyPair {
-            key: Handle(key),
-            iv: Handle(iv),
-        };
+        let traffic = Handle(traffic);
         match told(
             self.keys
-                .open_guest_key(version(spoken), aead(algorithm), way, pair),
+                .open_guest_key(version(spoken), aead(algorithm), way, traffic),
         )? {
             Ok(key) => Ok(Ok(self.resources.push(key)?)),
             Err(refusal) => Ok(Err(refusal)),

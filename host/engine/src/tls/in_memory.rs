@@ -5,20 +5,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fumehood_control::Cause;
 use fumehood_crypto::record::{Opener, Sealer, framed};
 
-use super::guest::Failed;
+use super::guest::{Failed, Guest};
 use super::handshake::config;
 use super::state::Subject;
 use super::{Peer, failure};
 
+/// What a handshake leaves behind.
+pub(crate) struct Finished {
+    _sealer: Sealer,
+    _opener: Opener,
+    _guest: Guest,
+}
+
 /// Shakes hands with `exchange`, which is given what the client sends and
-/// returns what the server answers. Makes the instance, and drops it.
+/// returns what the server answers. The instance is returned with its keys, as
+/// it lives on with the connection.
 ///
 /// # Errors
 /// As [`super::handshake`].
 pub(crate) fn handshake_in_memory(
     peer: Peer<'_>,
     exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-) -> Result<(Sealer, Opener), Cause> {
+) -> Result<Finished, Cause> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -35,7 +43,12 @@ pub(crate) fn handshake_in_memory(
             arrived.extend_from_slice(&exchange(&progress.send));
         }
         if let Some(keys) = progress.established {
-            return guest.release(&keys);
+            let (sealer, opener) = guest.release(&keys)?;
+            return Ok(Finished {
+                _sealer: sealer,
+                _opener: opener,
+                _guest: guest,
+            });
         }
         let length = framed(&arrived)
             .map_err(failure::record)?

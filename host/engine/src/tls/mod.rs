@@ -31,6 +31,8 @@ pub(crate) use anchors::Anchors;
 pub(crate) use failure::cause_inside;
 pub(crate) use guest::TlsModule;
 pub(crate) use handshake::{Peer, handshake};
+#[cfg(feature = "measure")]
+pub(crate) use in_memory::Finished;
 #[cfg(any(test, feature = "measure"))]
 pub(crate) use in_memory::handshake_in_memory;
 pub(crate) use key_log::KeyLogFile;

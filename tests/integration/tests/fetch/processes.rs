@@ -7,6 +7,9 @@ use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::processes::{self, wait_for};
 
+/// Long enough for a process to begin or end, whatever else the machine does.
+const SOON: Duration = Duration::from_secs(5);
+
 /// The first half of some content, then nothing until the gate opens.
 fn halved(gate: &Gate) -> Script {
     Script::answer("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345")
@@ -49,7 +52,10 @@ fn a_transfer_outlives_the_broker_and_the_next_gets_a_new_one() {
     let server = Server::start(vec![halved(&gate), whole]);
     let running = Fetch::new(server.url("/1")).arg(server.url("/2")).start();
     gate.wait_for(1);
-    running.process("broker").kill().unwrap();
+    let killed = running.process("broker");
+    killed.kill().unwrap();
+    let gone = || processes::alive().iter().all(|it| it.pid != killed.pid);
+    assert!(wait_for(SOON, || gone().then_some(())).is_some());
     gate.open();
     let finished = running.finish();
     let reports = finished.reports();
@@ -121,7 +127,7 @@ fn a_command_has_one_engine_and_one_broker() {
     let server = Server::start(vec![halved(&gate)]);
     let running = Fetch::new(server.url("/")).start();
     gate.wait_for(1);
-    let children = wait_for(Duration::from_secs(5), || {
+    let children = wait_for(SOON, || {
         let children = processes::children_of(running.pid());
         (children.len() == 2).then_some(children)
     });

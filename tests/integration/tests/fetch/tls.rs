@@ -84,6 +84,24 @@ fn chains_through_an_intermediate() {
 }
 
 #[test]
+fn certificates_larger_than_a_record() {
+    let trust = Trust::new();
+    let names: Vec<String> = (0..1000)
+        .map(|it| format!("name-{it}.fumehood.test"))
+        .collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.push("127.0.0.1");
+    let identity = trust.ca.issue_for(&names);
+    assert!(identity.chain[0].len() > 16 * 1024);
+    for versions in VERSIONS {
+        assert_eq!(
+            trust.fetch(&serve(&identity, versions)).run().content(),
+            b"hello"
+        );
+    }
+}
+
+#[test]
 fn flawed_certificates_are_refused() {
     let trust = Trust::new();
     for (flaw, rejection) in [

@@ -1,10 +1,12 @@
 //! Requests and responses as `http` and `tower` have them.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::{Read, pipe};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fumehood::control::{Cause, RetrySafety, Verification};
@@ -13,7 +15,7 @@ use fumehood::{
     Anchors, CallerError, Engine, Error, Event, Journey, Options, Sink, Source, default_tls,
 };
 use fumehood_tests::certs::{Flaw, TestCa};
-use fumehood_tests::hostile::{Canary, Script, Server, server_config};
+use fumehood_tests::hostile::{Canary, Script, Server, Step, server_config};
 use http::{Method, Request, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
@@ -22,7 +24,7 @@ use rustls::version::{TLS12, TLS13};
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, content, engine, fetch, filled, get};
 
-pub(crate) const TESTS: [Test; 12] = [
+pub(crate) const TESTS: [Test; 14] = [
     test("messages::heads_are_typed", || Box::pin(heads())),
     test("messages::trailers_are_frames", || Box::pin(trailers())),
     test("messages::bodies_of_known_length", || {
@@ -30,6 +32,12 @@ pub(crate) const TESTS: [Test; 12] = [
     }),
     test("messages::bodies_that_stream", || Box::pin(streamed())),
     test("messages::bodies_that_fail", || Box::pin(failing_body())),
+    test("messages::bodies_that_fail_late", || {
+        Box::pin(failing_after_the_head())
+    }),
+    test("messages::bodies_that_are_abandoned", || {
+        Box::pin(abandoned())
+    }),
     test("messages::verdicts_come_with_the_end", || {
         Box::pin(verdicts())
     }),
@@ -139,9 +147,88 @@ async fn failing_body() {
     );
     assert!(error.to_string().contains("the disk is gone"), "{error}");
     // What was sent was never made to look whole.
-    let again = Server::start(vec![Script::answers(&[HELLO])]);
-    assert_eq!(fetch(&engine, &again.url("/")).await.unwrap(), b"hello");
+    over(&server).await;
     assert_eq!(server.requests().concat().len(), 0);
+}
+
+/// Waits until all connections are closed.
+async fn over(server: &Server) {
+    while server.connections() == 0 || server.open_connections() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A body of one piece, and then silence.
+struct Endless(Option<&'static str>);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take() {
+            Some(text) => Poll::Ready(Some(Ok(Frame::data(text.into())))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+async fn abandoned() {
+    let engine = engine().await;
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let request = Request::post(server.url("/"))
+        .body(Endless(Some("a")))
+        .unwrap();
+    let client = engine.client();
+    let send = client.send(request);
+    let gone = tokio::time::timeout(Duration::from_millis(100), send).await;
+    assert!(gone.is_err(), "{gone:?}");
+    over(&server).await;
+    assert_eq!(
+        server.requests().concat().len(),
+        0,
+        "a part was taken for the whole"
+    );
+}
+
+async fn failing_after_the_head() {
+    let engine = engine().await;
+    // The server answers before it has read the content.
+    let head = Script::new().step(Step::RequestHead);
+    let head = head
+        .send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel")
+        .then_stall();
+    let server = Server::start(vec![head]);
+    let (fail, failed) = tokio::sync::oneshot::channel();
+    let request = Request::post(server.url("/"))
+        .body(Failing(failed))
+        .unwrap();
+    let response = engine.client().send(request).await.unwrap();
+    fail.send(()).unwrap();
+    let error = content(response).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Caller(CallerError::Body(_))),
+        "{error:?}"
+    );
+}
+
+/// A body that fails when it is told to.
+struct Failing(tokio::sync::oneshot::Receiver<()>);
+
+impl http_body::Body for Failing {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        let told = Pin::new(&mut self.0).poll(context);
+        told.map(|_| Some(Err("the disk is gone")))
+    }
 }
 
 async fn verdicts() {
