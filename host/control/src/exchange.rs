@@ -29,6 +29,17 @@ pub enum PayloadLength {
     Unknown,
 }
 
+/// How the end of a source is known from its owner's death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceEnd {
+    /// It is not: a file or a pipe ends where it ends.
+    EndOfFile,
+    /// The source is a socket that its owner shuts down for writing at the end
+    /// and keeps open until the engine closes. One that is closed without
+    /// that is an error, so that a body cut short by a crash is never sent as whole.
+    Shutdown,
+}
+
 /// TLS versions spoken, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TlsVersion {
@@ -90,6 +101,8 @@ pub struct Exchange {
     pub fields: Vec<Field>,
     /// What the source descriptor holds.
     pub payload: PayloadLength,
+    /// How it ends.
+    pub source_end: SourceEnd,
     /// For https.
     pub tls: TlsOptions,
     /// When to give up.

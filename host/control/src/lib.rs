@@ -30,7 +30,7 @@ pub use dial::{
 };
 pub use engine::{EngineSetup, ModuleHeader, ToEmbedder, ToEngine};
 pub use exchange::{
-    Deadlines, Exchange, ExchangeId, Field, PayloadLength, ResponseHead, TlsOptions, TlsVersion,
+    Deadlines, Exchange, ExchangeId, Field, PayloadLength, ResponseHead, SourceEnd, TlsOptions, TlsVersion,
     Verification,
 };
 pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};

@@ -4,21 +4,31 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use fumehood_sandbox::ReadyFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, read, write};
 
 /// Most bytes read from a source at a time: a few TLS records' worth.
 pub(crate) const SOURCE_CHUNK: usize = 64 * 1024;
 
+/// Calls that may block a worker without its other tasks being moved to
+/// another thread first, which costs more than the call. One fewer than there
+/// are workers, so that somebody is always there for the rest.
+const MAX_BLOCKED_WORKERS: usize = crate::start::WORKERS - 1;
+
+/// Workers blocked that way now.
+static BLOCKED_WORKERS: AtomicUsize = AtomicUsize::new(0);
+
 /// A descriptor that payload is moved through.
 ///
 /// Its owner chose how it behaves: one in non-blocking mode (a body's
 /// socketpair, a reopened pipe) is waited for; any other (a file, a device, a
-/// terminal shared with other programs) is used as it is, and while a call on
-/// it blocks, this thread's other tasks move to another thread.
+/// terminal shared with other programs) is used as it is, and a call on it may
+/// block, which no other exchange waits for.
 /// Clones share the descriptor, so a request can be sent once more.
 #[derive(Clone, Debug)]
 pub(crate) enum Pipe {
@@ -51,9 +61,7 @@ impl Pipe {
     /// Writes some bytes.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Pipe::Direct(file) => Poll::Ready(retry(|| {
-                tokio::task::block_in_place(|| (&**file).write(bytes))
-            })),
+            Pipe::Direct(file) => Poll::Ready(retry(|| blocking(|| (&**file).write(bytes)))),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_write_ready(cx))?;
                 match guard.try_io(|fd| retry(|| Ok(write(fd.get_ref(), bytes)?))) {
@@ -71,9 +79,7 @@ impl Pipe {
         bytes: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Pipe::Direct(file) => Poll::Ready(retry(|| {
-                tokio::task::block_in_place(|| (&**file).read(bytes))
-            })),
+            Pipe::Direct(file) => Poll::Ready(retry(|| blocking(|| (&**file).read(bytes)))),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_read_ready(cx))?;
                 match guard.try_io(|fd| retry(|| Ok(read(fd.get_ref(), &mut *bytes)?))) {
@@ -83,6 +89,34 @@ impl Pipe {
             },
         }
     }
+
+    /// Whether the other end of a socket is closed altogether, and not only
+    /// for writing: what it will send is not only over, its owner is gone.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let Pipe::Waited(fd) = self else {
+            return false;
+        };
+        let mut polled = [PollFd::new(&**fd, PollFlags::empty())];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // A descriptor that cannot even be asked will bring nothing more.
+        poll(&mut polled, Some(&at_once)).is_err()
+            || polled[0].revents().contains(PollFlags::HUP)
+    }
+}
+
+/// Makes a call that may block, on this worker or beside it.
+fn blocking(call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    let blocked = BLOCKED_WORKERS.fetch_add(1, Ordering::Relaxed);
+    let result = if blocked < MAX_BLOCKED_WORKERS {
+        call()
+    } else {
+        tokio::task::block_in_place(call)
+    };
+    BLOCKED_WORKERS.fetch_sub(1, Ordering::Relaxed);
+    result
 }
 
 fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
@@ -91,5 +125,30 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// The engine's end of a body whose owner holds the other.
+    fn body() -> (UnixStream, Pipe) {
+        let (owner, ours) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("non-blocking");
+        (owner, Pipe::new(ours.into()).expect("a pipe"))
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_is_done_is_told_from_one_that_died() {
+        let (owner, source) = body();
+        assert!(!source.is_hung_up());
+        owner.shutdown(Shutdown::Write).expect("shut down");
+        assert!(!source.is_hung_up());
+        drop(owner);
+        assert!(source.is_hung_up());
     }
 }

@@ -33,7 +33,7 @@ const MAX_ANCHOR_BYTES: usize = 4 << 20;
 /// Threads that run exchanges. Instances do not scale over threads (a lock
 /// in the kernel's memory management), and one more keeps a slow file from
 /// stopping the rest.
-const WORKERS: usize = 2;
+pub(crate) const WORKERS: usize = 2;
 
 /// Threads beside them, for exchanges while a write to a file blocks.
 const MAX_BLOCKING_THREADS: usize = 16;

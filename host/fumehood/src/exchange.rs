@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, TlsOptions,
-    ToBroker, ToEngine, fragments,
+    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
+    TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{Decision, RequestUrl};
 use fumehood_sandbox::{body_pair, sealed};
@@ -42,6 +42,10 @@ pub enum Source {
     /// So many bytes from where the descriptor stands, or, with `None`, all
     /// to its end, which are sent chunked.
     Fd(OwnedFd, Option<u64>),
+    /// The same from a socket whose other end is shut down for writing where the
+    /// content ends, and stays open until the engine has closed this one. A
+    /// writer that dies is then not taken for one that is done.
+    Socket(OwnedFd, Option<u64>),
     /// These bytes.
     Bytes(Vec<u8>),
 }
@@ -114,6 +118,10 @@ impl Engine {
             return Err(Error::denied(url.target.clone(), denial));
         }
         let (sink, body) = open_sink(sink)?;
+        let source_end = match &source {
+            Source::Socket(..) => SourceEnd::Shutdown,
+            Source::None | Source::Fd(..) | Source::Bytes(_) => SourceEnd::EndOfFile,
+        };
         let (source, payload) = open_source(source)?;
         let deadlines = options.deadlines.unwrap_or(config.deadlines);
         let mut exchange = Exchange {
@@ -123,6 +131,7 @@ impl Engine {
             path: url.path_and_query.clone(),
             fields: request::fields(&url.target, &head.headers)?,
             payload,
+            source_end,
             tls: options.tls.unwrap_or(config.tls),
             deadlines,
             fresh_connection: options.fresh_connection,
@@ -247,8 +256,10 @@ fn open_sink(sink: Sink) -> Result<(OwnedFd, Option<UnixStream>), Error> {
 fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength), Error> {
     match source {
         Source::None => Ok((None, PayloadLength::None)),
-        Source::Fd(fd, Some(length)) => Ok((Some(fd), PayloadLength::Known(length))),
-        Source::Fd(fd, None) => Ok((Some(fd), PayloadLength::Unknown)),
+        Source::Fd(fd, length) | Source::Socket(fd, length) => {
+            let payload = length.map_or(PayloadLength::Unknown, PayloadLength::Known);
+            Ok((Some(fd), payload))
+        }
         Source::Bytes(bytes) => {
             let length = PayloadLength::Known(bytes.len() as u64);
             let memory = sealed("request", &[&bytes]).map_err(std::io::Error::other);

@@ -62,7 +62,7 @@ where
         failure: Some(failure),
         _stop: stop,
     };
-    Ok((Source::Fd(theirs, length), Some(pump)))
+    Ok((Source::Socket(theirs, length), Some(pump)))
 }
 
 async fn pump<B>(

@@ -140,7 +140,7 @@ impl<'a> Running<'a> {
             outbox,
             id,
             deadlines: exchange.deadlines,
-            upload: Upload::new(head, exchange.payload, pipes.source.clone()),
+            upload: Upload::new(head, exchange, pipes.source.clone()),
             download: Download::new(pipes.sink.clone(), &demand),
             timer: Box::pin(tokio::time::sleep_until(now)),
             peer_moved: now,

@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use fumehood_control::{Cause, PayloadLength};
+use fumehood_control::{Cause, Exchange, PayloadLength, SourceEnd};
 
 use super::{cause_of, socket};
 use crate::instance::Codec;
@@ -17,6 +17,7 @@ pub(super) struct Upload {
     written: usize,
     chunk: Vec<u8>,
     source: Option<Pipe>,
+    source_end: SourceEnd,
     /// Payload still to be read; `None` until the source ends.
     left: Option<u64>,
     /// Payload bytes read from the source.
@@ -51,8 +52,8 @@ pub(super) enum Uploading {
 
 impl Upload {
     /// Begins with an encoded head.
-    pub(super) fn new(head: Vec<u8>, payload: PayloadLength, source: Option<Pipe>) -> Upload {
-        let left = match payload {
+    pub(super) fn new(head: Vec<u8>, exchange: &Exchange, source: Option<Pipe>) -> Upload {
+        let left = match exchange.payload {
             PayloadLength::None => Some(0),
             PayloadLength::Known(length) => Some(length),
             PayloadLength::Unknown => None,
@@ -63,6 +64,7 @@ impl Upload {
             written: 0,
             chunk: Vec::new(),
             source,
+            source_end: exchange.source_end,
             left,
             sent: 0,
             begun: false,
@@ -170,8 +172,15 @@ impl Upload {
         Ok(())
     }
 
+    /// The source ended because nobody holds its other end any more.
+    fn owner_is_gone(&self) -> bool {
+        self.source_end == SourceEnd::Shutdown
+            && self.left.is_none()
+            && self.source.as_ref().is_some_and(Pipe::is_hung_up)
+    }
+
     fn end(&mut self, codec: &mut Codec) -> Result<(), Cause> {
-        if self.left.is_some_and(|left| left > 0) {
+        if self.left.is_some_and(|left| left > 0) || self.owner_is_gone() {
             return Err(Cause::Source { errno: 0 });
         }
         self.source = None;

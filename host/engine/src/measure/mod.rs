@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Deadlines, Exchange, ExchangeId, Field, GrantId, ModuleHeader, PayloadLength, Summary,
+    Deadlines, Exchange, ExchangeId, Field, GrantId, ModuleHeader, PayloadLength, SourceEnd, Summary,
     TlsOptions, TlsVersion, Verification,
 };
 use fumehood_policy::{Scheme, Target};
@@ -198,6 +198,7 @@ fn request(target: &Target, path: &str) -> Exchange {
             field("accept", "*/*".to_owned()),
         ],
         payload: PayloadLength::None,
+        source_end: SourceEnd::EndOfFile,
         tls: TlsOptions {
             verification: Verification::Full,
             min_version: TlsVersion::V1_2,
