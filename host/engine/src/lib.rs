@@ -37,6 +37,8 @@ mod replay;
 mod resume;
 mod serve;
 mod start;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
 

@@ -1,6 +1,7 @@
 //! Brings a fresh instance to a recorded end, away from any network.
 
 use std::hash::RandomState;
+use std::os::fd::OwnedFd;
 
 use fumehood_control::{FaultReport, ModuleHeader, RecordedCall};
 
@@ -37,14 +38,15 @@ pub enum ReplayError {
 /// Makes the recorded calls in a fresh instance of a module and says how it
 /// ended. The same code and calls come to the same end each time.
 ///
-/// `native` is code that our own compiler made; the caller vouches for it. It
-/// runs in this process, under the guest's usual bounds.
+/// `code` is a sealed memfd with what our own compiler made; the caller vouches
+/// for it. It runs in this process, under the guest's usual bounds, and needs
+/// no call that a sealed engine may not make.
 ///
 /// # Errors
 /// See [`ReplayError`].
 pub fn replay(
     header: &ModuleHeader,
-    native: &[u8],
+    code: OwnedFd,
     recording: &[RecordedCall],
 ) -> Result<ReplayOutcome, ReplayError> {
     if header.name != "http1" {
@@ -54,7 +56,6 @@ pub fn replay(
     let refused = |why: &dyn std::fmt::Display| ReplayError::Module(why.to_string());
     let registry =
         Registry::new(Limits::for_one(), Anchors::default()).map_err(|error| refused(&error))?;
-    let code = fumehood_sandbox::sealed("replay", &[native]).map_err(|error| refused(&error))?;
     registry.load(header, code).map_err(|why| refused(&why))?;
     registry.swap(&header.name, header.digest).map_err(|why| refused(&why))?;
     let ticker = Ticker::start(registry.engine().clone()).map_err(|error| refused(&error))?;
