@@ -1,5 +1,8 @@
 //! Loads native code; the one place outside `sandbox` with `unsafe`.
-#![expect(unsafe_code, reason = "native code is trusted on the word of whoever compiled it")]
+#![expect(
+    unsafe_code,
+    reason = "native code is trusted on the word of whoever compiled it"
+)]
 
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
@@ -24,7 +27,9 @@ pub(crate) enum LoadError {
     #[error(transparent)]
     Memory(#[from] MemfdError),
     /// The engine has loaded as much as it may.
-    #[error("this engine has loaded {MAX_CODE_BYTES_IN_ALL} bytes of code, which is all it may: start another")]
+    #[error(
+        "this engine has loaded {MAX_CODE_BYTES_IN_ALL} bytes of code, which is all it may: start another"
+    )]
     Full,
     /// Another wasmtime made it, or for another configuration, or for
     /// processor features this machine lacks, or it is no code at all.
@@ -54,7 +59,10 @@ impl CodeLoader {
         let mapped = Arc::new(Mapped::default());
         let memory: Arc<dyn CustomCodeMemory> = Arc::clone(&mapped) as _;
         config.with_custom_code_memory(Some(memory));
-        Ok(CodeLoader { engine: Engine::new(&config)?, mapped })
+        Ok(CodeLoader {
+            engine: Engine::new(&config)?,
+            mapped,
+        })
     }
 
     /// The engine that what is loaded belongs to.
@@ -79,7 +87,11 @@ impl CodeLoader {
         // leads here. `keep` has taken the mapping, and gives nothing back.
         let component = unsafe { Component::deserialize_raw(&self.engine, bytes) }
             // Made now, so that the first instance is as quick as the next.
-            .and_then(|component| component.initialize_copy_on_write_image().map(|()| component))
+            .and_then(|component| {
+                component
+                    .initialize_copy_on_write_image()
+                    .map(|()| component)
+            })
             .map_err(LoadError::Foreign)?;
         Ok((component, bytes.len() as u64))
     }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use fumehood_control::Summary;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::resume::SteadyCodec;
 use crate::registry::Registry;
+use crate::resume::SteadyCodec;
 use crate::transport::Transport;
 
 /// One connection with the guest instances that serve it. Dropping it closes
@@ -46,9 +46,9 @@ impl Connection {
     pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
         match &self.transport {
             Transport::Plain(_) => false,
-            Transport::Tls(tls) => {
-                tls.guest_version().is_some_and(|digest| registry.tls.has_drained(digest))
-            }
+            Transport::Tls(tls) => tls
+                .guest_version()
+                .is_some_and(|digest| registry.tls.has_drained(digest)),
         }
     }
 

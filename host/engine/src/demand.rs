@@ -29,7 +29,11 @@ pub(crate) enum Collected {
 
 impl Collector {
     pub(crate) fn new(delimiter: Delimiter, at_most: u32) -> Collector {
-        Collector { delimiter, at_most: at_most as usize, bytes: Vec::new() }
+        Collector {
+            delimiter,
+            at_most: at_most as usize,
+            bytes: Vec::new(),
+        }
     }
 
     /// Takes bytes up to the piece's end. Returns how many, and whether it ended.
@@ -119,7 +123,10 @@ mod tests {
     #[test]
     fn an_empty_line_ends_a_head_however_it_is_cut() {
         for (stream, end) in [
-            (&b"HTTP/1.1 200 OK\r\na: b\r\n\r\nbody\r\n\r\n"[..], Some(25)),
+            (
+                &b"HTTP/1.1 200 OK\r\na: b\r\n\r\nbody\r\n\r\n"[..],
+                Some(25),
+            ),
             (b"HTTP/1.1 200 OK\na: b\n\nbody", Some(22)),
             (b"a\r\n\nbody", Some(4)),
             (b"a\n\r\nbody", Some(4)),
@@ -130,20 +137,30 @@ mod tests {
             (b"a\r\nb\r\n", None),
             (b"", None),
         ] {
-            assert_eq!(collect(Delimiter::EmptyLine, 1000, stream), end, "{stream:?}");
+            assert_eq!(
+                collect(Delimiter::EmptyLine, 1000, stream),
+                end,
+                "{stream:?}"
+            );
         }
     }
 
     #[test]
     fn lines_are_counted_however_they_are_cut() {
-        assert_eq!(collect(Delimiter::Lines(2), 100, b"\r\n1a\r\nbody\n"), Some(6));
+        assert_eq!(
+            collect(Delimiter::Lines(2), 100, b"\r\n1a\r\nbody\n"),
+            Some(6)
+        );
         assert_eq!(collect(Delimiter::Lines(1), 100, b"ff\nbody"), Some(3));
         assert_eq!(collect(Delimiter::Lines(2), 100, b"\r\n1a\r"), None);
     }
 
     #[test]
     fn a_piece_is_never_longer_than_allowed() {
-        assert_eq!(collect(Delimiter::EmptyLine, 8, b"0123456789\r\n\r\n"), Some(8));
+        assert_eq!(
+            collect(Delimiter::EmptyLine, 8, b"0123456789\r\n\r\n"),
+            Some(8)
+        );
         assert_eq!(collect(Delimiter::Lines(1), 4, b"0123456\n"), Some(4));
     }
 }

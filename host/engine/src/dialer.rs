@@ -40,7 +40,11 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     pub(crate) fn new(channel: AsyncChannel<DialRequest, DialReply>) -> Arc<Dialer> {
-        Arc::new(Dialer { channel, waiting: Mutex::default(), next: AtomicU64::new(0) })
+        Arc::new(Dialer {
+            channel,
+            waiting: Mutex::default(),
+            next: AtomicU64::new(0),
+        })
     }
 
     /// Hands replies to those who wait, until the broker is gone.
@@ -64,10 +68,21 @@ impl Dialer {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.lock().insert(id, sender);
-        let mut pending = Pending { dialer: self, id, answered: false };
+        let mut pending = Pending {
+            dialer: self,
+            id,
+            answered: false,
+        };
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         self.channel
-            .send(&DialRequest::Dial { id, grant, deadline_ms }, &[])
+            .send(
+                &DialRequest::Dial {
+                    id,
+                    grant,
+                    deadline_ms,
+                },
+                &[],
+            )
             .await
             .map_err(|_| Cause::EngineDied)?;
         let answer = tokio::time::timeout(deadline + BROKER_GRACE, receiver).await;
@@ -103,11 +118,30 @@ impl Drop for Pending<'_> {
 fn read_reply(reply: DialReply, fd: Option<OwnedFd>) -> (u64, Answer) {
     match (reply, fd) {
         (DialReply::Failed { id, failure }, _) => (id, Err(Cause::Dial(failure))),
-        (DialReply::Connected { id, peer, refused, attempts, resolve_us, connect_us }, Some(fd)) => {
+        (
+            DialReply::Connected {
+                id,
+                peer,
+                refused,
+                attempts,
+                resolve_us,
+                connect_us,
+            },
+            Some(fd),
+        ) => {
             let stream = TcpStream::from_std(std::net::TcpStream::from(fd));
             let answer = stream
-                .map(|stream| Dialled { stream, peer, refused, attempts, resolve_us, connect_us })
-                .map_err(|error| Cause::Socket { errno: error.raw_os_error().unwrap_or(0) });
+                .map(|stream| Dialled {
+                    stream,
+                    peer,
+                    refused,
+                    attempts,
+                    resolve_us,
+                    connect_us,
+                })
+                .map_err(|error| Cause::Socket {
+                    errno: error.raw_os_error().unwrap_or(0),
+                });
             (id, answer)
         }
         // The codec holds the number of descriptors to the type's.

@@ -83,7 +83,10 @@ impl Hub {
         match tokio::time::timeout(Duration::from_millis(total.into()), running).await {
             Ok(outcome) => outcome,
             Err(_) => Err(failure(
-                Cause::Deadline { phase: "total".to_owned(), milliseconds: total },
+                Cause::Deadline {
+                    phase: "total".to_owned(),
+                    milliseconds: total,
+                },
                 RetrySafety::MaybeProcessed,
             )),
         }
@@ -97,9 +100,15 @@ impl Hub {
     ) -> Result<Summary, Failure> {
         let began = Instant::now();
         let key = Key::new(&exchange.target, exchange.tls);
-        let idle = if exchange.fresh_connection { None } else { self.idle.take(&key) };
+        let idle = if exchange.fresh_connection {
+            None
+        } else {
+            self.idle.take(&key)
+        };
         if let Some(mut connection) = idle {
-            let reused = JourneyEvent::Reused { peer: connection.peer };
+            let reused = JourneyEvent::Reused {
+                peer: connection.peer,
+            };
             self.outbox.journey(id, reused).await.map_err(not_sent)?;
             if let Some(instance) = connection.codec.refresh().map_err(not_sent)? {
                 let made = JourneyEvent::Instantiated(instance);
@@ -109,10 +118,16 @@ impl Hub {
             if !attempt.may_repeat(&exchange.method) {
                 return attempt.result;
             }
-            self.outbox.journey(id, JourneyEvent::Retried).await.map_err(not_sent)?;
+            self.outbox
+                .journey(id, JourneyEvent::Retried)
+                .await
+                .map_err(not_sent)?;
         }
         let (connection, reached) = self.open(id, exchange, began).await.map_err(not_sent)?;
-        let mut result = self.attempt(id, exchange, connection, &pipes, began).await.result;
+        let mut result = self
+            .attempt(id, exchange, connection, &pipes, began)
+            .await
+            .result;
         if let Ok(summary) = &mut result {
             summary.timings.resolved_us = reached.resolved_us;
             summary.timings.connected_us = reached.connected_us;
@@ -133,7 +148,11 @@ impl Hub {
         let before = connection.meter();
         let outcome =
             exchange::run(&mut connection, id, exchange, pipes, &self.outbox, began).await;
-        let Outcome { mut result, reusable, source } = outcome;
+        let Outcome {
+            mut result,
+            reusable,
+            source,
+        } = outcome;
         if let Ok(summary) = &mut result {
             connection.account(before, summary);
         }
@@ -149,7 +168,8 @@ impl Hub {
         if connection.has_outlived_its_guest(&self.registry) {
             return false;
         }
-        self.idle.park(Key::new(&exchange.target, exchange.tls), connection)
+        self.idle
+            .park(Key::new(&exchange.target, exchange.tls), connection)
     }
 
     /// A new connection, with TLS where the target asks for it.
@@ -163,14 +183,32 @@ impl Hub {
         let reached = match exchange.target.scheme {
             Scheme::Http => {
                 let (stream, peer, timings) = self.dial(id, exchange, began).await?;
-                Reached { transport: Transport::Plain(PlainStream::new(stream)), peer, timings }
+                Reached {
+                    transport: Transport::Plain(PlainStream::new(stream)),
+                    peer,
+                    timings,
+                }
             }
             Scheme::Https => self.secured(id, exchange, began).await?,
         };
-        let Reached { transport, peer, timings } = reached;
+        let Reached {
+            transport,
+            peer,
+            timings,
+        } = reached;
         let codec = SteadyCodec::new(&self.registry)?;
-        self.outbox.journey(id, JourneyEvent::Instantiated(codec.describe())).await?;
-        Ok((Connection { transport, codec, peer, _room: room }, timings))
+        self.outbox
+            .journey(id, JourneyEvent::Instantiated(codec.describe()))
+            .await?;
+        Ok((
+            Connection {
+                transport,
+                codec,
+                peer,
+                _room: room,
+            },
+            timings,
+        ))
     }
 
     /// A connection as the broker makes it.
@@ -210,8 +248,10 @@ impl Hub {
         exchange: &Exchange,
         began: Instant,
     ) -> Result<Reached, Cause> {
-        let mut guests =
-            Guests { tls: self.registry.tls.current()?, x509: self.registry.x509.current()? };
+        let mut guests = Guests {
+            tls: self.registry.tls.current()?,
+            x509: self.registry.x509.current()?,
+        };
         let first = match self.try_secured(id, exchange, began, &guests).await {
             Err(cause @ Cause::Guest { .. }) => cause,
             other => return other,
@@ -236,7 +276,11 @@ impl Hub {
         let (stream, peer, mut timings) = self.dial(id, exchange, began).await?;
         let stream = self.secure(id, exchange, stream, guests).await?;
         timings.tls_us = Some(micros(began.elapsed()));
-        Ok(Reached { transport: Transport::Tls(Box::new(stream)), peer, timings })
+        Ok(Reached {
+            transport: Transport::Tls(Box::new(stream)),
+            peer,
+            timings,
+        })
     }
 
     /// Room in the instance pool.
@@ -273,13 +317,20 @@ impl Hub {
             {
                 Ok(outcome) => outcome?,
                 Err(_) => {
-                    return Err(Cause::Deadline { phase: "tls".to_owned(), milliseconds });
+                    return Err(Cause::Deadline {
+                        phase: "tls".to_owned(),
+                        milliseconds,
+                    });
                 }
             };
         for instance in established.instances {
-            self.outbox.journey(id, JourneyEvent::Instantiated(instance)).await?;
+            self.outbox
+                .journey(id, JourneyEvent::Instantiated(instance))
+                .await?;
         }
-        self.outbox.journey(id, JourneyEvent::Tls(established.summary)).await?;
+        self.outbox
+            .journey(id, JourneyEvent::Tls(established.summary))
+            .await?;
         Ok(established.stream)
     }
 }
@@ -302,7 +353,9 @@ impl Guests {
     /// ended the good one before, if there is one, else the same again unless
     /// it is quarantined by now.
     fn fall_back(&mut self, registry: &Registry, cause: &Cause) -> Result<(), Cause> {
-        let Cause::Guest { module, .. } = cause else { return Ok(()) };
+        let Cause::Guest { module, .. } = cause else {
+            return Ok(());
+        };
         if module == "x509" {
             self.x509 = match registry.x509.previous(self.x509.digest()) {
                 Some(before) => before,
@@ -328,7 +381,9 @@ impl Attempt {
     /// The idle connection turned out to be dead, and the request can go out
     /// once more without being done twice (RFC 9112 section 9.3.1).
     fn may_repeat(&self, method: &str) -> bool {
-        let Err(failure) = &self.result else { return false };
+        let Err(failure) = &self.result else {
+            return false;
+        };
         let connection_was_dead = match &failure.cause {
             Cause::Socket { .. } => true,
             // Many servers close an idle TLS connection without close_notify.
@@ -346,7 +401,10 @@ impl Attempt {
 
 /// Methods whose repetition does no harm (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    matches!(
+        method,
+        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
+    )
 }
 
 fn not_sent(cause: Cause) -> Failure {

@@ -27,7 +27,10 @@ impl Key {
             Scheme::Http => None,
             Scheme::Https => Some(tls),
         };
-        Key { target: target.clone(), tls }
+        Key {
+            target: target.clone(),
+            tls,
+        }
     }
 }
 
@@ -47,7 +50,11 @@ struct Parked {
 impl Idle {
     /// Keeps at most `most` connections for at most `keep` each.
     pub(crate) fn new(most: usize, keep: Duration) -> Idle {
-        Idle { most, keep, parked: Mutex::default() }
+        Idle {
+            most,
+            keep,
+            parked: Mutex::default(),
+        }
     }
 
     /// The newest connection for the key that is still alive.
@@ -94,10 +101,16 @@ impl Idle {
     /// Closes the older half, at least one.
     pub(crate) fn shed(&self) {
         let mut parked = self.lock();
-        let mut since: Vec<Instant> =
-            parked.by_key.values().flatten().map(|(since, _)| *since).collect();
+        let mut since: Vec<Instant> = parked
+            .by_key
+            .values()
+            .flatten()
+            .map(|(since, _)| *since)
+            .collect();
         since.sort_unstable();
-        let Some(&last) = since.get(since.len().saturating_sub(1) / 2) else { return };
+        let Some(&last) = since.get(since.len().saturating_sub(1) / 2) else {
+            return;
+        };
         parked.keep_if(|since, _| since > last);
     }
 

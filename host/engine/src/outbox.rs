@@ -30,7 +30,10 @@ impl Outbox {
     /// # Errors
     /// [`Cause::EngineDied`] when the engine is shutting down.
     pub(crate) async fn send(&self, message: ToEmbedder) -> Result<(), Cause> {
-        self.sender.send(message).await.map_err(|_| Cause::EngineDied)
+        self.sender
+            .send(message)
+            .await
+            .map_err(|_| Cause::EngineDied)
     }
 
     /// Says something that may be missed.
@@ -47,19 +50,18 @@ impl Outbox {
         id: ExchangeId,
         head: ResponseHead,
     ) -> Result<(), Cause> {
-        self.in_pieces(id, &head, |bytes| ToEmbedder::Informational { id, bytes }).await
+        self.in_pieces(id, &head, |bytes| ToEmbedder::Informational { id, bytes })
+            .await
     }
 
     pub(crate) async fn head(&self, id: ExchangeId, head: ResponseHead) -> Result<(), Cause> {
-        self.in_pieces(id, &head, |bytes| ToEmbedder::Head { id, bytes }).await
+        self.in_pieces(id, &head, |bytes| ToEmbedder::Head { id, bytes })
+            .await
     }
 
-    pub(crate) async fn trailers(
-        &self,
-        id: ExchangeId,
-        fields: Vec<Field>,
-    ) -> Result<(), Cause> {
-        self.in_pieces(id, &fields, |bytes| ToEmbedder::Trailers { id, bytes }).await
+    pub(crate) async fn trailers(&self, id: ExchangeId, fields: Vec<Field>) -> Result<(), Cause> {
+        self.in_pieces(id, &fields, |bytes| ToEmbedder::Trailers { id, bytes })
+            .await
     }
 
     pub(crate) async fn finished(&self, id: ExchangeId, outcome: Result<Summary, Failure>) {
@@ -73,8 +75,7 @@ impl Outbox {
         value: &T,
         last: impl FnOnce(Vec<u8>) -> ToEmbedder,
     ) -> Result<(), Cause> {
-        let mut pieces =
-            fragments(value).map_err(|_| Cause::Limit("head-bytes".to_owned()))?;
+        let mut pieces = fragments(value).map_err(|_| Cause::Limit("head-bytes".to_owned()))?;
         let closing = pieces.pop().unwrap_or_default();
         for bytes in pieces {
             self.send(ToEmbedder::HeadFragment { id, bytes }).await?;

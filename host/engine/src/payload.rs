@@ -51,9 +51,9 @@ impl Pipe {
     /// Writes some bytes.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Pipe::Direct(file) => {
-                Poll::Ready(retry(|| tokio::task::block_in_place(|| (&**file).write(bytes))))
-            }
+            Pipe::Direct(file) => Poll::Ready(retry(|| {
+                tokio::task::block_in_place(|| (&**file).write(bytes))
+            })),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_write_ready(cx))?;
                 match guard.try_io(|fd| retry(|| Ok(write(fd.get_ref(), bytes)?))) {
@@ -71,9 +71,9 @@ impl Pipe {
         bytes: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Pipe::Direct(file) => {
-                Poll::Ready(retry(|| tokio::task::block_in_place(|| (&**file).read(bytes))))
-            }
+            Pipe::Direct(file) => Poll::Ready(retry(|| {
+                tokio::task::block_in_place(|| (&**file).read(bytes))
+            })),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_read_ready(cx))?;
                 match guard.try_io(|fd| retry(|| Ok(read(fd.get_ref(), &mut *bytes)?))) {

@@ -57,11 +57,19 @@ pub fn replay(
     let registry =
         Registry::new(Limits::for_one(), Anchors::default()).map_err(|error| refused(&error))?;
     registry.load(header, code).map_err(|why| refused(&why))?;
-    registry.swap(&header.name, header.digest).map_err(|why| refused(&why))?;
+    registry
+        .swap(&header.name, header.digest)
+        .map_err(|why| refused(&why))?;
     let ticker = Ticker::start(registry.engine().clone()).map_err(|error| refused(&error))?;
     let _active = ticker.activate();
-    let version = registry.http1.current().map_err(|_| refused(&"it is not current"))?;
-    let mut codec = version.module.instantiate().map_err(|fault| refused(&fault))?;
+    let version = registry
+        .http1
+        .current()
+        .map_err(|_| refused(&"it is not current"))?;
+    let mut codec = version
+        .module
+        .instantiate()
+        .map_err(|fault| refused(&fault))?;
     let hasher = RandomState::new();
     for call in &calls {
         match codec.perform(call, &hasher) {

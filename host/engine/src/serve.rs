@@ -40,7 +40,12 @@ pub(crate) async fn serve(
     tokio::spawn(async move { sweep(&swept).await });
     let reporting = Arc::clone(&hub);
     tokio::spawn(async move { reporting.registry.supervisor.relay(&reporting.outbox).await });
-    let mut desk = Desk { hub, max_exchanges, assembling: HashMap::new(), running: Running::default() };
+    let mut desk = Desk {
+        hub,
+        max_exchanges,
+        assembling: HashMap::new(),
+        running: Running::default(),
+    };
     loop {
         let (message, fds) = control.recv().await?;
         desk.accept(message, fds).await;
@@ -76,11 +81,12 @@ impl Desk {
             }
             ToEngine::CloseIdle => self.hub.idle.clear(),
             ToEngine::Module(header) => {
-                let Some(code) = fds.into_iter().next() else { return };
+                let Some(code) = fds.into_iter().next() else {
+                    return;
+                };
                 // It takes a millisecond at most: other tasks move aside.
-                let answer = tokio::task::block_in_place(|| {
-                    answer_load(&self.hub.registry, header, code)
-                });
+                let answer =
+                    tokio::task::block_in_place(|| answer_load(&self.hub.registry, header, code));
                 self.say(answer).await;
             }
             ToEngine::Swap { name, digest } => {
@@ -126,7 +132,10 @@ impl Desk {
         let running = Arc::clone(&self.running);
         tokio::spawn(async move {
             let outcome = run(&hub, id, &exchange, pipes, cancelled).await;
-            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
             hub.outbox.finished(id, outcome).await;
         });
     }
@@ -138,7 +147,10 @@ impl Desk {
                 self.say(swapped).await;
                 self.hub.follow_swap();
             }
-            Err(why) => self.say(ToEmbedder::ModuleRefused { name, digest, why }).await,
+            Err(why) => {
+                self.say(ToEmbedder::ModuleRefused { name, digest, why })
+                    .await
+            }
         }
     }
 
@@ -158,7 +170,10 @@ impl Desk {
     }
 
     async fn refuse(&self, id: ExchangeId, cause: Cause) {
-        self.hub.outbox.finished(id, Err(failure(cause, RetrySafety::NotSent))).await;
+        self.hub
+            .outbox
+            .finished(id, Err(failure(cause, RetrySafety::NotSent)))
+            .await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, oneshot::Sender<()>>> {
@@ -187,11 +202,15 @@ fn open_pipes(fds: Vec<OwnedFd>) -> Result<Pipes, Cause> {
         fds.next()
             .map(Pipe::new)
             .transpose()
-            .map_err(|error| Cause::Sink { errno: error.raw_os_error().unwrap_or(0) })
+            .map_err(|error| Cause::Sink {
+                errno: error.raw_os_error().unwrap_or(0),
+            })
     };
     match (next()?, next()?) {
         (Some(sink), source) => Ok(Pipes { sink, source }),
-        (None, _) => Err(Cause::BadRequest("an exchange came without a sink".to_owned())),
+        (None, _) => Err(Cause::BadRequest(
+            "an exchange came without a sink".to_owned(),
+        )),
     }
 }
 

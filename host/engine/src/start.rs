@@ -6,12 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
-use fumehood_control::{
-    DialReply, DialRequest, EngineSetup, ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
-};
-use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
-use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use crate::dialer::Dialer;
 use crate::hub::{Hub, INSTANCES_PER_CONNECTION};
 use crate::idle::Idle;
@@ -20,6 +14,12 @@ use crate::outbox::{Outbox, Outgoing};
 use crate::registry::{Limits, Registry};
 use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
+use fumehood_control::{
+    DialReply, DialRequest, EngineSetup, ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
+};
+use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 /// Most modules offered at a start; three are needed, and earlier versions
 /// may come with them.
@@ -79,7 +79,10 @@ enum Stop {
 
 impl Stop {
     fn because(why: impl Into<String>) -> Stop {
-        Stop::Refused(Box::new(ToEmbedder::Refused { layers: Vec::new(), why: why.into() }))
+        Stop::Refused(Box::new(ToEmbedder::Refused {
+            layers: Vec::new(),
+            why: why.into(),
+        }))
     }
 }
 
@@ -119,17 +122,29 @@ struct Offer {
 impl Offer {
     fn receive(control: &Channel<ToEmbedder, ToEngine>) -> Result<Offer, Stop> {
         let setup = match control.recv()?.0 {
-            ToEngine::Hello { version: PROTOCOL_VERSION, setup } => setup,
+            ToEngine::Hello {
+                version: PROTOCOL_VERSION,
+                setup,
+            } => setup,
             ToEngine::Hello { version, .. } => {
                 return Err(Stop::because(format!(
                     "the embedder speaks version {version} of the control protocol and this \
                      engine speaks {PROTOCOL_VERSION}: they are of different builds"
                 )));
             }
-            _ => return Err(Stop::because("the embedder's first message is not a greeting")),
+            _ => {
+                return Err(Stop::because(
+                    "the embedder's first message is not a greeting",
+                ));
+            }
         };
-        let mut offer =
-            Offer { setup, modules: Vec::new(), anchors: None, broker: None, key_log: None };
+        let mut offer = Offer {
+            setup,
+            modules: Vec::new(),
+            anchors: None,
+            broker: None,
+            key_log: None,
+        };
         loop {
             let (message, mut fds) = control.recv()?;
             match message {
@@ -193,13 +208,24 @@ fn prepare(
         make_hub(&mut offer, outbox)?
     };
     let layers = isolated.seal(&offer.setup.required)?;
-    let ready = ToEmbedder::Ready { version: PROTOCOL_VERSION, layers, anchors };
-    Ok(Prepared { runtime, hub, outgoing, ready, setup: offer.setup })
+    let ready = ToEmbedder::Ready {
+        version: PROTOCOL_VERSION,
+        layers,
+        anchors,
+    };
+    Ok(Prepared {
+        runtime,
+        hub,
+        outgoing,
+        ready,
+        setup: offer.setup,
+    })
 }
 
 fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
     let setup = &offer.setup;
-    let connections = setup.max_instances.saturating_sub(SHARED_INSTANCES) / INSTANCES_PER_CONNECTION;
+    let connections =
+        setup.max_instances.saturating_sub(SHARED_INSTANCES) / INSTANCES_PER_CONNECTION;
     if connections == 0 {
         return Err(Stop::because(format!(
             "max_instances of {} leaves no room for a connection; {} are needed at least",
@@ -238,24 +264,45 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
 fn broker_channel(
     offer: &Offer,
 ) -> Result<fumehood_sandbox::AsyncChannel<DialRequest, DialReply>, Stop> {
-    let fd = offer.broker.as_ref().ok_or_else(|| Stop::because("no channel to a broker was offered"))?;
-    let fd = fd.try_clone().map_err(|error| Stop::because(error.to_string()))?;
+    let fd = offer
+        .broker
+        .as_ref()
+        .ok_or_else(|| Stop::because("no channel to a broker was offered"))?;
+    let fd = fd
+        .try_clone()
+        .map_err(|error| Stop::because(error.to_string()))?;
     Ok(Channel::<DialRequest, DialReply>::from_fd(fd)?.into_async()?)
 }
 
 fn key_log(offer: &Offer) -> Result<Option<Arc<KeyLogFile>>, Stop> {
-    let Some(fd) = &offer.key_log else { return Ok(None) };
-    let fd = fd.try_clone().map_err(|error| Stop::because(error.to_string()))?;
+    let Some(fd) = &offer.key_log else {
+        return Ok(None);
+    };
+    let fd = fd
+        .try_clone()
+        .map_err(|error| Stop::because(error.to_string()))?;
     Ok(Some(Arc::new(KeyLogFile::new(fd))))
 }
 
 impl Prepared {
     fn serve(self, control: Channel<ToEmbedder, ToEngine>) -> ExitCode {
-        let Prepared { runtime, hub, outgoing, ready, setup } = self;
+        let Prepared {
+            runtime,
+            hub,
+            outgoing,
+            ready,
+            setup,
+        } = self;
         let served = runtime.block_on(async move {
             let control = control.into_async()?;
             control.send(&ready, &[]).await?;
-            serve::serve(control, Arc::new(hub), outgoing, setup.max_exchanges as usize).await
+            serve::serve(
+                control,
+                Arc::new(hub),
+                outgoing,
+                setup.max_exchanges as usize,
+            )
+            .await
         });
         // Guests may be running on other threads: leave without waiting for them.
         std::process::exit(match served {

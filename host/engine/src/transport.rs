@@ -30,7 +30,12 @@ pub(crate) struct PlainStream {
 
 impl PlainStream {
     pub(crate) fn new(tcp: TcpStream) -> PlainStream {
-        PlainStream { tcp, buffer: Box::default(), start: 0, end: 0 }
+        PlainStream {
+            tcp,
+            buffer: Box::default(),
+            start: 0,
+            end: 0,
+        }
     }
 }
 

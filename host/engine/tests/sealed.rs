@@ -1,8 +1,15 @@
 //! Modules that come after the sandbox has closed: loaded, swapped, crashed and
 //! resumed in a real engine process, which any forbidden call would kill.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test with its own main")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test with its own main"
+)]
 
-#[allow(dead_code, reason = "shared with the tests inside the crate, which use all of it")]
+#[allow(
+    dead_code,
+    reason = "shared with the tests inside the crate, which use all of it"
+)]
 #[path = "../src/tests/origin.rs"]
 mod origin;
 
@@ -45,16 +52,29 @@ fn modules_come_and_go_in_a_sealed_engine() {
     let took = load(&embedder, "http1", "http1-faulty", 2);
     println!("  late load of http1: {took} us");
     println!("  swap: {} us", swap(&embedder, "http1", 2));
-    get(&embedder, &origin, "/chunks/later/100/50", &["0.0.2"], &["0.0.1"]);
+    get(
+        &embedder,
+        &origin,
+        "/chunks/later/100/50",
+        &["0.0.2"],
+        &["0.0.1"],
+    );
     for name in ["tls", "x509"] {
         let took = load(&embedder, name, name, 2);
-        println!("  late load of {name}: {took} us; swap: {} us", swap(&embedder, name, 2));
+        println!(
+            "  late load of {name}: {took} us; swap: {} us",
+            swap(&embedder, name, 2)
+        );
     }
     let mut times: Vec<u64> = (3..40)
         .map(|number| load(&embedder, "http1", "http1", number) + swap(&embedder, "http1", number))
         .collect();
     times.sort_unstable();
-    println!("  load and swap: median {} us of {}", times[times.len() / 2], times.len());
+    println!(
+        "  load and swap: median {} us of {}",
+        times[times.len() / 2],
+        times.len()
+    );
     get(&embedder, &origin, "/plain/100", &["0.0.39"], &[]);
     drop(embedder);
     let status = child.wait().unwrap();
@@ -74,7 +94,15 @@ fn start(embedder: &Embedder) {
         record: false,
         key_log: false,
     };
-    embedder.send(&ToEngine::Hello { version: PROTOCOL_VERSION, setup }, &[]).unwrap();
+    embedder
+        .send(
+            &ToEngine::Hello {
+                version: PROTOCOL_VERSION,
+                setup,
+            },
+            &[],
+        )
+        .unwrap();
     for name in ["http1", "tls", "x509"] {
         offer(embedder, name, name, 1);
     }
@@ -95,7 +123,10 @@ fn start(embedder: &Embedder) {
 }
 
 fn offer(embedder: &Embedder, name: &str, file: &str, number: u8) {
-    let path = format!("{}/../../target/guests/out/{file}.cwasm", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../../target/guests/out/{file}.cwasm",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let native = std::fs::read(path).expect("the guests are built by `cargo xtask guests`");
     let code = sealed(name, &[&native]).unwrap();
     let header = ModuleHeader {
@@ -103,7 +134,9 @@ fn offer(embedder: &Embedder, name: &str, file: &str, number: u8) {
         version: format!("0.0.{number}"),
         digest: [number; 32],
     };
-    embedder.send(&ToEngine::Module(header), &[code.as_fd()]).unwrap();
+    embedder
+        .send(&ToEngine::Module(header), &[code.as_fd()])
+        .unwrap();
 }
 
 fn load(embedder: &Embedder, name: &str, file: &str, number: u8) -> u64 {
@@ -115,7 +148,15 @@ fn load(embedder: &Embedder, name: &str, file: &str, number: u8) -> u64 {
 }
 
 fn swap(embedder: &Embedder, name: &str, number: u8) -> u64 {
-    embedder.send(&ToEngine::Swap { name: name.to_owned(), digest: [number; 32] }, &[]).unwrap();
+    embedder
+        .send(
+            &ToEngine::Swap {
+                name: name.to_owned(),
+                digest: [number; 32],
+            },
+            &[],
+        )
+        .unwrap();
     match answer(embedder) {
         ToEmbedder::Swapped { took_us, .. } => took_us,
         other => panic!("{other:?}"),
@@ -138,15 +179,25 @@ fn get(embedder: &Embedder, origin: &Origin, path: &str, made: &[&str], resumed:
         rustix::fs::memfd_create("sink", rustix::fs::MemfdFlags::CLOEXEC).unwrap(),
     );
     let bytes = fragments(&request(origin, path)).unwrap().pop().unwrap();
-    let exchange = ToEngine::Exchange { id: ExchangeId(1), bytes, with_source: false };
+    let exchange = ToEngine::Exchange {
+        id: ExchangeId(1),
+        bytes,
+        with_source: false,
+    };
     embedder.send(&exchange, &[sink.as_fd()]).unwrap();
     let (mut were_made, mut were_resumed) = (Vec::new(), Vec::new());
     loop {
         match answer(embedder) {
-            ToEmbedder::Journey { event: JourneyEvent::Instantiated(one), .. } => {
+            ToEmbedder::Journey {
+                event: JourneyEvent::Instantiated(one),
+                ..
+            } => {
                 were_made.push(one.version);
             }
-            ToEmbedder::Journey { event: JourneyEvent::Resumed(one), .. } => {
+            ToEmbedder::Journey {
+                event: JourneyEvent::Resumed(one),
+                ..
+            } => {
                 were_resumed.push(one.version);
             }
             ToEmbedder::Finished { outcome, .. } => {
@@ -156,7 +207,10 @@ fn get(embedder: &Embedder, origin: &Origin, path: &str, made: &[&str], resumed:
             _ => {}
         }
     }
-    assert_eq!((&were_made[..], &were_resumed[..]), (&owned(made)[..], &owned(resumed)[..]));
+    assert_eq!(
+        (&were_made[..], &were_resumed[..]),
+        (&owned(made)[..], &owned(resumed)[..])
+    );
     sink.rewind().unwrap();
     let mut body = Vec::new();
     sink.read_to_end(&mut body).unwrap();
@@ -164,7 +218,10 @@ fn get(embedder: &Embedder, origin: &Origin, path: &str, made: &[&str], resumed:
 }
 
 fn owned(versions: &[&str]) -> Vec<String> {
-    versions.iter().map(|version| (*version).to_owned()).collect()
+    versions
+        .iter()
+        .map(|version| (*version).to_owned())
+        .collect()
 }
 
 fn request(origin: &Origin, path: &str) -> Exchange {
@@ -173,7 +230,10 @@ fn request(origin: &Origin, path: &str) -> Exchange {
         host: Host::V4(Ipv4Addr::LOCALHOST),
         port: origin.address.port(),
     };
-    let host = Field { name: "host".to_owned(), value: target.authority().into_bytes() };
+    let host = Field {
+        name: "host".to_owned(),
+        value: target.authority().into_bytes(),
+    };
     Exchange {
         grant: GrantId(target.port.into()),
         target,

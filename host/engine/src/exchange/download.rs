@@ -45,7 +45,12 @@ pub(super) enum Downloading {
 
 impl Download {
     pub(super) fn new(sink: Pipe, demand: &Demand) -> Download {
-        Download { sink, state: state_for(demand), received: 0, begun: false }
+        Download {
+            sink,
+            state: state_for(demand),
+            received: 0,
+            begun: false,
+        }
     }
 
     /// Goes on until the codec says something or there is nothing to do.
@@ -115,7 +120,10 @@ fn state_for(demand: &Demand) -> State {
         Demand::Lines(lines) => {
             State::Collect(Collector::new(Delimiter::Lines(lines.count), lines.at_most))
         }
-        Demand::Payload(length) => State::Payload { demanded: *length, left: *length },
+        Demand::Payload(length) => State::Payload {
+            demanded: *length,
+            left: *length,
+        },
         Demand::PayloadUntilClose => State::PayloadUntilClose,
         Demand::Nothing => State::Idle,
     }
@@ -173,11 +181,15 @@ fn poll_move(
         Poll::Pending => return Ok(Moved::AwaitsSink),
         Poll::Ready(Ok(count)) => count,
         Poll::Ready(Err(error)) => {
-            return Err(Cause::Sink { errno: error.raw_os_error().unwrap_or(0) });
+            return Err(Cause::Sink {
+                errno: error.raw_os_error().unwrap_or(0),
+            });
         }
     };
     if count == 0 {
-        return Err(Cause::Sink { errno: rustix::io::Errno::NOSPC.raw_os_error() });
+        return Err(Cause::Sink {
+            errno: rustix::io::Errno::NOSPC.raw_os_error(),
+        });
     }
     transport.consume(count);
     Ok(Moved::Some(count as u64))

@@ -65,7 +65,11 @@ pub(crate) async fn run(
         Ok(running) => running,
         Err(cause) => {
             let failure = failure(cause, RetrySafety::NotSent);
-            return Outcome { result: Err(failure), reusable: false, source: SourceState::Untouched };
+            return Outcome {
+                result: Err(failure),
+                reusable: false,
+                source: SourceState::Untouched,
+            };
         }
     };
     let result = running.drive().await;
@@ -76,7 +80,11 @@ pub(crate) async fn run(
             Ok(()) => Ok(running.summary()),
             Err(cause) => Err(failure(running.explain(cause), running.retry_safety())),
         },
-        source: if consumed { SourceState::Consumed } else { SourceState::Untouched },
+        source: if consumed {
+            SourceState::Consumed
+        } else {
+            SourceState::Untouched
+        },
     }
 }
 
@@ -146,7 +154,9 @@ impl<'a> Running<'a> {
         loop {
             let step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
             for instance in self.connection.codec.taken_over() {
-                self.outbox.journey(self.id, JourneyEvent::Resumed(instance)).await?;
+                self.outbox
+                    .journey(self.id, JourneyEvent::Resumed(instance))
+                    .await?;
             }
             match step? {
                 Step::Sent => {
@@ -170,14 +180,16 @@ impl<'a> Running<'a> {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Cause>> {
         let before = (self.upload.sent, self.download.received);
         let connection = &mut *self.connection;
-        let uploading =
-            self.upload.poll(cx, &mut connection.transport, &mut connection.codec)?;
+        let uploading = self
+            .upload
+            .poll(cx, &mut connection.transport, &mut connection.codec)?;
         if self.upload.is_done() && self.timings.sent_us.is_none() {
             self.peer_moved = Instant::now();
             return Poll::Ready(Ok(Step::Sent));
         }
         let downloading =
-            self.download.poll(cx, &mut connection.transport, &mut connection.codec)?;
+            self.download
+                .poll(cx, &mut connection.transport, &mut connection.codec)?;
         let waits_for_peer = match downloading {
             Downloading::Said(events) => {
                 self.peer_moved = Instant::now();
@@ -210,7 +222,10 @@ impl<'a> Running<'a> {
         // re-arming it at each byte would cost more than the wakeup saved.
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
-                return Poll::Ready(Err(Cause::Deadline { phase: phase.to_owned(), milliseconds }));
+                return Poll::Ready(Err(Cause::Deadline {
+                    phase: phase.to_owned(),
+                    milliseconds,
+                }));
             }
             self.timer.as_mut().reset(deadline);
         }
@@ -277,7 +292,11 @@ impl<'a> Running<'a> {
 
 /// A failure with its blame, which follows from the cause.
 pub(crate) fn failure(cause: Cause, retry: RetrySafety) -> Failure {
-    Failure { blame: blame_for(&cause), cause, retry }
+    Failure {
+        blame: blame_for(&cause),
+        cause,
+        retry,
+    }
 }
 
 /// Who has to change something.
@@ -313,8 +332,11 @@ fn socket(error: &io::Error) -> Cause {
         return cause;
     }
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => Cause::Truncated { place: "tls-record".to_owned() },
-        _ => Cause::Socket { errno: error.raw_os_error().unwrap_or(0) },
+        io::ErrorKind::UnexpectedEof => Cause::Truncated {
+            place: "tls-record".to_owned(),
+        },
+        _ => Cause::Socket {
+            errno: error.raw_os_error().unwrap_or(0),
+        },
     }
 }
-

@@ -111,7 +111,11 @@ impl Upload {
     }
 
     /// Writes `out` and flushes it.
-    fn poll_out(&mut self, cx: &mut Context<'_>, transport: &mut Transport) -> Poll<io::Result<()>> {
+    fn poll_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut Transport,
+    ) -> Poll<io::Result<()>> {
         while self.written < self.out.len() {
             let count = ready!(transport.poll_write(cx, &self.out[self.written..]))?;
             if count == 0 {
@@ -126,7 +130,11 @@ impl Upload {
     }
 
     /// Reads the next piece of payload and puts it, framed, into `out`.
-    fn poll_source(&mut self, cx: &mut Context<'_>, codec: &mut SteadyCodec) -> Result<Poll<()>, Cause> {
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+        codec: &mut SteadyCodec,
+    ) -> Result<Poll<()>, Cause> {
         let room = usize::try_from(self.left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let count = match (&self.source, room) {
             (_, 0) | (None, _) => 0,
@@ -136,7 +144,9 @@ impl Upload {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(Ok(count)) => count,
                     Poll::Ready(Err(error)) => {
-                        return Err(Cause::Source { errno: error.raw_os_error().unwrap_or(0) });
+                        return Err(Cause::Source {
+                            errno: error.raw_os_error().unwrap_or(0),
+                        });
                     }
                 }
             }

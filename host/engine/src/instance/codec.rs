@@ -43,7 +43,11 @@ impl CodecModule {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         let pre = Http1ClientPre::new(linker.instantiate_pre(component)?)?;
-        Ok(CodecModule { about, engine: engine.clone(), pre })
+        Ok(CodecModule {
+            about,
+            engine: engine.clone(),
+            pre,
+        })
     }
 
     /// A fresh instance.
@@ -55,7 +59,11 @@ impl CodecModule {
         match self.pre.instantiate(&mut store) {
             Ok(client) => {
                 store.data_mut().entered = true;
-                Ok(Codec { store, client, bytes: 0 })
+                Ok(Codec {
+                    store,
+                    client,
+                    bytes: 0,
+                })
             }
             Err(error) => Err(Fault::of_call(store.data(), &error)),
         }
@@ -131,8 +139,14 @@ impl Codec {
             _ => 0,
         };
         let trail = &mut self.store.data_mut().trail;
-        answer.traces().into_iter().for_each(|trace| trail.note(trace));
-        Ok(Answered { answer, fingerprint })
+        answer
+            .traces()
+            .into_iter()
+            .for_each(|trace| trail.note(trace));
+        Ok(Answered {
+            answer,
+            fingerprint,
+        })
     }
 
     fn before(&mut self, call: &Call) {
@@ -154,9 +168,9 @@ impl Codec {
     ) -> wasmtime::Result<Result<Told, ProtocolError>> {
         let guest = client.fumehood_http1_client();
         Ok(match call {
-            Call::EncodeHead(head) => {
-                guest.call_encode_head(store, &wire_head(head))?.map(Told::Bytes)
-            }
+            Call::EncodeHead(head) => guest
+                .call_encode_head(store, &wire_head(head))?
+                .map(Told::Bytes),
             Call::FramePayload(length) => {
                 guest.call_frame_payload(store, *length)?.map(Told::Frame)
             }
@@ -166,9 +180,9 @@ impl Codec {
             Call::PayloadMoved(count) => {
                 guest.call_payload_moved(store, *count)?.map(Told::Progress)
             }
-            Call::EndOfStream(pending) => {
-                guest.call_end_of_stream(store, *pending)?.map(Told::Progress)
-            }
+            Call::EndOfStream(pending) => guest
+                .call_end_of_stream(store, *pending)?
+                .map(Told::Progress),
         })
     }
 }

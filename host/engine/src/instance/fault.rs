@@ -47,7 +47,10 @@ impl Fault {
             (None, Some(trap)) => report.detail = trap.to_string(),
             (None, None) => report.detail = bounded(&format!("{error:#}")),
         }
-        report.backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+        report.backtrace = error
+            .downcast_ref::<WasmBacktrace>()
+            .map(frames)
+            .unwrap_or_default();
         fault
     }
 
@@ -101,18 +104,38 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FaultReport { header, kind, detail, .. } = &*self.report;
-        write!(f, "the {} guest ({}) ended: {kind}: {detail}", header.name, header.version)
+        let FaultReport {
+            header,
+            kind,
+            detail,
+            ..
+        } = &*self.report;
+        write!(
+            f,
+            "the {} guest ({}) ended: {kind}: {detail}",
+            header.name, header.version
+        )
     }
 }
 
 impl From<Fault> for Cause {
     fn from(fault: Fault) -> Cause {
-        let FaultReport { header, kind, mut detail, location, .. } = *fault.report;
+        let FaultReport {
+            header,
+            kind,
+            mut detail,
+            location,
+            ..
+        } = *fault.report;
         if !location.is_empty() {
             detail = bounded(&format!("{detail} ({location})"));
         }
-        Cause::Guest { module: header.name, version: header.version, kind, detail }
+        Cause::Guest {
+            module: header.name,
+            version: header.version,
+            kind,
+            detail,
+        }
     }
 }
 
@@ -129,7 +152,10 @@ fn frames(backtrace: &WasmBacktrace) -> Vec<Frame> {
                 end -= 1;
             }
             function.truncate(end);
-            Frame { function, offset: frame.module_offset().unwrap_or(0) as u64 }
+            Frame {
+                function,
+                offset: frame.module_offset().unwrap_or(0) as u64,
+            }
         })
         .collect()
 }

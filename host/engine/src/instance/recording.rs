@@ -22,7 +22,10 @@ pub(crate) struct Recording {
 
 impl Recording {
     pub(crate) fn new(wanted: bool) -> Recording {
-        Recording { wanted, ..Recording::default() }
+        Recording {
+            wanted,
+            ..Recording::default()
+        }
     }
 
     /// A message boundary: what was before does not matter any more.
@@ -41,7 +44,10 @@ impl Recording {
             self.overflowed = true;
             self.calls = Vec::new();
         } else {
-            self.calls.push(RecordedCall { function: function.to_owned(), arguments });
+            self.calls.push(RecordedCall {
+                function: function.to_owned(),
+                arguments,
+            });
         }
     }
 

@@ -69,8 +69,10 @@ impl GuestState {
 
     /// Keeps a bounded copy of a guest's last words.
     pub(crate) fn note_panic(&mut self, message: &str, location: &str) {
-        self.last_words =
-            Some(LastWords { message: bounded(message), location: bounded(location) });
+        self.last_words = Some(LastWords {
+            message: bounded(message),
+            location: bounded(location),
+        });
     }
 }
 
@@ -81,7 +83,10 @@ pub(super) fn bounded(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text[..end]
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 impl ResourceLimiter for GuestState {

@@ -39,24 +39,32 @@ impl Ticker {
     pub(crate) fn start(engine: Engine) -> std::io::Result<Ticker> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new().name("epoch".to_owned()).spawn(move || {
-            loop {
-                theirs.wait_until_active();
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("epoch".to_owned())
+            .spawn(move || {
+                loop {
+                    theirs.wait_until_active();
+                    std::thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
+            })?;
         Ok(Ticker { shared })
     }
 
     /// Keeps the epoch advancing while the result lives.
     pub(crate) fn activate(&self) -> Active {
-        let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut active = self
+            .shared
+            .active
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *active += 1;
         if *active == 1 {
             self.shared.wake.notify_one();
         }
-        Active { shared: Arc::clone(&self.shared) }
+        Active {
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -64,13 +72,20 @@ impl Shared {
     fn wait_until_active(&self) {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         while *active == 0 {
-            active = self.wake.wait(active).unwrap_or_else(PoisonError::into_inner);
+            active = self
+                .wake
+                .wait(active)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        *self.shared.active.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *self
+            .shared
+            .active
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) -= 1;
     }
 }

@@ -46,7 +46,10 @@ pub(crate) struct Trail {
 
 impl Trail {
     pub(crate) fn new() -> Trail {
-        Trail { made: Instant::now(), steps: VecDeque::new() }
+        Trail {
+            made: Instant::now(),
+            steps: VecDeque::new(),
+        }
     }
 
     pub(crate) fn note(&mut self, trace: Trace) {

@@ -43,17 +43,31 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
             wire::Event::Informational(told) => Event::Informational(head(told)?),
             wire::Event::Head(told) => Event::Head(head(told)?),
             wire::Event::Trailers(told) => Event::Trailers(fields(told)?),
-            wire::Event::Complete(completion) => Event::Complete { reusable: completion.reusable },
+            wire::Event::Complete(completion) => Event::Complete {
+                reusable: completion.reusable,
+            },
         })
     };
-    let events = told.events.into_iter().map(event).collect::<Result<_, _>>()?;
-    Ok(Progress { events, demand: told.demand })
+    let events = told
+        .events
+        .into_iter()
+        .map(event)
+        .collect::<Result<_, _>>()?;
+    Ok(Progress {
+        events,
+        demand: told.demand,
+    })
 }
 
 /// A head as the embedder may rely on it: a status it can classify, and
 /// fields that cannot break out of a text (RFC 9110 sections 5.1 and 5.5).
 fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
-    let wire::ResponseHead { minor_version, status, reason, fields: told } = head;
+    let wire::ResponseHead {
+        minor_version,
+        status,
+        reason,
+        fields: told,
+    } = head;
     if minor_version > 1 {
         return Err(Nonsense("a version of HTTP/1 other than 0 and 1"));
     }
@@ -63,7 +77,12 @@ fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
     if !reason.iter().all(|&byte| is_text(byte)) {
         return Err(Nonsense("control characters in a reason phrase"));
     }
-    Ok(ResponseHead { minor_version, status, reason, fields: fields(told)? })
+    Ok(ResponseHead {
+        minor_version,
+        status,
+        reason,
+        fields: fields(told)?,
+    })
 }
 
 /// Fields as the embedder may rely on them.
@@ -79,7 +98,10 @@ fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
             if !field.value.iter().all(|&byte| is_text(byte)) {
                 return Err(Nonsense("control characters in a field value"));
             }
-            Ok(Field { name: field.name, value: field.value })
+            Ok(Field {
+                name: field.name,
+                value: field.value,
+            })
         })
         .collect()
 }
@@ -97,11 +119,13 @@ fn is_text(byte: u8) -> bool {
 /// The cause for a protocol error that the guest found.
 pub(crate) fn cause_of_protocol(error: ProtocolError) -> Cause {
     match error {
-        ProtocolError::Peer(violation) => Cause::HttpViolation(violation_name(violation).to_owned()),
-        ProtocolError::Limit(limit) => Cause::Limit(limit_name(limit).to_owned()),
-        ProtocolError::Truncated(truncation) => {
-            Cause::Truncated { place: truncation_name(truncation).to_owned() }
+        ProtocolError::Peer(violation) => {
+            Cause::HttpViolation(violation_name(violation).to_owned())
         }
+        ProtocolError::Limit(limit) => Cause::Limit(limit_name(limit).to_owned()),
+        ProtocolError::Truncated(truncation) => Cause::Truncated {
+            place: truncation_name(truncation).to_owned(),
+        },
         ProtocolError::Misuse(what) => Cause::BadRequest(what),
     }
 }
@@ -148,8 +172,16 @@ mod tests {
     use super::*;
 
     fn told(status: u16, name: &str, value: &[u8]) -> Result<ResponseHead, Nonsense> {
-        let field = wire::Field { name: name.to_owned(), value: value.to_vec() };
-        head(wire::ResponseHead { minor_version: 1, status, reason: Vec::new(), fields: vec![field] })
+        let field = wire::Field {
+            name: name.to_owned(),
+            value: value.to_vec(),
+        };
+        head(wire::ResponseHead {
+            minor_version: 1,
+            status,
+            reason: Vec::new(),
+            fields: vec![field],
+        })
     }
 
     #[test]
@@ -171,9 +203,15 @@ mod tests {
             (200, "a", b"b\0"),
             (200, "a", b"\x1b[31m"),
         ] {
-            assert!(told(status, name, value).is_err(), "{status} {name:?} {value:?}");
+            assert!(
+                told(status, name, value).is_err(),
+                "{status} {name:?} {value:?}"
+            );
         }
-        let field = wire::Field { name: "a".to_owned(), value: Vec::new() };
+        let field = wire::Field {
+            name: "a".to_owned(),
+            value: Vec::new(),
+        };
         assert!(fields(vec![field; MAX_FIELDS + 1]).is_err());
     }
 }

@@ -51,7 +51,12 @@ impl Guests {
     ///
     /// # Errors
     /// One sentence on the module that is refused.
-    pub fn load(http1: &Code, tls: &Code, x509: &Code, anchors: &[Vec<u8>]) -> Result<Guests, String> {
+    pub fn load(
+        http1: &Code,
+        tls: &Code,
+        x509: &Code,
+        anchors: &[Vec<u8>],
+    ) -> Result<Guests, String> {
         let mut packed = Vec::new();
         for anchor in anchors {
             let length = u32::try_from(anchor.len()).map_err(|e| e.to_string())?;
@@ -59,10 +64,16 @@ impl Guests {
             packed.extend_from_slice(anchor);
         }
         let anchors = Anchors::parse(&packed).ok_or("the anchors do not parse")?;
-        let limits = Limits { instances: INSTANCES, ..Limits::for_one() };
+        let limits = Limits {
+            instances: INSTANCES,
+            ..Limits::for_one()
+        };
         let registry = Registry::new(limits, anchors).map_err(|e| e.to_string())?;
         let ticker = Ticker::start(registry.engine().clone()).map_err(|e| e.to_string())?;
-        let guests = Guests { registry: Arc::new(registry), ticker };
+        let guests = Guests {
+            registry: Arc::new(registry),
+            ticker,
+        };
         for code in [http1, tls, x509] {
             guests.load_and_swap(code)?;
         }
@@ -121,8 +132,9 @@ impl Guests {
                     host: &target.host,
                     key_log: None,
                 };
-                let established =
-                    tls::handshake(stream, peer).await.map_err(|cause| format!("{cause:?}"))?;
+                let established = tls::handshake(stream, peer)
+                    .await
+                    .map_err(|cause| format!("{cause:?}"))?;
                 Transport::Tls(Box::new(established.stream))
             }
         };
@@ -131,9 +143,17 @@ impl Guests {
             .acquire_owned()
             .await
             .map_err(|error| error.to_string())?;
-        let mut connection = Connection { transport, codec, peer, _room: room };
+        let mut connection = Connection {
+            transport,
+            codec,
+            peer,
+            _room: room,
+        };
         let before = connection.meter();
-        let pipes = Pipes { sink: Pipe::new(sink).map_err(|e| e.to_string())?, source: None };
+        let pipes = Pipes {
+            sink: Pipe::new(sink).map_err(|e| e.to_string())?,
+            source: None,
+        };
         let (outbox, mut outgoing) = Outbox::new();
         let drained = tokio::spawn(async move { while outgoing.recv().await.is_some() {} });
         let outcome = exchange::run(
@@ -155,13 +175,27 @@ impl Guests {
 
 /// The same, as the codec is told.
 fn request_head(target: &Target) -> RequestHead {
-    let Exchange { method, path, fields, payload, .. } = request(target, "/");
-    RequestHead { method, target: path, fields, payload }
+    let Exchange {
+        method,
+        path,
+        fields,
+        payload,
+        ..
+    } = request(target, "/");
+    RequestHead {
+        method,
+        target: path,
+        fields,
+        payload,
+    }
 }
 
 /// A GET as the command would send it.
 fn request(target: &Target, path: &str) -> Exchange {
-    let field = |name: &str, value: String| Field { name: name.to_owned(), value: value.into_bytes() };
+    let field = |name: &str, value: String| Field {
+        name: name.to_owned(),
+        value: value.into_bytes(),
+    };
     Exchange {
         target: target.clone(),
         grant: GrantId(1),

@@ -47,7 +47,10 @@ impl About {
         let limits = &self.supervisor.limits;
         let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
         strikes.push_back(now);
-        while strikes.front().is_some_and(|at| now - *at > limits.quarantine_window) {
+        while strikes
+            .front()
+            .is_some_and(|at| now - *at > limits.quarantine_window)
+        {
             strikes.pop_front();
         }
         let too_many = strikes.len() >= limits.quarantine_faults.max(1) as usize;
@@ -64,7 +67,10 @@ impl About {
 
     /// It was asked for by name: it begins anew.
     pub(crate) fn pardon(&self) {
-        self.strikes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.strikes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         self.condemned.store(false, Ordering::Release);
     }
 
@@ -73,7 +79,10 @@ impl About {
         Instance {
             module: self.header.name.clone(),
             version: self.header.version.clone(),
-            digest: self.header.digest[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: self.header.digest[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             number,
         }
     }
@@ -92,7 +101,11 @@ impl Alive {
     pub(crate) fn new(about: &Arc<About>) -> Alive {
         about.tally.live.fetch_add(1, Ordering::Relaxed);
         let number = about.tally.made.fetch_add(1, Ordering::Relaxed) + 1;
-        Alive { about: Arc::clone(about), number, memory: 0 }
+        Alive {
+            about: Arc::clone(about),
+            number,
+            memory: 0,
+        }
     }
 
     /// Linear memory, in bytes.
@@ -116,7 +129,10 @@ impl Alive {
 impl Drop for Alive {
     fn drop(&mut self) {
         self.about.supervisor.give_memory(self.memory);
-        self.about.tally.memory.fetch_sub(self.memory, Ordering::Relaxed);
+        self.about
+            .tally
+            .memory
+            .fetch_sub(self.memory, Ordering::Relaxed);
         self.about.tally.live.fetch_sub(1, Ordering::Relaxed);
     }
 }

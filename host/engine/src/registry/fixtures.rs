@@ -17,7 +17,10 @@ pub(crate) fn load(registry: &Registry, name: &str, file: &str, number: u8) -> R
         version: format!("0.0.{number}"),
         digest: digest(number),
     };
-    registry.load(&header, fumehood_sandbox::sealed(name, &[&native(file)]).unwrap())
+    registry.load(
+        &header,
+        fumehood_sandbox::sealed(name, &[&native(file)]).unwrap(),
+    )
 }
 
 /// The same, and makes it current.
@@ -28,6 +31,9 @@ pub(crate) fn put(registry: &Registry, name: &str, file: &str, number: u8) -> Re
 
 /// Native code of a built guest.
 pub(crate) fn native(file: &str) -> Vec<u8> {
-    let path = format!("{}/../../target/guests/out/{file}.cwasm", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../../target/guests/out/{file}.cwasm",
+        env!("CARGO_MANIFEST_DIR")
+    );
     std::fs::read(path).expect("the guests are built by `cargo xtask guests`")
 }

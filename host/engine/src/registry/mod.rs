@@ -12,11 +12,11 @@
 //! it goes on with what it has until its next message boundary.
 
 mod about;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod shelf;
 mod standing;
 mod supervisor;
-#[cfg(test)]
-pub(crate) mod fixtures;
 mod world;
 
 use std::os::fd::OwnedFd;
@@ -75,18 +75,30 @@ impl Registry {
     /// One sentence that names what is wrong with it.
     pub(crate) fn load(&self, header: &ModuleHeader, code: OwnedFd) -> Result<(), String> {
         match header.name.as_str() {
-            "http1" => self.admit(&self.http1, &world::HTTP1, header, code, |about, component| {
-                let module = CodecModule::new(self.engine(), about, component)?;
-                Ok((module.instantiate().map(drop), module))
-            }),
+            "http1" => self.admit(
+                &self.http1,
+                &world::HTTP1,
+                header,
+                code,
+                |about, component| {
+                    let module = CodecModule::new(self.engine(), about, component)?;
+                    Ok((module.instantiate().map(drop), module))
+                },
+            ),
             "tls" => self.admit(&self.tls, &world::TLS, header, code, |about, component| {
                 Ok((Ok(()), TlsModule::new(self.engine(), about, component)?))
             }),
-            "x509" => self.admit(&self.x509, &world::X509, header, code, |about, component| {
-                let anchors = Arc::clone(&self.anchors);
-                let module = Verifier::new(self.engine(), about, component, anchors)?;
-                Ok((Ok(()), module))
-            }),
+            "x509" => self.admit(
+                &self.x509,
+                &world::X509,
+                header,
+                code,
+                |about, component| {
+                    let anchors = Arc::clone(&self.anchors);
+                    let module = Verifier::new(self.engine(), about, component, anchors)?;
+                    Ok((Ok(()), module))
+                },
+            ),
             other => Err(format!(
                 "there is no kind of module called {other}: http1, tls and x509 are"
             )),
@@ -111,7 +123,12 @@ impl Registry {
         let (tried, module) = link(Arc::clone(&about), &component)
             .map_err(|error| format!("it cannot be linked: {error:#}"))?;
         tried.map_err(|fault| format!("its first instance failed: {fault}"))?;
-        shelf.add(Version { about, module, face, native_bytes })
+        shelf.add(Version {
+            about,
+            module,
+            face,
+            native_bytes,
+        })
     }
 
     /// Makes a version current.
@@ -176,7 +193,11 @@ pub(crate) fn answer_load(registry: &Registry, header: ModuleHeader, code: Owned
     match registry.load(&header, code) {
         Ok(()) => {
             let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            ToEmbedder::ModuleLoaded { name, digest, took_us }
+            ToEmbedder::ModuleLoaded {
+                name,
+                digest,
+                took_us,
+            }
         }
         Err(why) => ToEmbedder::ModuleRefused { name, digest, why },
     }

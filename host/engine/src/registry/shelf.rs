@@ -26,7 +26,10 @@ impl<M> Version<M> {
     }
 
     fn live(&self) -> u64 {
-        self.about.tally.live.load(std::sync::atomic::Ordering::Relaxed)
+        self.about
+            .tally
+            .live
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
@@ -78,11 +81,17 @@ impl<M> Shelf<M> {
         inner.settle();
         if inner.entries.len() >= MAX_VERSIONS {
             inner.drop_oldest().ok_or_else(|| {
-                format!("{MAX_VERSIONS} versions of {} are loaded, and all are in use", self.name)
+                format!(
+                    "{MAX_VERSIONS} versions of {} are loaded, and all are in use",
+                    self.name
+                )
             })?;
         }
         let version = Arc::new(version);
-        inner.entries.push(Entry { version, standing: Standing::Candidate });
+        inner.entries.push(Entry {
+            version,
+            standing: Standing::Candidate,
+        });
         Ok(())
     }
 
@@ -103,7 +112,10 @@ impl<M> Shelf<M> {
     /// Does something with each version that is not current.
     pub(crate) fn for_others(&self, act: impl Fn(&M)) {
         let inner = self.read();
-        let others = inner.entries.iter().filter(|entry| entry.standing != Standing::Current);
+        let others = inner
+            .entries
+            .iter()
+            .filter(|entry| entry.standing != Standing::Current);
         others.for_each(|entry| act(&entry.version.module));
     }
 
@@ -112,7 +124,10 @@ impl<M> Shelf<M> {
         let mut inner = self.write();
         inner.settle();
         let standing = inner.position(digest).map(|at| inner.entries[at].standing);
-        !matches!(standing, Some(Standing::Current | Standing::Draining { .. }))
+        !matches!(
+            standing,
+            Some(Standing::Current | Standing::Draining { .. })
+        )
     }
 
     /// The latest good version that was current before, other than this one.
@@ -133,9 +148,9 @@ impl<M> Shelf<M> {
     pub(crate) fn swap(&self, digest: Digest) -> Result<ToEmbedder, String> {
         let began = Instant::now();
         let mut inner = self.write();
-        let at = inner.position(digest).ok_or_else(|| {
-            format!("no version of {} has this digest: load it first", self.name)
-        })?;
+        let at = inner
+            .position(digest)
+            .ok_or_else(|| format!("no version of {} has this digest: load it first", self.name))?;
         let from = inner.make_current(at, self.supervisor.limits.drain);
         Ok(self.swapped(from, digest, began, SwapReason::Asked))
     }
@@ -155,9 +170,14 @@ impl<M> Shelf<M> {
             .copied()
             .find(|digest| Some(*digest) != now && inner.good(*digest).is_some())
             .ok_or_else(|| {
-                format!("no good version of {} was current before this one", self.name)
+                format!(
+                    "no good version of {} was current before this one",
+                    self.name
+                )
             })?;
-        let at = inner.position(before).ok_or_else(|| "it is gone".to_owned())?;
+        let at = inner
+            .position(before)
+            .ok_or_else(|| "it is gone".to_owned())?;
         let from = inner.make_current(at, self.supervisor.limits.drain);
         Ok(self.swapped(from, before, began, SwapReason::Asked))
     }
@@ -172,7 +192,10 @@ impl<M> Shelf<M> {
                 entry.standing.condemn();
             }
         }
-        let Some(bad) = inner.current.take_if(|version| version.about.is_condemned()) else {
+        let Some(bad) = inner
+            .current
+            .take_if(|version| version.about.is_condemned())
+        else {
             return;
         };
         let from = bad.digest();
@@ -188,7 +211,8 @@ impl<M> Shelf<M> {
         let to = inner.entries[at].version.digest();
         inner.make_current(at, self.supervisor.limits.drain);
         drop(inner);
-        self.supervisor.say(self.swapped(from, to, began, SwapReason::Quarantine));
+        self.supervisor
+            .say(self.swapped(from, to, began, SwapReason::Quarantine));
     }
 
     /// How all versions are.
@@ -217,7 +241,13 @@ impl<M> Shelf<M> {
 
     fn swapped(&self, from: Digest, to: Digest, began: Instant, reason: SwapReason) -> ToEmbedder {
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        ToEmbedder::Swapped { name: self.name.to_owned(), from, to, took_us, reason }
+        ToEmbedder::Swapped {
+            name: self.name.to_owned(),
+            from,
+            to,
+            took_us,
+            reason,
+        }
     }
 
     fn none_left(&self) -> Cause {
@@ -244,14 +274,15 @@ impl<M> Shelf<M> {
 
 impl<M> Inner<M> {
     fn position(&self, digest: Digest) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.version.digest() == digest)
+        self.entries
+            .iter()
+            .position(|entry| entry.version.digest() == digest)
     }
 
     /// A version that is loaded and was not found bad.
     fn good(&self, digest: Digest) -> Option<Arc<Version<M>>> {
         let entry = &self.entries[self.position(digest)?];
-        let bad =
-            entry.standing == Standing::Quarantined || entry.version.about.is_condemned();
+        let bad = entry.standing == Standing::Quarantined || entry.version.about.is_condemned();
         (!bad).then(|| Arc::clone(&entry.version))
     }
 
@@ -266,9 +297,11 @@ impl<M> Inner<M> {
         }
         self.entries[at].standing.promote();
         let before = self.current.replace(version).map(|before| before.digest());
-        self.history.retain(|former| *former != digest && Some(*former) != before);
+        self.history
+            .retain(|former| *former != digest && Some(*former) != before);
         // What it replaces is the first to go back to, and to resume on.
-        self.history.extend(before.filter(|before| *before != digest));
+        self.history
+            .extend(before.filter(|before| *before != digest));
         self.settle();
         before.unwrap_or_default()
     }

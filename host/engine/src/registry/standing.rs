@@ -78,10 +78,18 @@ mod tests {
         let until = now + Duration::from_secs(1);
         let mut standing = Standing::Candidate;
         standing.supersede(until);
-        assert_eq!(standing, Standing::Candidate, "what is not current is not superseded");
+        assert_eq!(
+            standing,
+            Standing::Candidate,
+            "what is not current is not superseded"
+        );
         standing.promote();
         standing.settle(0, now);
-        assert_eq!(standing, Standing::Current, "what is current does not drain");
+        assert_eq!(
+            standing,
+            Standing::Current,
+            "what is current does not drain"
+        );
         standing.supersede(until);
         standing.settle(1, now);
         assert_eq!(standing, Standing::Draining { until });

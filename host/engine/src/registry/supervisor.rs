@@ -115,7 +115,11 @@ impl Supervisor {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_REPORTS {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(number = report.number, dropped, "a fault's report was dropped");
+            tracing::warn!(
+                number = report.number,
+                dropped,
+                "a fault's report was dropped"
+            );
             return;
         }
         // Nobody listens any more when the engine ends.
@@ -130,12 +134,17 @@ impl Supervisor {
 
     /// Takes the receiving end, once.
     pub(crate) fn listen(&self) -> Option<mpsc::UnboundedReceiver<Notice>> {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.notices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Carries notices to the embedder until there is none.
     pub(crate) async fn relay(&self, outbox: &Outbox) {
-        let Some(mut notices) = self.listen() else { return };
+        let Some(mut notices) = self.listen() else {
+            return;
+        };
         while let Some(notice) = notices.recv().await {
             let said = match notice {
                 Notice::Say(message) => outbox.send(message).await,
@@ -151,7 +160,10 @@ impl Supervisor {
     }
 }
 
-async fn send_report(outbox: &Outbox, mut report: FaultReport) -> Result<(), fumehood_control::Cause> {
+async fn send_report(
+    outbox: &Outbox,
+    mut report: FaultReport,
+) -> Result<(), fumehood_control::Cause> {
     let number = report.number;
     let mut pieces = match fragments(&report) {
         Ok(pieces) => pieces,
@@ -161,9 +173,18 @@ async fn send_report(outbox: &Outbox, mut report: FaultReport) -> Result<(), fum
             fragments(&report).unwrap_or_default()
         }
     };
-    let Some(last) = pieces.pop() else { return Ok(()) };
+    let Some(last) = pieces.pop() else {
+        return Ok(());
+    };
     for bytes in pieces {
-        outbox.send(ToEmbedder::ReportFragment { number, bytes }).await?;
+        outbox
+            .send(ToEmbedder::ReportFragment { number, bytes })
+            .await?;
     }
-    outbox.send(ToEmbedder::Report { number, bytes: last }).await
+    outbox
+        .send(ToEmbedder::Report {
+            number,
+            bytes: last,
+        })
+        .await
 }

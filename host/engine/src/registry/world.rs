@@ -30,7 +30,10 @@ pub(crate) static TLS: World = World {
 
 pub(crate) static X509: World = World {
     name: "x509",
-    imports: &["fumehood:guest/panic@0.1.0", "fumehood:crypto/signatures@0.1.0"],
+    imports: &[
+        "fumehood:guest/panic@0.1.0",
+        "fumehood:crypto/signatures@0.1.0",
+    ],
     exports: &["fumehood:x509/verifier@0.1.0"],
 };
 
@@ -45,8 +48,14 @@ impl Face {
     pub(crate) fn of(engine: &Engine, component: &Component) -> Face {
         let ty = component.component_type();
         let mut face = Face {
-            imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
-            exports: ty.exports(engine).map(|(name, _)| name.to_owned()).collect(),
+            imports: ty
+                .imports(engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            exports: ty
+                .exports(engine)
+                .map(|(name, _)| name.to_owned())
+                .collect(),
         };
         face.imports.sort();
         face.exports.sort();
@@ -73,7 +82,10 @@ impl World {
                 let theirs: Vec<&str> = face.exports.iter().map(String::as_str).collect();
                 return Err(match other_version(export, &theirs) {
                     Some(theirs) => format!("it exports {theirs}, and this engine needs {export}"),
-                    None => format!("it does not export {export}, so it is no {} guest", self.name),
+                    None => format!(
+                        "it does not export {export}, so it is no {} guest",
+                        self.name
+                    ),
                 });
             }
         }
@@ -84,7 +96,10 @@ impl World {
 /// The interface of the same name but another version.
 fn other_version<'a>(name: &str, among: &[&'a str]) -> Option<&'a str> {
     let without_version = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
-    among.iter().copied().find(|other| without_version(other) == without_version(name))
+    among
+        .iter()
+        .copied()
+        .find(|other| without_version(other) == without_version(name))
 }
 
 #[cfg(test)]
@@ -93,12 +108,18 @@ mod tests {
 
     fn face(imports: &[&str], exports: &[&str]) -> Face {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Face { imports: owned(imports), exports: owned(exports) }
+        Face {
+            imports: owned(imports),
+            exports: owned(exports),
+        }
     }
 
     #[test]
     fn less_than_all_imports_will_do() {
-        assert_eq!(HTTP1.check(&face(&[], &["fumehood:http1/client@0.1.0"])), Ok(()));
+        assert_eq!(
+            HTTP1.check(&face(&[], &["fumehood:http1/client@0.1.0"])),
+            Ok(())
+        );
         assert_eq!(TLS.check(&face(TLS.imports, TLS.exports)), Ok(()));
     }
 

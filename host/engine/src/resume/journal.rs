@@ -51,7 +51,10 @@ impl Journal {
             || self.runs.len() > MAX_REPLAY_RUNS
             || self.calls > MAX_REPLAY_CALLS
         {
-            *self = Journal { overflowed: true, ..Journal::default() };
+            *self = Journal {
+                overflowed: true,
+                ..Journal::default()
+            };
         }
     }
 
@@ -80,7 +83,9 @@ impl Journal {
             self.push(half);
         }
         match self.runs.last_mut() {
-            Some(Run { steps, times }) if matches!(&steps[..], [one] if *one == step) => *times += 1,
+            Some(Run { steps, times }) if matches!(&steps[..], [one] if *one == step) => {
+                *times += 1
+            }
             Some(Run { steps, .. }) if matches!(&steps[..], [one, _] if *one == step) => {
                 self.half = Some(step);
             }
@@ -93,14 +98,19 @@ impl Journal {
 
     fn push(&mut self, step: Step) {
         self.bytes += step.call.weight();
-        self.runs.push(Run { steps: vec![step], times: 1 });
+        self.runs.push(Run {
+            steps: vec![step],
+            times: 1,
+        });
     }
 
     /// Makes `a b a b` one run of two.
     fn fold(&mut self) {
         let is_pair = match &self.runs[..] {
             [.., a, b, c, d] => {
-                [a, b, c, d].iter().all(|run| run.times == 1 && run.steps.len() == 1)
+                [a, b, c, d]
+                    .iter()
+                    .all(|run| run.times == 1 && run.steps.len() == 1)
                     && a.steps == c.steps
                     && b.steps == d.steps
             }
@@ -109,8 +119,12 @@ impl Journal {
         if !is_pair {
             return;
         }
-        let steps: Vec<Step> =
-            self.runs.split_off(self.runs.len() - 2).into_iter().flat_map(|run| run.steps).collect();
+        let steps: Vec<Step> = self
+            .runs
+            .split_off(self.runs.len() - 2)
+            .into_iter()
+            .flat_map(|run| run.steps)
+            .collect();
         self.bytes -= 2 * steps.iter().map(|step| step.call.weight()).sum::<usize>();
         self.runs.truncate(self.runs.len() - 2);
         self.bytes += steps.iter().map(|step| step.call.weight()).sum::<usize>();
@@ -123,11 +137,17 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Step {
-        Step { call: Call::Receive(text.as_bytes().into()), fingerprint: 1 }
+        Step {
+            call: Call::Receive(text.as_bytes().into()),
+            fingerprint: 1,
+        }
     }
 
     fn moved(count: u64) -> Step {
-        Step { call: Call::PayloadMoved(count), fingerprint: 2 }
+        Step {
+            call: Call::PayloadMoved(count),
+            fingerprint: 2,
+        }
     }
 
     fn check(steps: &[Step]) -> Journal {

@@ -165,7 +165,10 @@ impl SteadyCodec {
             Err(CodecError::Fault(fault)) => self.take_over(&call, fault)?,
             other => other?,
         };
-        self.journal.note(Step { call, fingerprint: answered.fingerprint });
+        self.journal.note(Step {
+            call,
+            fingerprint: answered.fingerprint,
+        });
         Ok(answered.answer)
     }
 
@@ -198,7 +201,9 @@ impl SteadyCodec {
         if self.journal.has_overflowed() {
             return Err("the exchange was too long to be resumed");
         }
-        let again = Some(&self.version).filter(|version| !version.about.is_condemned()).cloned();
+        let again = Some(&self.version)
+            .filter(|version| !version.about.is_condemned())
+            .cloned();
         let before = self.registry.http1.previous(self.version.digest());
         let mut why = "no other version was there to resume it";
         for version in [again, before].into_iter().flatten() {

@@ -48,7 +48,9 @@ impl Origin {
 
 /// The payload of so many bytes.
 pub(super) fn payload(length: usize) -> Vec<u8> {
-    (0..length).map(|at| u8::try_from(at * 31 % 251).unwrap()).collect()
+    (0..length)
+        .map(|at| u8::try_from(at * 31 % 251).unwrap())
+        .collect()
 }
 
 impl Shared {
@@ -78,7 +80,10 @@ impl Shared {
     fn gated(&self, mut stream: &TcpStream, length: &str) -> std::io::Result<()> {
         let body = payload(length.parse().unwrap());
         let (first, rest) = body.split_at(body.len() / 2);
-        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n")?;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+        )?;
         stream.write_all(first)?;
         let open = self.open.lock().unwrap();
         drop(self.opened.wait_while(open, |open| !*open).unwrap());

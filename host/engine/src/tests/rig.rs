@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fumehood_control::{
     Assembly, Cause, Deadlines, DialReply, DialRequest, Exchange, ExchangeId, Failure, FaultReport,
-    Field, GrantId, Instance, JourneyEvent, ModuleHeader, ModuleStatus, PayloadLength, ResponseHead,
-    Summary, TlsOptions, TlsVersion, ToEmbedder, ToEngine, Verification, fragments,
+    Field, GrantId, Instance, JourneyEvent, ModuleHeader, ModuleStatus, PayloadLength,
+    ResponseHead, Summary, TlsOptions, TlsVersion, ToEmbedder, ToEngine, Verification, fragments,
 };
 use fumehood_policy::{Host, Scheme, Target};
 use fumehood_sandbox::Channel;
@@ -81,12 +81,19 @@ impl Done {
     }
 
     fn versions(&self, pick: impl Fn(&JourneyEvent) -> Option<&Instance>) -> Vec<&str> {
-        self.journey.iter().filter_map(pick).map(|instance| instance.version.as_str()).collect()
+        self.journey
+            .iter()
+            .filter_map(pick)
+            .map(|instance| instance.version.as_str())
+            .collect()
     }
 
     pub(super) fn guest_fault(&self) -> (&str, &str) {
         match &self.outcome {
-            Err(Failure { cause: Cause::Guest { kind, detail, .. }, .. }) => (kind, detail),
+            Err(Failure {
+                cause: Cause::Guest { kind, detail, .. },
+                ..
+            }) => (kind, detail),
             other => panic!("{other:?}"),
         }
     }
@@ -146,9 +153,13 @@ impl Rig {
             version: format!("0.0.{number}"),
             digest: fixtures::digest(number),
         };
-        self.engine.send(&ToEngine::Module(header), &[code.as_fd()]).unwrap();
+        self.engine
+            .send(&ToEngine::Module(header), &[code.as_fd()])
+            .unwrap();
         self.wait(|message| match message {
-            ToEmbedder::ModuleLoaded { .. } | ToEmbedder::ModuleRefused { .. } => Pick::Done(message.clone()),
+            ToEmbedder::ModuleLoaded { .. } | ToEmbedder::ModuleRefused { .. } => {
+                Pick::Done(message.clone())
+            }
             _ => Pick::Leave,
         })
     }
@@ -156,13 +167,18 @@ impl Rig {
     /// Makes a version of `http1` current.
     pub(super) fn swap(&mut self, number: u8) -> ToEmbedder {
         let digest = fixtures::digest(number);
-        self.tell(&ToEngine::Swap { name: "http1".to_owned(), digest });
+        self.tell(&ToEngine::Swap {
+            name: "http1".to_owned(),
+            digest,
+        });
         self.wait_for_swap()
     }
 
     pub(super) fn wait_for_swap(&mut self) -> ToEmbedder {
         self.wait(|message| match message {
-            ToEmbedder::Swapped { .. } | ToEmbedder::ModuleRefused { .. } => Pick::Done(message.clone()),
+            ToEmbedder::Swapped { .. } | ToEmbedder::ModuleRefused { .. } => {
+                Pick::Done(message.clone())
+            }
             _ => Pick::Leave,
         })
     }
@@ -184,7 +200,10 @@ impl Rig {
     /// A version of `http1`, from the inventory.
     pub(super) fn version(&mut self, number: u8) -> ModuleStatus {
         let digest = fixtures::digest(number);
-        self.inventory().into_iter().find(|status| status.header.digest == digest).unwrap()
+        self.inventory()
+            .into_iter()
+            .find(|status| status.header.digest == digest)
+            .unwrap()
     }
 
     pub(super) fn report(&mut self) -> FaultReport {
@@ -213,13 +232,16 @@ impl Rig {
     pub(super) fn begin(&mut self, origin: &Origin, path: &str, fresh: bool) -> (Started, File) {
         self.next += 1;
         let id = ExchangeId(self.next);
-        let sink = File::from(
-            rustix::fs::memfd_create("sink", rustix::fs::MemfdFlags::CLOEXEC).unwrap(),
-        );
+        let sink =
+            File::from(rustix::fs::memfd_create("sink", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
         let mut pieces = fragments(&request(origin, path, fresh)).unwrap();
         let last = pieces.pop().unwrap();
         assert!(pieces.is_empty());
-        let exchange = ToEngine::Exchange { id, bytes: last, with_source: false };
+        let exchange = ToEngine::Exchange {
+            id,
+            bytes: last,
+            with_source: false,
+        };
         self.engine.send(&exchange, &[sink.as_fd()]).unwrap();
         (Started(id), sink)
     }
@@ -281,8 +303,9 @@ impl Rig {
     fn wait<T>(&mut self, mut pick: impl FnMut(&ToEmbedder) -> Pick<T>) -> T {
         let mut waiting = std::mem::take(&mut self.inbox);
         loop {
-            let message =
-                waiting.pop_front().unwrap_or_else(|| self.engine.recv().unwrap().0);
+            let message = waiting
+                .pop_front()
+                .unwrap_or_else(|| self.engine.recv().unwrap().0);
             match pick(&message) {
                 Pick::Leave => self.inbox.push_back(message),
                 Pick::Take => {}
@@ -311,7 +334,10 @@ fn request(origin: &Origin, path: &str, fresh: bool) -> Exchange {
         host: Host::V4(Ipv4Addr::LOCALHOST),
         port: origin.address.port(),
     };
-    let host = Field { name: "host".to_owned(), value: target.authority().into_bytes() };
+    let host = Field {
+        name: "host".to_owned(),
+        value: target.authority().into_bytes(),
+    };
     Exchange {
         grant: GrantId(target.port.into()),
         target,

@@ -224,9 +224,7 @@ impl Guest {
                     alert: failed.alert,
                 })
             }
-            Err(error) => {
-                Err(ended(Fault::of_call(&self.store.data().guest, &error)).into())
-            }
+            Err(error) => Err(ended(Fault::of_call(&self.store.data().guest, &error)).into()),
         }
     }
 

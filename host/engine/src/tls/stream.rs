@@ -108,7 +108,10 @@ impl TlsStream {
         };
         match guest.post_handshake(message) {
             Ok(update) => self.apply(update),
-            Err(Failed { cause: cause @ Cause::Guest { .. }, .. }) => {
+            Err(Failed {
+                cause: cause @ Cause::Guest { .. },
+                ..
+            }) => {
                 self.meter = guest.meter();
                 self.guest = None;
                 self.lost = Some(cause);

@@ -61,11 +61,7 @@ impl Guests {
         let _active = self.ticker.activate();
         let tcp = TcpStream::connect(server.address).await.unwrap();
         let (tls, x509) = self.current();
-        handshake(
-            tcp,
-            peer(&tls, &x509, &Host::parse(name).unwrap(), options),
-        )
-        .await
+        handshake(tcp, peer(&tls, &x509, &Host::parse(name).unwrap(), options)).await
     }
 }
 
