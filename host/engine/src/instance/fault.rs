@@ -31,6 +31,7 @@ impl Fault {
         let kind = match trap {
             Some(Trap::Interrupt) => "hang",
             _ if state.memory_refused => "memory",
+            _ if state.starved => NO_INSTANCE,
             Some(_) => "trap",
             None if state.last_words.is_some() => "trap",
             // An import ends a guest that asks for what is not its to ask for.
@@ -40,6 +41,10 @@ impl Fault {
         let mut fault = Fault::with(state, kind, String::new());
         let report = &mut fault.report;
         match (&state.last_words, trap) {
+            _ if kind == NO_INSTANCE && state.starved => {
+                report.detail =
+                    "all guests together have as much memory as they may; try later".to_owned();
+            }
             (Some(words), _) => {
                 report.detail.clone_from(&words.message);
                 report.location.clone_from(&words.location);

@@ -49,8 +49,10 @@ pub(crate) struct GuestState {
     pub entered: bool,
     /// Calls made into the guest.
     pub calls: u64,
-    /// Growth was refused at least once.
+    /// Growth beyond the guest's own bound was refused.
     pub memory_refused: bool,
+    /// Growth was refused for what other guests have.
+    pub starved: bool,
 }
 
 impl GuestState {
@@ -64,6 +66,7 @@ impl GuestState {
             entered: false,
             calls: 0,
             memory_refused: false,
+            starved: false,
         }
     }
 
@@ -96,9 +99,14 @@ impl ResourceLimiter for GuestState {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = desired <= MAX_MEMORY_BYTES && self.alive.grow(desired as u64);
-        self.memory_refused |= !granted;
-        Ok(granted)
+        if desired > MAX_MEMORY_BYTES {
+            self.memory_refused = true;
+        } else if !self.alive.grow(desired as u64) {
+            self.starved = true;
+        } else {
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn table_growing(

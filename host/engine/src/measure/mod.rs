@@ -5,6 +5,9 @@
 //! runs here is exactly what runs in the engine.
 
 mod handshake;
+mod modules;
+
+pub use modules::Idle;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -78,17 +81,6 @@ impl Guests {
             guests.load_and_swap(code)?;
         }
         Ok(guests)
-    }
-
-    /// Loads a module as a running engine does, and makes it current.
-    ///
-    /// # Errors
-    /// One sentence on why it is refused.
-    pub fn load_and_swap(&self, code: &Code) -> Result<(), String> {
-        let ModuleHeader { name, digest, .. } = &code.header;
-        let sealed = fumehood_sandbox::sealed(name, &[&code.native]).map_err(|e| e.to_string())?;
-        self.registry.load(&code.header, sealed)?;
-        self.registry.swap(name, *digest).map(drop)
     }
 
     /// Makes an `http1` instance, calls it once, drops it.

@@ -188,3 +188,52 @@ async fn send_report(
         })
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_granted_up_to_the_bound_and_no_byte_more() {
+        let supervisor = Supervisor::new(Limits::for_one());
+        assert!(supervisor.take_memory(LEAST_MEMORY - 1));
+        assert!(!supervisor.take_memory(2));
+        assert!(supervisor.take_memory(1));
+        assert!(!supervisor.take_memory(1));
+        assert!(!supervisor.take_memory(u64::MAX));
+        supervisor.give_memory(1);
+        assert!(supervisor.take_memory(1));
+    }
+
+    #[test]
+    fn reports_beyond_the_bound_are_dropped_and_their_numbers_are_missing() {
+        let supervisor = Supervisor::new(Limits::for_one());
+        let header = fumehood_control::ModuleHeader {
+            name: String::new(),
+            version: String::new(),
+            digest: [0; 32],
+        };
+        for _ in 0..WAITING_REPORTS + 5 {
+            supervisor.report(Box::new(FaultReport {
+                number: 0,
+                header: header.clone(),
+                kind: String::new(),
+                detail: String::new(),
+                location: String::new(),
+                backtrace: Vec::new(),
+                trail: Vec::new(),
+                recording: Vec::new(),
+                resumed: false,
+                quarantined: false,
+            }));
+        }
+        let mut notices = supervisor.listen().expect("nobody else listens");
+        let mut numbers = 0;
+        while let Ok(Notice::Report(report)) = notices.try_recv() {
+            numbers += 1;
+            assert_eq!(report.number, numbers);
+        }
+        assert_eq!(numbers, WAITING_REPORTS as u64);
+        assert_eq!(supervisor.dropped.load(Ordering::Relaxed), 5);
+    }
+}

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt as _;
 /// No mapping but the pool's guard regions is as large, in bytes.
 const GUARD: u64 = 1 << 30;
 
-/// In how many guests' memory the text stands.
-pub(super) fn guests_that_hold(text: &str) -> usize {
+/// In how many guests' memory the bytes stand.
+pub(crate) fn guests_that_hold(text: &[u8]) -> usize {
     let memory = File::open("/proc/self/mem").unwrap();
     slots()
         .into_iter()
@@ -16,7 +16,7 @@ pub(super) fn guests_that_hold(text: &str) -> usize {
                 let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
                 // Memory may go while other tests end; then nothing is in it.
                 memory.read_exact_at(&mut bytes, start).is_ok()
-                    && memchr::memmem::find(&bytes, text.as_bytes()).is_some()
+                    && memchr::memmem::find(&bytes, text).is_some()
             })
         })
         .count()

@@ -1,7 +1,7 @@
 //! Modules live: swaps, crashes, quarantine, bounds, with the real guests over sockets.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-mod memory;
+pub(crate) mod memory;
 mod origin;
 mod rig;
 
@@ -328,7 +328,7 @@ fn what_one_connection_was_told_is_in_no_other_guest() {
     let marker = "only-for-the-first-connection";
     rig.get_with(&origin, &format!("/mark/{marker}"), true);
     assert_eq!(
-        memory::guests_that_hold(marker),
+        memory::guests_that_hold(marker.as_bytes()),
         1,
         "the search finds what is there"
     );
@@ -336,14 +336,14 @@ fn what_one_connection_was_told_is_in_no_other_guest() {
     for _ in 0..8 {
         assert!(rig.get_with(&origin, "/plain/9", true).outcome.is_ok());
     }
-    assert_eq!(memory::guests_that_hold(marker), 1);
+    assert_eq!(memory::guests_that_hold(marker.as_bytes()), 1);
     // Its slot is used again, and again.
     rig.tell(&ToEngine::CloseIdle);
     for _ in 0..2 * LIMITS.instances {
         assert!(rig.get_with(&origin, "/plain/9", true).outcome.is_ok());
         rig.tell(&ToEngine::CloseIdle);
     }
-    assert_eq!(memory::guests_that_hold(marker), 0);
+    assert_eq!(memory::guests_that_hold(marker.as_bytes()), 0);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::instance::Ticker;
 use crate::registry::{Limits, Registry, Version};
+use crate::tests::memory::guests_that_hold;
 use server::{Authority, FlushAll as _, Server, serve};
 
 /// The engine with both guests.
@@ -247,4 +248,42 @@ fn secrets_are_logged_only_where_asked_for() {
         ]
     );
     assert_eq!(server.logged(), log.lines().map(str::to_owned).collect());
+}
+
+#[tokio::test]
+async fn no_secret_is_ever_in_a_guests_memory() {
+    let authority = Authority::new();
+    let guests = guests(&[authority.der()]);
+    let file = rustix::fs::memfd_create("keys", rustix::fs::MemfdFlags::empty()).unwrap();
+    let reader = file.try_clone().unwrap();
+    let server = serve(authority.server(&["localhost"], server::TLS13), |stream| {
+        // A client that leaves without a word is no concern here.
+        let _ = std::io::copy(&mut stream.sock, &mut std::io::sink());
+    });
+    let host = Host::parse("localhost").unwrap();
+    let (tls, x509) = guests.current();
+    let mut peer = peer(&tls, &x509, &host, OPTIONS);
+    peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
+    let _active = guests.ticker.activate();
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let established = handshake(tcp, peer).await.unwrap();
+    let mut log = [0; 4096];
+    let length = rustix::io::pread(&reader, &mut log, 0).unwrap();
+    let log = std::str::from_utf8(&log[..length]).unwrap();
+    let bytes = |hex: &str| -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    };
+    // The verifier holds the anchor's key, so the search finds what is there.
+    let anchor = authority.der();
+    let point = memchr::memmem::find(&anchor, &[0x03, 0x42, 0x00, 0x04]).unwrap();
+    assert!(guests_that_hold(&anchor[point + 4..point + 68]) > 0);
+    for line in log.lines() {
+        let secret = line.rsplit(' ').next().unwrap();
+        assert_eq!(guests_that_hold(&bytes(secret)), 0, "{line}");
+    }
+    assert_eq!(log.lines().count(), 5);
+    drop(established);
+    server.join();
 }
