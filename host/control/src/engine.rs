@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary};
+use crate::{
+    Digest, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary, SwapReason,
+};
 
 /// How an engine is to be; comes before its sandbox closes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,17 @@ pub struct EngineSetup {
     pub max_idle_connections: u32,
     /// How long an idle connection is kept, in milliseconds.
     pub idle_connection_ms: u32,
+    /// Faults of one version within [`EngineSetup::quarantine_window_ms`]
+    /// after which it is quarantined and the one before takes over.
+    pub quarantine_faults: u32,
+    /// See `quarantine_faults`, in milliseconds.
+    pub quarantine_window_ms: u32,
+    /// How long connections of a version that is no longer current may go
+    /// on with it, in milliseconds. Then they end at the next message boundary.
+    pub drain_ms: u32,
+    /// Keep the calls into each guest with their content, and put them into
+    /// its fault's report.
+    pub record: bool,
     /// Write TLS secrets to the descriptor that follows with
     /// [`ToEngine::KeyLog`] (`SSLKEYLOGFILE`).
     pub key_log: bool,
@@ -30,7 +43,7 @@ pub struct ModuleHeader {
     /// Semantic version.
     pub version: String,
     /// SHA-256 of the component it was compiled from.
-    pub digest: [u8; 32],
+    pub digest: Digest,
 }
 
 /// Embedder to engine.
@@ -43,8 +56,32 @@ pub enum ToEngine {
         /// How to be.
         setup: EngineSetup,
     },
-    /// A module. One descriptor: a sealed memfd with its native code.
+    /// A module. One descriptor: a sealed memfd with its native code. Before
+    /// `Start` it becomes current; afterwards it is a candidate, and the answer is
+    /// [`ToEmbedder::ModuleLoaded`] or [`ToEmbedder::ModuleRefused`].
     Module(ModuleHeader),
+    /// Make a candidate (or a quarantined version) current. The answer is
+    /// [`ToEmbedder::Swapped`] or [`ToEmbedder::ModuleRefused`].
+    Swap {
+        /// Of the module.
+        name: String,
+        /// Of the version.
+        digest: Digest,
+    },
+    /// Make the version that was current before the present one current again.
+    /// Answered as `Swap`.
+    Rollback {
+        /// Of the module.
+        name: String,
+    },
+    /// Ask for [`ToEmbedder::Inventory`].
+    Inspect,
+    /// How scarce memory is outside; the engine shrinks its pools, then sheds
+    /// idle connections.
+    Pressure {
+        /// Share of the budget in use, in percent; above 100 it is over.
+        percent: u16,
+    },
     /// Trust anchors. One descriptor: a sealed memfd with, for each, four
     /// bytes of length (little-endian) and a certificate in DER.
     Anchors,
@@ -85,6 +122,10 @@ impl Message for ToEngine {
             ToEngine::Hello { .. }
             | ToEngine::Start
             | ToEngine::ExchangeFragment { .. }
+            | ToEngine::Swap { .. }
+            | ToEngine::Rollback { .. }
+            | ToEngine::Inspect
+            | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
             | ToEngine::CloseIdle => 0,
         }
@@ -109,6 +150,61 @@ pub enum ToEmbedder {
         layers: Vec<LayerReport>,
         /// One sentence for people.
         why: String,
+    },
+    /// A module that came after `Start` is a candidate now.
+    ModuleLoaded {
+        /// Of the module.
+        name: String,
+        /// Of the version.
+        digest: Digest,
+        /// Time to load and link it, in microseconds.
+        took_us: u64,
+    },
+    /// A module was not loaded, or not made current.
+    ModuleRefused {
+        /// Of the module.
+        name: String,
+        /// Of the version; zeros where none was named.
+        digest: Digest,
+        /// One sentence that names what is wrong with it.
+        why: String,
+    },
+    /// Another version is current.
+    Swapped {
+        /// Of the module.
+        name: String,
+        /// What was current.
+        from: Digest,
+        /// What is.
+        to: Digest,
+        /// Time of the swap itself, in microseconds.
+        took_us: u64,
+        /// Why.
+        reason: SwapReason,
+    },
+    /// A piece of an inventory.
+    InventoryFragment {
+        /// Bytes of the encoded `Vec<ModuleStatus>`.
+        bytes: Vec<u8>,
+    },
+    /// The last piece of an inventory.
+    Inventory {
+        /// Bytes of the encoded `Vec<ModuleStatus>`.
+        bytes: Vec<u8>,
+    },
+    /// A piece of a report.
+    ReportFragment {
+        /// The report's number.
+        number: u64,
+        /// Bytes of the encoded [`crate::FaultReport`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of a report on a guest's end.
+    Report {
+        /// The report's number.
+        number: u64,
+        /// Bytes of the encoded [`crate::FaultReport`].
+        bytes: Vec<u8>,
     },
     /// A step of an exchange.
     Journey {

@@ -61,6 +61,9 @@ pub enum JourneyEvent {
     Tls(TlsSummary),
     /// The request's head and content are with the peer.
     Sent,
+    /// A guest ended and another instance took its place on the same
+    /// connection, at the same point of the stream.
+    Resumed(Instance),
     /// The connection was found dead before any answer, and the request goes out once more on a new one.
     Retried,
 }

@@ -22,6 +22,7 @@ mod failure;
 mod fragment;
 mod journey;
 mod layers;
+mod module;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
 pub use dial::{
@@ -37,6 +38,10 @@ pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};
 pub use fragment::{Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, fragments};
 pub use journey::{Instance, JourneyEvent, TlsSummary};
 pub use layers::{Layer, LayerReport, LayerState};
+pub use module::{
+    Digest, FaultReport, Frame, MAX_REPORT_STEPS, MAX_VERSIONS, ModuleState, ModuleStatus,
+    RecordedCall, SwapReason, TrailStep,
+};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

@@ -6,14 +6,15 @@ use std::task::{Context, Poll, Waker};
 use fumehood_control::Summary;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::instance::Codec;
+use crate::registry::Registry;
+use crate::resume::SteadyCodec;
 use crate::transport::Transport;
 
 /// One connection with the guest instances that serve it. Dropping it closes
 /// the socket and frees the instances.
 pub(crate) struct Connection {
     pub transport: Transport,
-    pub codec: Codec,
+    pub codec: SteadyCodec,
     pub peer: SocketAddr,
     /// Room in the instance pool; given back with the connection.
     pub _room: OwnedSemaphorePermit,
@@ -39,6 +40,16 @@ impl Connection {
     pub(crate) fn is_alive(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         matches!(self.transport.poll_bytes(&mut cx), Poll::Pending)
+    }
+
+    /// The `tls` guest that is still with it is of a version whose time is up.
+    pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
+        match &self.transport {
+            Transport::Plain(_) => false,
+            Transport::Tls(tls) => tls
+                .guest_version()
+                .is_some_and(|digest| registry.tls.has_drained(digest)),
+        }
     }
 
     /// What its guests have done until now.

@@ -1,10 +1,12 @@
 //! What all exchanges share, and how one runs from dial to done.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use fumehood_control::{
-    Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary, Timings,
+    Cause, DialFailure, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary, Timings,
 };
 use fumehood_policy::Scheme;
 use tokio::net::TcpStream;
@@ -15,8 +17,10 @@ use crate::connection::Connection;
 use crate::dialer::Dialer;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
-use crate::instance::{CodecModule, Ticker};
+use crate::instance::Ticker;
 use crate::outbox::Outbox;
+use crate::registry::{Registry, Version};
+use crate::resume::SteadyCodec;
 use crate::tls::{self, KeyLogFile, TlsModule, TlsStream, Verifier};
 use crate::transport::{PlainStream, Transport};
 
@@ -25,9 +29,7 @@ pub(crate) const INSTANCES_PER_CONNECTION: u32 = 2;
 
 /// The engine's heart: guests, the way to the broker, idle connections.
 pub(crate) struct Hub {
-    pub codec: CodecModule,
-    pub tls: TlsModule,
-    pub verifier: Verifier,
+    pub registry: Arc<Registry>,
     pub dialer: Arc<Dialer>,
     pub idle: Idle,
     /// One permit a connection the instance pool has room for.
@@ -35,9 +37,39 @@ pub(crate) struct Hub {
     pub ticker: Ticker,
     pub outbox: Outbox,
     pub key_log: Option<Arc<KeyLogFile>>,
+    /// Share of the memory outside that is in use, in percent, as last told.
+    pub pressure: AtomicU16,
 }
 
+/// Pressure, in percent, above which idle connections are closed, the older
+/// half each time it is told.
+const SHED_ABOVE: u16 = 80;
+
+/// Pressure, in percent, above which no exchange is begun.
+const REFUSE_ABOVE: u16 = 100;
+
 impl Hub {
+    /// Acts on how scarce memory is outside.
+    pub(crate) fn feel(&self, percent: u16) {
+        self.pressure.store(percent, Ordering::Relaxed);
+        if percent > REFUSE_ABOVE {
+            self.idle.clear();
+        } else if percent > SHED_ABOVE {
+            self.idle.shed();
+        }
+    }
+
+    /// Memory is so scarce that no exchange should begin.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.pressure.load(Ordering::Relaxed) > REFUSE_ABOVE
+    }
+
+    /// Goes over what depends on versions: to be called when one became current.
+    pub(crate) fn follow_swap(&self) {
+        self.idle.sweep(&self.registry);
+        self.registry.rest();
+    }
+
     /// Runs one exchange to its end.
     pub(crate) async fn run(
         &self,
@@ -73,11 +105,15 @@ impl Hub {
         } else {
             self.idle.take(&key)
         };
-        if let Some(connection) = idle {
+        if let Some(mut connection) = idle {
             let reused = JourneyEvent::Reused {
                 peer: connection.peer,
             };
             self.outbox.journey(id, reused).await.map_err(not_sent)?;
+            if let Some(instance) = connection.codec.refresh().map_err(not_sent)? {
+                let made = JourneyEvent::Instantiated(instance);
+                self.outbox.journey(id, made).await.map_err(not_sent)?;
+            }
             let attempt = self.attempt(id, exchange, connection, &pipes, began).await;
             if !attempt.may_repeat(&exchange.method) {
                 return attempt.result;
@@ -129,6 +165,9 @@ impl Hub {
     }
 
     fn keep(&self, exchange: &Exchange, connection: Connection) -> bool {
+        if connection.has_outlived_its_guest(&self.registry) {
+            return false;
+        }
         self.idle
             .park(Key::new(&exchange.target, exchange.tls), connection)
     }
@@ -140,13 +179,48 @@ impl Hub {
         exchange: &Exchange,
         began: Instant,
     ) -> Result<(Connection, Timings), Cause> {
-        let connect_ms = exchange.deadlines.connect_ms;
-        let room = self.reserve(connect_ms).await?;
-        let dialled = self
-            .dialer
-            .dial(exchange.grant, Duration::from_millis(connect_ms.into()))
+        let room = self.reserve(exchange.deadlines.connect_ms).await?;
+        let reached = match exchange.target.scheme {
+            Scheme::Http => {
+                let (stream, peer, timings) = self.dial(id, exchange, began).await?;
+                Reached {
+                    transport: Transport::Plain(PlainStream::new(stream)),
+                    peer,
+                    timings,
+                }
+            }
+            Scheme::Https => self.secured(id, exchange, began).await?,
+        };
+        let Reached {
+            transport,
+            peer,
+            timings,
+        } = reached;
+        let codec = SteadyCodec::new(&self.registry)?;
+        self.outbox
+            .journey(id, JourneyEvent::Instantiated(codec.describe()))
             .await?;
-        let mut reached = Timings {
+        Ok((
+            Connection {
+                transport,
+                codec,
+                peer,
+                _room: room,
+            },
+            timings,
+        ))
+    }
+
+    /// A connection as the broker makes it.
+    async fn dial(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        began: Instant,
+    ) -> Result<(TcpStream, SocketAddr, Timings), Cause> {
+        let deadline = Duration::from_millis(exchange.deadlines.connect_ms.into());
+        let dialled = self.dialer.dial(exchange.grant, deadline).await?;
+        let timings = Timings {
             resolved_us: (dialled.resolve_us > 0)
                 .then(|| micros(began.elapsed()).saturating_sub(dialled.connect_us)),
             connected_us: Some(micros(began.elapsed())),
@@ -161,27 +235,52 @@ impl Hub {
             connect_us: dialled.connect_us,
         };
         self.outbox.journey(id, connected).await?;
-        let transport = match exchange.target.scheme {
-            Scheme::Http => Transport::Plain(PlainStream::new(dialled.stream)),
-            Scheme::Https => {
-                let stream = self.secure(id, exchange, dialled.stream).await?;
-                reached.tls_us = Some(micros(began.elapsed()));
-                Transport::Tls(Box::new(stream))
-            }
+        Ok((dialled.stream, peer, timings))
+    }
+
+    /// A connection with TLS. When a guest ends in the handshake, nothing of
+    /// the request was sent: it is tried once more, on another connection, with
+    /// the version before where there is one. (A handshake cannot be resumed:
+    /// its keys are gone.)
+    async fn secured(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        began: Instant,
+    ) -> Result<Reached, Cause> {
+        let mut guests = Guests {
+            tls: self.registry.tls.current()?,
+            x509: self.registry.x509.current()?,
         };
-        let codec = self.codec.instantiate()?;
-        self.outbox
-            .journey(id, JourneyEvent::Instantiated(codec.describe()))
-            .await?;
-        Ok((
-            Connection {
-                transport,
-                codec,
-                peer,
-                _room: room,
-            },
-            reached,
-        ))
+        let first = match self.try_secured(id, exchange, began, &guests).await {
+            Err(cause @ Cause::Guest { .. }) => cause,
+            other => return other,
+        };
+        self.registry.enforce();
+        self.outbox.journey(id, JourneyEvent::Retried).await?;
+        guests.fall_back(&self.registry, &first)?;
+        match self.try_secured(id, exchange, began, &guests).await {
+            // The guest's end explains more than a used-up grant.
+            Err(Cause::Dial(DialFailure::NoGrant)) => Err(first),
+            other => other,
+        }
+    }
+
+    async fn try_secured(
+        &self,
+        id: ExchangeId,
+        exchange: &Exchange,
+        began: Instant,
+        guests: &Guests,
+    ) -> Result<Reached, Cause> {
+        let (stream, peer, mut timings) = self.dial(id, exchange, began).await?;
+        let stream = self.secure(id, exchange, stream, guests).await?;
+        timings.tls_us = Some(micros(began.elapsed()));
+        Ok(Reached {
+            transport: Transport::Tls(Box::new(stream)),
+            peer,
+            timings,
+        })
     }
 
     /// Room in the instance pool.
@@ -202,11 +301,12 @@ impl Hub {
         id: ExchangeId,
         exchange: &Exchange,
         stream: TcpStream,
+        guests: &Guests,
     ) -> Result<TlsStream, Cause> {
         let milliseconds = exchange.deadlines.tls_ms;
         let peer = tls::Peer {
-            module: &self.tls,
-            verifier: &self.verifier,
+            module: &guests.tls.module,
+            verifier: &guests.x509.module,
             options: exchange.tls,
             host: &exchange.target.host,
             key_log: self.key_log.clone(),
@@ -232,6 +332,42 @@ impl Hub {
             .journey(id, JourneyEvent::Tls(established.summary))
             .await?;
         Ok(established.stream)
+    }
+}
+
+/// A connection up to where HTTP begins.
+struct Reached {
+    transport: Transport,
+    peer: SocketAddr,
+    timings: Timings,
+}
+
+/// Those of a handshake.
+struct Guests {
+    tls: Arc<Version<TlsModule>>,
+    x509: Arc<Version<Verifier>>,
+}
+
+impl Guests {
+    /// Takes other versions after one of these ended: of the module that
+    /// ended the good one before, if there is one, else the same again unless
+    /// it is quarantined by now.
+    fn fall_back(&mut self, registry: &Registry, cause: &Cause) -> Result<(), Cause> {
+        let Cause::Guest { module, .. } = cause else {
+            return Ok(());
+        };
+        if module == "x509" {
+            self.x509 = match registry.x509.previous(self.x509.digest()) {
+                Some(before) => before,
+                None => registry.x509.current()?,
+            };
+        } else {
+            self.tls = match registry.tls.previous(self.tls.digest()) {
+                Some(before) => before,
+                None => registry.tls.current()?,
+            };
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use fumehood_policy::{Scheme, Target};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
+use crate::registry::Registry;
 
 /// Most idle connections to one origin; browsers keep as many.
 const MAX_IDLE_PER_ORIGIN: usize = 6;
@@ -87,9 +88,36 @@ impl Idle {
         true
     }
 
-    /// Closes what has waited too long.
-    pub(crate) fn sweep(&self) {
-        self.lock().drop_expired(self.keep);
+    /// Closes what has waited too long, and gives the rest the current codec:
+    /// the peers do not notice.
+    pub(crate) fn sweep(&self, registry: &Registry) {
+        let mut parked = self.lock();
+        parked.drop_expired(self.keep);
+        parked.keep_if(|_, connection| {
+            !connection.has_outlived_its_guest(registry) && connection.codec.refresh().is_ok()
+        });
+    }
+
+    /// Closes the older half, at least one.
+    pub(crate) fn shed(&self) {
+        let mut parked = self.lock();
+        let mut since: Vec<Instant> = parked
+            .by_key
+            .values()
+            .flatten()
+            .map(|(since, _)| *since)
+            .collect();
+        since.sort_unstable();
+        let Some(&last) = since.get(since.len().saturating_sub(1) / 2) else {
+            return;
+        };
+        parked.keep_if(|since, _| since > last);
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.lock().count
     }
 
     /// Closes all.
@@ -104,8 +132,12 @@ impl Idle {
 
 impl Parked {
     fn drop_expired(&mut self, keep: Duration) {
+        self.keep_if(|since, _| since.elapsed() < keep);
+    }
+
+    fn keep_if(&mut self, mut wanted: impl FnMut(Instant, &mut Connection) -> bool) {
         for list in self.by_key.values_mut() {
-            list.retain(|(since, _)| since.elapsed() < keep);
+            list.retain_mut(|(since, connection)| wanted(*since, connection));
         }
         self.by_key.retain(|_, list| !list.is_empty());
         self.count = self.by_key.values().map(Vec::len).sum();

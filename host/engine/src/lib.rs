@@ -11,6 +11,8 @@
 //! exchange   head and payload, both ways at once, under deadlines
 //! demand     exactly the piece of the stream that the codec wants to see
 //! payload    descriptors that payload moves through, past the guests
+//! resume     a codec that outlives its instances
+//! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
 //! ```
 //!
@@ -30,9 +32,15 @@ mod instance;
 pub mod measure;
 mod outbox;
 mod payload;
+mod registry;
+mod replay;
+mod resume;
 mod serve;
 mod start;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
 
+pub use replay::{ReplayError, ReplayOutcome, replay};
 pub use start::run;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Cause, Exchange, ExchangeId, Failure, RetrySafety, Summary, ToEmbedder, ToEngine,
+    Assembly, Cause, Digest, Exchange, ExchangeId, Failure, RetrySafety, Summary, ToEmbedder,
+    ToEngine, fragments,
 };
 use fumehood_sandbox::{AsyncChannel, ChannelError};
 use tokio::sync::oneshot;
@@ -15,6 +16,7 @@ use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
 use crate::payload::Pipe;
+use crate::registry::answer_load;
 
 /// Time between two looks for idle connections that have waited too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub(crate) async fn serve(
     tokio::spawn(async move { dialling.route_replies().await });
     let swept = Arc::clone(&hub);
     tokio::spawn(async move { sweep(&swept).await });
+    let reporting = Arc::clone(&hub);
+    tokio::spawn(async move { reporting.registry.supervisor.relay(&reporting.outbox).await });
     let mut desk = Desk {
         hub,
         max_exchanges,
@@ -76,9 +80,27 @@ impl Desk {
                 self.lock().remove(&id);
             }
             ToEngine::CloseIdle => self.hub.idle.clear(),
+            ToEngine::Module(header) => {
+                let Some(code) = fds.into_iter().next() else {
+                    return;
+                };
+                // It takes a millisecond at most: other tasks move aside.
+                let answer =
+                    tokio::task::block_in_place(|| answer_load(&self.hub.registry, header, code));
+                self.say(answer).await;
+            }
+            ToEngine::Swap { name, digest } => {
+                let answer = self.hub.registry.swap(&name, digest);
+                self.swapped(name, digest, answer).await;
+            }
+            ToEngine::Rollback { name } => {
+                let answer = self.hub.registry.rollback(&name);
+                self.swapped(name, Digest::default(), answer).await;
+            }
+            ToEngine::Inspect => self.inventory().await,
+            ToEngine::Pressure { percent } => self.hub.feel(percent),
             // Offers end with `Start`; later ones are refused by being dropped.
             ToEngine::Hello { .. }
-            | ToEngine::Module(_)
             | ToEngine::Anchors
             | ToEngine::Broker
             | ToEngine::KeyLog
@@ -97,7 +119,7 @@ impl Desk {
     }
 
     async fn begin(&mut self, id: ExchangeId, exchange: Exchange, fds: Vec<OwnedFd>) {
-        if self.lock().len() >= self.max_exchanges {
+        if self.lock().len() >= self.max_exchanges || self.hub.is_starved() {
             return self.refuse(id, Cause::Busy).await;
         }
         let pipes = match open_pipes(fds) {
@@ -116,6 +138,35 @@ impl Desk {
                 .remove(&id);
             hub.outbox.finished(id, outcome).await;
         });
+    }
+
+    /// Answers a swap, and has idle connections follow it.
+    async fn swapped(&self, name: String, digest: Digest, answer: Result<ToEmbedder, String>) {
+        match answer {
+            Ok(swapped) => {
+                self.say(swapped).await;
+                self.hub.follow_swap();
+            }
+            Err(why) => {
+                self.say(ToEmbedder::ModuleRefused { name, digest, why })
+                    .await
+            }
+        }
+    }
+
+    async fn inventory(&self) {
+        // Bounded by the number of versions; what does not fit is not there.
+        let mut pieces = fragments(&self.hub.registry.inventory()).unwrap_or_default();
+        let last = pieces.pop().unwrap_or_default();
+        for bytes in pieces {
+            self.say(ToEmbedder::InventoryFragment { bytes }).await;
+        }
+        self.say(ToEmbedder::Inventory { bytes: last }).await;
+    }
+
+    async fn say(&self, message: ToEmbedder) {
+        // Nobody is left to tell when this fails.
+        let _ = self.hub.outbox.send(message).await;
     }
 
     async fn refuse(&self, id: ExchangeId, cause: Cause) {
@@ -167,6 +218,7 @@ async fn sweep(hub: &Hub) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;
-        hub.idle.sweep();
+        hub.idle.sweep(&hub.registry);
+        hub.registry.rest();
     }
 }

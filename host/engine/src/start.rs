@@ -3,28 +3,26 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
+use crate::dialer::Dialer;
+use crate::hub::{Hub, INSTANCES_PER_CONNECTION};
+use crate::idle::Idle;
+use crate::instance::Ticker;
+use crate::outbox::{Outbox, Outgoing};
+use crate::registry::{Limits, Registry};
+use crate::serve;
+use crate::tls::{Anchors, KeyLogFile};
 use fumehood_control::{
     DialReply, DialRequest, EngineSetup, ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
 };
 use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
-use wasmtime::Engine;
 
-use crate::dialer::Dialer;
-use crate::hub::{Hub, INSTANCES_PER_CONNECTION};
-use crate::idle::Idle;
-use crate::instance::{CodecModule, Ticker};
-use crate::outbox::{Outbox, Outgoing};
-use crate::tls::{Anchors, KeyLogFile, TlsModule, Verifier};
-use crate::{code, serve};
-
-/// Largest native code of a module, in bytes; the largest of ours has 3 MiB.
-const MAX_CODE_BYTES: usize = 64 << 20;
-
-/// Most modules offered at a start; three are needed.
+/// Most modules offered at a start; three are needed, and earlier versions
+/// may come with them.
 const MAX_MODULES: usize = 16;
 
 /// Largest set of trust anchors, in bytes; systems ship about 200 KiB.
@@ -38,8 +36,9 @@ pub(crate) const WORKERS: usize = 2;
 /// Threads beside them, for exchanges while a write to a file blocks.
 const MAX_BLOCKING_THREADS: usize = 16;
 
-/// Instances kept free for the shared ones (`x509`).
-const SHARED_INSTANCES: u32 = 4;
+/// Instances kept free: for the shared ones (`x509`), for a new version's
+/// trial, and for those that take over while the old ones are still there.
+const SHARED_INSTANCES: u32 = 6;
 
 /// Plays the engine's role, from the first thing in `main` to the end of the process.
 #[must_use]
@@ -162,40 +161,21 @@ impl Offer {
     }
 }
 
-/// Native code of one module, mapped.
-struct Code {
-    header: ModuleHeader,
-    component: wasmtime::component::Component,
-}
-
-fn load(engine: &Engine, offer: &Offer, name: &str) -> Result<Code, Stop> {
-    let (header, fd) = offer
-        .modules
-        .iter()
-        .rev()
-        .find(|(header, _)| header.name == name)
-        .ok_or_else(|| Stop::because(format!("no module named {name} was offered")))?;
-    let bytes = map_sealed(fd, MAX_CODE_BYTES)?;
-    // The first instance would make the memory's image otherwise, with a call
-    // (`memfd_create`) that the sealed process does not have.
-    let component = code::load(engine, &bytes)
-        .and_then(|component| {
-            component
-                .initialize_copy_on_write_image()
-                .map(|()| component)
-        })
-        .map_err(|error| refuse_module(header, &error))?;
-    Ok(Code {
-        header: header.clone(),
-        component,
-    })
-}
-
-fn refuse_module(header: &ModuleHeader, error: &wasmtime::Error) -> Stop {
-    Stop::because(format!(
-        "module {} {} is refused: {error:#}",
-        header.name, header.version
-    ))
+/// Loads all modules that were offered; of each kind the last is current.
+fn load_all(registry: &Registry, modules: Vec<(ModuleHeader, OwnedFd)>) -> Result<(), Stop> {
+    for (header, code) in modules {
+        registry
+            .load(&header, code)
+            .and_then(|()| registry.swap(&header.name, header.digest).map(drop))
+            .map_err(|why| {
+                let ModuleHeader { name, version, .. } = &header;
+                Stop::because(format!("module {name} {version} is refused: {why}"))
+            })?;
+    }
+    match registry.missing() {
+        Some(name) => Err(Stop::because(format!("no module named {name} was offered"))),
+        None => Ok(()),
+    }
 }
 
 /// An engine that is sealed but has not said so.
@@ -213,7 +193,7 @@ fn prepare(
 ) -> Result<Prepared, Stop> {
     // First, so that it overlaps with the embedder's preparations.
     let isolated = bootstrap.isolate(Role::Engine)?;
-    let offer = Offer::receive(control)?;
+    let mut offer = Offer::receive(control)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(MAX_BLOCKING_THREADS)
@@ -225,7 +205,7 @@ fn prepare(
     let (hub, anchors) = {
         // Descriptors are registered with the runtime while the hub is made.
         let _inside = runtime.enter();
-        make_hub(&offer, outbox)?
+        make_hub(&mut offer, outbox)?
     };
     let layers = isolated.seal(&offer.setup.required)?;
     let ready = ToEmbedder::Ready {
@@ -242,7 +222,7 @@ fn prepare(
     })
 }
 
-fn make_hub(offer: &Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
+fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
     let setup = &offer.setup;
     let connections =
         setup.max_instances.saturating_sub(SHARED_INSTANCES) / INSTANCES_PER_CONNECTION;
@@ -253,34 +233,30 @@ fn make_hub(offer: &Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
             SHARED_INSTANCES + INSTANCES_PER_CONNECTION
         )));
     }
-    let engine = Engine::new(&fumehood_wasm::engine_config(setup.max_instances))
-        .map_err(|error| Stop::because(format!("the instance pool was not made: {error:#}")))?;
     let anchors = match &offer.anchors {
         Some(fd) => Anchors::parse(&map_sealed(fd, MAX_ANCHOR_BYTES)?)
             .ok_or_else(|| Stop::because("the trust anchors are not in the agreed form"))?,
         None => Anchors::default(),
     };
     let held = anchors.count();
-    let http1 = load(&engine, offer, "http1")?;
-    let tls = load(&engine, offer, "tls")?;
-    let x509 = load(&engine, offer, "x509")?;
+    let registry = Registry::new(Limits::from(setup), anchors)
+        .map_err(|error| Stop::because(format!("the instance pool was not made: {error:#}")))?;
+    let ticker = Ticker::start(registry.engine().clone())
+        .map_err(|error| Stop::because(format!("no thread for the epoch: {error}")))?;
+    load_all(&registry, std::mem::take(&mut offer.modules))?;
+    let setup = &offer.setup;
     let hub = Hub {
-        codec: CodecModule::new(&engine, http1.header.clone(), &http1.component)
-            .map_err(|error| refuse_module(&http1.header, &error))?,
-        tls: TlsModule::new(&engine, tls.header.clone(), &tls.component)
-            .map_err(|error| refuse_module(&tls.header, &error))?,
-        verifier: Verifier::new(&engine, x509.header.clone(), &x509.component, anchors)
-            .map_err(|error| refuse_module(&x509.header, &error))?,
+        registry: Arc::new(registry),
         dialer: Dialer::new(broker_channel(offer)?),
         idle: Idle::new(
             setup.max_idle_connections as usize,
             Duration::from_millis(setup.idle_connection_ms.into()),
         ),
         room: Arc::new(Semaphore::new(connections as usize)),
-        ticker: Ticker::start(engine)
-            .map_err(|error| Stop::because(format!("no thread for the epoch: {error}")))?,
+        ticker,
         outbox,
         key_log: key_log(offer)?,
+        pressure: AtomicU16::new(0),
     };
     Ok((hub, held))
 }

@@ -43,11 +43,18 @@ mod sys;
 pub use attack::{Attack, Expected, PreparedAttack};
 pub use body::{BODY_BUFFER_BYTES, body_pair};
 pub use channel::{AsyncChannel, Channel, ChannelError, MAX_FDS};
-pub use memfd::{MemfdError, SealedMap, map_sealed, sealed};
+pub use memfd::{
+    MemfdError, SealedCode, SealedMap, map_code, map_sealed, scratch, seal_scratch, sealed,
+};
 pub use phases::{Bootstrap, Isolated, Role};
-pub use probe::{PROBE_TIMEOUT, ProbeError, Verdict, probe_attack, probe_layers, serve_probe};
+pub use probe::{
+    PROBE_TIMEOUT, ProbeError, Verdict, probe_attack, probe_attack_on, probe_layers, serve_probe,
+};
 pub use ready::ReadyFd;
 pub use refusal::Refusal;
 pub use remedy::{HostFacts, Remedy, remedy};
-pub use steps::{MAX_BROKER_FILES, MAX_ENGINE_FILES, NOBODY};
+pub use steps::{
+    MAX_BROKER_FILES, MAX_COMPILER_CPU_SECONDS, MAX_COMPILER_FILES, MAX_COMPILER_MEMORY,
+    MAX_COMPILER_OUTPUT, MAX_ENGINE_FILES, NOBODY,
+};
 pub use sys::ignore_file_size_signal;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::io::{Errno, retry_on_intr, write};
@@ -50,12 +50,7 @@ pub enum MemfdError {
 /// # Errors
 /// [`MemfdError::Io`]: out of memory or of descriptors, or a bad name.
 pub fn sealed(name: &str, parts: &[&[u8]]) -> Result<OwnedFd, MemfdError> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let fd = match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => memfd_create(name, flags), // before Linux 6.3
-        made => made,
-    }
-    .map_err(|errno| failed("memfd_create", errno))?;
+    let fd = scratch(name)?;
     for part in parts {
         let mut rest = *part;
         while !rest.is_empty() {
@@ -63,8 +58,29 @@ pub fn sealed(name: &str, parts: &[&[u8]]) -> Result<OwnedFd, MemfdError> {
             rest = &rest[n..];
         }
     }
-    fcntl_add_seals(&fd, REQUIRED_SEALS).map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))?;
+    seal_scratch(&fd)?;
     Ok(fd)
+}
+
+/// Empty memory that another process is to write to; [`seal_scratch`] ends that.
+///
+/// # Errors
+/// As for [`sealed`].
+pub fn scratch(name: &str) -> Result<OwnedFd, MemfdError> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memfd_create(name, flags), // before Linux 6.3
+        made => made,
+    }
+    .map_err(|errno| failed("memfd_create", errno))
+}
+
+/// Makes it so that nobody, whoever holds a descriptor, can change it any more.
+///
+/// # Errors
+/// [`MemfdError::Io`]: not memory, or mapped for writing somewhere.
+pub fn seal_scratch(fd: impl AsFd) -> Result<(), MemfdError> {
+    fcntl_add_seals(fd, REQUIRED_SEALS).map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
 }
 
 /// Sealed memory, mapped for reading.
@@ -86,7 +102,48 @@ impl Deref for SealedMap {
 /// [`MemfdError::Unsealed`] for anything that could still change (ordinary
 /// files too), [`MemfdError::TooLarge`], or [`MemfdError::Io`].
 pub fn map_sealed(fd: impl AsFd, bound: usize) -> Result<SealedMap, MemfdError> {
-    let fd = fd.as_fd();
+    map(fd.as_fd(), bound).map(SealedMap)
+}
+
+/// Sealed memory with native code in it, mapped for reading. Parts of it can
+/// be made executable, also in a sealed process: none is ever writable.
+#[derive(Debug)]
+pub struct SealedCode {
+    mapping: Mapping,
+    fd: OwnedFd,
+}
+
+impl SealedCode {
+    /// All of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.mapping.bytes()
+    }
+
+    /// Makes `length` bytes from `offset` on executable, by mapping the same
+    /// pages of the same file over themselves. Both are multiples of the page size.
+    ///
+    /// # Errors
+    /// [`MemfdError::Io`]: `EINVAL` for a part that is not within the memory
+    /// or not aligned, or what the kernel says.
+    pub fn make_executable(&self, offset: usize, length: usize) -> Result<(), MemfdError> {
+        self.mapping
+            .execute(self.fd.as_fd(), offset, length)
+            .map_err(|errno| failed("mmap", errno))
+    }
+}
+
+/// Maps sealed memory of at most `bound` bytes that holds code, after
+/// checking its seals.
+///
+/// # Errors
+/// As [`map_sealed`].
+pub fn map_code(fd: OwnedFd, bound: usize) -> Result<SealedCode, MemfdError> {
+    let mapping = map(fd.as_fd(), bound)?;
+    Ok(SealedCode { mapping, fd })
+}
+
+fn map(fd: BorrowedFd<'_>, bound: usize) -> Result<Mapping, MemfdError> {
     let seals = fcntl_get_seals(fd).map_err(|errno| match errno {
         Errno::INVAL => MemfdError::Unsealed, // not a file that can be sealed
         errno => failed("fcntl(F_GET_SEALS)", errno),
@@ -100,8 +157,7 @@ pub fn map_sealed(fd: impl AsFd, bound: usize) -> Result<SealedMap, MemfdError> 
         .ok()
         .filter(|&length| length <= bound)
         .ok_or(MemfdError::TooLarge { bytes, bound })?;
-    let mapping = Mapping::of_sealed(fd, length).map_err(|errno| failed("mmap", errno))?;
-    Ok(SealedMap(mapping))
+    Mapping::of_sealed(fd, length).map_err(|errno| failed("mmap", errno))
 }
 
 fn failed(call: &'static str, errno: Errno) -> MemfdError {

@@ -23,6 +23,9 @@ pub enum Role {
     /// Resolves and dials. It keeps the network and reads what the resolver
     /// needs (`/etc`, shared libraries, `/run`), and nothing else.
     Broker,
+    /// Makes native code of one module and ends. It reaches nothing, and its
+    /// time and memory are bounded.
+    Compiler,
 }
 
 /// First phase: what was inherited is gone, but nothing is restricted yet.
@@ -86,6 +89,7 @@ impl Bootstrap {
         match role {
             Role::Engine => steps::isolate_engine(&mut ledger),
             Role::Broker => steps::isolate_broker(&mut ledger),
+            Role::Compiler => steps::isolate_compiler(&mut ledger),
         }
         let Self {
             facts,
@@ -122,6 +126,7 @@ impl Isolated {
         let table = match role {
             Role::Engine => &seccomp::ENGINE,
             Role::Broker => &seccomp::BROKER,
+            Role::Compiler => &seccomp::COMPILER,
         };
         ledger.write(Layer::Mdwe, refuse_exec_gain());
         let installed = table.install();

@@ -64,7 +64,9 @@ pub enum ProbeError {
 enum Request {
     EngineLayers,
     BrokerLayers,
+    CompilerLayers,
     Attack(Attack),
+    AttackOnCompiler(Attack),
 }
 
 /// Child to parent.
@@ -103,6 +105,7 @@ pub fn probe_layers(command: &mut Command, role: Role) -> Result<Vec<LayerReport
     let request = match role {
         Role::Engine => Request::EngineLayers,
         Role::Broker => Request::BrokerLayers,
+        Role::Compiler => Request::CompilerLayers,
     };
     let mut probe = Probe::start(command, request)?;
     match probe.reply()? {
@@ -119,7 +122,32 @@ pub fn probe_layers(command: &mut Command, role: Role) -> Result<Vec<LayerReport
 /// # Errors
 /// [`ProbeError`] when no attack took place.
 pub fn probe_attack(command: &mut Command, attack: Attack) -> Result<Verdict, ProbeError> {
-    let mut probe = Probe::start(command, Request::Attack(attack))?;
+    try_attack(command, Request::Attack(attack))
+}
+
+/// Tries an attack from within the sandbox of a role that reaches nothing:
+/// the engine's or the compiler's. `command` as for [`probe_layers`].
+///
+/// # Errors
+/// [`ProbeError`] when no attack took place, as for the broker, whose network
+/// an attack would really use.
+pub fn probe_attack_on(
+    command: &mut Command,
+    role: Role,
+    attack: Attack,
+) -> Result<Verdict, ProbeError> {
+    match role {
+        Role::Engine => try_attack(command, Request::Attack(attack)),
+        Role::Compiler => try_attack(command, Request::AttackOnCompiler(attack)),
+        Role::Broker => Err(ProbeError::Unsealed {
+            layers: Vec::new(),
+            why: "no attack is tried from a process that has the network".to_owned(),
+        }),
+    }
+}
+
+fn try_attack(command: &mut Command, request: Request) -> Result<Verdict, ProbeError> {
+    let mut probe = Probe::start(command, request)?;
     // The sandbox's own report comes first, so that a child killed on its way
     // into the sandbox is not taken for one killed by the attack.
     match probe.reply()? {
@@ -161,10 +189,11 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let role = match request {
         Request::EngineLayers | Request::Attack(_) => Role::Engine,
         Request::BrokerLayers => Role::Broker,
+        Request::CompilerLayers | Request::AttackOnCompiler(_) => Role::Compiler,
     };
     let attack = match request {
-        Request::Attack(attack) => Some(attack.prepare()?),
-        Request::EngineLayers | Request::BrokerLayers => None,
+        Request::Attack(attack) | Request::AttackOnCompiler(attack) => Some(attack.prepare()?),
+        Request::EngineLayers | Request::BrokerLayers | Request::CompilerLayers => None,
     };
     match bootstrap
         .isolate(role)

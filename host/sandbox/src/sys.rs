@@ -140,6 +140,39 @@ impl Mapping {
             .ok_or(Errno::FAULT)
     }
 
+    /// Maps a part of the same file over itself, to be executed as well.
+    /// `fd` is the one that the mapping was made of.
+    pub(crate) fn execute(
+        &self,
+        fd: BorrowedFd<'_>,
+        offset: usize,
+        length: usize,
+    ) -> Result<(), Errno> {
+        let end = offset.checked_add(length).ok_or(Errno::INVAL)?;
+        // The last page may reach beyond the file's end, within its own page.
+        let pages = self.length.next_multiple_of(rustix::param::page_size());
+        if length == 0 || end > pages {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: `offset` is within the mapping, as was just checked.
+        let start = unsafe { self.start.as_ptr().byte_add(offset) };
+        // SAFETY: the pages replaced are this mapping's own, by the same pages
+        // of the same sealed file: whoever reads them meanwhile reads the same.
+        // They gain execution and lose nothing. The kernel refuses what is not
+        // aligned.
+        unsafe {
+            mmap(
+                start,
+                length,
+                ProtFlags::READ | ProtFlags::EXEC,
+                MapFlags::PRIVATE | MapFlags::FIXED,
+                fd,
+                offset as u64,
+            )
+        }
+        .map(drop)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the mapping lives as long as `self`. The seals hold its
         // length (no SIGBUS) and its content (no write behind the reference).

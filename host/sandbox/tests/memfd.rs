@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Write;
 
-use fumehood_sandbox::{MemfdError, map_sealed, sealed};
+use fumehood_sandbox::{MemfdError, map_code, map_sealed, sealed};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
 const BOUND: usize = 1024;
@@ -89,4 +89,39 @@ fn what_cannot_be_sealed_is_refused() {
 #[test]
 fn a_name_with_a_nul_is_an_error() {
     assert!(matches!(sealed("a\0b", &[]), Err(MemfdError::Io { .. })));
+}
+
+#[test]
+fn a_part_of_code_becomes_executable_and_reads_the_same() {
+    let page = rustix::param::page_size();
+    let mut content = vec![b'h'; page];
+    content.extend(vec![0x90; page]);
+    content.extend(b"tail");
+    let fd = sealed("test", &[&content]).unwrap();
+    let code = map_code(fd, content.len()).unwrap();
+    code.make_executable(page, page).unwrap();
+    assert_eq!(code.bytes(), content);
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let start = format!("{:x}-", code.bytes()[page..].as_ptr() as usize);
+    let line = maps.lines().find(|line| line.starts_with(&start)).unwrap();
+    assert!(line.contains(" r-xp "), "{line}");
+}
+
+#[test]
+fn only_whole_pages_of_the_code_itself_become_executable() {
+    let page = rustix::param::page_size();
+    let code = map_code(sealed("test", &[&vec![0; 2 * page]]).unwrap(), 2 * page).unwrap();
+    for (offset, length) in [
+        (0, 0),
+        (0, 3 * page),
+        (2 * page, page),
+        (usize::MAX, page),
+        (usize::MAX - page + 1, page),
+        (1, page),
+    ] {
+        assert!(
+            code.make_executable(offset, length).is_err(),
+            "{offset} {length}"
+        );
+    }
 }

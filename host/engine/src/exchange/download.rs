@@ -7,8 +7,9 @@ use fumehood_control::Cause;
 
 use super::{cause_of, socket};
 use crate::demand::{Collected, Collector, Delimiter};
-use crate::instance::{Codec, Demand, Event, Progress};
+use crate::instance::{Demand, Event, Progress};
 use crate::payload::Pipe;
+use crate::resume::SteadyCodec;
 use crate::transport::Transport;
 
 /// Receives a response.
@@ -57,7 +58,7 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
         transport: &mut Transport,
-        codec: &mut Codec,
+        codec: &mut SteadyCodec,
     ) -> Result<Downloading, Cause> {
         loop {
             let progress = match &mut self.state {

@@ -1,7 +1,6 @@
 //! One request and its response over one connection.
 
 mod download;
-mod messages;
 mod upload;
 
 use std::future::Future;
@@ -17,7 +16,7 @@ use fumehood_control::{
 use tokio::time::{Instant, Sleep};
 
 use crate::connection::Connection;
-use crate::instance::{CodecError, Event};
+use crate::instance::{CodecError, Event, RequestHead, cause_of_protocol};
 use crate::outbox::Outbox;
 use crate::payload::Pipe;
 use download::{Download, Downloading};
@@ -126,12 +125,12 @@ impl<'a> Running<'a> {
     ) -> Result<Running<'a>, Cause> {
         let head = connection
             .codec
-            .encode_head(
-                exchange.method.clone(),
-                exchange.path.clone(),
-                exchange.fields.clone(),
-                exchange.payload,
-            )
+            .encode_head(RequestHead {
+                method: exchange.method.clone(),
+                target: exchange.path.clone(),
+                fields: exchange.fields.clone(),
+                payload: exchange.payload,
+            })
             .map_err(cause_of)?;
         let demand = connection.codec.demand().map_err(cause_of)?;
         let now = Instant::now();
@@ -153,8 +152,13 @@ impl<'a> Running<'a> {
 
     async fn drive(&mut self) -> Result<(), Cause> {
         loop {
-            let step = std::future::poll_fn(|cx| self.poll_step(cx)).await?;
-            match step {
+            let step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
+            for instance in self.connection.codec.taken_over() {
+                self.outbox
+                    .journey(self.id, JourneyEvent::Resumed(instance))
+                    .await?;
+            }
+            match step? {
                 Step::Sent => {
                     self.timings.sent_us = Some(self.elapsed_us());
                     self.outbox.journey(self.id, JourneyEvent::Sent).await?;
@@ -237,35 +241,22 @@ impl<'a> Running<'a> {
         for event in events {
             match event {
                 Event::Informational(head) => {
-                    let head = self.sound(messages::head(head))?;
                     self.outbox.informational(self.id, head).await?;
                 }
                 Event::Head(head) => {
-                    let head = self.sound(messages::head(head))?;
                     self.timings.head_us = Some(self.elapsed_us());
                     self.outbox.head(self.id, head).await?;
                 }
                 Event::Trailers(fields) => {
-                    let fields = self.sound(messages::fields(fields))?;
                     self.outbox.trailers(self.id, fields).await?;
                 }
-                Event::Complete(completion) => {
-                    self.reusable = completion.reusable;
+                Event::Complete { reusable } => {
+                    self.reusable = reusable;
                     return Ok(true);
                 }
             }
         }
         Ok(false)
-    }
-
-    /// What the codec said, or the fault of having said nonsense.
-    fn sound<T>(&self, told: Result<T, messages::Nonsense>) -> Result<T, Cause> {
-        told.map_err(|messages::Nonsense(what)| {
-            self.connection
-                .codec
-                .fault("nonsense", format!("the guest told {what}"))
-                .into()
-        })
     }
 
     /// A failure to send is the better explanation of a missing answer.
@@ -331,7 +322,7 @@ fn blame_for(cause: &Cause) -> Blame {
 fn cause_of(error: CodecError) -> Cause {
     match error {
         CodecError::Fault(fault) => fault.into(),
-        CodecError::Protocol(error) => messages::cause_of_protocol(error),
+        CodecError::Protocol(error) => cause_of_protocol(error),
     }
 }
 

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use fumehood_control::{Cause, Exchange, PayloadLength, SourceEnd};
 
 use super::{cause_of, socket};
-use crate::instance::Codec;
 use crate::payload::{Pipe, SOURCE_CHUNK};
+use crate::resume::SteadyCodec;
 use crate::transport::Transport;
 
 /// Sends a request.
@@ -89,7 +89,7 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
         transport: &mut Transport,
-        codec: &mut Codec,
+        codec: &mut SteadyCodec,
     ) -> Result<Uploading, Cause> {
         loop {
             match self.state {
@@ -132,7 +132,11 @@ impl Upload {
     }
 
     /// Reads the next piece of payload and puts it, framed, into `out`.
-    fn poll_source(&mut self, cx: &mut Context<'_>, codec: &mut Codec) -> Result<Poll<()>, Cause> {
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+        codec: &mut SteadyCodec,
+    ) -> Result<Poll<()>, Cause> {
         let room = usize::try_from(self.left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let count = match (&self.source, room) {
             (_, 0) | (None, _) => 0,
@@ -157,7 +161,7 @@ impl Upload {
         Ok(Poll::Ready(()))
     }
 
-    fn frame(&mut self, codec: &mut Codec) -> Result<(), Cause> {
+    fn frame(&mut self, codec: &mut SteadyCodec) -> Result<(), Cause> {
         let length = self.chunk.len() as u64;
         let frame = codec.frame_payload(length).map_err(cause_of)?;
         if frame.before.is_empty() && frame.after.is_empty() {
@@ -179,7 +183,7 @@ impl Upload {
             && self.source.as_ref().is_some_and(Pipe::is_hung_up)
     }
 
-    fn end(&mut self, codec: &mut Codec) -> Result<(), Cause> {
+    fn end(&mut self, codec: &mut SteadyCodec) -> Result<(), Cause> {
         if self.left.is_some_and(|left| left > 0) || self.owner_is_gone() {
             return Err(Cause::Source { errno: 0 });
         }

@@ -1,17 +1,21 @@
 //! The `http1` guest, typed: one instance serves one connection.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
-use fumehood_control::{Field, Instance, ModuleHeader, PayloadLength};
+use fumehood_control::{Instance, PayloadLength};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
+use super::call::{Answer, Call, RequestHead};
 use super::http1::exports::fumehood::http1::client as wire;
 use super::http1::fumehood::guest::panic;
 use super::http1::{Http1Client, Http1ClientPre};
-use super::{Fault, GuestState, arm};
+use super::words::{self, Nonsense};
+use super::{Fault, GuestState, arm, new_store};
+use crate::registry::About;
 
-pub(crate) use wire::{Demand, Error as ProtocolError, Event, PayloadFrame, Progress};
+pub(crate) use wire::{Demand, Error as ProtocolError, PayloadFrame};
 
 impl panic::Host for GuestState {
     fn panicked(&mut self, message: String, location: String) {
@@ -21,10 +25,9 @@ impl panic::Host for GuestState {
 
 /// A loaded `http1` module, ready to make instances.
 pub(crate) struct CodecModule {
-    header: ModuleHeader,
+    about: Arc<About>,
     engine: Engine,
     pre: Http1ClientPre<GuestState>,
-    made: AtomicU64,
 }
 
 impl CodecModule {
@@ -34,17 +37,16 @@ impl CodecModule {
     /// When it imports anything else, or does not export the client interface.
     pub(crate) fn new(
         engine: &Engine,
-        header: ModuleHeader,
+        about: Arc<About>,
         component: &Component,
     ) -> wasmtime::Result<CodecModule> {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         let pre = Http1ClientPre::new(linker.instantiate_pre(component)?)?;
         Ok(CodecModule {
-            header,
+            about,
             engine: engine.clone(),
             pre,
-            made: AtomicU64::new(0),
         })
     }
 
@@ -53,19 +55,17 @@ impl CodecModule {
     /// # Errors
     /// When the pool has no room or the guest traps in its start.
     pub(crate) fn instantiate(&self) -> Result<Codec, Fault> {
-        let mut store = Store::new(&self.engine, GuestState::default());
-        store.limiter(|state| state);
-        store.epoch_deadline_trap();
-        arm(&mut store);
+        let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
         match self.pre.instantiate(&mut store) {
-            Ok(client) => Ok(Codec {
-                header: self.header.clone(),
-                number: self.made.fetch_add(1, Ordering::Relaxed) + 1,
-                store,
-                client,
-                bytes: 0,
-            }),
-            Err(error) => Err(Fault::new(&self.header, &error, store.data())),
+            Ok(client) => {
+                store.data_mut().entered = true;
+                Ok(Codec {
+                    store,
+                    client,
+                    bytes: 0,
+                })
+            }
+            Err(error) => Err(Fault::of_call(store.data(), &error)),
         }
     }
 }
@@ -79,10 +79,14 @@ pub(crate) enum CodecError {
     Fault(Fault),
 }
 
+/// What a codec answered, and what two codecs that answer the same have in common.
+pub(crate) struct Answered {
+    pub answer: Answer,
+    pub fingerprint: u64,
+}
+
 /// One connection's codec.
 pub(crate) struct Codec {
-    header: ModuleHeader,
-    number: u64,
     store: Store<GuestState>,
     client: Http1Client,
     bytes: u64,
@@ -91,7 +95,8 @@ pub(crate) struct Codec {
 impl Codec {
     /// Who this is, for the journey.
     pub(crate) fn describe(&self) -> Instance {
-        describe(&self.header, self.number)
+        let alive = &self.store.data().alive;
+        alive.about.describe(alive.number)
     }
 
     /// Bytes shown to the guest or made by it so far.
@@ -106,130 +111,115 @@ impl Codec {
 
     /// Linear memory, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.store.data().memory_bytes
+        self.store.data().alive.memory_bytes()
     }
 
-    /// A fault of this guest that did not end it by itself.
-    pub(crate) fn fault(&self, kind: &'static str, detail: String) -> Fault {
-        Fault {
-            module: self.header.name.clone(),
-            version: self.header.version.clone(),
-            kind,
-            detail,
-        }
-    }
-
-    /// Starts an exchange; returns the head's bytes.
-    pub(crate) fn encode_head(
+    /// Makes a call. An answer that no sound codec gives is a fault too.
+    pub(crate) fn perform(
         &mut self,
-        method: String,
-        target: String,
-        fields: Vec<Field>,
-        payload: PayloadLength,
-    ) -> Result<Vec<u8>, CodecError> {
-        let head = wire::RequestHead {
-            method,
-            target,
-            fields: fields
-                .into_iter()
-                .map(|field| wire::Field {
-                    name: field.name,
-                    value: field.value,
-                })
-                .collect(),
-            payload: match payload {
-                PayloadLength::None => wire::PayloadLength::None,
-                PayloadLength::Known(length) => wire::PayloadLength::Known(length),
-                PayloadLength::Unknown => wire::PayloadLength::Unknown,
-            },
+        call: &Call,
+        hasher: &RandomState,
+    ) -> Result<Answered, CodecError> {
+        self.before(call);
+        let told = Codec::make(&self.client, &mut self.store, call);
+        let told = match told {
+            Ok(Ok(told)) => told,
+            Ok(Err(error)) => return Err(CodecError::Protocol(error)),
+            Err(error) => {
+                return Err(CodecError::Fault(Fault::of_call(self.store.data(), &error)));
+            }
         };
-        let bytes = self.call(|client, store| {
-            client
-                .fumehood_http1_client()
-                .call_encode_head(store, &head)
+        let fingerprint = hasher.hash_one(&told);
+        let answer = told.sound().map_err(|Nonsense(what)| {
+            let detail = format!("the guest told {what}");
+            CodecError::Fault(Fault::of_words(self.store.data(), "nonsense", detail))
         })?;
-        self.bytes += bytes.len() as u64;
-        Ok(bytes)
-    }
-
-    /// What to write around `length` bytes of request payload.
-    pub(crate) fn frame_payload(&mut self, length: u64) -> Result<PayloadFrame, CodecError> {
-        self.call(|client, store| {
-            client
-                .fumehood_http1_client()
-                .call_frame_payload(store, length)
+        self.bytes += match &answer {
+            Answer::Bytes(bytes) => bytes.len() as u64,
+            _ => 0,
+        };
+        let trail = &mut self.store.data_mut().trail;
+        answer
+            .traces()
+            .into_iter()
+            .for_each(|trace| trail.note(trace));
+        Ok(Answered {
+            answer,
+            fingerprint,
         })
     }
 
-    /// What to write after all request payload.
-    pub(crate) fn end_payload(&mut self) -> Result<Vec<u8>, CodecError> {
-        self.call(|client, store| client.fumehood_http1_client().call_end_payload(store))
-    }
-
-    /// The demand in force.
-    pub(crate) fn demand(&mut self) -> Result<Demand, CodecError> {
-        self.call(|client, store| {
-            client
-                .fumehood_http1_client()
-                .call_current_demand(store)
-                .map(Ok)
-        })
-    }
-
-    /// Shows the demanded bytes.
-    pub(crate) fn receive(&mut self, data: &[u8]) -> Result<Progress, CodecError> {
-        self.bytes += data.len() as u64;
-        self.call(|client, store| client.fumehood_http1_client().call_receive(store, data))
-    }
-
-    /// Reports payload moved.
-    pub(crate) fn payload_moved(&mut self, count: u64) -> Result<Progress, CodecError> {
-        self.call(|client, store| {
-            client
-                .fumehood_http1_client()
-                .call_payload_moved(store, count)
-        })
-    }
-
-    /// Reports the peer's close.
-    pub(crate) fn end_of_stream(&mut self, pending: u64) -> Result<Progress, CodecError> {
-        self.call(|client, store| {
-            client
-                .fumehood_http1_client()
-                .call_end_of_stream(store, pending)
-        })
-    }
-
-    fn call<T>(
-        &mut self,
-        function: impl FnOnce(
-            &Http1Client,
-            &mut Store<GuestState>,
-        ) -> wasmtime::Result<Result<T, ProtocolError>>,
-    ) -> Result<T, CodecError> {
+    fn before(&mut self, call: &Call) {
         arm(&mut self.store);
-        self.store.data_mut().calls += 1;
-        match function(&self.client, &mut self.store) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(CodecError::Protocol(error)),
-            Err(error) => Err(CodecError::Fault(Fault::new(
-                &self.header,
-                &error,
-                self.store.data(),
-            ))),
+        self.bytes += call.shown() as u64;
+        let state = self.store.data_mut();
+        state.calls += 1;
+        state.trail.note(call.trace());
+        if matches!(call, Call::EncodeHead(_)) {
+            state.recording.begin();
         }
+        state.recording.note(call.name(), call);
+    }
+
+    fn make(
+        client: &Http1Client,
+        store: &mut Store<GuestState>,
+        call: &Call,
+    ) -> wasmtime::Result<Result<Told, ProtocolError>> {
+        let guest = client.fumehood_http1_client();
+        Ok(match call {
+            Call::EncodeHead(head) => guest
+                .call_encode_head(store, &wire_head(head))?
+                .map(Told::Bytes),
+            Call::FramePayload(length) => {
+                guest.call_frame_payload(store, *length)?.map(Told::Frame)
+            }
+            Call::EndPayload => guest.call_end_payload(store)?.map(Told::Bytes),
+            Call::CurrentDemand => Ok(Told::Demand(guest.call_current_demand(store)?)),
+            Call::Receive(data) => guest.call_receive(store, data)?.map(Told::Progress),
+            Call::PayloadMoved(count) => {
+                guest.call_payload_moved(store, *count)?.map(Told::Progress)
+            }
+            Call::EndOfStream(pending) => guest
+                .call_end_of_stream(store, *pending)?
+                .map(Told::Progress),
+        })
     }
 }
 
-/// A module's instance, for the journey.
-pub(crate) fn describe(header: &ModuleHeader, number: u64) -> Instance {
-    Instance {
-        module: header.name.clone(),
-        version: header.version.clone(),
-        digest: header.digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-        number,
+/// An answer as the guest gave it.
+#[derive(Hash)]
+enum Told {
+    Bytes(Vec<u8>),
+    Frame(PayloadFrame),
+    Demand(Demand),
+    Progress(wire::Progress),
+}
+
+impl Told {
+    fn sound(self) -> Result<Answer, Nonsense> {
+        Ok(match self {
+            Told::Bytes(bytes) => Answer::Bytes(bytes),
+            Told::Frame(frame) => Answer::Frame(frame),
+            Told::Demand(demand) => Answer::Demand(demand),
+            Told::Progress(progress) => Answer::Progress(words::progress(progress)?),
+        })
+    }
+}
+
+fn wire_head(head: &RequestHead) -> wire::RequestHead {
+    let field = |field: &fumehood_control::Field| wire::Field {
+        name: field.name.clone(),
+        value: field.value.clone(),
+    };
+    wire::RequestHead {
+        method: head.method.clone(),
+        target: head.target.clone(),
+        fields: head.fields.iter().map(field).collect(),
+        payload: match head.payload {
+            PayloadLength::None => wire::PayloadLength::None,
+            PayloadLength::Known(length) => wire::PayloadLength::Known(length),
+            PayloadLength::Unknown => wire::PayloadLength::Unknown,
+        },
     }
 }

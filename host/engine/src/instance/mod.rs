@@ -1,14 +1,23 @@
 //! Guest instances: what they may use, how their end is told, who drives them.
 
+mod call;
 mod codec;
+mod fault;
+mod recording;
 mod state;
 mod ticker;
+mod trail;
+mod words;
 
+pub(crate) use call::{Answer, Call, RequestHead};
 pub(crate) use codec::{
-    Codec, CodecError, CodecModule, Demand, Event, Progress, ProtocolError, describe,
+    Answered, Codec, CodecError, CodecModule, Demand, PayloadFrame, ProtocolError,
 };
-pub(crate) use state::{Fault, GuestState, arm};
+pub(crate) use fault::Fault;
+pub(crate) use state::{GuestState, arm, new_store};
 pub(crate) use ticker::Ticker;
+pub(crate) use trail::Trace;
+pub(crate) use words::{Event, Progress, cause_of_protocol};
 
 /// Generated bindings of the `http1-client` world, alone in their module.
 pub(crate) mod http1 {
@@ -16,6 +25,6 @@ pub(crate) mod http1 {
     wasmtime::component::bindgen!({
         world: "fumehood:http1/http1-client",
         path: ["../../wit/guest", "../../wit/http1"],
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, Hash],
     });
 }

@@ -1,15 +1,22 @@
 //! What every guest's store holds: limits, a meter and its last words.
 
-use fumehood_control::{Cause, ModuleHeader};
-use wasmtime::{AsContextMut, ResourceLimiter, Store, StoreContextMut, Trap};
+use std::sync::Arc;
 
+use wasmtime::{AsContextMut, ResourceLimiter, Store, StoreContextMut};
+
+use super::recording::Recording;
 use super::ticker::CALL_DEADLINE_TICKS;
+use super::trail::Trail;
+use crate::registry::{About, Alive};
 
 /// Largest linear memory of one guest, in bytes; the pool's slots are this big.
 const MAX_MEMORY_BYTES: usize = fumehood_wasm::MAX_GUEST_MEMORY;
 
 /// Most elements of a guest's table. The largest of ours has some 600 functions.
 const MAX_TABLE_ELEMENTS: usize = 16 * 1024;
+
+/// Most resource handles a guest may hold; a handshake has about ten.
+const MAX_HANDLES: usize = 256;
 
 /// Most bytes that one call may move between guest and host (wasmtime's
 /// "hostcall fuel"): twice the largest thing passed, a 384 KiB head.
@@ -28,19 +35,41 @@ pub(crate) struct LastWords {
 }
 
 /// The part of a store's data that all guests share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GuestState {
+    /// Its place in its version's tally; memory is counted there.
+    pub alive: Alive,
+    /// What it was asked and said.
+    pub trail: Trail,
+    /// The same with content, where asked for.
+    pub recording: Recording,
     /// Set by `fumehood:guest/panic`.
     pub last_words: Option<LastWords>,
-    /// Linear memory now, in bytes. It only grows.
-    pub memory_bytes: u64,
+    /// The instance stands, and calls go into it.
+    pub entered: bool,
     /// Calls made into the guest.
     pub calls: u64,
-    /// Growth was refused at least once.
+    /// Growth beyond the guest's own bound was refused.
     pub memory_refused: bool,
+    /// Growth was refused for what other guests have.
+    pub starved: bool,
 }
 
 impl GuestState {
+    /// For a new instance of a version.
+    pub(crate) fn new(about: &Arc<About>) -> GuestState {
+        GuestState {
+            alive: Alive::new(about),
+            trail: Trail::new(),
+            recording: Recording::new(about.supervisor.limits.record),
+            last_words: None,
+            entered: false,
+            calls: 0,
+            memory_refused: false,
+            starved: false,
+        }
+    }
+
     /// Keeps a bounded copy of a guest's last words.
     pub(crate) fn note_panic(&mut self, message: &str, location: &str) {
         self.last_words = Some(LastWords {
@@ -52,7 +81,7 @@ impl GuestState {
 
 /// The text's first [`MAX_LAST_WORDS`] bytes, control characters replaced: it
 /// comes from a guest that may be in a peer's hands.
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     let mut end = text.len().min(MAX_LAST_WORDS);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -70,13 +99,14 @@ impl ResourceLimiter for GuestState {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = desired <= MAX_MEMORY_BYTES;
-        if granted {
-            self.memory_bytes = desired as u64;
-        } else {
+        if desired > MAX_MEMORY_BYTES {
             self.memory_refused = true;
+        } else if !self.alive.grow(desired as u64) {
+            self.starved = true;
+        } else {
+            return Ok(true);
         }
-        Ok(granted)
+        Ok(false)
     }
 
     fn table_growing(
@@ -89,59 +119,24 @@ impl ResourceLimiter for GuestState {
     }
 }
 
+/// A store whose guest can be stopped, and holds no more than it may. `limiter`
+/// finds the part that bounds it.
+pub(crate) fn new_store<T: 'static>(
+    engine: &wasmtime::Engine,
+    data: T,
+    limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
+) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(limiter);
+    store.set_max_component_handles(MAX_HANDLES);
+    store.epoch_deadline_trap();
+    arm(&mut store);
+    store
+}
+
 /// Readies a store for its next call: a fresh deadline and a fresh allowance.
 pub(crate) fn arm<T: 'static>(store: &mut Store<T>) {
     store.set_epoch_deadline(CALL_DEADLINE_TICKS);
     let mut context: StoreContextMut<'_, T> = store.as_context_mut();
     context.set_hostcall_fuel(CALL_BYTES);
-}
-
-/// A guest that ended: its store is of no further use.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the {module} guest ({version}) ended: {kind}: {detail}")]
-pub(crate) struct Fault {
-    /// Module name.
-    pub module: String,
-    /// Module version.
-    pub version: String,
-    /// `trap`, `hang`, `memory`, `no-instance` or `nonsense`.
-    pub kind: &'static str,
-    /// What it said, or the trap's name.
-    pub detail: String,
-}
-
-impl Fault {
-    /// Reads a failed call.
-    pub(crate) fn new(module: &ModuleHeader, error: &wasmtime::Error, state: &GuestState) -> Fault {
-        let trap = error.downcast_ref::<Trap>();
-        let kind = match trap {
-            Some(Trap::Interrupt) => "hang",
-            _ if state.memory_refused => "memory",
-            Some(_) => "trap",
-            None if state.last_words.is_some() => "trap",
-            None => "no-instance",
-        };
-        let detail = match (&state.last_words, trap) {
-            (Some(words), _) => format!("{} ({})", words.message, words.location),
-            (None, Some(trap)) => trap.to_string(),
-            (None, None) => bounded(&format!("{error:#}")),
-        };
-        Fault {
-            module: module.name.clone(),
-            version: module.version.clone(),
-            kind,
-            detail,
-        }
-    }
-}
-
-impl From<Fault> for Cause {
-    fn from(fault: Fault) -> Cause {
-        Cause::Guest {
-            module: fault.module,
-            version: fault.version,
-            kind: fault.kind.to_owned(),
-            detail: fault.detail,
-        }
-    }
 }

@@ -28,9 +28,11 @@ impl Guests {
         target: &Target,
         exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
     ) -> Result<Connected, String> {
+        let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
+        let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
         let peer = tls::Peer {
-            module: &self.tls,
-            verifier: &self.verifier,
+            module: &module.module,
+            verifier: &verifier.module,
             options: request(target, "/").tls,
             host: &target.host,
             key_log: None,

@@ -5,6 +5,9 @@
 //! runs here is exactly what runs in the engine.
 
 mod handshake;
+mod modules;
+
+pub use modules::Idle;
 
 pub use handshake::Connected;
 
@@ -19,15 +22,15 @@ use fumehood_policy::{Scheme, Target};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use wasmtime::Engine;
 
-use crate::code;
 use crate::connection::Connection;
 use crate::exchange::{self, Pipes};
-use crate::instance::{CodecModule, Ticker};
+use crate::instance::{RequestHead, Ticker};
 use crate::outbox::Outbox;
 use crate::payload::Pipe;
-use crate::tls::{self, Anchors, TlsModule, Verifier};
+use crate::registry::{Limits, Registry};
+use crate::resume::SteadyCodec;
+use crate::tls::{self, Anchors};
 use crate::transport::{PlainStream, Transport};
 
 /// Room for guests; a bench uses a handful at a time.
@@ -44,9 +47,7 @@ pub struct Code {
 
 /// The three guests, loaded.
 pub struct Guests {
-    codec: CodecModule,
-    tls: TlsModule,
-    verifier: Verifier,
+    registry: Arc<Registry>,
     ticker: Ticker,
 }
 
@@ -61,8 +62,6 @@ impl Guests {
         x509: &Code,
         anchors: &[Vec<u8>],
     ) -> Result<Guests, String> {
-        let engine =
-            Engine::new(&fumehood_wasm::engine_config(INSTANCES)).map_err(|e| e.to_string())?;
         let mut packed = Vec::new();
         for anchor in anchors {
             let length = u32::try_from(anchor.len()).map_err(|e| e.to_string())?;
@@ -70,23 +69,20 @@ impl Guests {
             packed.extend_from_slice(anchor);
         }
         let anchors = Anchors::parse(&packed).ok_or("the anchors do not parse")?;
-        let load = |module: &Code| {
-            code::load(&engine, &module.native)
-                .and_then(|component| {
-                    component.initialize_copy_on_write_image()?;
-                    Ok(component)
-                })
-                .map_err(|error| format!("{}: {error:#}", module.header.name))
+        let limits = Limits {
+            instances: INSTANCES,
+            ..Limits::for_one()
         };
-        let refused = |error: wasmtime::Error| format!("{error:#}");
-        Ok(Guests {
-            codec: CodecModule::new(&engine, http1.header.clone(), &load(http1)?)
-                .map_err(refused)?,
-            tls: TlsModule::new(&engine, tls.header.clone(), &load(tls)?).map_err(refused)?,
-            verifier: Verifier::new(&engine, x509.header.clone(), &load(x509)?, anchors)
-                .map_err(refused)?,
-            ticker: Ticker::start(engine.clone()).map_err(|e| e.to_string())?,
-        })
+        let registry = Registry::new(limits, anchors).map_err(|e| e.to_string())?;
+        let ticker = Ticker::start(registry.engine().clone()).map_err(|e| e.to_string())?;
+        let guests = Guests {
+            registry: Arc::new(registry),
+            ticker,
+        };
+        for code in [http1, tls, x509] {
+            guests.load_and_swap(code)?;
+        }
+        Ok(guests)
     }
 
     /// Makes an `http1` instance, calls it once, drops it.
@@ -94,18 +90,9 @@ impl Guests {
     /// # Errors
     /// When there is no instance or its first call fails.
     pub fn instance_life(&self, target: &Target) -> Result<(), String> {
-        let request = request(target, "/");
-        let mut codec = self
-            .codec
-            .instantiate()
-            .map_err(|fault| fault.to_string())?;
+        let mut codec = SteadyCodec::new(&self.registry).map_err(|e| format!("{e:?}"))?;
         codec
-            .encode_head(
-                request.method,
-                request.path,
-                request.fields,
-                PayloadLength::None,
-            )
+            .encode_head(request_head(target))
             .map(drop)
             .map_err(|error| format!("{error:?}"))
     }
@@ -130,9 +117,11 @@ impl Guests {
         let transport = match target.scheme {
             Scheme::Http => Transport::Plain(PlainStream::new(stream)),
             Scheme::Https => {
+                let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
+                let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
                 let peer = tls::Peer {
-                    module: &self.tls,
-                    verifier: &self.verifier,
+                    module: &module.module,
+                    verifier: &verifier.module,
                     options: request.tls,
                     host: &target.host,
                     key_log: None,
@@ -143,10 +132,7 @@ impl Guests {
                 Transport::Tls(Box::new(established.stream))
             }
         };
-        let codec = self
-            .codec
-            .instantiate()
-            .map_err(|fault| fault.to_string())?;
+        let codec = SteadyCodec::new(&self.registry).map_err(|e| format!("{e:?}"))?;
         let room = Arc::new(Semaphore::new(1))
             .acquire_owned()
             .await
@@ -178,6 +164,23 @@ impl Guests {
         let mut summary = outcome.result.map_err(|failure| format!("{failure:?}"))?;
         connection.account(before, &mut summary);
         Ok(look(&summary))
+    }
+}
+
+/// The same, as the codec is told.
+fn request_head(target: &Target) -> RequestHead {
+    let Exchange {
+        method,
+        path,
+        fields,
+        payload,
+        ..
+    } = request(target, "/");
+    RequestHead {
+        method,
+        target: path,
+        fields,
+        payload,
     }
 }
 

@@ -1,9 +1,8 @@
 //! The `tls` guest, typed: one instance serves one connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use fumehood_control::{Cause, Instance, ModuleHeader};
+use fumehood_control::{Cause, Digest, Instance};
 use fumehood_crypto::record::{Opener, Sealer};
 use fumehood_crypto::{Error, Handle};
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -17,16 +16,16 @@ use super::bindings::client::{TlsClient, TlsClientPre};
 use super::state::{Judgement, Subject, TlsState};
 use super::{KeyLogFile, Verifier, failure, imports};
 use crate::connection::Meter;
-use crate::instance::{Fault, arm, describe};
+use crate::instance::{Fault, Trace, arm, new_store};
+use crate::registry::About;
 
 pub(super) use wire::{Config, Established, Progress, Update};
 
 /// A loaded `tls` module, ready to make instances.
 pub(crate) struct TlsModule {
-    header: ModuleHeader,
+    about: Arc<About>,
     engine: Engine,
     pre: TlsClientPre<TlsState>,
-    made: AtomicU64,
 }
 
 impl TlsModule {
@@ -36,7 +35,7 @@ impl TlsModule {
     /// When it imports anything else, or does not export the client interface.
     pub(crate) fn new(
         engine: &Engine,
-        header: ModuleHeader,
+        about: Arc<About>,
         component: &Component,
     ) -> wasmtime::Result<TlsModule> {
         let mut linker = Linker::new(engine);
@@ -45,10 +44,9 @@ impl TlsModule {
         verify::add_to_linker::<TlsState, HasSelf<TlsState>>(&mut linker, |state| state)?;
         let pre = TlsClientPre::new(linker.instantiate_pre(component)?)?;
         Ok(TlsModule {
-            header,
+            about,
             engine: engine.clone(),
             pre,
-            made: AtomicU64::new(0),
         })
     }
 
@@ -59,29 +57,25 @@ impl TlsModule {
         verifier: &Verifier,
         key_log: Option<Arc<KeyLogFile>>,
     ) -> Result<Guest, Cause> {
-        let state = TlsState::new(subject, verifier.clone(), key_log)
+        let state = TlsState::new(&self.about, subject, verifier.clone(), key_log)
             .map_err(|fault| Cause::Tls(fault.to_string()))?;
-        let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| state);
-        store.epoch_deadline_trap();
-        arm(&mut store);
+        let mut store = new_store(&self.engine, state, |state| state);
         match self.pre.instantiate(&mut store) {
-            Ok(client) => Ok(Guest {
-                header: self.header.clone(),
-                number: self.made.fetch_add(1, Ordering::Relaxed) + 1,
-                store,
-                client,
-                bytes: 0,
-            }),
-            Err(error) => Err(Fault::new(&self.header, &error, &store.data().guest).into()),
+            Ok(client) => {
+                store.data_mut().guest.entered = true;
+                Ok(Guest {
+                    store,
+                    client,
+                    bytes: 0,
+                })
+            }
+            Err(error) => Err(ended(Fault::of_call(&store.data().guest, &error))),
         }
     }
 }
 
 /// One connection's handshake, and its keys.
 pub(super) struct Guest {
-    header: ModuleHeader,
-    number: u64,
     store: Store<TlsState>,
     client: TlsClient,
     bytes: u64,
@@ -106,8 +100,10 @@ impl From<Cause> for Failed {
 impl Guest {
     /// Who took part, for the journey.
     pub(super) fn instances(&self) -> Vec<Instance> {
-        let mut instances = vec![describe(&self.header, self.number)];
-        if let Judgement::Believed(verifier) = &self.store.data().judgement {
+        let state = self.store.data();
+        let alive = &state.guest.alive;
+        let mut instances = vec![alive.about.describe(alive.number)];
+        if let Judgement::Believed(verifier) = &state.judgement {
             instances.push(verifier.clone());
         }
         instances
@@ -119,7 +115,7 @@ impl Guest {
         Meter {
             bytes_through_guests: self.bytes,
             calls: state.calls,
-            memory_bytes: state.memory_bytes,
+            memory_bytes: state.alive.memory_bytes(),
         }
     }
 
@@ -128,10 +124,17 @@ impl Guest {
         self.store.data().keys.live_secrets() > 0
     }
 
+    /// The version that the guest is an instance of.
+    pub(super) fn digest(&self) -> Digest {
+        self.store.data().guest.alive.about.header.digest
+    }
+
     /// Begins; the ClientHello is to be sent.
     pub(super) fn start(&mut self, config: &Config) -> Result<Progress, Failed> {
+        self.note(Trace::Call("start"));
         let progress =
             self.call(|client, store| client.fumehood_tls_client().call_start(store, config))?;
+        self.note(Trace::CallWith("answered", progress.send.len() as u64));
         self.bytes += progress.send.len() as u64;
         Ok(progress)
     }
@@ -139,8 +142,10 @@ impl Guest {
     /// Shows one whole record of the handshake.
     pub(super) fn receive(&mut self, record: &[u8]) -> Result<Progress, Failed> {
         self.bytes += record.len() as u64;
+        self.note(Trace::CallWith("receive", record.len() as u64));
         let progress =
             self.call(|client, store| client.fumehood_tls_client().call_receive(store, record))?;
+        self.note(Trace::CallWith("answered", progress.send.len() as u64));
         self.bytes += progress.send.len() as u64;
         Ok(progress)
     }
@@ -148,6 +153,7 @@ impl Guest {
     /// Shows one whole message that came behind the handshake.
     pub(super) fn post_handshake(&mut self, message: &[u8]) -> Result<Update, Failed> {
         self.bytes += message.len() as u64;
+        self.note(Trace::CallWith("post-handshake", message.len() as u64));
         self.call(|client, store| {
             client
                 .fumehood_tls_client()
@@ -157,6 +163,7 @@ impl Guest {
 
     /// Asks for new outbound keys.
     pub(super) fn renew_outbound(&mut self) -> Result<Update, Failed> {
+        self.note(Trace::Call("renew-outbound"));
         self.call(|client, store| client.fumehood_tls_client().call_renew_outbound(store))
     }
 
@@ -190,12 +197,11 @@ impl Guest {
 
     /// The guest asked for keys that are not its to ask for.
     pub(super) fn misled(&self, error: Error) -> Cause {
-        Cause::Guest {
-            module: self.header.name.clone(),
-            version: self.header.version.clone(),
-            kind: "trap".to_owned(),
-            detail: error.to_string(),
-        }
+        ended(Fault::of_words(
+            &self.store.data().guest,
+            "trap",
+            error.to_string(),
+        ))
     }
 
     fn call<T>(
@@ -218,9 +224,18 @@ impl Guest {
                     alert: failed.alert,
                 })
             }
-            Err(error) => {
-                Err(Cause::from(Fault::new(&self.header, &error, &self.store.data().guest)).into())
-            }
+            Err(error) => Err(ended(Fault::of_call(&self.store.data().guest, &error)).into()),
         }
     }
+
+    fn note(&mut self, trace: Trace) {
+        self.store.data_mut().guest.trail.note(trace);
+    }
+}
+
+/// Counts and reports a fault. What a connection's handshake knew of keys is
+/// gone with its guest, so no other instance takes over.
+fn ended(fault: Fault) -> Cause {
+    fault.settle(false);
+    fault.into()
 }

@@ -12,6 +12,7 @@ use super::KeyLogFile;
 use super::bindings::client::fumehood::crypto::keys;
 use super::verifier::{Rejection, Unverified, Verifier};
 use crate::instance::{Fault, GuestState};
+use crate::registry::About;
 
 /// Most key exchanges, transcripts and record keys of a connection alive at
 /// once; a handshake has about ten.
@@ -69,6 +70,7 @@ pub(super) enum Judgement {
 
 impl TlsState {
     pub(super) fn new(
+        about: &Arc<About>,
         subject: Subject,
         verifier: Verifier,
         key_log: Option<Arc<KeyLogFile>>,
@@ -77,7 +79,7 @@ impl TlsState {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
         Ok(TlsState {
-            guest: GuestState::default(),
+            guest: GuestState::new(about),
             keys: Connection::new(log)?,
             resources,
             subject,

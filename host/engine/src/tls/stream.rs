@@ -4,13 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use fumehood_control::Cause;
+use fumehood_control::{Cause, Digest};
 use fumehood_crypto::record::{Alert, Inbound, RecordError, SealError, Sealer, Step};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::failure;
-use super::guest::{Guest, Update};
+use super::guest::{Failed, Guest, Update};
 use crate::connection::Meter;
 
 /// Most plaintext sealed at a time, in bytes: four records a system call.
@@ -30,6 +30,9 @@ pub(crate) struct TlsStream {
     sent: usize,
     /// For messages behind the handshake; TLS 1.2 has none.
     guest: Option<Box<Guest>>,
+    /// The guest ended over such a message. Data goes on; what later messages
+    /// say is lost, and a record under keys they brought cannot be opened.
+    lost: Option<Cause>,
     meter: Meter,
     /// close_notify or another last alert is sealed.
     closing: bool,
@@ -49,6 +52,7 @@ impl TlsStream {
             outbound: Vec::new(),
             sent: 0,
             guest,
+            lost: None,
             meter,
             closing: false,
             broken: None,
@@ -85,16 +89,34 @@ impl TlsStream {
     }
 
     fn broken_record(&mut self, error: RecordError) -> io::Error {
-        self.fail(failure::record(error), error.alert())
+        let cause = self.lost.take().unwrap_or_else(|| failure::record(error));
+        self.fail(cause, error.alert())
+    }
+
+    /// The version of the guest that is still with the connection.
+    pub(crate) fn guest_version(&self) -> Option<Digest> {
+        self.guest.as_deref().map(Guest::digest)
     }
 
     /// Shows a message to the guest and does what it asks.
     fn post_handshake(&mut self, message: &[u8]) -> io::Result<()> {
         let Some(guest) = &mut self.guest else {
-            return Err(self.broken_record(RecordError::UnexpectedType));
+            return match &self.lost {
+                Some(_) => Ok(()),
+                None => Err(self.broken_record(RecordError::UnexpectedType)),
+            };
         };
         match guest.post_handshake(message) {
             Ok(update) => self.apply(update),
+            Err(Failed {
+                cause: cause @ Cause::Guest { .. },
+                ..
+            }) => {
+                self.meter = guest.meter();
+                self.guest = None;
+                self.lost = Some(cause);
+                Ok(())
+            }
             Err(failed) => Err(self.fail(failed.cause, Some(Alert::UNEXPECTED_MESSAGE))),
         }
     }

@@ -1,9 +1,8 @@
 //! The `x509` guest: one long-lived instance, shared, remade after a trap.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fumehood_control::{Instance, ModuleHeader, Verification};
+use fumehood_control::{Instance, Verification};
 use fumehood_crypto::{KeyKind, PublicKey, signature};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
@@ -13,7 +12,8 @@ use super::bindings::x509::exports::fumehood::x509::verifier as wire;
 use super::bindings::x509::fumehood::crypto::signatures;
 use super::bindings::x509::fumehood::guest::panic;
 use super::bindings::x509::{X509Verifier, X509VerifierPre};
-use crate::instance::{Fault, GuestState, arm, describe};
+use crate::instance::{Fault, GuestState, Trace, arm, new_store};
+use crate::registry::About;
 
 pub(super) use wire::Rejection;
 
@@ -22,17 +22,15 @@ pub(super) use wire::Rejection;
 pub(crate) struct Verifier(Arc<Shared>);
 
 struct Shared {
-    header: ModuleHeader,
+    about: Arc<About>,
     engine: Engine,
     pre: X509VerifierPre<GuestState>,
-    anchors: Anchors,
-    made: AtomicU64,
+    anchors: Arc<Anchors>,
     /// Empty before the first verification and after a trap.
     running: Mutex<Option<Running>>,
 }
 
 struct Running {
-    number: u64,
     store: Store<GuestState>,
     guest: X509Verifier,
 }
@@ -86,27 +84,26 @@ impl Verifier {
     /// When it imports anything else, or does not export the verifier interface.
     pub(crate) fn new(
         engine: &Engine,
-        header: ModuleHeader,
+        about: Arc<About>,
         component: &Component,
-        anchors: Anchors,
+        anchors: Arc<Anchors>,
     ) -> wasmtime::Result<Verifier> {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         signatures::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         let pre = X509VerifierPre::new(linker.instantiate_pre(component)?)?;
         Ok(Verifier(Arc::new(Shared {
-            header,
+            about,
             engine: engine.clone(),
             pre,
             anchors,
-            made: AtomicU64::new(0),
             running: Mutex::new(None),
         })))
     }
 
     /// The key of a chain's leaf, if the chain is believed or belief was not asked for.
     /// Blocks while another connection's chain is judged, at most for the
-    /// deadline of a call.
+    /// deadline of a call. An instance that ends is replaced, and asked once more.
     pub(super) fn judge(
         &self,
         verification: Verification,
@@ -119,62 +116,92 @@ impl Verifier {
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Taken out, and put back only if it is whole.
-        let mut running = match slot.take() {
-            Some(running) => running,
-            None => self.0.instantiate().map_err(Unverified::Fault)?,
-        };
-        arm(&mut running.store);
-        running.store.data_mut().calls += 1;
-        let guest = running.guest.fumehood_x509_verifier();
+        let mut ended: Option<Fault> = None;
+        loop {
+            // Taken out, and put back only if it is whole.
+            let judged = match slot.take() {
+                Some(running) => Ok(running),
+                None => self.0.instantiate(),
+            }
+            .and_then(|mut running| {
+                let verdict = running.ask(verification, chain, server_name, now)?;
+                Ok((running, verdict))
+            });
+            match (judged, ended) {
+                (Ok((running, verdict)), before) => {
+                    if let Some(fault) = before {
+                        fault.settle(true);
+                    }
+                    let alive = &running.store.data().alive;
+                    let instance = alive.about.describe(alive.number);
+                    *slot = Some(running);
+                    return verdict
+                        .map(|verdict| (key_of(verdict), instance))
+                        .map_err(Unverified::Rejected);
+                }
+                (Err(fault), None) => ended = Some(fault),
+                (Err(fault), Some(first)) => {
+                    first.settle(false);
+                    fault.settle(false);
+                    return Err(Unverified::Fault(fault));
+                }
+            }
+        }
+    }
+
+    /// Ends the instance; the next verification makes another.
+    pub(crate) fn rest(&self) {
+        let _ended = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+}
+
+impl Running {
+    fn ask(
+        &mut self,
+        verification: Verification,
+        chain: &[Vec<u8>],
+        server_name: &str,
+        now: u64,
+    ) -> Result<Result<wire::Verdict, Rejection>, Fault> {
+        arm(&mut self.store);
+        let state = self.store.data_mut();
+        state.calls += 1;
+        state.trail.note(Trace::CallWith(
+            "verify",
+            chain.iter().map(|one| one.len() as u64).sum(),
+        ));
+        let guest = self.guest.fumehood_x509_verifier();
         let judged = match verification {
-            Verification::Full => guest.call_verify(&mut running.store, chain, server_name, now),
+            Verification::Full => guest.call_verify(&mut self.store, chain, server_name, now),
             Verification::None => match chain.first() {
-                Some(leaf) => guest.call_unverified_key(&mut running.store, leaf),
+                Some(leaf) => guest.call_unverified_key(&mut self.store, leaf),
                 None => Ok(Err(Rejection::Malformed)),
             },
         };
-        match judged {
-            Ok(verdict) => {
-                let instance = describe(&self.0.header, running.number);
-                *slot = Some(running);
-                verdict
-                    .map(|verdict| (key_of(verdict), instance))
-                    .map_err(Unverified::Rejected)
-            }
-            Err(error) => Err(Unverified::Fault(Fault::new(
-                &self.0.header,
-                &error,
-                running.store.data(),
-            ))),
-        }
+        judged.map_err(|error| Fault::of_call(self.store.data(), &error))
     }
 }
 
 impl Shared {
     /// A fresh instance that holds the anchors.
     fn instantiate(&self) -> Result<Running, Fault> {
-        let mut store = Store::new(&self.engine, GuestState::default());
-        store.limiter(|state| state);
-        store.epoch_deadline_trap();
-        arm(&mut store);
+        let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
         let made = self.pre.instantiate(&mut store).and_then(|guest| {
             arm(&mut store);
+            store.data_mut().entered = true;
             guest
                 .fumehood_x509_verifier()
                 .call_set_anchors(&mut store, self.anchors.certificates())
                 .map(|_held| guest)
         });
         match made {
-            Ok(guest) => {
-                let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-                Ok(Running {
-                    number,
-                    store,
-                    guest,
-                })
-            }
-            Err(error) => Err(Fault::new(&self.header, &error, store.data())),
+            Ok(guest) => Ok(Running { store, guest }),
+            Err(error) => Err(Fault::of_call(store.data(), &error)),
         }
     }
 }

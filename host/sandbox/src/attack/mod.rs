@@ -64,6 +64,10 @@ pub enum Attack {
     MapWriteExecute,
     /// Map memory that is executable.
     MapExecute,
+    /// The same as a module's code is mapped, but without a file behind it.
+    MapExecuteFixed,
+    /// Map a file's pages to be written and executed, as a module's code is mapped.
+    MapFileWriteExecute,
     /// Make written memory executable.
     ProtectExecute,
     /// Have the kernel do I/O on its behalf, past the filter.
@@ -136,6 +140,8 @@ impl Attack {
         Attack::TakeParentDescriptor,
         Attack::MapWriteExecute,
         Attack::MapExecute,
+        Attack::MapExecuteFixed,
+        Attack::MapFileWriteExecute,
         Attack::ProtectExecute,
         Attack::IoUring,
         Attack::Bpf,
@@ -185,6 +191,8 @@ impl Attack {
             Attack::TakeParentDescriptor => "take-parent-descriptor",
             Attack::MapWriteExecute => "map-write-execute",
             Attack::MapExecute => "map-execute",
+            Attack::MapExecuteFixed => "map-execute-fixed",
+            Attack::MapFileWriteExecute => "map-file-write-execute",
             Attack::ProtectExecute => "protect-execute",
             Attack::IoUring => "io-uring",
             Attack::Bpf => "bpf",
@@ -214,6 +222,16 @@ impl Attack {
             }
             Attack::Clone3 | Attack::IoUring => Expected::Refused(libc::ENOSYS),
             _ => Expected::Killed,
+        }
+    }
+
+    /// What must come of it in the compiler's sandbox, where nothing looks for
+    /// files innocently.
+    #[must_use]
+    pub fn expected_in_compiler(self) -> Expected {
+        match self {
+            Attack::OpenFile | Attack::CreateFile | Attack::StatFile => Expected::Killed,
+            other => other.expected(),
         }
     }
 

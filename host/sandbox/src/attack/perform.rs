@@ -247,6 +247,20 @@ fn memory(attack: Attack) -> Option<c_long> {
     Some(match attack {
         Attack::MapWriteExecute => map(read | write | execute),
         Attack::MapExecute => map(read | execute),
+        Attack::MapExecuteFixed => {
+            let page = map(read);
+            let flags = libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_ANONYMOUS;
+            // SAFETY: the page is ours alone.
+            unsafe { syscall(libc::SYS_mmap, page, PAGE, read | execute, flags, -1, 0) }
+        }
+        Attack::MapFileWriteExecute => {
+            let page = map(read);
+            let flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+            let protection = read | write | execute;
+            // SAFETY: the page is ours alone. Standard error may be no file,
+            // which matters only where nothing holds.
+            unsafe { syscall(libc::SYS_mmap, page, PAGE, protection, flags, 2, 0) }
+        }
         Attack::ProtectExecute => {
             let page = map(read | write);
             // SAFETY: the page is ours alone.

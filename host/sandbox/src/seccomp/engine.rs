@@ -8,9 +8,10 @@
 use libc::{
     F_ADD_SEALS, F_GET_SEALS, IP_MTU, IP_MTU_DISCOVER, IP_PKTINFO, IP_RECVTOS, IP_TOS, IPPROTO_IP,
     IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_MTU, IPV6_MTU_DISCOVER, IPV6_RECVPKTINFO,
-    IPV6_RECVTCLASS, IPV6_TCLASS, MSG_FASTOPEN, SO_DOMAIN, SO_ERROR, SO_KEEPALIVE, SO_LINGER,
-    SO_PEERCRED, SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOL_SOCKET, TCP_INFO, TCP_KEEPCNT, TCP_KEEPIDLE,
-    TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
+    IPV6_RECVTCLASS, IPV6_TCLASS, MAP_FIXED, MAP_PRIVATE, MFD_ALLOW_SEALING, MFD_CLOEXEC,
+    MSG_FASTOPEN, PROT_EXEC, PROT_READ, SO_DOMAIN, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_PEERCRED,
+    SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOL_SOCKET, TCP_INFO, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL,
+    TCP_NODELAY, TCP_USER_TIMEOUT, UDP_GRO, UDP_SEGMENT,
 };
 
 use super::Is::{Bits, Equal, Null};
@@ -24,6 +25,12 @@ pub(crate) static ENGINE: Table = Table {
     no_such_call: common::NO_SUCH_CALL,
     no_access: NO_ACCESS,
 };
+
+/// What code is mapped with. Anonymous memory, and memory that can be written,
+/// have other bits, so they are never executable.
+const CODE_PROTECTION: u32 = (PROT_READ | PROT_EXEC) as u32;
+/// See [`CODE_PROTECTION`].
+const CODE_MAPPING: u32 = (MAP_PRIVATE | MAP_FIXED) as u32;
 
 /// There is nothing to open; libraries look for settings and do without.
 const NO_ACCESS: &[Soft] = &[
@@ -43,7 +50,15 @@ const NO_ACCESS: &[Soft] = &[
 
 #[rustfmt::skip] // a table
 const ROWS: &[Row] = &[
-    row("mmap", libc::SYS_mmap, When(&[&[Bits(2, EXEC, 0)]]), "allocator; guests' memory: never executable"),
+    row("mmap", libc::SYS_mmap, When(&[
+        &[Bits(2, EXEC, 0)],
+        // Code of a module that comes late: read and execute, never written,
+        // private and from a file, over pages that the file is mapped to already.
+        &[Equal(2, CODE_PROTECTION), Equal(3, CODE_MAPPING)],
+    ]), "allocator; guests' memory: never executable; modules loaded late"),
+    row("memfd_create", libc::SYS_memfd_create, When(&[
+        &[Equal(1, MFD_CLOEXEC | MFD_ALLOW_SEALING)],
+    ]), "wasmtime: the image of a late module's memory, which is sealed at once"),
     row("sendto", libc::SYS_sendto, When(&[
         &[Null(4), Bits(3, MSG_FASTOPEN as u32, 0)], // no address, and no connecting by sending
     ]), "sockets and channels"),

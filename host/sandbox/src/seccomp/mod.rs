@@ -6,6 +6,7 @@
 
 mod broker;
 mod common;
+mod compiler;
 mod engine;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use seccompiler::{
 use crate::layers::Failed;
 
 pub(crate) use broker::BROKER;
+pub(crate) use compiler::COMPILER;
 pub(crate) use engine::ENGINE;
 
 /// One call that is allowed.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{BROKER, ENGINE, Rule, Table};
+use super::{BROKER, COMPILER, ENGINE, Rule, Table};
 
 /// What an engine must never be able to call, whatever else changes.
 const NEVER_IN_ENGINE: [i64; 24] = [
@@ -32,8 +32,12 @@ const NEVER_IN_ENGINE: [i64; 24] = [
     libc::SYS_perf_event_open,
 ];
 
-fn tables() -> [(&'static str, &'static Table); 2] {
-    [("engine", &ENGINE), ("broker", &BROKER)]
+fn tables() -> [(&'static str, &'static Table); 3] {
+    [
+        ("engine", &ENGINE),
+        ("broker", &BROKER),
+        ("compiler", &COMPILER),
+    ]
 }
 
 #[test]
@@ -85,12 +89,21 @@ fn a_rule_that_lists_nothing_would_allow_everything() {
 #[test]
 fn what_reaches_out_is_not_in_the_engine() {
     for number in NEVER_IN_ENGINE {
-        let found = ENGINE
-            .all_rows()
-            .find(|r| r.number == number)
-            .map(|r| r.name);
-        assert_eq!(found, None);
+        for table in [&ENGINE, &COMPILER] {
+            let found = table
+                .all_rows()
+                .find(|r| r.number == number)
+                .map(|r| r.name);
+            assert_eq!(found, None);
+        }
     }
+}
+
+#[test]
+fn the_compiler_looks_for_no_file() {
+    assert!(COMPILER.no_access.is_empty());
+    let opens = [libc::SYS_openat, libc::SYS_newfstatat, libc::SYS_accept4];
+    assert!(!COMPILER.all_rows().any(|row| opens.contains(&row.number)));
 }
 
 #[test]
@@ -115,7 +128,7 @@ fn the_broker_starts_no_process_and_looks_into_none() {
 }
 
 #[test]
-fn both_compile_to_filters_the_kernel_takes() {
+fn all_compile_to_filters_the_kernel_takes() {
     /// `BPF_MAXINSNS`.
     const MOST_INSTRUCTIONS: usize = 4096;
     for (table, rows) in tables() {

@@ -14,6 +14,20 @@ pub const MAX_ENGINE_FILES: u64 = 4096;
 /// resolver threads with a few sockets each.
 pub const MAX_BROKER_FILES: u64 = 1024;
 
+/// Most descriptors of a compiler: the channel, a module and its code.
+pub const MAX_COMPILER_FILES: u64 = 16;
+
+/// Processor time of a compiler, in seconds: 20 times what the largest of our
+/// guests takes. The kernel kills it a second later at the latest.
+pub const MAX_COMPILER_CPU_SECONDS: u64 = 30;
+
+/// Address space of a compiler, in bytes: several times what the largest of
+/// our guests takes. It reserves none for guests, as it runs none.
+pub const MAX_COMPILER_MEMORY: u64 = 1 << 30;
+
+/// Largest native code a compiler may write, in bytes: what an engine loads.
+pub const MAX_COMPILER_OUTPUT: u64 = 64 << 20;
+
 /// Sheds descriptors, standard output, the file mode mask, and the signal
 /// that a file over its bound is answered with.
 pub(crate) fn shed() -> Result<(), Failed> {
@@ -40,7 +54,28 @@ pub(super) fn limit_resources(files: u64) -> Result<String, Failed> {
         (Resource::Memlock, 0, "setrlimit(RLIMIT_MEMLOCK)"),
         (Resource::Msgqueue, 0, "setrlimit(RLIMIT_MSGQUEUE)"),
     ];
-    for (resource, wanted, call) in limits {
+    lower(&limits)?;
+    Ok(format!(
+        "at most {files} descriptors, no core dumps, no locked memory"
+    ))
+}
+
+/// Bounds the work of a compiler: a module may be made to be hard to compile.
+pub(super) fn limit_work() -> Result<String, Failed> {
+    lower(&[
+        (Resource::Cpu, MAX_COMPILER_CPU_SECONDS, "setrlimit(RLIMIT_CPU)"),
+        (Resource::As, MAX_COMPILER_MEMORY, "setrlimit(RLIMIT_AS)"),
+        (Resource::Fsize, MAX_COMPILER_OUTPUT, "setrlimit(RLIMIT_FSIZE)"),
+    ])?;
+    Ok(format!(
+        "{MAX_COMPILER_CPU_SECONDS} s of processor time, {} MiB of memory",
+        MAX_COMPILER_MEMORY >> 20
+    ))
+}
+
+/// Sets each limit, or leaves a lower one, and looks whether it holds.
+fn lower(limits: &[(Resource, u64, &'static str)]) -> Result<(), Failed> {
+    for &(resource, wanted, call) in limits {
         let most = getrlimit(resource)
             .maximum
             .map_or(wanted, |most| most.min(wanted));
@@ -53,7 +88,5 @@ pub(super) fn limit_resources(files: u64) -> Result<String, Failed> {
             return Err(Failed::ineffective(call));
         }
     }
-    Ok(format!(
-        "at most {files} descriptors, no core dumps, no locked memory"
-    ))
+    Ok(())
 }

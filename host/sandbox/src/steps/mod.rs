@@ -14,13 +14,28 @@ use rustix::thread::set_no_new_privs;
 use crate::layers::{Failed, Ledger, because};
 
 pub use identity::NOBODY;
-pub use inherited::{MAX_BROKER_FILES, MAX_ENGINE_FILES};
+pub use inherited::{
+    MAX_BROKER_FILES, MAX_COMPILER_CPU_SECONDS, MAX_COMPILER_FILES, MAX_COMPILER_MEMORY,
+    MAX_COMPILER_OUTPUT, MAX_ENGINE_FILES,
+};
 
 pub(crate) use inherited::shed as shed_inherited;
 
 /// The engine leaves everything: user, namespaces, files, capabilities.
 pub(crate) fn isolate_engine(ledger: &mut Ledger) {
-    ledger.write(Layer::Rlimits, inherited::limit_resources(MAX_ENGINE_FILES));
+    let limits = inherited::limit_resources(MAX_ENGINE_FILES);
+    isolate_from_all(ledger, limits);
+}
+
+/// The compiler leaves the same, and has so much time and memory.
+pub(crate) fn isolate_compiler(ledger: &mut Ledger) {
+    let limits = inherited::limit_resources(MAX_COMPILER_FILES)
+        .and_then(|files| Ok(format!("{files}; {}", inherited::limit_work()?)));
+    isolate_from_all(ledger, limits);
+}
+
+fn isolate_from_all(ledger: &mut Ledger, limits: Result<String, Failed>) {
+    ledger.write(Layer::Rlimits, limits);
     become_nobody(ledger);
     namespaces::enter(ledger);
     ledger.write(

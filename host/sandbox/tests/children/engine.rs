@@ -47,6 +47,7 @@ pub(crate) fn attacks_work_where_nothing_holds(user: User) {
         Attack::SignalParentThread,
         Attack::MapWriteExecute,
         Attack::MapExecute,
+        Attack::MapExecuteFixed,
         Attack::ProtectExecute,
         Attack::DuplicateDescriptor,
         Attack::BecomeDumpable,

@@ -5,49 +5,40 @@ mod server;
 
 use std::sync::Arc;
 
-use fumehood_control::{Cause, ModuleHeader, TlsOptions, TlsVersion, Verification};
+use fumehood_control::{Cause, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::Host;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wasmtime::Engine;
 
 use super::*;
 use crate::instance::Ticker;
+use crate::registry::{Limits, Registry, Version};
+use crate::tests::memory::guests_that_hold;
 use server::{Authority, FlushAll as _, Server, serve};
 
 /// The engine with both guests.
 struct Guests {
-    module: TlsModule,
-    verifier: Verifier,
+    registry: Registry,
     ticker: Ticker,
 }
 
 fn guests(anchors: &[Vec<u8>]) -> Guests {
-    let engine = Engine::new(&fumehood_wasm::engine_config(16)).unwrap();
+    let limits = Limits {
+        instances: 16,
+        ..Limits::for_one()
+    };
     let mut packed = Vec::new();
     for anchor in anchors {
         packed.extend_from_slice(&u32::try_from(anchor.len()).unwrap().to_le_bytes());
         packed.extend_from_slice(anchor);
     }
     let anchors = Anchors::parse(&packed).unwrap();
-    let load = |name: &str| {
-        let path = format!(
-            "{}/../../target/guests/out/{name}.cwasm",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        let native = std::fs::read(path).expect("the guests are built by `cargo xtask guests`");
-        crate::code::load(&engine, &native).unwrap()
-    };
-    let header = |name: &str| ModuleHeader {
-        name: name.to_owned(),
-        version: "0.0.0".to_owned(),
-        digest: [7; 32],
-    };
-    Guests {
-        module: TlsModule::new(&engine, header("tls"), &load("tls")).unwrap(),
-        verifier: Verifier::new(&engine, header("x509"), &load("x509"), anchors).unwrap(),
-        ticker: Ticker::start(engine).unwrap(),
+    let registry = Registry::new(limits, anchors).unwrap();
+    let ticker = Ticker::start(registry.engine().clone()).unwrap();
+    for name in ["tls", "x509"] {
+        crate::registry::fixtures::put(&registry, name, name, 7).unwrap();
     }
+    Guests { registry, ticker }
 }
 
 const OPTIONS: TlsOptions = TlsOptions {
@@ -57,14 +48,9 @@ const OPTIONS: TlsOptions = TlsOptions {
 };
 
 impl Guests {
-    fn peer<'a>(&'a self, host: &'a Host, options: TlsOptions) -> Peer<'a> {
-        Peer {
-            module: &self.module,
-            verifier: &self.verifier,
-            options,
-            host,
-            key_log: None,
-        }
+    fn current(&self) -> (Arc<Version<TlsModule>>, Arc<Version<Verifier>>) {
+        let tls = self.registry.tls.current().unwrap();
+        (tls, self.registry.x509.current().unwrap())
     }
 
     async fn connect(
@@ -75,7 +61,23 @@ impl Guests {
     ) -> Result<handshake::Established, Cause> {
         let _active = self.ticker.activate();
         let tcp = TcpStream::connect(server.address).await.unwrap();
-        handshake(tcp, self.peer(&Host::parse(name).unwrap(), options)).await
+        let (tls, x509) = self.current();
+        handshake(tcp, peer(&tls, &x509, &Host::parse(name).unwrap(), options)).await
+    }
+}
+
+fn peer<'a>(
+    tls: &'a Version<TlsModule>,
+    x509: &'a Version<Verifier>,
+    host: &'a Host,
+    options: TlsOptions,
+) -> Peer<'a> {
+    Peer {
+        module: &tls.module,
+        verifier: &x509.module,
+        options,
+        host,
+        key_log: None,
     }
 }
 
@@ -220,7 +222,8 @@ fn secrets_are_logged_only_where_asked_for() {
     let file = rustix::fs::memfd_create("keys", rustix::fs::MemfdFlags::empty()).unwrap();
     let reader = file.try_clone().unwrap();
     let host = Host::parse("localhost").unwrap();
-    let mut peer = guests.peer(&host, OPTIONS);
+    let (tls, x509) = guests.current();
+    let mut peer = peer(&tls, &x509, &host, OPTIONS);
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let mut server = authority.in_memory(&["localhost"], server::TLS13);
@@ -245,4 +248,42 @@ fn secrets_are_logged_only_where_asked_for() {
         ]
     );
     assert_eq!(server.logged(), log.lines().map(str::to_owned).collect());
+}
+
+#[tokio::test]
+async fn no_secret_is_ever_in_a_guests_memory() {
+    let authority = Authority::new();
+    let guests = guests(&[authority.der()]);
+    let file = rustix::fs::memfd_create("keys", rustix::fs::MemfdFlags::empty()).unwrap();
+    let reader = file.try_clone().unwrap();
+    let server = serve(authority.server(&["localhost"], server::TLS13), |stream| {
+        // A client that leaves without a word is no concern here.
+        let _ = std::io::copy(&mut stream.sock, &mut std::io::sink());
+    });
+    let host = Host::parse("localhost").unwrap();
+    let (tls, x509) = guests.current();
+    let mut peer = peer(&tls, &x509, &host, OPTIONS);
+    peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
+    let _active = guests.ticker.activate();
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let established = handshake(tcp, peer).await.unwrap();
+    let mut log = [0; 4096];
+    let length = rustix::io::pread(&reader, &mut log, 0).unwrap();
+    let log = std::str::from_utf8(&log[..length]).unwrap();
+    let bytes = |hex: &str| -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    };
+    // The verifier holds the anchor's key, so the search finds what is there.
+    let anchor = authority.der();
+    let point = memchr::memmem::find(&anchor, &[0x03, 0x42, 0x00, 0x04]).unwrap();
+    assert!(guests_that_hold(&anchor[point + 4..point + 68]) > 0);
+    for line in log.lines() {
+        let secret = line.rsplit(' ').next().unwrap();
+        assert_eq!(guests_that_hold(&bytes(secret)), 0, "{line}");
+    }
+    assert_eq!(log.lines().count(), 5);
+    drop(established);
+    server.join();
 }

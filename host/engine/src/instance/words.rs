@@ -2,9 +2,8 @@
 
 use fumehood_control::{Cause, Field, ResponseHead};
 
-use crate::instance::ProtocolError;
-use crate::instance::http1::exports::fumehood::http1::client as wire;
-use wire::{Limit, Truncation, Violation};
+use super::http1::exports::fumehood::http1::client as wire;
+use wire::{Demand, Error as ProtocolError, Limit, Truncation, Violation};
 
 /// Most fields of a head or of trailers that a codec may tell; its own bound.
 const MAX_FIELDS: usize = 256;
@@ -14,9 +13,55 @@ const MAX_FIELDS: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nonsense(pub &'static str);
 
+/// What a codec said, in the embedder's types and sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A 1xx head.
+    Informational(ResponseHead),
+    /// The final head.
+    Head(ResponseHead),
+    /// Fields behind chunked content.
+    Trailers(Vec<Field>),
+    /// The exchange is over.
+    Complete {
+        /// The connection can carry another request.
+        reusable: bool,
+    },
+}
+
+/// The outcome of a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub events: Vec<Event>,
+    pub demand: Demand,
+}
+
+/// A step's outcome, if all of it makes sense.
+pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
+    let event = |event| {
+        Ok(match event {
+            wire::Event::Informational(told) => Event::Informational(head(told)?),
+            wire::Event::Head(told) => Event::Head(head(told)?),
+            wire::Event::Trailers(told) => Event::Trailers(fields(told)?),
+            wire::Event::Complete(completion) => Event::Complete {
+                reusable: completion.reusable,
+            },
+        })
+    };
+    let events = told
+        .events
+        .into_iter()
+        .map(event)
+        .collect::<Result<_, _>>()?;
+    Ok(Progress {
+        events,
+        demand: told.demand,
+    })
+}
+
 /// A head as the embedder may rely on it: a status it can classify, and
 /// fields that cannot break out of a text (RFC 9110 sections 5.1 and 5.5).
-pub(super) fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
+fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
     let wire::ResponseHead {
         minor_version,
         status,
@@ -41,7 +86,7 @@ pub(super) fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
 }
 
 /// Fields as the embedder may rely on them.
-pub(super) fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
+fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
     if told.len() > MAX_FIELDS {
         return Err(Nonsense("more fields than its own bound"));
     }
@@ -72,7 +117,7 @@ fn is_text(byte: u8) -> bool {
 }
 
 /// The cause for a protocol error that the guest found.
-pub(super) fn cause_of_protocol(error: ProtocolError) -> Cause {
+pub(crate) fn cause_of_protocol(error: ProtocolError) -> Cause {
     match error {
         ProtocolError::Peer(violation) => {
             Cause::HttpViolation(violation_name(violation).to_owned())

@@ -1,0 +1,127 @@
+//! A call of a codec as a value: it can be made again, recorded, and told of.
+
+use fumehood_control::{Field, PayloadLength};
+use serde::{Deserialize, Serialize};
+
+use super::trail::Trace;
+use super::words::{Event, Progress};
+use super::{Demand, PayloadFrame};
+
+/// What a codec is asked; see `wit/http1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Call {
+    /// Starts an exchange.
+    EncodeHead(Box<RequestHead>),
+    FramePayload(u64),
+    EndPayload,
+    CurrentDemand,
+    Receive(Box<[u8]>),
+    PayloadMoved(u64),
+    EndOfStream(u64),
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RequestHead {
+    pub method: String,
+    pub target: String,
+    pub fields: Vec<Field>,
+    pub payload: PayloadLength,
+}
+
+/// What a codec answers, each kind to its calls.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// To `encode-head` and `end-payload`.
+    Bytes(Vec<u8>),
+    /// To `frame-payload`.
+    Frame(PayloadFrame),
+    /// To `current-demand`.
+    Demand(Demand),
+    /// To the rest.
+    Progress(Progress),
+}
+
+impl Call {
+    /// As in the WIT.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Call::EncodeHead(_) => "encode-head",
+            Call::FramePayload(_) => "frame-payload",
+            Call::EndPayload => "end-payload",
+            Call::CurrentDemand => "current-demand",
+            Call::Receive(_) => "receive",
+            Call::PayloadMoved(_) => "payload-moved",
+            Call::EndOfStream(_) => "end-of-stream",
+        }
+    }
+
+    /// Bytes it shows to the guest.
+    pub(crate) fn shown(&self) -> usize {
+        match self {
+            Call::Receive(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes it keeps.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Call::Receive(bytes) => bytes.len(),
+            Call::EncodeHead(head) => {
+                let fields = head.fields.iter().map(|f| f.name.len() + f.value.len());
+                head.method.len() + head.target.len() + fields.sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+
+    pub(super) fn trace(&self) -> Trace {
+        let name = self.name();
+        match self {
+            Call::EncodeHead(head) => Trace::Head(name, 0, head.fields.len()),
+            Call::EndPayload | Call::CurrentDemand => Trace::Call(name),
+            Call::Receive(bytes) => Trace::CallWith(name, bytes.len() as u64),
+            Call::FramePayload(count) | Call::PayloadMoved(count) | Call::EndOfStream(count) => {
+                Trace::CallWith(name, *count)
+            }
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn traces(&self) -> Vec<Trace> {
+        match self {
+            Answer::Bytes(bytes) => vec![Trace::CallWith("answered", bytes.len() as u64)],
+            Answer::Frame(frame) => {
+                let around = frame.before.len() + frame.after.len();
+                vec![Trace::CallWith("framed with", around as u64)]
+            }
+            Answer::Demand(demand) => vec![trace_of(demand)],
+            Answer::Progress(progress) => {
+                let mut traces: Vec<Trace> = progress.events.iter().map(trace_of_event).collect();
+                traces.push(trace_of(&progress.demand));
+                traces
+            }
+        }
+    }
+}
+
+fn trace_of_event(event: &Event) -> Trace {
+    match event {
+        Event::Informational(head) => Trace::Head("informational", head.status, head.fields.len()),
+        Event::Head(head) => Trace::Head("head", head.status, head.fields.len()),
+        Event::Trailers(fields) => Trace::Trailers(fields.len()),
+        Event::Complete { reusable } => Trace::Complete(*reusable),
+    }
+}
+
+fn trace_of(demand: &Demand) -> Trace {
+    match demand {
+        Demand::EmptyLine(at_most) => Trace::Demand("empty line within", (*at_most).into()),
+        Demand::Lines(lines) => Trace::Demand("lines", lines.count.into()),
+        Demand::Payload(count) => Trace::Demand("payload", *count),
+        Demand::PayloadUntilClose => Trace::Call("demand payload until close"),
+        Demand::Nothing => Trace::Call("demand nothing"),
+    }
+}

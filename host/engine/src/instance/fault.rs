@@ -1,0 +1,166 @@
+//! How an instance ended: kind, words, backtrace, trail.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use fumehood_control::{Cause, FaultReport, Frame, MAX_REPORT_STEPS};
+use wasmtime::{Trap, WasmBacktrace};
+
+use super::state::{GuestState, bounded};
+use crate::registry::About;
+
+/// Longest function name in a backtrace, in bytes.
+const MAX_FUNCTION_NAME: usize = 256;
+
+/// No instance could be had: nobody's fault but the pool's.
+const NO_INSTANCE: &str = "no-instance";
+
+/// A guest that ended: its store is of no further use.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    about: Arc<About>,
+    report: Box<FaultReport>,
+}
+
+impl Fault {
+    /// Reads a failed call.
+    pub(crate) fn of_call(state: &GuestState, error: &wasmtime::Error) -> Fault {
+        let trap = error.downcast_ref::<Trap>();
+        let kind = match trap {
+            Some(Trap::Interrupt) => "hang",
+            _ if state.memory_refused => "memory",
+            _ if state.starved => NO_INSTANCE,
+            Some(_) => "trap",
+            None if state.last_words.is_some() => "trap",
+            // An import ends a guest that asks for what is not its to ask for.
+            None if state.entered => "trap",
+            None => NO_INSTANCE,
+        };
+        let mut fault = Fault::with(state, kind, String::new());
+        let report = &mut fault.report;
+        match (&state.last_words, trap) {
+            _ if kind == NO_INSTANCE && state.starved => {
+                report.detail =
+                    "all guests together have as much memory as they may; try later".to_owned();
+            }
+            (Some(words), _) => {
+                report.detail.clone_from(&words.message);
+                report.location.clone_from(&words.location);
+            }
+            (None, Some(trap)) => report.detail = trap.to_string(),
+            (None, None) => report.detail = bounded(&format!("{error:#}")),
+        }
+        report.backtrace = error
+            .downcast_ref::<WasmBacktrace>()
+            .map(frames)
+            .unwrap_or_default();
+        fault
+    }
+
+    /// A guest whose answers show that it is not to be believed.
+    pub(crate) fn of_words(state: &GuestState, kind: &'static str, detail: String) -> Fault {
+        Fault::with(state, kind, detail)
+    }
+
+    fn with(state: &GuestState, kind: &str, detail: String) -> Fault {
+        let about = Arc::clone(&state.alive.about);
+        let report = Box::new(FaultReport {
+            number: 0,
+            header: about.header.clone(),
+            kind: kind.to_owned(),
+            detail,
+            location: String::new(),
+            backtrace: Vec::new(),
+            trail: state.trail.tell(),
+            recording: state.recording.tell(),
+            resumed: false,
+            quarantined: false,
+        });
+        Fault { about, report }
+    }
+
+    /// Adds to what is told.
+    pub(crate) fn remark(&mut self, remark: &str) {
+        self.report.detail = bounded(&format!("{}; {remark}", self.report.detail));
+    }
+
+    /// What is known of it.
+    pub(crate) fn report(&self) -> &FaultReport {
+        &self.report
+    }
+
+    /// Counts it against its version and reports it. To be called once, when
+    /// it is known whether another instance took over.
+    pub(crate) fn settle(&self, resumed: bool) {
+        if self.report.kind == NO_INSTANCE {
+            return;
+        }
+        let mut report = self.report.clone();
+        report.resumed = resumed;
+        report.quarantined = self.about.strike(Instant::now());
+        if resumed {
+            self.about.tally.resumed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.about.supervisor.report(report);
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FaultReport {
+            header,
+            kind,
+            detail,
+            ..
+        } = &*self.report;
+        write!(
+            f,
+            "the {} guest ({}) ended: {kind}: {detail}",
+            header.name, header.version
+        )
+    }
+}
+
+impl From<Fault> for Cause {
+    fn from(fault: Fault) -> Cause {
+        let FaultReport {
+            header,
+            kind,
+            mut detail,
+            location,
+            ..
+        } = *fault.report;
+        if !location.is_empty() {
+            detail = bounded(&format!("{detail} ({location})"));
+        }
+        Cause::Guest {
+            module: header.name,
+            version: header.version,
+            kind,
+            detail,
+        }
+    }
+}
+
+fn frames(backtrace: &WasmBacktrace) -> Vec<Frame> {
+    backtrace
+        .frames()
+        .iter()
+        .take(MAX_REPORT_STEPS)
+        .map(|frame| {
+            let name = frame.func_name().unwrap_or("?");
+            let mut function = format!("{:#}", rustc_demangle::demangle(name));
+            let mut end = function.len().min(MAX_FUNCTION_NAME);
+            while !function.is_char_boundary(end) {
+                end -= 1;
+            }
+            function.truncate(end);
+            Frame {
+                function,
+                offset: frame.module_offset().unwrap_or(0) as u64,
+            }
+        })
+        .collect()
+}

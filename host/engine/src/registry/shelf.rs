@@ -1,0 +1,326 @@
+//! The versions of one module: which is current, which was, which never again.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use fumehood_control::{Cause, Digest, MAX_VERSIONS, ModuleStatus, SwapReason, ToEmbedder};
+
+use super::about::About;
+use super::standing::Standing;
+use super::supervisor::Supervisor;
+use super::world::Face;
+
+/// A version: a linked module, and what is known of it.
+pub(crate) struct Version<M> {
+    pub about: Arc<About>,
+    /// Ready to make instances.
+    pub module: M,
+    pub face: Face,
+    /// Size of its native code, in bytes.
+    pub native_bytes: u64,
+}
+
+impl<M> Version<M> {
+    pub(crate) fn digest(&self) -> Digest {
+        self.about.header.digest
+    }
+
+    fn live(&self) -> u64 {
+        self.about
+            .tally
+            .live
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+struct Entry<M> {
+    version: Arc<Version<M>>,
+    standing: Standing,
+}
+
+/// The versions of one module.
+pub(crate) struct Shelf<M> {
+    name: &'static str,
+    supervisor: Arc<Supervisor>,
+    inner: RwLock<Inner<M>>,
+}
+
+struct Inner<M> {
+    /// In the order they came.
+    entries: Vec<Entry<M>>,
+    /// What new connections take. `None`: nothing, and never another way.
+    current: Option<Arc<Version<M>>>,
+    /// What was current before, the latest last, none twice.
+    history: Vec<Digest>,
+}
+
+impl<M> Shelf<M> {
+    pub(crate) fn new(name: &'static str, supervisor: &Arc<Supervisor>) -> Shelf<M> {
+        Shelf {
+            name,
+            supervisor: Arc::clone(supervisor),
+            inner: RwLock::new(Inner {
+                entries: Vec::new(),
+                current: None,
+                history: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether a version is there already.
+    pub(crate) fn holds(&self, digest: Digest) -> bool {
+        self.read().position(digest).is_some()
+    }
+
+    /// Puts a version on the shelf, as a candidate.
+    ///
+    /// # Errors
+    /// One sentence when there is no room.
+    pub(crate) fn add(&self, version: Version<M>) -> Result<(), String> {
+        let mut inner = self.write();
+        inner.settle();
+        if inner.entries.len() >= MAX_VERSIONS {
+            inner.drop_oldest().ok_or_else(|| {
+                format!(
+                    "{MAX_VERSIONS} versions of {} are loaded, and all are in use",
+                    self.name
+                )
+            })?;
+        }
+        let version = Arc::new(version);
+        inner.entries.push(Entry {
+            version,
+            standing: Standing::Candidate,
+        });
+        Ok(())
+    }
+
+    /// What a new connection takes. Puts another in its place first, if it
+    /// has come to be quarantined.
+    ///
+    /// # Errors
+    /// A [`Cause::Guest`] of the kind `no-instance` when none is left.
+    pub(crate) fn current(&self) -> Result<Arc<Version<M>>, Cause> {
+        match &self.read().current {
+            Some(version) if !version.about.is_condemned() => return Ok(Arc::clone(version)),
+            _ => {}
+        }
+        self.enforce();
+        self.read().current.clone().ok_or_else(|| self.none_left())
+    }
+
+    /// Does something with each version that is not current.
+    pub(crate) fn for_others(&self, act: impl Fn(&M)) {
+        let inner = self.read();
+        let others = inner
+            .entries
+            .iter()
+            .filter(|entry| entry.standing != Standing::Current);
+        others.for_each(|entry| act(&entry.version.module));
+    }
+
+    /// Whether connections of a version have gone on with it for too long.
+    pub(crate) fn has_drained(&self, digest: Digest) -> bool {
+        let mut inner = self.write();
+        inner.settle();
+        let standing = inner.position(digest).map(|at| inner.entries[at].standing);
+        !matches!(
+            standing,
+            Some(Standing::Current | Standing::Draining { .. })
+        )
+    }
+
+    /// The latest good version that was current before, other than this one.
+    pub(crate) fn previous(&self, to: Digest) -> Option<Arc<Version<M>>> {
+        let inner = self.read();
+        let former = inner.history.iter().rev();
+        let current = inner.current.iter().map(|version| version.digest());
+        current
+            .chain(former.copied())
+            .filter(|digest| *digest != to)
+            .find_map(|digest| inner.good(digest))
+    }
+
+    /// Makes a version current.
+    ///
+    /// # Errors
+    /// One sentence when there is no such version.
+    pub(crate) fn swap(&self, digest: Digest) -> Result<ToEmbedder, String> {
+        let began = Instant::now();
+        let mut inner = self.write();
+        let at = inner
+            .position(digest)
+            .ok_or_else(|| format!("no version of {} has this digest: load it first", self.name))?;
+        let from = inner.make_current(at, self.supervisor.limits.drain);
+        Ok(self.swapped(from, digest, began, SwapReason::Asked))
+    }
+
+    /// Makes the version current that was so before the present one.
+    ///
+    /// # Errors
+    /// One sentence when there was none, or it is quarantined or gone.
+    pub(crate) fn rollback(&self) -> Result<ToEmbedder, String> {
+        let began = Instant::now();
+        let mut inner = self.write();
+        let now = inner.current.as_ref().map(|version| version.digest());
+        let before = inner
+            .history
+            .iter()
+            .rev()
+            .copied()
+            .find(|digest| Some(*digest) != now && inner.good(*digest).is_some())
+            .ok_or_else(|| {
+                format!(
+                    "no good version of {} was current before this one",
+                    self.name
+                )
+            })?;
+        let at = inner
+            .position(before)
+            .ok_or_else(|| "it is gone".to_owned())?;
+        let from = inner.make_current(at, self.supervisor.limits.drain);
+        Ok(self.swapped(from, before, began, SwapReason::Asked))
+    }
+
+    /// Quarantines what trapped too often, and puts the newest good older
+    /// version in the place of a current one.
+    pub(crate) fn enforce(&self) {
+        let began = Instant::now();
+        let mut inner = self.write();
+        for entry in &mut inner.entries {
+            if entry.version.about.is_condemned() {
+                entry.standing.condemn();
+            }
+        }
+        let Some(bad) = inner
+            .current
+            .take_if(|version| version.about.is_condemned())
+        else {
+            return;
+        };
+        let from = bad.digest();
+        let fallback = inner
+            .history
+            .iter()
+            .rev()
+            .copied()
+            .filter(|digest| *digest != from && inner.good(*digest).is_some())
+            .find_map(|digest| inner.position(digest));
+        // Nothing takes its place: what needs it fails, and says so.
+        let Some(at) = fallback else { return };
+        let to = inner.entries[at].version.digest();
+        inner.make_current(at, self.supervisor.limits.drain);
+        drop(inner);
+        self.supervisor
+            .say(self.swapped(from, to, began, SwapReason::Quarantine));
+    }
+
+    /// How all versions are.
+    pub(crate) fn statuses(&self) -> Vec<ModuleStatus> {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.enforce();
+        let mut inner = self.write();
+        inner.settle();
+        let status = |Entry { version, standing }: &Entry<M>| {
+            let tally = &version.about.tally;
+            ModuleStatus {
+                header: version.about.header.clone(),
+                state: standing.state(),
+                imports: version.face.imports.clone(),
+                exports: version.face.exports.clone(),
+                native_bytes: version.native_bytes,
+                live: tally.live.load(Relaxed),
+                made: tally.made.load(Relaxed),
+                memory_bytes: tally.memory.load(Relaxed),
+                faults: tally.faults.load(Relaxed),
+                resumed: tally.resumed.load(Relaxed),
+            }
+        };
+        inner.entries.iter().map(status).collect()
+    }
+
+    fn swapped(&self, from: Digest, to: Digest, began: Instant, reason: SwapReason) -> ToEmbedder {
+        let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        ToEmbedder::Swapped {
+            name: self.name.to_owned(),
+            from,
+            to,
+            took_us,
+            reason,
+        }
+    }
+
+    fn none_left(&self) -> Cause {
+        Cause::Guest {
+            module: self.name.to_owned(),
+            version: String::new(),
+            kind: "no-instance".to_owned(),
+            detail: format!(
+                "every version of {} that was in use is quarantined, and there is no other way to \
+                 do its work: load a better one, or ask for one of these by name",
+                self.name
+            ),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner<M>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner<M>> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Inner<M> {
+    fn position(&self, digest: Digest) -> Option<usize> {
+        self.entries
+            .iter()
+            .position(|entry| entry.version.digest() == digest)
+    }
+
+    /// A version that is loaded and was not found bad.
+    fn good(&self, digest: Digest) -> Option<Arc<Version<M>>> {
+        let entry = &self.entries[self.position(digest)?];
+        let bad = entry.standing == Standing::Quarantined || entry.version.about.is_condemned();
+        (!bad).then(|| Arc::clone(&entry.version))
+    }
+
+    /// Returns the digest of what was current; zeros if nothing was.
+    fn make_current(&mut self, at: usize, drain: Duration) -> Digest {
+        let now = Instant::now();
+        let version = Arc::clone(&self.entries[at].version);
+        let digest = version.digest();
+        version.about.pardon();
+        for entry in &mut self.entries {
+            entry.standing.supersede(now + drain);
+        }
+        self.entries[at].standing.promote();
+        let before = self.current.replace(version).map(|before| before.digest());
+        self.history
+            .retain(|former| *former != digest && Some(*former) != before);
+        // What it replaces is the first to go back to, and to resume on.
+        self.history
+            .extend(before.filter(|before| *before != digest));
+        self.settle();
+        before.unwrap_or_default()
+    }
+
+    fn settle(&mut self) {
+        let now = Instant::now();
+        for entry in &mut self.entries {
+            entry.standing.settle(entry.version.live(), now);
+        }
+    }
+
+    /// Forgets the oldest version that is neither current nor in use.
+    fn drop_oldest(&mut self) -> Option<()> {
+        let at = self.entries.iter().position(|entry| {
+            matches!(entry.standing, Standing::Candidate | Standing::Quarantined)
+                && entry.version.live() == 0
+        })?;
+        let gone = self.entries.remove(at).version.digest();
+        self.history.retain(|former| *former != gone);
+        Some(())
+    }
+}

@@ -1,0 +1,362 @@
+//! Modules live: swaps, crashes, quarantine, bounds, with the real guests over sockets.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+pub(crate) mod memory;
+mod origin;
+mod rig;
+
+use std::time::Duration;
+
+use fumehood_control::{Cause, JourneyEvent, ModuleState, SwapReason, ToEmbedder, ToEngine};
+
+use crate::registry::{Limits, fixtures};
+use crate::{ReplayOutcome, replay};
+use origin::{Origin, payload};
+use rig::{LIMITS, Rig};
+
+/// The real codec, and the one that does what a response asks for.
+const GOOD: &str = "http1";
+const FAULTY: &str = "http1-faulty";
+
+fn sealed(file: &str) -> std::os::fd::OwnedFd {
+    fumehood_sandbox::sealed(file, &[&fixtures::native(file)]).unwrap()
+}
+
+#[test]
+fn a_swap_leaves_exchanges_under_way_as_they_are() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
+    let running: Vec<_> = (0..4)
+        .map(|_| rig.begin(&origin, "/gate/100000", true))
+        .collect();
+    for (started, _) in &running {
+        rig.wait_for_head(*started);
+    }
+    let loaded = rig.offer("http1", &sealed(GOOD), 2);
+    assert!(
+        matches!(loaded, ToEmbedder::ModuleLoaded { .. }),
+        "{loaded:?}"
+    );
+    assert_eq!(rig.version(2).state, ModuleState::Candidate);
+    let swapped = rig.swap(2);
+    let ToEmbedder::Swapped {
+        from, to, reason, ..
+    } = swapped
+    else {
+        panic!("{swapped:?}")
+    };
+    assert_eq!((from, to), (fixtures::digest(1), fixtures::digest(2)));
+    assert_eq!(reason, SwapReason::Asked);
+    assert_eq!(
+        (rig.version(1).state, rig.version(1).live),
+        (ModuleState::Draining, 4)
+    );
+    assert_eq!(rig.get(&origin, "/plain/10").made(), ["0.0.2"]);
+    origin.open_gate();
+    for (started, sink) in running {
+        let done = rig.finish(started, sink);
+        assert_eq!((done.made(), done.resumed()), (vec!["0.0.1"], vec![]));
+        assert!(done.outcome.is_ok() && done.body == payload(100_000));
+    }
+    // Their connections are idle now; the next look moves them over.
+    rig.swap(2);
+    assert_eq!(
+        (rig.version(1).state, rig.version(1).live),
+        (ModuleState::Candidate, 0)
+    );
+}
+
+#[test]
+fn an_idle_connection_moves_to_the_new_version_on_its_socket() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
+    assert!(
+        rig.get(&origin, "/plain/10")
+            .outcome
+            .unwrap()
+            .connection_kept
+    );
+    assert_eq!(rig.version(1).live, 1);
+    rig.offer("http1", &sealed(GOOD), 2);
+    rig.swap(2);
+    assert_eq!((rig.version(1).live, rig.version(2).live), (0, 1));
+    let done = rig.get(&origin, "/plain/20");
+    assert!(done.outcome.is_ok() && done.body == payload(20));
+    assert!(matches!(done.journey[0], JourneyEvent::Reused { .. }));
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_crash_is_resumed_where_it_was_on_the_same_socket() {
+    let versions = [(GOOD, 1), (FAULTY, 2)];
+    let (mut rig, origin) = (Rig::new(LIMITS, &versions), Origin::start());
+    for path in [
+        "/fault/trap/5000",
+        "/fault/garbage/5000",
+        "/chunks/later/100/50",
+        "/fault/memory/5000",
+    ] {
+        let done = rig.get_with(&origin, path, true);
+        assert!(done.outcome.is_ok(), "{path}: {:?}", done.outcome);
+        assert!(done.body == payload(5000), "{path}");
+        assert_eq!(done.resumed(), ["0.0.1"], "{path}");
+        assert_eq!(done.head.unwrap().status, 200);
+        assert_eq!(
+            done.trailers.len(),
+            usize::from(path.starts_with("/chunks"))
+        );
+    }
+    assert_eq!(origin.connections(), 4);
+    // The current version was tried once more each time.
+    assert_eq!((rig.version(2).faults, rig.version(2).resumed), (8, 8));
+}
+
+#[test]
+fn a_hang_is_resumed_too() {
+    let versions = [(GOOD, 1), (FAULTY, 2)];
+    let (mut rig, origin) = (Rig::new(LIMITS, &versions), Origin::start());
+    let done = rig.get(&origin, "/fault/hang/300");
+    assert!(done.outcome.is_ok() && done.body == payload(300));
+    assert_eq!(done.resumed(), ["0.0.1"]);
+    assert_eq!(rig.report().kind, "hang");
+}
+
+#[test]
+fn poison_for_every_version_ends_its_exchange_and_no_other() {
+    let versions = [(FAULTY, 1), (FAULTY, 2)];
+    let (mut rig, origin) = (Rig::new(LIMITS, &versions), Origin::start());
+    for (path, kind) in [
+        ("/fault/trap/9", "trap"),
+        ("/fault/garbage/9", "nonsense"),
+        ("/fault/memory/9", "memory"),
+    ] {
+        let done = rig.get(&origin, path);
+        let (told, detail) = done.guest_fault();
+        assert_eq!(told, kind);
+        assert!(
+            detail.contains("other instances ended at the same place"),
+            "{detail}"
+        );
+        assert!(done.head.is_none() && done.body.is_empty() && done.resumed().is_empty());
+        // The current version twice, and the one before.
+        let kinds: Vec<String> = (0..3).map(|_| rig.report().kind).collect();
+        assert_eq!(kinds, [kind; 3]);
+    }
+    assert_eq!((rig.version(1).faults, rig.version(2).faults), (3, 6));
+    assert!(rig.get(&origin, "/plain/9").outcome.is_ok());
+}
+
+#[test]
+fn a_version_that_keeps_trapping_is_quarantined() {
+    let limits = Limits {
+        quarantine_faults: 2,
+        ..LIMITS
+    };
+    let versions = [(GOOD, 1), (FAULTY, 2)];
+    let (mut rig, origin) = (Rig::new(limits, &versions), Origin::start());
+    assert_eq!(rig.get(&origin, "/fault/trap/9").resumed(), ["0.0.1"]);
+    let swapped = rig.wait_for_swap();
+    let ToEmbedder::Swapped {
+        from, to, reason, ..
+    } = swapped
+    else {
+        panic!("{swapped:?}")
+    };
+    assert_eq!((from, to), (fixtures::digest(2), fixtures::digest(1)));
+    assert_eq!(reason, SwapReason::Quarantine);
+    assert_eq!(rig.version(2).state, ModuleState::Quarantined);
+    assert_eq!(
+        (rig.report().quarantined, rig.report().quarantined),
+        (false, true)
+    );
+    let done = rig.get_with(&origin, "/fault/trap/9", true);
+    assert_eq!((done.made(), done.resumed()), (vec!["0.0.1"], vec![]));
+    // There is no way back to it but by name.
+    rig.tell(&ToEngine::Rollback {
+        name: "http1".to_owned(),
+    });
+    let refused = rig.wait_for_swap();
+    assert!(
+        matches!(&refused, ToEmbedder::ModuleRefused { why, .. } if why.contains("no good version"))
+    );
+    rig.swap(2);
+    assert_eq!(rig.version(2).state, ModuleState::Current);
+}
+
+#[test]
+fn when_no_version_is_left_nothing_takes_its_place() {
+    let limits = Limits {
+        quarantine_faults: 1,
+        ..LIMITS
+    };
+    let (mut rig, origin) = (Rig::new(limits, &[(FAULTY, 1)]), Origin::start());
+    assert_eq!(rig.get(&origin, "/fault/trap/9").guest_fault().0, "trap");
+    let done = rig.get(&origin, "/plain/9");
+    let (kind, detail) = done.guest_fault();
+    assert_eq!(kind, "no-instance");
+    assert!(detail.contains("every version of http1"), "{detail}");
+    rig.swap(1);
+    assert!(rig.get(&origin, "/plain/9").outcome.is_ok());
+}
+
+#[test]
+fn rollback_goes_to_the_version_before() {
+    let versions = [(GOOD, 1), (GOOD, 2)];
+    let (mut rig, origin) = (Rig::new(LIMITS, &versions), Origin::start());
+    rig.tell(&ToEngine::Rollback {
+        name: "http1".to_owned(),
+    });
+    let swapped = rig.wait_for_swap();
+    assert!(matches!(swapped, ToEmbedder::Swapped { to, .. } if to == fixtures::digest(1)));
+    assert_eq!(rig.get(&origin, "/plain/9").made(), ["0.0.1"]);
+}
+
+#[test]
+fn what_is_no_such_module_is_refused_by_name() {
+    let mut rig = Rig::new(LIMITS, &[(GOOD, 1)]);
+    let unsealed = rustix::fs::memfd_create("m", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    for (name, code, why) in [
+        (
+            "http1",
+            sealed("tls"),
+            "it imports fumehood:crypto/keys@0.1.0",
+        ),
+        (
+            "tls",
+            sealed(GOOD),
+            "it does not export fumehood:tls/client@0.1.0",
+        ),
+        (
+            "smtp",
+            sealed(GOOD),
+            "there is no kind of module called smtp",
+        ),
+        (
+            "http1",
+            fumehood_sandbox::sealed("m", &[b"\0asm"]).unwrap(),
+            "not of this build's",
+        ),
+        ("http1", unsealed, "not sealed"),
+    ] {
+        let answer = rig.offer(name, &code, 9);
+        let ToEmbedder::ModuleRefused { why: told, .. } = &answer else {
+            panic!("{answer:?}")
+        };
+        assert!(told.contains(why), "{told}");
+    }
+    rig.tell(&ToEngine::Swap {
+        name: "http1".to_owned(),
+        digest: fixtures::digest(9),
+    });
+    assert!(matches!(
+        rig.wait_for_swap(),
+        ToEmbedder::ModuleRefused { .. }
+    ));
+    assert_eq!(rig.inventory().len(), 1);
+}
+
+#[test]
+fn a_report_tells_where_it_was_and_none_of_the_content() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(FAULTY, 1)]), Origin::start());
+    rig.get(&origin, "/fault/trap/9");
+    let report = rig.report();
+    assert_eq!(report.detail, "the response asked this guest to trap");
+    assert!(report.location.contains("fault.rs"), "{}", report.location);
+    let names: Vec<&str> = report
+        .backtrace
+        .iter()
+        .map(|frame| frame.function.as_str())
+        .collect();
+    assert!(
+        names.last().unwrap().ends_with("client@0.1.0#receive"),
+        "{names:?}"
+    );
+    assert!(names.contains(&"core::panicking::panic_fmt"), "{names:?}");
+    let trail: Vec<&str> = report.trail.iter().map(|step| step.what.as_str()).collect();
+    assert!(trail.last().unwrap().starts_with("receive "), "{trail:?}");
+    assert!(!format!("{report:?}").contains("x-fumehood-fault"));
+    assert!(report.recording.is_empty());
+}
+
+#[test]
+fn a_recording_comes_to_the_same_end_again() {
+    let limits = Limits {
+        record: true,
+        ..LIMITS
+    };
+    let (mut rig, origin) = (Rig::new(limits, &[(FAULTY, 1)]), Origin::start());
+    rig.get(&origin, "/plain/9");
+    rig.get(&origin, "/chunks/later/10/100");
+    let report = rig.report();
+    let replay = |file| replay(&report.header, sealed(file), &report.recording);
+    let ReplayOutcome::Fault(again) = replay(FAULTY).unwrap() else {
+        panic!("it did not trap")
+    };
+    assert_eq!((&again.kind, &again.detail), (&report.kind, &report.detail));
+    assert_eq!(again.backtrace, report.backtrace);
+    assert!(matches!(replay(GOOD).unwrap(), ReplayOutcome::Survived));
+}
+
+#[test]
+fn scarce_memory_sheds_idle_connections_then_refuses() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
+    let running: Vec<_> = (0..3)
+        .map(|_| rig.begin(&origin, "/gate/10", true))
+        .collect();
+    for (started, _) in &running {
+        rig.wait_for_head(*started);
+    }
+    origin.open_gate();
+    for (started, sink) in running {
+        assert!(rig.finish(started, sink).outcome.unwrap().connection_kept);
+    }
+    for (percent, left) in [(80, 3), (81, 1), (81, 0), (81, 0)] {
+        rig.tell(&ToEngine::Pressure { percent });
+        rig.inventory();
+        assert_eq!(rig.hub.idle.count(), left, "{percent}");
+    }
+    rig.tell(&ToEngine::Pressure { percent: 101 });
+    assert_eq!(
+        rig.get(&origin, "/plain/1").outcome.unwrap_err().cause,
+        Cause::Busy
+    );
+    rig.tell(&ToEngine::Pressure { percent: 100 });
+    assert!(rig.get(&origin, "/plain/1").outcome.is_ok());
+}
+
+#[test]
+fn what_one_connection_was_told_is_in_no_other_guest() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
+    let marker = "only-for-the-first-connection";
+    rig.get_with(&origin, &format!("/mark/{marker}"), true);
+    assert_eq!(
+        memory::guests_that_hold(marker.as_bytes()),
+        1,
+        "the search finds what is there"
+    );
+    // Other guests come and go beside it.
+    for _ in 0..8 {
+        assert!(rig.get_with(&origin, "/plain/9", true).outcome.is_ok());
+    }
+    assert_eq!(memory::guests_that_hold(marker.as_bytes()), 1);
+    // Its slot is used again, and again.
+    rig.tell(&ToEngine::CloseIdle);
+    for _ in 0..2 * LIMITS.instances {
+        assert!(rig.get_with(&origin, "/plain/9", true).outcome.is_ok());
+        rig.tell(&ToEngine::CloseIdle);
+    }
+    assert_eq!(memory::guests_that_hold(marker.as_bytes()), 0);
+}
+
+#[test]
+fn faults_long_past_do_not_count() {
+    let limits = Limits {
+        quarantine_faults: 3,
+        quarantine_window: Duration::ZERO,
+        ..LIMITS
+    };
+    let versions = [(GOOD, 1), (FAULTY, 2)];
+    let (mut rig, origin) = (Rig::new(limits, &versions), Origin::start());
+    for _ in 0..3 {
+        assert!(rig.get_with(&origin, "/fault/trap/9", true).outcome.is_ok());
+    }
+    assert_eq!(rig.version(2).state, ModuleState::Current);
+}
