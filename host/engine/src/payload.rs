@@ -102,8 +102,7 @@ impl Pipe {
             tv_nsec: 0,
         };
         // A descriptor that cannot even be asked will bring nothing more.
-        poll(&mut polled, Some(&at_once)).is_err()
-            || polled[0].revents().contains(PollFlags::HUP)
+        poll(&mut polled, Some(&at_once)).is_err() || polled[0].revents().contains(PollFlags::HUP)
     }
 }
 
