@@ -1,7 +1,7 @@
 //! What the guests share: the panic hook that hands over last words.
 //!
 //! A guest on `wasm32-unknown-unknown` that panics only traps: the message is
-//! lost. With [`panic::install`] it reaches the host's crash report first.
+//! lost. With `panic::install` it reaches the host's crash report first.
 //!
 //! This crate also owns the bindings of `fumehood:guest/panic`, the one import
 //! all guests have. A guest names them in its own `generate!`, so that the

@@ -125,7 +125,7 @@ impl Connection {
     /// Completes a key exchange; see [`KeyExchange`].
     ///
     /// # Errors
-    /// [`Refusal::InvalidKeyShare`]; faults for another group than the
+    /// [`crate::Refusal::InvalidKeyShare`]; faults for another group than the
     /// exchange's and for too many exchanges.
     pub fn complete(
         &mut self,

@@ -78,9 +78,10 @@ async fn pump<B>(
         _ = stopped => None,
     };
     match copied {
-        // The engine has read, or reads, the end of file. Or it wants no more:
-        // the answer came early, or all has failed.
-        Some(Ok(()) | Err(Stopped::Engine)) => return,
+        // The engine wants no more: the answer came early, or all has failed.
+        Some(Err(Stopped::Engine)) => return,
+        // The engine has read, or reads, the end; closing now would look like a death.
+        Some(Ok(())) => {}
         Some(Err(Stopped::Body(error))) => {
             // Whoever waited may have gone.
             let _unheard = failed.send(error);
@@ -90,10 +91,9 @@ async fn pump<B>(
     until_closed(&socket).await;
 }
 
-/// Waits until the engine has closed its end. An end of file from us would
-/// look like the body's proper end, and the peer would take a part for the
-/// whole; so the socket outlives a body that was cut, until the exchange has
-/// been cancelled.
+/// Waits until the engine has closed its end: a body that is whole was shut
+/// down for writing and stays open (`SourceEnd::Shutdown`), and one that was
+/// cut stays open, without that, until the exchange has been cancelled.
 async fn until_closed(socket: &UnixStream) {
     while socket.readable().await.is_ok() {
         match socket.try_read(&mut [0]) {

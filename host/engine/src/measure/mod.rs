@@ -15,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Deadlines, Exchange, ExchangeId, Field, GrantId, ModuleHeader, PayloadLength, SourceEnd, Summary,
-    TlsOptions, TlsVersion, Verification,
+    Deadlines, Exchange, ExchangeId, Field, GrantId, ModuleHeader, PayloadLength, SourceEnd,
+    Summary, TlsOptions, TlsVersion, Verification,
 };
 use fumehood_policy::{Scheme, Target};
 use tokio::net::TcpStream;

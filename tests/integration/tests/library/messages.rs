@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::{Read, pipe};
+use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use rustls::version::{TLS12, TLS13};
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, content, engine, fetch, filled, get};
 
-pub(crate) const TESTS: [Test; 14] = [
+pub(crate) const TESTS: [Test; 15] = [
     test("messages::heads_are_typed", || Box::pin(heads())),
     test("messages::trailers_are_frames", || Box::pin(trailers())),
     test("messages::bodies_of_known_length", || {
@@ -34,6 +35,9 @@ pub(crate) const TESTS: [Test; 14] = [
     test("messages::bodies_that_fail", || Box::pin(failing_body())),
     test("messages::bodies_that_fail_late", || {
         Box::pin(failing_after_the_head())
+    }),
+    test("messages::bodies_whose_owner_dies", || {
+        Box::pin(owner_dies())
     }),
     test("messages::bodies_that_are_abandoned", || {
         Box::pin(abandoned())
@@ -138,9 +142,15 @@ async fn streamed() {
 async fn failing_body() {
     let engine = engine().await;
     let server = Server::start(vec![Script::answers(&[HELLO])]);
-    let pieces = Pieces([Ok("a"), Err("the disk is gone")].into());
-    let request = Request::post(server.url("/")).body(pieces).unwrap();
-    let error = engine.client().send(request).await.unwrap_err();
+    let (fail, failed) = tokio::sync::oneshot::channel();
+    let request = Request::post(server.url("/"))
+        .body(Failing(failed))
+        .unwrap();
+    let client = engine.client();
+    let sending = tokio::spawn(async move { client.send(request).await.map(drop) });
+    connected(&server).await;
+    fail.send(()).unwrap();
+    let error = sending.await.unwrap().unwrap_err();
     assert!(
         matches!(error, Error::Caller(CallerError::Body(_))),
         "{error:?}"
@@ -151,9 +161,16 @@ async fn failing_body() {
     assert_eq!(server.requests().concat().len(), 0);
 }
 
+/// Waits until there is a connection.
+async fn connected(server: &Server) {
+    while server.connections() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Waits until all connections are closed.
 async fn over(server: &Server) {
-    while server.connections() == 0 || server.open_connections() > 0 {
+    while server.open_connections() > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -183,9 +200,41 @@ async fn abandoned() {
         .body(Endless(Some("a")))
         .unwrap();
     let client = engine.client();
-    let send = client.send(request);
-    let gone = tokio::time::timeout(Duration::from_millis(100), send).await;
-    assert!(gone.is_err(), "{gone:?}");
+    let sending = tokio::spawn(async move { client.send(request).await.map(drop) });
+    connected(&server).await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    over(&server).await;
+    assert_eq!(
+        server.requests().concat().len(),
+        0,
+        "a part was taken for the whole"
+    );
+}
+
+/// What the engine sees of an embedder that dies in the middle of a body.
+async fn owner_dies() {
+    let engine = engine().await;
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let (mut owner, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    owner.write_all(b"a").unwrap();
+    let url: RequestUrl = server.url("/").parse().unwrap();
+    let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+    let source = Source::Socket(theirs.into(), None);
+    let options = Options::default();
+    let mut exchange = engine
+        .exchange(&url, &head, source, Sink::Body, &options)
+        .await
+        .unwrap();
+    connected(&server).await;
+    drop(owner);
+    let outcome = loop {
+        if let Some(Event::Finished(outcome)) = exchange.next().await {
+            break outcome;
+        }
+    };
+    assert_eq!(cause(outcome.map(drop)), Cause::Source { errno: 0 });
     over(&server).await;
     assert_eq!(
         server.requests().concat().len(),
