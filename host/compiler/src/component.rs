@@ -31,7 +31,7 @@ pub(crate) fn wrap(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     ComponentEncoder::default()
         .validate(true)
         .module(bytes)
-        .and_then(|encoder| encoder.encode())
+        .and_then(ComponentEncoder::encode)
         .map_err(|error| Error::Wrap(format!("{error:#}")))
 }
 
