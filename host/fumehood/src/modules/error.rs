@@ -129,7 +129,7 @@ pub enum ModuleError {
     #[error("there is no module {0}; `fumehood modules list` shows which there are")]
     Unknown(String),
     /// The digest's beginning fits several.
-    #[error("{0} fits several versions; give more of the digest")]
+    #[error("{0} fits several versions or is under 4 digits; give more of the digest")]
     Ambiguous(String),
     /// The engine does not answer, or not to the point.
     #[error("the engine did not answer in {seconds} s")]
