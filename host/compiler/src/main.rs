@@ -3,12 +3,19 @@
 //! ```text
 //! fumehood-compiler IN.wasm OUT       writes OUT.wasm (component) and OUT.cwasm
 //! fumehood-compiler --imports IN.wasm prints what the component imports
+//! fumehood-compiler --sandboxed       compiles one module, as a program asks for
 //! ```
+//!
+//! The first two are for whoever builds guests, and trust their input. In the
+//! last the program is a short-lived child: standard input is its channel, and
+//! it looks at the module from inside a sandbox.
+//! `--probe` makes it the throw-away child of a test.
 //!
 //! IN is a core module with its world in a custom section, as `wit-bindgen`
 //! makes it, or already a component.
 
 mod component;
+mod sandboxed;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +26,8 @@ const USAGE: &str =
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--sandboxed"] => return sandboxed::run(),
+        ["--probe"] => return fumehood_sandbox::serve_probe(),
         ["--imports", input] => imports(Path::new(input)),
         [input, output] if !input.starts_with('-') => compile(Path::new(input), Path::new(output)),
         _ => Err(Error::Usage),
@@ -33,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the program's one way to say why")]
-fn report(error: &Error) {
+fn report(error: &dyn std::error::Error) {
     eprintln!("fumehood-compiler: {error}");
 }
 
@@ -72,7 +81,7 @@ fn imports(input: &Path) -> Result<(), Error> {
         source,
     };
     let component = component::wrap(&read(input)?).map_err(refused)?;
-    for name in component::imports(&component).map_err(refused)? {
+    for name in component::interfaces(&component).map_err(refused)?.imports {
         println!("{name}");
     }
     Ok(())

@@ -9,12 +9,15 @@
 //! embedder ── ToEngine ──►  engine   ── ToEmbedder ──► embedder
 //! embedder ── ToBroker ──►  broker   ── FromBroker ──► embedder
 //! engine   ── DialRequest ► broker   ── DialReply ───► engine
+//! embedder ── ToCompiler ─► compiler ── FromCompiler ► embedder
+//! embedder ── ToReplay ───► replayer ── FromReplay ──► embedder
 //! ```
 //!
 //! How many file descriptors go with a message is fixed by its type
 //! ([`Message::fd_count`]); a packet with another number is refused.
 
 mod codec;
+mod compiler;
 mod dial;
 mod engine;
 mod exchange;
@@ -23,8 +26,10 @@ mod fragment;
 mod journey;
 mod layers;
 mod module;
+mod replay;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
+pub use compiler::{FromCompiler, MAX_INTERFACE_BYTES, MAX_INTERFACES, ToCompiler};
 pub use dial::{
     Attempt, DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, MAX_CANDIDATES,
     ToBroker,
@@ -42,6 +47,7 @@ pub use module::{
     Digest, FaultReport, Frame, MAX_REPORT_STEPS, MAX_VERSIONS, ModuleState, ModuleStatus,
     RecordedCall, SwapReason, TrailStep,
 };
+pub use replay::{FromReplay, ToReplay};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

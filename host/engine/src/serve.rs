@@ -149,7 +149,7 @@ impl Desk {
             }
             Err(why) => {
                 self.say(ToEmbedder::ModuleRefused { name, digest, why })
-                    .await
+                    .await;
             }
         }
     }

@@ -39,6 +39,8 @@ pub struct Journey {
     pub tls: Option<TlsSummary>,
     /// Guest instances made for the connection.
     pub instances: Vec<Instance>,
+    /// Instances that took over where another had ended.
+    pub resumed: Vec<Instance>,
 }
 
 impl Client {
@@ -132,6 +134,7 @@ impl Journey {
                 self.reused = false;
             }
             JourneyEvent::Instantiated(instance) => self.instances.push(instance),
+            JourneyEvent::Resumed(instance) => self.resumed.push(instance),
             JourneyEvent::Tls(summary) => self.tls = Some(summary),
             JourneyEvent::Sent | JourneyEvent::Retried => {}
         }

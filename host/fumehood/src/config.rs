@@ -3,11 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
-use crate::{Anchors, Engine, LaunchError, Module};
+use crate::modules::Maker;
+use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
 const CONNECT_MS: u32 = 30_000;
@@ -35,6 +37,20 @@ const MAX_IDLE_CONNECTIONS: u32 = 32;
 /// after 5 to 120 s.
 const IDLE_CONNECTION_MS: u32 = 90_000;
 
+/// Memory of the engine process, in bytes: its guests together, and as much
+/// again for everything else.
+const MEMORY_BYTES: u64 = 512 << 20;
+
+/// Faults of one version after which it is quarantined.
+const QUARANTINE_FAULTS: u32 = 3;
+
+/// The time within which they have to be: a peer that provokes one a day is
+/// contained as it is.
+const QUARANTINE_WINDOW: Duration = Duration::from_secs(60);
+
+/// How long connections go on with a version that is no longer current.
+const DRAIN: Duration = Duration::from_secs(30);
+
 /// What an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -46,6 +62,10 @@ pub struct Limits {
     pub max_idle_connections: u32,
     /// How long an idle connection is kept, in milliseconds. Default 90 s.
     pub idle_connection_ms: u32,
+    /// Memory that the engine process is to stay under, in bytes. Near it, and
+    /// where the whole machine is short, it sheds idle connections. Default
+    /// 512 MiB.
+    pub memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -55,6 +75,7 @@ impl Default for Limits {
             max_exchanges: MAX_EXCHANGES,
             max_idle_connections: MAX_IDLE_CONNECTIONS,
             idle_connection_ms: IDLE_CONNECTION_MS,
+            memory_bytes: MEMORY_BYTES,
         }
     }
 }
@@ -92,6 +113,16 @@ pub(crate) struct Config {
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
     pub(crate) key_log: Option<Arc<OwnedFd>>,
+    pub(crate) quarantine_faults: u32,
+    pub(crate) quarantine_window: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) record: bool,
+    pub(crate) trust: ModuleTrust,
+    pub(crate) compiler: Option<PathBuf>,
+    pub(crate) module_cache: Option<PathBuf>,
+    pub(crate) module_directory: Option<(PathBuf, OnChange)>,
+    pub(crate) admin_socket: Option<PathBuf>,
+    pub(crate) crash_reports: CrashReports,
 }
 
 impl Config {
@@ -102,16 +133,37 @@ impl Config {
             max_exchanges: self.limits.max_exchanges,
             max_idle_connections: self.limits.max_idle_connections,
             idle_connection_ms: self.limits.idle_connection_ms,
+            quarantine_faults: self.quarantine_faults,
+            quarantine_window_ms: milliseconds(self.quarantine_window),
+            drain_ms: milliseconds(self.drain),
+            record: self.record,
             key_log: self.key_log.is_some(),
         }
     }
+
+    /// What makes native code of modules.
+    pub(crate) fn maker(&self) -> Maker {
+        Maker {
+            program: self.compiler.clone(),
+            cache: self.module_cache.clone(),
+            required: self.required.clone(),
+        }
+    }
+}
+
+/// At most 49 days, which is as good as for ever.
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Says how an engine is to be. Made by [`Engine::builder`].
 ///
 /// Defaults: every public address may be reached and no private one; the
 /// system's trust anchors; the guests built in; every layer of the sandbox
-/// required; [`default_deadlines`], [`default_tls`], [`Limits::default`]; no key log.
+/// required; [`default_deadlines`], [`default_tls`], [`Limits::default`]; no key
+/// log; a version is quarantined after 3 faults in 60 s, and drained for 30 s
+/// when another takes its place; crash reports in the user's state directory,
+/// without content; no admin socket, no module directory.
 #[must_use = "an engine runs once it is launched"]
 pub struct EngineBuilder {
     config: Config,
@@ -129,6 +181,16 @@ impl EngineBuilder {
                 deadlines: default_deadlines(),
                 tls: default_tls(),
                 key_log: None,
+                quarantine_faults: QUARANTINE_FAULTS,
+                quarantine_window: QUARANTINE_WINDOW,
+                drain: DRAIN,
+                record: false,
+                trust: ModuleTrust::default(),
+                compiler: None,
+                module_cache: None,
+                module_directory: None,
+                admin_socket: None,
+                crash_reports: CrashReports::default(),
             },
         }
     }
@@ -155,7 +217,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Replaces the guests: exactly these are loaded.
+    /// Replaces the guests: exactly these are loaded. Of several with one name
+    /// the last is current, and those before it stand by.
     pub fn modules(mut self, modules: Vec<Module>) -> Self {
         self.config.modules = modules;
         self
@@ -200,6 +263,72 @@ impl EngineBuilder {
             .open(path.into())?;
         self.config.key_log = Some(Arc::new(file.into()));
         Ok(self)
+    }
+
+    /// Quarantines a version after so many faults (1 at least) within this
+    /// time; the one before takes over. Default 3 in 60 s.
+    pub fn quarantine(mut self, faults: u32, within: Duration) -> Self {
+        self.config.quarantine_faults = faults.max(1);
+        self.config.quarantine_window = within;
+        self
+    }
+
+    /// How long connections go on with a version that is no longer current;
+    /// then they end at the next message boundary. Default 30 s.
+    pub fn drain(mut self, time: Duration) -> Self {
+        self.config.drain = time;
+        self
+    }
+
+    /// Keeps the calls into guests with their content, and puts them beside
+    /// the crash report of a guest that faults, so that the fault can be
+    /// reproduced. They hold what the peer sent. Default off.
+    pub fn record(mut self, record: bool) -> Self {
+        self.config.record = record;
+        self
+    }
+
+    /// Which modules of files and of the module directory are taken. Default:
+    /// all, signed or not.
+    pub fn trust(mut self, trust: ModuleTrust) -> Self {
+        self.config.trust = trust;
+        self
+    }
+
+    /// The program `fumehood-compiler`. Default: what `FUMEHOOD_COMPILER` in
+    /// the environment names, or the one beside this program.
+    pub fn compiler(mut self, program: impl Into<PathBuf>) -> Self {
+        self.config.compiler = Some(program.into());
+        self
+    }
+
+    /// Where native code of modules is kept. Must be this user's alone.
+    /// Default `$XDG_CACHE_HOME/fumehood/modules`.
+    pub fn module_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.config.module_cache = Some(folder.into());
+        self
+    }
+
+    /// Loads the modules in this directory, named as `http1@1.2.0.wasm`, and
+    /// those that are put there while the engine runs. What is refused is in
+    /// [`crate::Modules::list`]. Default none.
+    pub fn module_directory(mut self, folder: impl Into<PathBuf>, on_change: OnChange) -> Self {
+        self.config.module_directory = Some((folder.into(), on_change));
+        self
+    }
+
+    /// Listens there for `fumehood modules --socket`: a Unix socket for this
+    /// user alone. Default none.
+    pub fn admin_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.admin_socket = Some(path.into());
+        self
+    }
+
+    /// Where crash reports of guests go. Default
+    /// `$XDG_STATE_HOME/fumehood/crashes`.
+    pub fn crash_reports(mut self, reports: CrashReports) -> Self {
+        self.config.crash_reports = reports;
+        self
     }
 
     /// Starts the broker and the engine and waits until both are ready and

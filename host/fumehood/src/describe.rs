@@ -50,6 +50,15 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
         ),
         Cause::Guest {
             module,
+            kind,
+            detail,
+            ..
+        } if kind == "no-instance" => format!(
+            "there is no instance of the guest {module} for {target}: {detail}; \
+             `fumehood modules list` shows which versions there are"
+        ),
+        Cause::Guest {
+            module,
             version,
             kind,
             detail,

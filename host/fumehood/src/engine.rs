@@ -1,18 +1,21 @@
 //! The engine as an embedder holds it: launched, watched, launched again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use fumehood_control::{ExchangeId, ToEngine};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
+use tokio::task::AbortHandle;
 
 use crate::config::{Config, EngineBuilder};
+use crate::desk::{Desk, News};
 use crate::error::LaunchError;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
+use crate::modules::Registry;
 use crate::process::Process;
 use crate::routes::Routes;
-use crate::{Client, roles};
+use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
 /// the last clone and the last exchange.
@@ -40,6 +43,17 @@ pub(crate) struct Shared {
     /// Source of exchange and grant numbers, across launches.
     numbers: AtomicU64,
     pub(crate) permits: Arc<Semaphore>,
+    /// Which modules an engine is given.
+    pub(crate) registry: Arc<Registry>,
+    /// What goes on beside: admin socket, module directory, memory.
+    tasks: std::sync::Mutex<Vec<AbortHandle>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(AbortHandle::abort);
+    }
 }
 
 /// The processes as they were last seen.
@@ -63,6 +77,9 @@ pub(crate) struct LiveEngine {
     pub(crate) routes: Arc<Routes>,
     /// Exchanges nobody waits for any more.
     pub(crate) cancels: UnboundedSender<ExchangeId>,
+    /// Questions about modules.
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) pid: u32,
     readiness: Readiness,
     alive: Arc<AtomicBool>,
 }
@@ -77,10 +94,16 @@ impl Engine {
         if !roles::initialised() {
             return Err(LaunchError::NotInitialised);
         }
-        let (broker, engine) = launch::both(&config).await?;
+        // First, as it may be refused.
+        let admin = match &config.admin_socket {
+            Some(path) => Some(admin::Listener::bind(path)?),
+            None => None,
+        };
+        let registry = Arc::new(Registry::new(&config.modules));
+        let (broker, engine) = launch::both(&config, &registry.offer()).await?;
         let running = Running {
             broker: LiveBroker::watch(broker),
-            engine: LiveEngine::watch(engine),
+            engine: LiveEngine::watch(engine, &registry, &config),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -88,16 +111,54 @@ impl Engine {
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            registry,
+            tasks: std::sync::Mutex::default(),
         };
-        Ok(Engine {
+        let engine = Engine {
             shared: Arc::new(shared),
-        })
+        };
+        engine.begin_tasks(admin);
+        Ok(engine)
+    }
+
+    /// They end with the engine's last clone.
+    fn begin_tasks(&self, admin: Option<admin::Listener>) {
+        let weak = || Arc::downgrade(&self.shared);
+        let mut tasks = vec![tokio::spawn(pressure::watch(weak())).abort_handle()];
+        if let Some(listener) = admin {
+            tasks.push(tokio::spawn(listener.serve(weak())).abort_handle());
+        }
+        if let Some((folder, on_change)) = self.shared.config.module_directory.clone() {
+            let watching = modules::watch(weak(), folder, on_change);
+            tasks.push(tokio::spawn(watching).abort_handle());
+        }
+        *self
+            .shared
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    /// The modules, to be listed, loaded, swapped while all goes on.
+    #[must_use]
+    pub fn modules(&self) -> Modules {
+        Modules::new(self.clone())
     }
 
     /// A client that sends `http` requests: a [`tower_service::Service`].
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.clone())
+    }
+
+    /// Waits until the crash reports of guests that have faulted so far are
+    /// written. A program that is about to end calls it.
+    pub async fn flush_reports(&self) {
+        if let Some(engine) = self.shared.engine_if_alive().await {
+            // Its answer comes after whatever it reported before.
+            let _answer = desk::ask(&engine, ToEngine::Inspect, None).await;
+            engine.desk.flush().await;
+        }
     }
 
     /// How the latest launch went: times, and every layer of both sandboxes.
@@ -120,16 +181,24 @@ impl Shared {
     pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
         let mut running = self.running.lock().await;
         if !running.broker.is_alive() {
-            let (broker, engine) = launch::both(&self.config).await?;
+            let (broker, engine) = launch::both(&self.config, &self.registry.offer()).await?;
             *running = Running {
                 broker: LiveBroker::watch(broker),
-                engine: LiveEngine::watch(engine),
+                engine: LiveEngine::watch(engine, &self.registry, &self.config),
             };
         } else if !running.engine.is_alive() {
-            let engine = launch::engine_for(&self.config, &running.broker.channel).await?;
-            running.engine = LiveEngine::watch(engine);
+            let modules = self.registry.offer();
+            let engine =
+                launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
+            running.engine = LiveEngine::watch(engine, &self.registry, &self.config);
         }
         Ok(running.clone())
+    }
+
+    /// The engine as it is, without launching another.
+    pub(crate) async fn engine_if_alive(&self) -> Option<Arc<LiveEngine>> {
+        let engine = self.running.lock().await.engine.clone();
+        engine.is_alive().then_some(engine)
     }
 }
 
@@ -166,12 +235,21 @@ impl LiveBroker {
 }
 
 impl LiveEngine {
-    fn watch(launched: Launched<EngineChannel>) -> Arc<Self> {
+    fn watch(
+        launched: Launched<EngineChannel>,
+        registry: &Arc<Registry>,
+        config: &Config,
+    ) -> Arc<Self> {
         let (cancels, cancelled) = unbounded_channel();
+        let (desk, news) = Desk::new();
+        let reports = crashes::Writer::new(&config.crash_reports, &launched.readiness.layers);
+        tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
             routes: Arc::new(Routes::new()),
             cancels,
+            desk: Arc::new(desk),
+            pid: launched.process.id(),
             readiness: launched.readiness,
             alive: Arc::new(AtomicBool::new(true)),
         });
@@ -179,6 +257,7 @@ impl LiveEngine {
             launched.process,
             live.channel.clone(),
             live.routes.clone(),
+            live.desk.clone(),
             live.alive.clone(),
             cancelled,
         ));
@@ -220,22 +299,28 @@ async fn watch_engine(
     mut process: Process,
     channel: Arc<EngineChannel>,
     routes: Arc<Routes>,
+    desk: Arc<Desk>,
     alive: Arc<AtomicBool>,
     cancelled: UnboundedReceiver<ExchangeId>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
-        () = route_all(&channel, &routes) => {}
+        () = route_all(&channel, &routes, &desk) => {}
         () = cancel_all(&channel, cancelled) => {}
     }
     alive.store(false, Ordering::Release);
     routes.close();
+    desk.close();
     process.kill().await;
 }
 
-async fn route_all(channel: &EngineChannel, routes: &Routes) {
+async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
     while let Ok((message, _none)) = channel.recv().await {
-        if let Err(error) = routes.take(message) {
+        let taken = match Desk::takes(&message) {
+            true => desk.take(message),
+            false => routes.take(message),
+        };
+        if let Err(error) = taken {
             tracing::error!(%error, "the engine is ended for what it said");
             return;
         }
@@ -246,6 +331,25 @@ async fn cancel_all(channel: &EngineChannel, mut cancelled: UnboundedReceiver<Ex
     while let Some(id) = cancelled.recv().await {
         if channel.send(&ToEngine::Cancel(id), &[]).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Acts on what the engine says unasked, until it is gone.
+async fn hear(mut news: Receiver<News>, registry: Arc<Registry>, reports: crashes::Writer) {
+    while let Some(news) = news.recv().await {
+        match news {
+            News::Quarantined { name, from, to } => {
+                tracing::warn!(module = name, "a version is quarantined for its faults");
+                // A new engine is not to begin with it again.
+                registry.make_current(&name, &to);
+                registry.forget(&name, &from);
+            }
+            News::Fault(report) => reports.write(*report).await,
+            News::Flush(done) => {
+                // Whoever asked may have given up.
+                let _unheard = done.send(());
+            }
         }
     }
 }

@@ -174,6 +174,14 @@ pub enum LaunchError {
     /// Memory to pass on could not be made.
     #[error(transparent)]
     Memory(#[from] fumehood_sandbox::MemfdError),
+    /// The admin socket cannot be had.
+    #[error("the admin socket {path} cannot be used: {why}")]
+    AdminSocket {
+        /// Where.
+        path: String,
+        /// One clause.
+        why: String,
+    },
     /// The trust anchors could not be read.
     #[error("the trust anchors could not be read: {0}")]
     Anchors(String),

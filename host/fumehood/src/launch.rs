@@ -12,7 +12,7 @@ use fumehood_sandbox::{AsyncChannel, Channel, sealed};
 use crate::config::Config;
 use crate::error::ChannelError;
 use crate::process::Process;
-use crate::{LaunchError, Role};
+use crate::{LaunchError, Module, Role};
 
 /// How long a process may take to be ready. A busy machine takes 0.1 s.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -42,6 +42,7 @@ pub(crate) struct Launched<C> {
 /// Starts both processes at once.
 pub(crate) async fn both(
     config: &Config,
+    modules: &[Module],
 ) -> Result<(Launched<BrokerChannel>, Launched<EngineChannel>), LaunchError> {
     let begun = Instant::now();
     let engine = Process::start(Role::Engine)?;
@@ -49,13 +50,14 @@ pub(crate) async fn both(
     let (engine_end, broker_end) = between(Role::Engine)?;
     tokio::try_join!(
         ready_broker(config, broker, broker_end, begun),
-        ready_engine(config, engine, engine_end, begun),
+        ready_engine(config, modules, engine, engine_end, begun),
     )
 }
 
 /// Starts an engine for a broker that is there already.
 pub(crate) async fn engine_for(
     config: &Config,
+    modules: &[Module],
     broker: &BrokerChannel,
 ) -> Result<Launched<EngineChannel>, LaunchError> {
     let begun = Instant::now();
@@ -67,7 +69,7 @@ pub(crate) async fn engine_for(
         source: e.into(),
     })?;
     drop(broker_end);
-    ready_engine(config, engine, engine_end, begun).await
+    ready_engine(config, modules, engine, engine_end, begun).await
 }
 
 /// The channel between engine and broker, which we only make and give away.
@@ -121,6 +123,7 @@ async fn ready_broker(
 
 async fn ready_engine(
     config: &Config,
+    modules: &[Module],
     (process, channel): (Process, EngineChannel),
     broker: OwnedFd,
     begun: Instant,
@@ -128,7 +131,7 @@ async fn ready_engine(
     // Reading the system's store takes a while: meanwhile the engine starts.
     let source = config.anchors.clone();
     let anchors = tokio::task::spawn_blocking(move || source.encode());
-    let modules = modules(config)?;
+    let modules = in_memory(modules)?;
     let talk = async {
         let hello = ToEngine::Hello {
             version: PROTOCOL_VERSION,
@@ -161,14 +164,14 @@ async fn ready_engine(
 }
 
 /// The guests' native code, in sealed memory.
-fn modules(config: &Config) -> Result<Vec<(ToEngine, OwnedFd)>, LaunchError> {
-    let sealed = |module: &crate::Module| {
+fn in_memory(modules: &[Module]) -> Result<Vec<(ToEngine, OwnedFd)>, LaunchError> {
+    let sealed = |module: &Module| {
         Ok((
             ToEngine::Module(module.header()),
             sealed(&module.name, &[&module.code])?,
         ))
     };
-    config.modules.iter().map(sealed).collect()
+    modules.iter().map(sealed).collect()
 }
 
 /// What either process says to `Start`.

@@ -27,35 +27,50 @@
 //! - [`init`] gives the program its roles;
 //! - [`Engine::builder`] says how the engine is to be, and launches it;
 //! - [`Engine::client`] is a [`tower_service::Service`] over `http` types;
+//! - [`Engine::modules`] lists, loads and swaps the guests of a running engine;
 //! - [`Engine::exchange`] is the level below: descriptors in, events out;
 //! - [`Error`] is split by who has to change something.
 
+pub mod admin;
 mod anchors;
 mod body;
 mod client;
+mod clock;
 mod config;
+pub mod crashes;
 mod describe;
+mod desk;
 mod engine;
 mod error;
 mod exchange;
+mod hex;
 mod launch;
 mod modules;
+mod places;
+mod pressure;
 pub mod probe;
 mod process;
+pub mod replay;
 mod request;
 mod roles;
 mod routes;
+mod store;
 mod upload;
 
 pub use anchors::Anchors;
 pub use body::Body;
 pub use client::{Client, Journey};
 pub use config::{EngineBuilder, Limits, default_deadlines, default_tls};
+pub use crashes::CrashReports;
 pub use engine::{Engine, LaunchReport};
 pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchError, Problem};
 pub use exchange::{InFlight, Options, Sink, Source};
 pub use launch::Readiness;
-pub use modules::Module;
+pub use modules::{
+    Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey, ModuleTrust, ModuleUse,
+    Modules, OnChange, Refusal, SignatureState, Swapped, module_directory, signed_statement,
+    verify_module,
+};
 pub use roles::{Role, init};
 pub use routes::{Event, Progress};
 

@@ -18,9 +18,17 @@ use crate::Role;
 pub fn layers(role: Role) -> Result<Vec<LayerReport>, ProbeError> {
     let role = match role {
         Role::Broker => sandbox::Role::Broker,
-        Role::Engine | Role::Probe => sandbox::Role::Engine,
+        Role::Engine | Role::Probe | Role::Replay => sandbox::Role::Engine,
     };
     sandbox::probe_layers(&mut command(), role)
+}
+
+/// As [`layers`], for the compiler of modules, which is a program of its own.
+///
+/// # Errors
+/// As for [`layers`].
+pub fn compiler_layers() -> Result<Vec<LayerReport>, ProbeError> {
+    sandbox::probe_layers(&mut command(), sandbox::Role::Compiler)
 }
 
 /// Has a child enter the engine's sandbox and then do what a compromised

@@ -34,6 +34,11 @@ impl Process {
         Ok((Process { role, child }, ours.into_async().map_err(broken)?))
     }
 
+    /// Its number; 0 once it has ended.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
     /// Waits until it has ended; says how.
     pub(crate) async fn ended(&mut self) -> String {
         match self.child.wait().await {

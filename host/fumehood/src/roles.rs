@@ -18,6 +18,8 @@ pub enum Role {
     Broker,
     /// A throw-away child that tries something and reports; for `doctor` and `demo`.
     Probe,
+    /// A throw-away child that makes recorded calls in a guest.
+    Replay,
 }
 
 impl Role {
@@ -28,6 +30,7 @@ impl Role {
             Role::Engine => "engine",
             Role::Broker => "broker",
             Role::Probe => "probe",
+            Role::Replay => "replay",
         }
     }
 
@@ -38,7 +41,7 @@ impl Role {
 
     fn of_argument(argument: &str) -> Option<Result<Self, ()>> {
         let name = argument.strip_prefix(ROLE_ARGUMENT)?;
-        let role = [Role::Engine, Role::Broker, Role::Probe]
+        let role = [Role::Engine, Role::Broker, Role::Probe, Role::Replay]
             .into_iter()
             .find(|r| r.name() == name);
         Some(role.ok_or(()))
@@ -65,6 +68,7 @@ pub fn init() {
         Ok(Role::Engine) => fumehood_engine::run(),
         Ok(Role::Broker) => fumehood_broker::run(),
         Ok(Role::Probe) => fumehood_sandbox::serve_probe(),
+        Ok(Role::Replay) => crate::replay::serve(),
         // Nobody to tell: such a child was not started by this library.
         Err(()) => ExitCode::FAILURE,
     };
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn arguments_name_roles() {
-        for role in [Role::Engine, Role::Broker, Role::Probe] {
+        for role in [Role::Engine, Role::Broker, Role::Probe, Role::Replay] {
             assert_eq!(Role::of_argument(&role.argument()), Some(Ok(role)));
         }
         assert_eq!(Role::of_argument("--fumehood-role=root"), Some(Err(())));

@@ -129,7 +129,16 @@ impl Routes {
     pub(crate) fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
         let mut table = self.table();
         match message {
-            ToEmbedder::Ready { .. } | ToEmbedder::Refused { .. } => Err(ChannelError::OutOfOrder),
+            ToEmbedder::Ready { .. }
+            | ToEmbedder::Refused { .. }
+            // The desk's.
+            | ToEmbedder::ModuleLoaded { .. }
+            | ToEmbedder::ModuleRefused { .. }
+            | ToEmbedder::Swapped { .. }
+            | ToEmbedder::InventoryFragment { .. }
+            | ToEmbedder::Inventory { .. }
+            | ToEmbedder::ReportFragment { .. }
+            | ToEmbedder::Report { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

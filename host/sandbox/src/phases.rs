@@ -65,6 +65,8 @@ impl Bootstrap {
             return Err(Refusal::NotFirst);
         }
         sys::clear_environment();
+        // Asks the kernel once and remembers; once sealed, asking would kill.
+        let _known_from_now_on = rustix::param::page_size();
         let bootstrap = Self {
             facts: HostFacts::with_filters(status.seccomp_filters),
             filters_before: status.seccomp_filters.unwrap_or(0),

@@ -15,6 +15,32 @@ pub const CODE_TARGET: &str = "x86_64-unknown-linux-gnu";
 #[cfg(target_arch = "aarch64")]
 pub const CODE_TARGET: &str = "aarch64-unknown-linux-gnu";
 
+/// The version of wasmtime that makes and loads the code. The compiler's tests
+/// hold it against what the workspace pins.
+pub const WASMTIME: &str = "48.0.8";
+
+/// What native code depends on beside the component: wasmtime's version, the
+/// target, and every setting. Code made under one build is not worth loading
+/// under another; the engine would refuse it.
+#[must_use]
+pub fn code_build() -> String {
+    // Any change of this file may be one of the settings.
+    let settings = fingerprint(include_str!("lib.rs").as_bytes());
+    format!("wasmtime-{WASMTIME} {CODE_TARGET} {settings:016x}")
+}
+
+/// FNV-1a. It finds changes; nobody gains by a collision, since what it is
+/// taken of is our own source.
+const fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut index = 0;
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        index += 1;
+    }
+    hash
+}
+
 /// Largest linear memory of a guest, in bytes: the largest honest one (a TLS
 /// handshake with a long chain) stays under 2 MiB.
 pub const MAX_GUEST_MEMORY: usize = 16 << 20;

@@ -20,13 +20,17 @@ const DIRECTIONS: [(&str, &[&str]); 16] = [
             "fumehood-engine",
             "fumehood-policy",
             "fumehood-sandbox",
+            "fumehood-wasm",
         ],
     ),
     (
         "fumehood-broker",
         &["fumehood-control", "fumehood-policy", "fumehood-sandbox"],
     ),
-    ("fumehood-compiler", &["fumehood-wasm"]),
+    (
+        "fumehood-compiler",
+        &["fumehood-control", "fumehood-sandbox", "fumehood-wasm"],
+    ),
     ("fumehood-control", &["fumehood-policy"]),
     ("fumehood-crypto", &[]),
     (

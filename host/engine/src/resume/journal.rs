@@ -84,7 +84,7 @@ impl Journal {
         }
         match self.runs.last_mut() {
             Some(Run { steps, times }) if matches!(&steps[..], [one] if *one == step) => {
-                *times += 1
+                *times += 1;
             }
             Some(Run { steps, .. }) if matches!(&steps[..], [one, _] if *one == step) => {
                 self.half = Some(step);

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use fumehood::ModuleKey;
 use fumehood::control::{Layer, TlsVersion};
 use fumehood::policy::PrivateHost;
 
@@ -22,11 +23,135 @@ pub(crate) enum Command {
     /// Fetch URLs, with curl's habits
     #[command(after_help = exit::table())]
     Fetch(Box<Fetch>),
+    /// List, check, load and swap the guests, of a running engine too
+    Modules(Modules),
+    /// Show how guests ended
+    Crashes(Crashes),
     /// Tell which layers of the sandbox this machine can give, and what to do about the rest
     Doctor(Doctor),
     /// Show, measured, what the sandbox is worth; takes under a minute
     #[cfg(feature = "demo")]
     Demo(Demo),
+}
+
+/// What `modules` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Modules {
+    #[command(subcommand)]
+    pub(crate) action: ModulesAction,
+}
+
+/// What is done with modules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModulesAction {
+    /// List versions: of a running engine, or else built in and in the module directory
+    List(Reach),
+    /// Show what a module may do, and how it fares
+    Inspect {
+        /// Such as http1
+        name: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Load FILE into a running engine as a candidate
+    Load {
+        #[command(flatten)]
+        file: ModuleFile,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Make a version current
+    Swap {
+        /// Such as http1
+        name: String,
+        /// What its digest begins with, 4 digits at least
+        digest: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Make the version before current again
+    Rollback {
+        /// Such as http1
+        name: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Check FILE's signature and compile it, without loading it
+    Verify {
+        #[command(flatten)]
+        file: ModuleFile,
+        /// Trust signatures of this ed25519 key (64 hexadecimal digits) alone
+        #[arg(long, value_name = "KEY", value_parser = module_key)]
+        key: Vec<ModuleKey>,
+        /// Print what a signature is made over, and do nothing else
+        #[arg(long, conflicts_with_all = ["key", "json", "socket"])]
+        statement: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Make the calls of a recording again, in a sandboxed child
+    Replay {
+        /// As `fumehood crashes show` names it
+        trail: PathBuf,
+        /// The module, where it is not built in
+        #[arg(long, value_name = "FILE")]
+        module: Option<PathBuf>,
+        /// Print one JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which engine, and how to answer.
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// The module directory, where there is no socket [default: that of the user]
+    #[arg(long, value_name = "DIR", conflicts_with = "socket")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A module's file.
+#[derive(Debug, Args)]
+pub(crate) struct ModuleFile {
+    /// A component, named NAME@VERSION.wasm
+    pub(crate) file: PathBuf,
+    /// The module's name, where the file's does not say it
+    #[arg(long, requires = "version")]
+    pub(crate) name: Option<String>,
+    /// Its version, likewise
+    #[arg(long, requires = "name")]
+    pub(crate) version: Option<String>,
+}
+
+/// What `crashes` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Crashes {
+    #[command(subcommand)]
+    pub(crate) action: CrashesAction,
+    /// The directory of reports [default: that of the user]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) directory: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What is done with crash reports.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CrashesAction {
+    /// List reports, oldest first
+    List,
+    /// Show one report
+    Show {
+        /// Its name, or what only its name begins with
+        id: String,
+    },
 }
 
 /// What `doctor` takes.
@@ -67,6 +192,33 @@ pub(crate) struct Fetch {
     pub(crate) transfer: Transfer,
     #[command(flatten)]
     pub(crate) trust: Trust,
+    #[command(flatten)]
+    pub(crate) guests: Guests,
+}
+
+/// What becomes of the guests.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Guests")]
+pub(crate) struct Guests {
+    /// Listen there for `fumehood modules --socket` while it lasts
+    #[arg(long, value_name = "PATH")]
+    pub(crate) admin_socket: Option<PathBuf>,
+    /// Load the modules in this directory, and what is put there meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub(crate) module_directory: Option<PathBuf>,
+    /// Make what is put there current, and not just a candidate
+    #[arg(long, requires = "module_directory")]
+    pub(crate) swap_on_change: bool,
+    /// Take only modules signed by this ed25519 key (64 hexadecimal digits)
+    #[arg(long, value_name = "KEY", value_parser = module_key)]
+    pub(crate) module_key: Vec<ModuleKey>,
+    /// Put crash reports there [default: the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) crash_reports: Option<PathBuf>,
+    /// Keep what guests are called with beside the report of their crash; it
+    /// holds what the server sent
+    #[arg(long)]
+    pub(crate) record: bool,
 }
 
 /// Where things go.
@@ -211,6 +363,10 @@ fn seconds(text: &str) -> Result<u32, String> {
         reason = "between 1 and 4e9, as was checked"
     )]
     Ok((seconds * 1000.0) as u32)
+}
+
+fn module_key(text: &str) -> Result<ModuleKey, String> {
+    ModuleKey::from_hex(text).ok_or_else(|| "not 64 hexadecimal digits".to_owned())
 }
 
 fn tls_version(text: &str) -> Result<TlsVersion, String> {

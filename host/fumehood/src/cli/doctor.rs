@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use fumehood::Role;
 use fumehood::control::{Layer, LayerReport, LayerState};
-use fumehood::probe::{self, HostFacts};
+use fumehood::probe::{self, HostFacts, ProbeError};
 use serde_json::{Value, json};
 
 use super::args::Doctor;
@@ -39,21 +39,26 @@ pub(crate) fn run(args: &Doctor) -> ExitCode {
 
 /// One role's sandbox.
 struct Finding {
-    role: Role,
+    role: &'static str,
     layers: Vec<LayerReport>,
     facts: HostFacts,
 }
 
 fn examine() -> Result<Vec<Finding>, Failed> {
-    let find = |role: Role| {
-        let layers = probe::layers(role).map_err(|e| Failed::new(Exit::Launch, e.to_string()))?;
+    let find = |(role, layers): (&'static str, Result<_, ProbeError>)| {
+        let layers = layers.map_err(|e| Failed::new(Exit::Launch, e.to_string()))?;
         Ok(Finding {
             role,
             layers,
             facts: HostFacts::look(),
         })
     };
-    [Role::Engine, Role::Broker].into_iter().map(find).collect()
+    let looks = [
+        (Role::Engine.name(), probe::layers(Role::Engine)),
+        (Role::Broker.name(), probe::layers(Role::Broker)),
+        ("compiler", probe::compiler_layers()),
+    ];
+    looks.into_iter().map(find).collect()
 }
 
 impl Finding {
@@ -72,7 +77,7 @@ impl Finding {
 fn in_text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
-        text += &format!("{}\n", finding.role.name());
+        text += &format!("{}\n", finding.role);
         for report in &finding.layers {
             text += &line(finding, report);
         }
@@ -116,7 +121,7 @@ fn in_json(findings: &[Finding]) -> String {
                     layers[report.layer.name()]["fix"] = fix.into();
                 }
             }
-            (finding.role.name().to_owned(), layers)
+            (finding.role.to_owned(), layers)
         })
         .collect();
     let complete = findings.iter().all(Finding::is_complete);
@@ -133,7 +138,7 @@ mod tests {
             state,
         }];
         Finding {
-            role: Role::Engine,
+            role: "engine",
             layers,
             facts: HostFacts::look(),
         }

@@ -31,10 +31,11 @@ pub(crate) enum Exit {
     Guest = 111,
     Engine = 112,
     Launch = 113,
+    Module = 114,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 22] = [
+    pub(crate) const ALL: [Exit; 23] = [
         Exit::Usage,
         Exit::Url,
         Exit::Resolve,
@@ -57,6 +58,7 @@ impl Exit {
         Exit::Guest,
         Exit::Engine,
         Exit::Launch,
+        Exit::Module,
     ];
 
     /// The number the shell sees.
@@ -101,6 +103,10 @@ impl Exit {
             Exit::Guest => ("guest", "a guest trapped, hung or wanted too much memory"),
             Exit::Engine => ("engine", "the engine or the broker failed"),
             Exit::Launch => ("launch", "the engine or its sandbox could not be set up"),
+            Exit::Module => (
+                "module",
+                "a module or a crash report is not there or was refused",
+            ),
         }
     }
 

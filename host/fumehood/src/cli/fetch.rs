@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use fumehood::policy::{Policy, Scheme};
-use fumehood::{Anchors, Engine, EngineBuilder, LaunchReport};
+use fumehood::{Anchors, CrashReports, Engine, EngineBuilder, LaunchReport, ModuleTrust, OnChange};
 
 use super::args::Fetch;
 use super::data::Data;
@@ -73,6 +73,7 @@ async fn all(args: &Fetch, matches: &ArgMatches) -> Result<ExitCode, Failed> {
             print_json(args, goes_to_stdout(args, index), &record, &report);
         }
     }
+    engine.flush_reports().await;
     Ok(code)
 }
 
@@ -92,6 +93,7 @@ fn builder(args: &Fetch) -> Result<(EngineBuilder, Policy), Failed> {
     let mut builder = Engine::builder()
         .policy(policy.clone())
         .anchors(anchors(args));
+    builder = guests(builder, args);
     for layer in &args.trust.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
@@ -105,6 +107,29 @@ fn builder(args: &Fetch) -> Result<(EngineBuilder, Policy), Failed> {
         })?;
     }
     Ok((builder, policy))
+}
+
+fn guests(mut builder: EngineBuilder, args: &Fetch) -> EngineBuilder {
+    let args = &args.guests;
+    builder = builder.record(args.record);
+    if let Some(path) = &args.admin_socket {
+        builder = builder.admin_socket(path);
+    }
+    if let Some(folder) = &args.module_directory {
+        let on_change = match args.swap_on_change {
+            true => OnChange::Swap,
+            false => OnChange::Candidate,
+        };
+        builder = builder.module_directory(folder, on_change);
+    }
+    if !args.module_key.is_empty() {
+        let keys = args.module_key.iter().copied();
+        builder = builder.trust(keys.fold(ModuleTrust::new().signed_only(), ModuleTrust::key));
+    }
+    if let Some(folder) = &args.crash_reports {
+        builder = builder.crash_reports(CrashReports::In(folder.clone()));
+    }
+    builder
 }
 
 /// The system's store takes milliseconds to read: only where it can be needed.

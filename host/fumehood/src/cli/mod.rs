@@ -1,6 +1,7 @@
 //! The command `fumehood`: the command line and what each subcommand does.
 
 mod args;
+mod crashes;
 mod data;
 #[cfg(feature = "demo")]
 mod demo;
@@ -11,6 +12,7 @@ mod fetch;
 mod headers;
 mod hop;
 mod judge;
+mod modules;
 mod output;
 mod progress;
 mod redirect;
@@ -44,6 +46,8 @@ pub(crate) fn run() -> ExitCode {
             };
             on_runtime(fetch::run(&args, matches))
         }
+        Command::Modules(args) => on_runtime(modules::run(&args)),
+        Command::Crashes(args) => crashes::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(&args)),

@@ -66,6 +66,7 @@ impl Record {
             "refused_addresses": self.refused_addresses,
             "tls": self.journey.tls.as_ref().map(tls),
             "modules": self.journey.instances.iter().map(instance).collect::<Vec<_>>(),
+            "resumed": self.journey.resumed.iter().map(instance).collect::<Vec<_>>(),
             "timings": self.timings(),
             "bytes": self.summary.map(|summary| json!({
                 "received": summary.payload_received,

@@ -117,6 +117,10 @@ impl Teller {
                 "guest {} {} ({}), instance {}",
                 it.module, it.version, it.digest, it.number
             )),
+            JourneyEvent::Resumed(it) => self.remark(&format!(
+                "a guest ended; {} {} ({}), instance {}, goes on in its place",
+                it.module, it.version, it.digest, it.number
+            )),
             JourneyEvent::Tls(tls) => self.remark(&format!(
                 "{}, {}, {}; certificate {}",
                 tls_name(tls.version),

@@ -130,6 +130,7 @@ fn the_report_has_its_schema() {
         "peer",
         "redirects",
         "refused_addresses",
+        "resumed",
         "retries",
         "status",
         "timings",

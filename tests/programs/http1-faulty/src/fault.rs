@@ -1,5 +1,6 @@
 //! The faults, and how a response asks for one.
 
+use std::cell::Cell;
 use std::hint::black_box;
 
 use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client::{
@@ -9,12 +10,23 @@ use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client:
 /// How much memory is taken at a time.
 const GULP_BYTES: usize = 1024 * 1024;
 
+/// Pieces of a chunked body's framing that go well after a head that asks for
+/// a trap later.
+const PIECES_BEFORE_TRAP: u32 = 3;
+
+thread_local! {
+    /// Pieces until the trap that was asked for.
+    static PIECES_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
 /// What can go wrong.
 pub(crate) enum Fault {
     Trap,
     Hang,
     Memory,
     Garbage,
+    /// A trap, but not yet.
+    Later,
 }
 
 impl Fault {
@@ -29,11 +41,12 @@ impl Fault {
             b"hang" => Some(Self::Hang),
             b"memory" => Some(Self::Memory),
             b"garbage" => Some(Self::Garbage),
+            b"later" => Some(Self::Later),
             _ => None,
         }
     }
 
-    /// Does the damage. Only garbage is ever returned from.
+    /// Does the damage. Garbage is returned from, and what comes later.
     pub(crate) fn strike(self, progress: Progress) -> Progress {
         match self {
             Self::Trap => panic!("the response asked this guest to trap"),
@@ -42,7 +55,20 @@ impl Fault {
             },
             Self::Memory => take_memory(),
             Self::Garbage => garble(progress),
+            Self::Later => {
+                PIECES_LEFT.set(Some(PIECES_BEFORE_TRAP));
+                progress
+            }
         }
+    }
+}
+
+/// Counts a piece of the stream behind the head, and traps at the last.
+pub(crate) fn count_piece() {
+    match PIECES_LEFT.get() {
+        None => {}
+        Some(0) => panic!("the response asked this guest to trap later"),
+        Some(left) => PIECES_LEFT.set(Some(left - 1)),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `hang` | an endless loop | the deadline |
 //! | `memory` | memory is taken without end | the memory bound |
 //! | `garbage` | the head is told with a status of 65535 and a field that would break out of a text, and `u64::MAX` bytes of payload are demanded | the host's own checks |
+//! | `later` | a panic at the fourth piece of a chunked body's framing | the trap |
 //!
 //! Any other value leaves the exchange as it is.
 #![cfg(target_family = "wasm")]
@@ -44,6 +45,7 @@ impl Guest for Faulty {
     }
 
     fn receive(data: Vec<u8>) -> Result<Progress, Error> {
+        fault::count_piece();
         let progress = Http1Client::receive(data)?;
         let fault = progress.events.iter().find_map(|event| match event {
             Event::Head(head) => Fault::asked_for(head),

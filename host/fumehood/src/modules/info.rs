@@ -1,0 +1,166 @@
+//! What is told of modules: to the command, over the admin socket, in JSON.
+
+use std::path::Path;
+
+use fumehood_control::{ModuleState, ModuleStatus};
+use serde::{Deserialize, Serialize};
+
+use super::Module;
+use super::registry::{Known, Origin, RefusedFile};
+use crate::hex;
+
+/// One version of a module: what this side knows of it, and what the engine does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleInfo {
+    /// `http1`, `tls`, `x509`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// `embedded`, `given`, `directory` or `file`.
+    pub origin: String,
+    /// The file, for the latter two.
+    pub file: Option<String>,
+    /// `built-in`, `unsigned`, `unchecked` or `signed-by:KEY`.
+    pub signature: String,
+    /// `candidate`, `current`, `draining` or `quarantined`; none without an engine.
+    pub state: Option<String>,
+    /// Interfaces it imports: its capabilities.
+    pub imports: Vec<String>,
+    /// Interfaces it exports.
+    pub exports: Vec<String>,
+    /// Size of the component, in bytes; 0 where only its code is here.
+    pub component_bytes: u64,
+    /// Size of its native code, in bytes.
+    pub native_bytes: u64,
+    /// How it fares in the engine; none without one.
+    #[serde(rename = "use")]
+    pub in_use: Option<ModuleUse>,
+}
+
+/// How a version fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleUse {
+    /// Instances alive now.
+    pub live: u64,
+    /// Instances made since it was loaded.
+    pub made: u64,
+    /// Linear memory of the live ones together, in bytes.
+    pub memory_bytes: u64,
+    /// Instances that ended by a trap, a hang or for want of memory.
+    pub faults: u64,
+    /// Exchanges that went on in another instance after one of these.
+    pub resumed: u64,
+}
+
+/// Versions, and files that were not taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// By name, in the order in which they were current.
+    pub modules: Vec<ModuleInfo>,
+    /// Files of the module directory that were refused.
+    pub refused: Vec<Refusal>,
+}
+
+/// A file that was not taken, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Its path.
+    pub file: String,
+    /// One sentence.
+    pub why: String,
+}
+
+impl Listing {
+    pub(crate) fn new(known: &[Known], statuses: &[ModuleStatus], refused: &[RefusedFile]) -> Self {
+        let mut modules: Vec<ModuleInfo> = known.iter().map(ModuleInfo::of_known).collect();
+        for status in statuses {
+            let digest = hex::encode(&status.header.digest);
+            let same =
+                |info: &&mut ModuleInfo| info.digest == digest && info.name == status.header.name;
+            match modules.iter_mut().find(same) {
+                Some(info) => info.add(status),
+                None => {
+                    // Forgotten here, as what is quarantined is; the engine still has it.
+                    let mut info = ModuleInfo::of_header(status, digest);
+                    info.add(status);
+                    modules.push(info);
+                }
+            }
+        }
+        modules.sort_by(|a, b| a.name.cmp(&b.name));
+        let refused = refused.iter().map(|it| Refusal {
+            file: it.path.display().to_string(),
+            why: it.why.clone(),
+        });
+        Listing {
+            modules,
+            refused: refused.collect(),
+        }
+    }
+}
+
+impl ModuleInfo {
+    pub(crate) fn of_known(known: &Known) -> Self {
+        let (origin, file) = match &known.origin {
+            Origin::Embedded => ("embedded", None),
+            Origin::Given => ("given", None),
+            Origin::Directory(path) => ("directory", Some(path)),
+            Origin::File(path) => ("file", Some(path)),
+        };
+        let Module {
+            name,
+            version,
+            digest,
+            code,
+        } = &known.module;
+        ModuleInfo {
+            name: name.to_string(),
+            version: version.to_string(),
+            digest: hex::encode(digest),
+            origin: origin.to_owned(),
+            file: file.map(|path: &std::path::PathBuf| Path::display(path).to_string()),
+            signature: known.signature.text(),
+            imports: known.imports.clone(),
+            exports: known.exports.clone(),
+            component_bytes: known.component_bytes,
+            native_bytes: code.len() as u64,
+            ..ModuleInfo::default()
+        }
+    }
+
+    fn of_header(status: &ModuleStatus, digest: String) -> Self {
+        ModuleInfo {
+            name: status.header.name.clone(),
+            version: status.header.version.clone(),
+            digest,
+            origin: "given".to_owned(),
+            signature: "unchecked".to_owned(),
+            ..ModuleInfo::default()
+        }
+    }
+
+    fn add(&mut self, status: &ModuleStatus) {
+        self.state = Some(state_name(status.state).to_owned());
+        self.imports.clone_from(&status.imports);
+        self.exports.clone_from(&status.exports);
+        self.native_bytes = status.native_bytes;
+        self.in_use = Some(ModuleUse {
+            live: status.live,
+            made: status.made,
+            memory_bytes: status.memory_bytes,
+            faults: status.faults,
+            resumed: status.resumed,
+        });
+    }
+}
+
+fn state_name(state: ModuleState) -> &'static str {
+    match state {
+        ModuleState::Candidate => "candidate",
+        ModuleState::Current => "current",
+        ModuleState::Draining => "draining",
+        ModuleState::Quarantined => "quarantined",
+    }
+}

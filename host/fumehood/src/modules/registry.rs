@@ -1,0 +1,269 @@
+//! Which modules and versions this side knows, and which of them are in use.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fumehood_control::{Digest, MAX_VERSIONS};
+
+use super::Module;
+use super::error::ModuleError;
+use super::trust::SignatureState;
+use crate::hex;
+
+/// Most files that were refused and are remembered with the reason.
+const MAX_REFUSALS: usize = 32;
+
+/// Shortest beginning of a digest that names a version, in digits.
+const MIN_DIGEST_DIGITS: usize = 4;
+
+/// Where a version came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Part of this program.
+    Embedded,
+    /// Given by the embedder as native code.
+    Given,
+    /// This file of the module directory.
+    Directory(PathBuf),
+    /// This file, by name.
+    File(PathBuf),
+}
+
+/// A version that this side knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) module: Module,
+    pub(crate) origin: Origin,
+    pub(crate) signature: SignatureState,
+    /// Size of the component; 0 where only its native code is here.
+    pub(crate) component_bytes: u64,
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+}
+
+/// A file that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RefusedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) why: String,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// By name; each in the order in which they were current, the present one
+    /// last. What was never current comes first.
+    versions: BTreeMap<String, Vec<Known>>,
+    refused: Vec<RefusedFile>,
+}
+
+/// What is known; a relaunched engine is given the same.
+#[derive(Default)]
+pub(crate) struct Registry {
+    inner: Mutex<Inner>,
+}
+
+impl Registry {
+    /// With the modules that an engine starts with, all of them current.
+    pub(crate) fn new(modules: &[Module]) -> Self {
+        let registry = Registry::default();
+        for module in modules {
+            let embedded = Module::embedded_defaults().contains(module);
+            let (origin, signature) = match embedded {
+                true => (Origin::Embedded, SignatureState::BuiltIn),
+                false => (Origin::Given, SignatureState::Unsigned),
+            };
+            registry.add(Known {
+                module: module.clone(),
+                origin,
+                signature,
+                component_bytes: 0,
+                imports: Vec::new(),
+                exports: Vec::new(),
+            });
+            registry.make_current(&module.name, &module.digest);
+        }
+        registry
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // It is consistent between any two statements that can panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a version, or says more of one. The oldest that is not current
+    /// makes way.
+    pub(crate) fn add(&self, known: Known) {
+        let mut inner = self.inner();
+        let versions = inner
+            .versions
+            .entry(known.module.name.to_string())
+            .or_default();
+        if let Some(same) = versions
+            .iter_mut()
+            .find(|v| v.module.digest == known.module.digest)
+        {
+            *same = known;
+            return;
+        }
+        if versions.len() == MAX_VERSIONS {
+            versions.remove(0);
+        }
+        versions.insert(0, known);
+    }
+
+    /// Notes that a version is current.
+    pub(crate) fn make_current(&self, name: &str, digest: &Digest) {
+        let mut inner = self.inner();
+        let Some(versions) = inner.versions.get_mut(name) else {
+            return;
+        };
+        if let Some(index) = versions.iter().position(|v| v.module.digest == *digest) {
+            let version = versions.remove(index);
+            versions.push(version);
+        }
+    }
+
+    /// Forgets a version: the engine did not take it, or ended it for its faults.
+    pub(crate) fn forget(&self, name: &str, digest: &Digest) {
+        if let Some(versions) = self.inner().versions.get_mut(name) {
+            versions.retain(|v| v.module.digest != *digest);
+        }
+    }
+
+    /// What an engine is started with: of each module the versions in the
+    /// order in which they were current.
+    pub(crate) fn offer(&self) -> Vec<Module> {
+        let inner = self.inner();
+        inner
+            .versions
+            .values()
+            .flatten()
+            .map(|known| known.module.clone())
+            .collect()
+    }
+
+    /// All that is known, by name.
+    pub(crate) fn all(&self) -> Vec<Known> {
+        self.inner().versions.values().flatten().cloned().collect()
+    }
+
+    /// The version whose digest begins so.
+    pub(crate) fn find(&self, name: &str, digest: &str) -> Result<Digest, ModuleError> {
+        let all = self.all();
+        let fits = |known: &&Known| {
+            known.module.name == name && hex::encode(&known.module.digest).starts_with(digest)
+        };
+        let found: Vec<Digest> = all.iter().filter(fits).map(|k| k.module.digest).collect();
+        match found[..] {
+            [digest_found] if digest.len() >= MIN_DIGEST_DIGITS => Ok(digest_found),
+            [] => Err(ModuleError::Unknown(format!(
+                "{name} with the digest {digest}"
+            ))),
+            _ => Err(ModuleError::Ambiguous(format!("{name} {digest}"))),
+        }
+    }
+
+    /// Notes that a file was not taken.
+    pub(crate) fn refuse(&self, path: PathBuf, error: &ModuleError) {
+        let mut inner = self.inner();
+        inner.refused.retain(|refused| refused.path != path);
+        if inner.refused.len() == MAX_REFUSALS {
+            inner.refused.remove(0);
+        }
+        inner.refused.push(RefusedFile {
+            path,
+            why: error.to_string(),
+        });
+    }
+
+    /// Forgets that a file was not taken: it is another now, or gone.
+    pub(crate) fn pardon(&self, path: &std::path::Path) {
+        self.inner().refused.retain(|refused| refused.path != path);
+    }
+
+    pub(crate) fn refused(&self) -> Vec<RefusedFile> {
+        self.inner().refused.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+
+    fn known(digest: u8) -> Known {
+        let module = Module {
+            name: "m".into(),
+            version: "1.0.0".into(),
+            digest: [digest; 32],
+            code: Vec::new().into(),
+        };
+        Known {
+            module,
+            origin: Origin::Given,
+            signature: SignatureState::Unsigned,
+            component_bytes: 0,
+            imports: Vec::new(),
+            exports: Vec::new(),
+        }
+    }
+
+    fn order(registry: &Registry) -> Vec<u8> {
+        registry
+            .offer()
+            .iter()
+            .map(|module| module.digest[0])
+            .collect()
+    }
+
+    #[test]
+    fn a_new_engine_gets_what_the_old_one_had() {
+        let registry = Registry::new(&[known(1).module]);
+        registry.add(known(2));
+        assert_eq!(order(&registry), [2, 1]);
+        registry.make_current("m", &[2; 32]);
+        assert_eq!(order(&registry), [1, 2]);
+        registry.forget("m", &[2; 32]);
+        assert_eq!(order(&registry), [1]);
+        registry.make_current("m", &[9; 32]);
+        assert_eq!(order(&registry), [1]);
+    }
+
+    #[test]
+    fn versions_are_bounded_and_the_current_one_stays() {
+        let registry = Registry::new(&[known(1).module]);
+        for digest in 2..50 {
+            registry.add(known(digest));
+        }
+        assert_eq!(order(&registry).len(), MAX_VERSIONS);
+        assert_eq!(order(&registry).last(), Some(&1));
+    }
+
+    #[test]
+    fn a_version_is_named_by_the_beginning_of_its_digest() {
+        let registry = Registry::new(&[known(0x11).module, known(0x12).module]);
+        assert_eq!(registry.find("m", "1111").unwrap(), [0x11; 32]);
+        assert_eq!(registry.find("m", "1").unwrap_err().code(), "ambiguous");
+        assert_eq!(registry.find("m", "111").unwrap_err().code(), "ambiguous");
+        assert_eq!(
+            registry.find("m", "13").unwrap_err().code(),
+            "unknown-module"
+        );
+        assert_eq!(
+            registry.find("x", "1111").unwrap_err().code(),
+            "unknown-module"
+        );
+    }
+
+    #[test]
+    fn refusals_are_bounded() {
+        let registry = Registry::default();
+        for index in 0..100 {
+            registry.refuse(format!("{index}").into(), &ModuleError::Unknown("x".into()));
+        }
+        assert_eq!(registry.refused().len(), MAX_REFUSALS);
+        registry.pardon("99".as_ref());
+        assert_eq!(registry.refused().len(), MAX_REFUSALS - 1);
+    }
+}

@@ -1,0 +1,132 @@
+//! How scarce memory is: the machine's, and the engine's share of it.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use fumehood_control::ToEngine;
+
+use crate::engine::Shared;
+
+/// Between two looks. Shrinking takes effect within as long.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Share of time, in percent, in which some task waited for memory (an average
+/// over 10 s) that counts as the whole budget: a machine that stalls for a
+/// tenth of its time is short of memory, whoever uses it.
+const STALL_BUDGET: f64 = 10.0;
+
+/// Steps in which pressure is told, in percent, so that it is told seldom.
+const STEP: u16 = 10;
+
+/// Below it nothing is scarce, and all is told as none.
+const CALM: u16 = 50;
+
+/// Size of a page as `/proc/PID/statm` counts them, in bytes.
+fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// Watches for as long as there is an engine, and tells it of changes.
+pub(crate) async fn watch(shared: Weak<Shared>) {
+    let mut told = (0, 0);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let Some(engine) = shared.engine_if_alive().await else {
+            continue;
+        };
+        let percent = step(look(engine.pid, shared.config.limits.memory_bytes));
+        // A new engine knows of no pressure.
+        if told.0 != engine.pid {
+            told = (engine.pid, 0);
+        }
+        if percent != told.1 {
+            told.1 = percent;
+            // An engine that is gone has no use for it.
+            let _gone = engine
+                .channel
+                .send(&ToEngine::Pressure { percent }, &[])
+                .await;
+        }
+    }
+}
+
+/// The greater of both pressures; files that are not there tell nothing.
+fn look(pid: u32, budget: u64) -> u16 {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let stalled = stalled(&read("/proc/pressure/memory")).unwrap_or(0);
+    let resident = resident(&read(&format!("/proc/{pid}/statm")), budget).unwrap_or(0);
+    stalled.max(resident)
+}
+
+/// From the kernel's pressure stall information: percent of [`STALL_BUDGET`].
+fn stalled(text: &str) -> Option<u16> {
+    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let share = line
+        .split(' ')
+        .find_map(|field| field.strip_prefix("avg10="))?;
+    let share: f64 = share
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=100.0).contains(share))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 1000, as was checked"
+    )]
+    Some((share / STALL_BUDGET * 100.0) as u16)
+}
+
+/// From the process's own counts: percent of the budget.
+fn resident(text: &str, budget: u64) -> Option<u16> {
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    let bytes = pages.saturating_mul(page_bytes());
+    let percent = bytes.saturating_mul(100).checked_div(budget)?;
+    Some(u16::try_from(percent).unwrap_or(u16::MAX))
+}
+
+fn step(percent: u16) -> u16 {
+    match percent {
+        ..CALM => 0,
+        percent => percent / STEP * STEP,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{page_bytes, resident, stalled, step};
+
+    #[test]
+    fn stalls_are_a_share_of_what_is_borne() {
+        let text = |avg: &str| {
+            format!("some avg10={avg} avg60=0.00 avg300=0.00 total=1\nfull avg10=99.00 total=0\n")
+        };
+        assert_eq!(stalled(&text("0.00")), Some(0));
+        assert_eq!(stalled(&text("5.00")), Some(50));
+        assert_eq!(stalled(&text("100.00")), Some(1000));
+        for odd in ["", "nan", "-1", "1e9"] {
+            assert_eq!(stalled(&text(odd)), None, "{odd}");
+        }
+        assert_eq!(stalled(""), None);
+    }
+
+    #[test]
+    fn resident_memory_is_a_share_of_the_budget() {
+        let statm = "1000 64 3 4 5 6 7\n";
+        assert_eq!(resident(statm, 128 * page_bytes()), Some(50));
+        assert_eq!(resident(statm, 1), Some(u16::MAX));
+        assert_eq!(resident(statm, 0), None);
+        assert_eq!(resident("", 1), None);
+        assert_eq!(resident("1 x", 1), None);
+    }
+
+    #[test]
+    fn small_changes_and_calm_are_not_told() {
+        assert_eq!(
+            [0, 49, 50, 59, 60, 99, 101, 1000].map(step),
+            [0, 0, 50, 50, 60, 90, 100, 1000]
+        );
+    }
+}
