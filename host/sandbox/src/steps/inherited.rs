@@ -63,9 +63,17 @@ pub(super) fn limit_resources(files: u64) -> Result<String, Failed> {
 /// Bounds the work of a compiler: a module may be made to be hard to compile.
 pub(super) fn limit_work() -> Result<String, Failed> {
     lower(&[
-        (Resource::Cpu, MAX_COMPILER_CPU_SECONDS, "setrlimit(RLIMIT_CPU)"),
+        (
+            Resource::Cpu,
+            MAX_COMPILER_CPU_SECONDS,
+            "setrlimit(RLIMIT_CPU)",
+        ),
         (Resource::As, MAX_COMPILER_MEMORY, "setrlimit(RLIMIT_AS)"),
-        (Resource::Fsize, MAX_COMPILER_OUTPUT, "setrlimit(RLIMIT_FSIZE)"),
+        (
+            Resource::Fsize,
+            MAX_COMPILER_OUTPUT,
+            "setrlimit(RLIMIT_FSIZE)",
+        ),
     ])?;
     Ok(format!(
         "{MAX_COMPILER_CPU_SECONDS} s of processor time, {} MiB of memory",
