@@ -64,6 +64,7 @@ pub enum JourneyEvent {
     /// A guest ended and another instance took its place on the same
     /// connection, at the same point of the stream.
     Resumed(Instance),
-    /// The connection was found dead before any answer, and the request goes out once more on a new one.
+    /// The connection was found dead before any answer, or its TLS guest ended
+    /// in the handshake, and the request goes out once more on a new one.
     Retried,
 }

@@ -241,6 +241,7 @@ fn request(origin: &Origin, path: &str) -> Exchange {
         path: path.to_owned(),
         fields: vec![host],
         payload: PayloadLength::None,
+        source_end: fumehood_control::SourceEnd::EndOfFile,
         tls: TlsOptions {
             verification: Verification::Full,
             min_version: TlsVersion::V1_2,

@@ -345,6 +345,7 @@ fn request(origin: &Origin, path: &str, fresh: bool) -> Exchange {
         path: path.to_owned(),
         fields: vec![host],
         payload: PayloadLength::None,
+        source_end: fumehood_control::SourceEnd::EndOfFile,
         tls: TlsOptions {
             verification: Verification::Full,
             min_version: TlsVersion::V1_2,
