@@ -31,6 +31,7 @@ cargo xtask COMMAND
   test [FILTER]    everything CI checks; with FILTER, only the tests so named
   tidy             check what no compiler checks: layout, directions, promises
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
+  bench modules    those about swaps, resumption, instances and idle connections
       --json         one JSON object a case
       --only CASE    one case
 
@@ -68,7 +69,12 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             test::run(&Workspace::find()?, Some(filter))
         }
         ("tidy", []) => tidy::run(&Workspace::find()?),
-        ("bench", ["fetch", options @ ..]) => bench::run(&Workspace::find()?, options),
+        ("bench", ["fetch", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Fetch, options)
+        }
+        ("bench", ["modules", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Modules, options)
+        }
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
             args.join(" ")

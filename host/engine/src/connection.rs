@@ -42,6 +42,12 @@ impl Connection {
         matches!(self.transport.poll_bytes(&mut cx), Poll::Pending)
     }
 
+    /// Gives back what an idle connection has no use for.
+    pub(crate) fn rest(&mut self) {
+        self.transport.shrink();
+        self.codec.rest();
+    }
+
     /// The `tls` guest that is still with it is of a version whose time is up.
     pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
         match &self.transport {

@@ -273,8 +273,18 @@ impl Hub {
         began: Instant,
         guests: &Guests,
     ) -> Result<Reached, Cause> {
-        let (stream, peer, mut timings) = self.dial(id, exchange, began).await?;
-        let stream = self.secure(id, exchange, stream, guests).await?;
+        let peer = tls::Peer {
+            module: &guests.tls.module,
+            verifier: &guests.x509.module,
+            options: exchange.tls,
+            host: &exchange.target.host,
+            key_log: self.key_log.clone(),
+        };
+        // The broker connects while the guest writes its ClientHello.
+        let dialling = self.dial(id, exchange, began);
+        let (dialled, begun) = tokio::join!(dialling, async { tls::begin(peer) });
+        let (stream, peer, mut timings) = dialled?;
+        let stream = self.secure(id, exchange, stream, begun?).await?;
         timings.tls_us = Some(micros(began.elapsed()));
         Ok(Reached {
             transport: Transport::Tls(Box::new(stream)),
@@ -301,17 +311,10 @@ impl Hub {
         id: ExchangeId,
         exchange: &Exchange,
         stream: TcpStream,
-        guests: &Guests,
+        begun: tls::Begun,
     ) -> Result<TlsStream, Cause> {
         let milliseconds = exchange.deadlines.tls_ms;
-        let peer = tls::Peer {
-            module: &guests.tls.module,
-            verifier: &guests.x509.module,
-            options: exchange.tls,
-            host: &exchange.target.host,
-            key_log: self.key_log.clone(),
-        };
-        let handshake = tls::handshake(stream, peer);
+        let handshake = tls::handshake(stream, begun);
         let established =
             match tokio::time::timeout(Duration::from_millis(milliseconds.into()), handshake).await
             {

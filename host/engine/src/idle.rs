@@ -71,7 +71,7 @@ impl Idle {
 
     /// Keeps a connection, unless there is no room.
     pub(crate) fn park(&self, key: Key, mut connection: Connection) -> bool {
-        connection.transport.shrink();
+        connection.rest();
         let mut parked = self.lock();
         if parked.count >= self.most {
             parked.drop_expired(self.keep);

@@ -233,6 +233,13 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
             SHARED_INSTANCES + INSTANCES_PER_CONNECTION
         )));
     }
+    if setup.max_instances > fumehood_wasm::MAX_INSTANCES {
+        return Err(Stop::because(format!(
+            "max_instances of {} is more than a process has address space for: {} is the most",
+            setup.max_instances,
+            fumehood_wasm::MAX_INSTANCES
+        )));
+    }
     let anchors = match &offer.anchors {
         Some(fd) => Anchors::parse(&map_sealed(fd, MAX_ANCHOR_BYTES)?)
             .ok_or_else(|| Stop::because("the trust anchors are not in the agreed form"))?,

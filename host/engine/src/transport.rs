@@ -9,10 +9,13 @@ use tokio::net::TcpStream;
 
 use crate::tls::TlsStream;
 
-/// Bytes read from a plain socket at a time. Large enough that the system
-/// calls of a bulk transfer cost little; allocated when the first byte comes
-/// and freed while the connection is idle.
-const READ_BUFFER: usize = 256 * 1024;
+/// Bytes read from a plain socket at first: a usual response in one call.
+const SMALL: usize = 16 * 1024;
+
+/// Bytes read from a plain socket that fills the small buffer: large enough
+/// that the system calls of a bulk transfer cost little. Buffers are allocated
+/// when they are needed and freed while the connection is idle.
+const LARGE: usize = 256 * 1024;
 
 /// What an HTTP connection runs over.
 pub(crate) enum Transport {
@@ -98,8 +101,14 @@ impl Transport {
 impl PlainStream {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         if self.start == self.end {
-            if self.buffer.is_empty() {
-                self.buffer = vec![0; READ_BUFFER].into_boxed_slice();
+            // What filled the buffer has more behind it, as a rule.
+            let wanted = match self.buffer.len() {
+                0 => SMALL,
+                length if self.end == length => LARGE,
+                length => length,
+            };
+            if wanted > self.buffer.len() {
+                self.buffer = vec![0; wanted].into_boxed_slice();
             }
             self.start = 0;
             self.end = 0;

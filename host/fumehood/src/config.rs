@@ -54,11 +54,14 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// What an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most guest instances alive at once. Default 264.
+    /// Most guest instances alive at once: two for each connection, and 6 that
+    /// are shared. Default 264, at most 16,384. What is not in use costs
+    /// address space alone; SPECIFICATION.md says what an idle one takes.
     pub max_instances: u32,
     /// Most exchanges under way at once; more wait their turn. Default 128.
     pub max_exchanges: u32,
-    /// Most idle connections kept. Default 32.
+    /// Most idle connections kept, 6 to an origin. Default 32. Each also takes
+    /// a descriptor, of which an engine has at most 16,384.
     pub max_idle_connections: u32,
     /// How long an idle connection is kept, in milliseconds. Default 90 s.
     pub idle_connection_ms: u32,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, ToEngine};
+use fumehood_control::{ExchangeId, GrantId, ToBroker, ToEngine};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
@@ -68,7 +68,28 @@ pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
     readiness: Readiness,
     alive: Arc<AtomicBool>,
-    _ends_watch: UnboundedSender<()>,
+    /// Grants that are not needed any more. Its end ends the watch.
+    revocations: UnboundedSender<GrantId>,
+}
+
+/// A grant that the broker was given. Dropped, it is taken back: an engine is
+/// to dial for no exchange that is over.
+pub(crate) struct Leave {
+    grant: GrantId,
+    revocations: UnboundedSender<GrantId>,
+}
+
+impl Leave {
+    pub(crate) fn new(grant: GrantId, revocations: UnboundedSender<GrantId>) -> Self {
+        Leave { grant, revocations }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        // A broker that is gone holds no grants.
+        let _gone = self.revocations.send(self.grant);
+    }
 }
 
 /// An engine that has been ready. Dropped by all, it is killed.
@@ -204,25 +225,30 @@ impl Shared {
 
 impl LiveBroker {
     fn watch(launched: Launched<BrokerChannel>) -> Arc<Self> {
-        let (ends_watch, unused) = unbounded_channel();
+        let (revocations, revoked) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
             channel.clone(),
             alive.clone(),
-            unused,
+            revoked,
         ));
         Arc::new(LiveBroker {
             channel,
             readiness: launched.readiness,
             alive,
-            _ends_watch: ends_watch,
+            revocations,
         })
     }
 
     fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
+    }
+
+    /// For a grant that this broker is about to be given.
+    pub(crate) fn leave(&self, grant: GrantId) -> Leave {
+        Leave::new(grant, self.revocations.clone())
     }
 
     /// A message did not reach it. When that is because it is gone, the next
@@ -277,17 +303,26 @@ impl LiveEngine {
     }
 }
 
+/// Takes grants back until nobody holds one, nor the broker, any more.
+async fn revoke_all(channel: &BrokerChannel, mut revoked: UnboundedReceiver<GrantId>) {
+    while let Some(grant) = revoked.recv().await {
+        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Owns the broker. It has nothing to say after `Ready`, so whatever comes,
 /// the end of file first of all, ends it.
 async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
     alive: Arc<AtomicBool>,
-    mut unused: UnboundedReceiver<()>,
+    revoked: UnboundedReceiver<GrantId>,
 ) {
     tokio::select! {
         _ = channel.recv() => {}
-        _ = unused.recv() => {}
+        () = revoke_all(&channel, revoked) => {}
     }
     alive.store(false, Ordering::Release);
     process.kill().await;

@@ -21,8 +21,9 @@ use crate::{Engine, Error, request};
 /// connection is found dead and the request goes out again.
 const GRANT_USES: u32 = 2;
 
-/// Longest life of a grant, in milliseconds. It is used within the connect
-/// deadline, or after a kept connection was found dead.
+/// Longest life of a grant, in milliseconds, if it is not taken back before,
+/// with the exchange's end. It is used within the connect deadline, or after a
+/// kept connection was found dead.
 const MAX_GRANT_MS: u32 = 10 * 60 * 1000;
 
 /// Where a response's content goes.
@@ -168,7 +169,12 @@ impl Engine {
         let inbox = running
             .engine
             .routes
-            .open(id, target.clone(), permit)
+            .open(
+                id,
+                target.clone(),
+                permit,
+                running.broker.leave(exchange.grant),
+            )
             .ok_or_else(not_sent)?;
         let mut cancel = Cancel {
             id,

@@ -10,6 +10,7 @@ use fumehood_policy::Target;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::Error;
+use crate::engine::Leave;
 use crate::error::ChannelError;
 
 /// Most messages of one exchange, progress and fragments aside. An honest one
@@ -68,8 +69,9 @@ struct Route {
     assembly: Assembly,
     taken: u32,
     answered: bool,
-    /// Held until the engine is done with the exchange.
+    /// Both held until the engine is done with the exchange.
     _permit: OwnedSemaphorePermit,
+    _leave: Leave,
 }
 
 impl Routes {
@@ -93,6 +95,7 @@ impl Routes {
         id: ExchangeId,
         target: Target,
         permit: OwnedSemaphorePermit,
+        leave: Leave,
     ) -> Option<Inbox> {
         let (events, inbox) = mpsc::unbounded_channel();
         let (progress, watcher) = watch::channel(Progress::default());
@@ -104,6 +107,7 @@ impl Routes {
             taken: 0,
             answered: false,
             _permit: permit,
+            _leave: leave,
         };
         let mut table = self.table();
         if !table.open {

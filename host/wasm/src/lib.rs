@@ -53,6 +53,10 @@ const KEEP_RESIDENT: usize = 128 << 10;
 /// pool's slots are this far apart, so a stray 32-bit offset hits no neighbour.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
+/// Most guests a pool may have room for: twice as many reservations would not
+/// fit the 47 bits of address space that a process has.
+pub const MAX_INSTANCES: u32 = 16_384;
+
 /// Native stack a guest may use, in bytes. Guests are shallow.
 const MAX_WASM_STACK: usize = 512 << 10;
 

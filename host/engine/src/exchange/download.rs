@@ -7,7 +7,7 @@ use fumehood_control::Cause;
 
 use super::{cause_of, socket};
 use crate::demand::{Collected, Collector, Delimiter};
-use crate::instance::{Demand, Event, Progress};
+use crate::instance::{Demand, Event, LineDemand, Progress};
 use crate::payload::Pipe;
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
@@ -25,8 +25,13 @@ pub(super) struct Download {
 enum State {
     /// A piece for the codec.
     Collect(Collector),
-    /// Payload: how much was demanded, and how much of it is still to come.
-    Payload { demanded: u64, left: u64 },
+    /// Payload: how much was demanded, how much of it is still to come, and
+    /// what is to be collected behind it.
+    Payload {
+        demanded: u64,
+        left: u64,
+        then: Option<Collector>,
+    },
     /// Payload until the peer closes.
     PayloadUntilClose,
     /// The codec wants nothing more.
@@ -47,7 +52,7 @@ impl Download {
     pub(super) fn new(sink: Pipe, demand: &Demand) -> Download {
         Download {
             sink,
-            state: state_for(demand),
+            state: state_for(demand, None),
             received: 0,
             begun: false,
         }
@@ -73,12 +78,21 @@ impl Download {
                         }
                     }
                 }
-                State::Payload { demanded, left } => {
+                State::Payload {
+                    demanded,
+                    left,
+                    then,
+                } => {
                     match poll_move(cx, transport, &self.sink, *left)? {
                         Moved::Some(count) => {
                             self.received += count;
                             *left -= count;
                             if *left > 0 {
+                                continue;
+                            }
+                            // What comes behind it tells the codec that it was moved.
+                            if let Some(collector) = then.take() {
+                                self.state = State::Collect(collector);
                                 continue;
                             }
                             codec.payload_moved(*demanded)
@@ -107,26 +121,29 @@ impl Download {
 
     /// Takes up the codec's next demand; returns what it said, if anything.
     fn advance(&mut self, progress: Progress) -> Option<Vec<Event>> {
-        self.state = state_for(&progress.demand);
+        self.state = state_for(&progress.demand, progress.then);
         (!progress.events.is_empty()).then_some(progress.events)
     }
 }
 
-fn state_for(demand: &Demand) -> State {
+fn state_for(demand: &Demand, then: Option<LineDemand>) -> State {
     match demand {
         Demand::EmptyLine(at_most) => {
             State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
         }
-        Demand::Lines(lines) => {
-            State::Collect(Collector::new(Delimiter::Lines(lines.count), lines.at_most))
-        }
+        Demand::Lines(lines) => State::Collect(collector_of(*lines)),
         Demand::Payload(length) => State::Payload {
             demanded: *length,
             left: *length,
+            then: then.map(collector_of),
         },
         Demand::PayloadUntilClose => State::PayloadUntilClose,
         Demand::Nothing => State::Idle,
     }
+}
+
+fn collector_of(lines: LineDemand) -> Collector {
+    Collector::new(Delimiter::Lines(lines.count), lines.at_most)
 }
 
 enum Piece {

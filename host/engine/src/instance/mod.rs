@@ -11,7 +11,7 @@ mod words;
 
 pub(crate) use call::{Answer, Call, RequestHead};
 pub(crate) use codec::{
-    Answered, Codec, CodecError, CodecModule, Demand, PayloadFrame, ProtocolError,
+    Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
 pub(crate) use fault::Fault;
 pub(crate) use state::{GuestState, arm, new_store};

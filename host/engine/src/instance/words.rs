@@ -3,7 +3,7 @@
 use fumehood_control::{Cause, Field, ResponseHead};
 
 use super::http1::exports::fumehood::http1::client as wire;
-use wire::{Demand, Error as ProtocolError, Limit, Truncation, Violation};
+use wire::{Demand, Error as ProtocolError, Limit, LineDemand, Truncation, Violation};
 
 /// Most fields of a head or of trailers that a codec may tell; its own bound.
 const MAX_FIELDS: usize = 256;
@@ -34,6 +34,8 @@ pub(crate) enum Event {
 pub(crate) struct Progress {
     pub events: Vec<Event>,
     pub demand: Demand,
+    /// With a demand for payload: what to collect once that is moved.
+    pub then: Option<LineDemand>,
 }
 
 /// A step's outcome, if all of it makes sense.
@@ -53,9 +55,13 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         .into_iter()
         .map(event)
         .collect::<Result<_, _>>()?;
+    if told.then.is_some() && !matches!(told.demand, Demand::Payload(_)) {
+        return Err(Nonsense("lines that follow a payload, and no payload"));
+    }
     Ok(Progress {
         events,
         demand: told.demand,
+        then: told.then,
     })
 }
 

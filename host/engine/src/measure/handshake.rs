@@ -5,6 +5,9 @@ use fumehood_policy::Target;
 use super::{Guests, request};
 use crate::tls;
 
+/// A handshake whose ClientHello is ready to be sent.
+pub struct Begun(tls::Begun);
+
 /// A connection that has shaken hands.
 pub struct Connected(#[expect(dead_code, reason = "only its drop matters")] tls::Finished);
 
@@ -16,18 +19,12 @@ impl Guests {
         work()
     }
 
-    /// Makes a `tls` instance, has it shake hands and the certificate judged,
-    /// and takes its keys. What is returned is the connection, for the caller
-    /// to drop when it is over. `exchange` is given what the client sends
-    /// and returns what the server answers.
+    /// Makes a `tls` instance and has it write its ClientHello, as the engine
+    /// does while the connection is dialled.
     ///
     /// # Errors
-    /// Why the handshake failed.
-    pub fn handshake(
-        &self,
-        target: &Target,
-        exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<Connected, String> {
+    /// When there is no instance, or nothing to offer.
+    pub fn begin(&self, target: &Target) -> Result<Begun, String> {
         let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
         let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
         let peer = tls::Peer {
@@ -37,7 +34,24 @@ impl Guests {
             host: &target.host,
             key_log: None,
         };
-        tls::handshake_in_memory(peer, exchange)
+        tls::begin(peer)
+            .map(Begun)
+            .map_err(|cause| format!("{cause:?}"))
+    }
+
+    /// Shakes hands, has the certificate judged, and takes the keys. What is
+    /// returned is the connection, for the caller to drop when it is over.
+    /// `exchange` is given what the client sends and returns what the server
+    /// answers.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
+    pub fn handshake(
+        &self,
+        begun: Begun,
+        exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
+    ) -> Result<Connected, String> {
+        tls::handshake_in_memory(begun.0, exchange)
             .map(Connected)
             .map_err(|cause| format!("{cause:?}"))
     }

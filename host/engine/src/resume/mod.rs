@@ -78,6 +78,13 @@ impl SteadyCodec {
         Ok(Some(self.describe()))
     }
 
+    /// Gives back what is kept of an exchange that is over: nothing of it
+    /// would be made again.
+    pub(crate) fn rest(&mut self) {
+        self.journal = Journal::default();
+        self.codec.rest();
+    }
+
     /// The present instance, for the journey.
     pub(crate) fn describe(&self) -> Instance {
         self.codec.describe()

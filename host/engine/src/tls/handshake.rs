@@ -1,4 +1,9 @@
 //! A handshake over a socket: records to the guest one at a time, its answers to the peer.
+//!
+//! ```text
+//! begin       while the connection is dialled: instance, key share, ClientHello
+//! handshake   once it is there: that goes out, and the rest follows
+//! ```
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,6 +34,13 @@ pub(crate) struct Peer<'a> {
     pub key_log: Option<Arc<KeyLogFile>>,
 }
 
+/// A handshake whose ClientHello is ready to be sent.
+pub(crate) struct Begun {
+    pub(super) guest: Guest,
+    pub(super) first: guest::Progress,
+    options: TlsOptions,
+}
+
 /// A handshake that succeeded.
 pub(crate) struct Established {
     pub stream: TlsStream,
@@ -37,13 +49,13 @@ pub(crate) struct Established {
     pub instances: Vec<Instance>,
 }
 
-/// Shakes hands. Without a deadline: the caller has one.
+/// Does all of a handshake that needs no connection.
 ///
 /// # Errors
-/// [`Cause::Certificate`], [`Cause::Tls`], [`Cause::Truncated`] and
-/// [`Cause::Socket`] for what the peer or the network did, [`Cause::Guest`]
-/// for a guest's end.
-pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Established, Cause> {
+/// [`Cause::Guest`] for a guest's end, [`Cause::Tls`] where nothing can be offered.
+pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, Cause> {
+    // The first connection of all waits for the verifier's anchors here.
+    peer.verifier.wake();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -52,10 +64,30 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
     let mut guest = peer
         .module
         .instantiate(subject, peer.verifier, peer.key_log)?;
+    let first = guest.start(&config).map_err(|failed| failed.cause)?;
+    Ok(Begun {
+        guest,
+        first,
+        options: peer.options,
+    })
+}
+
+/// Shakes hands. Without a deadline: the caller has one.
+///
+/// # Errors
+/// [`Cause::Certificate`], [`Cause::Tls`], [`Cause::Truncated`] and
+/// [`Cause::Socket`] for what the peer or the network did, [`Cause::Guest`]
+/// for a guest's end.
+pub(crate) async fn handshake(mut tcp: TcpStream, begun: Begun) -> Result<Established, Cause> {
+    let Begun {
+        mut guest,
+        first,
+        options,
+    } = begun;
     // Small messages are the rule in a handshake; none should wait for another.
     tcp.set_nodelay(true)
         .map_err(|error| failure::socket(&error))?;
-    let (keys, leftover) = match converse(&mut tcp, &mut guest, &config).await {
+    let (keys, leftover) = match converse(&mut tcp, &mut guest, first).await {
         Ok(done) => done,
         Err(Failed { cause, alert }) => {
             if !alert.is_empty() {
@@ -65,7 +97,7 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
             return Err(cause);
         }
     };
-    check_version(&guest, keys.version, peer.options)?;
+    check_version(&guest, keys.version, options)?;
     let (sealer, opener) = guest.release(&keys)?;
     let summary = TlsSummary {
         version: version_of(keys.version),
@@ -74,7 +106,7 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
         alpn: keys
             .alpn
             .map(|name| String::from_utf8_lossy(&name).into_owned()),
-        verified: peer.options.verification == Verification::Full,
+        verified: options.verification == Verification::Full,
     };
     let instances = guest.instances();
     let stream = TlsStream::new(tcp, sealer, Inbound::new(opener, &leftover), guest);
@@ -90,10 +122,9 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
 async fn converse(
     tcp: &mut TcpStream,
     guest: &mut Guest,
-    config: &guest::Config,
+    mut progress: guest::Progress,
 ) -> Result<(guest::Established, Vec<u8>), Failed> {
     let mut arrived: Vec<u8> = Vec::new();
-    let mut progress = guest.start(config)?;
     loop {
         if !progress.send.is_empty() {
             tcp.write_all(&progress.send)

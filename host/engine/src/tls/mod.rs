@@ -30,7 +30,7 @@ mod verifier;
 pub(crate) use anchors::Anchors;
 pub(crate) use failure::cause_inside;
 pub(crate) use guest::TlsModule;
-pub(crate) use handshake::{Peer, handshake};
+pub(crate) use handshake::{Begun, Peer, begin, handshake};
 #[cfg(feature = "measure")]
 pub(crate) use in_memory::Finished;
 #[cfg(any(test, feature = "measure"))]

@@ -149,6 +149,17 @@ impl Verifier {
         }
     }
 
+    /// Makes the instance ahead of a verification, if there is none. One that
+    /// ends over it is replaced, and told of, when it is needed.
+    pub(crate) fn wake(&self) {
+        // Somebody who holds the lock has it made already.
+        if let Ok(mut slot) = self.0.running.try_lock()
+            && slot.is_none()
+        {
+            *slot = self.0.instantiate().ok();
+        }
+    }
+
     /// Ends the instance; the next verification makes another.
     pub(crate) fn rest(&self) {
         let _ended = self

@@ -3,18 +3,21 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Blame, Cause, ExchangeId, Failure, fragments};
+use fumehood_control::{Blame, Cause, ExchangeId, Failure, GrantId, fragments};
 use fumehood_policy::RequestUrl;
 use tokio::sync::Semaphore;
 
 use super::*;
 
 const ID: ExchangeId = ExchangeId(7);
+const GRANT: GrantId = GrantId(8);
 
 struct Setting {
     routes: Routes,
     inbox: Inbox,
     permits: Arc<Semaphore>,
+    /// Grants that were taken back.
+    revoked: mpsc::UnboundedReceiver<GrantId>,
 }
 
 fn setting() -> Setting {
@@ -22,11 +25,14 @@ fn setting() -> Setting {
     let permit = permits.clone().try_acquire_owned().unwrap();
     let routes = Routes::new();
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
-    let inbox = routes.open(ID, target, permit).unwrap();
+    let (revocations, revoked) = mpsc::unbounded_channel();
+    let leave = Leave::new(GRANT, revocations);
+    let inbox = routes.open(ID, target, permit, leave).unwrap();
     Setting {
         routes,
         inbox,
         permits,
+        revoked,
     }
 }
 
@@ -138,7 +144,28 @@ fn an_engines_death_ends_what_was_under_way_and_nothing_new_begins() {
     assert!(!error.is_retryable());
     let permit = it.permits.clone().try_acquire_owned().unwrap();
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
-    assert!(it.routes.open(ExchangeId(9), target, permit).is_none());
+    let leave = Leave::new(GRANT, mpsc::unbounded_channel().0);
+    assert!(
+        it.routes
+            .open(ExchangeId(9), target, permit, leave)
+            .is_none()
+    );
+}
+
+#[test]
+fn leave_to_dial_ends_with_the_exchange() {
+    let mut it = setting();
+    assert!(it.revoked.try_recv().is_err());
+    let failure = Failure {
+        cause: Cause::Cancelled,
+        blame: Blame::Caller,
+        retry: RetrySafety::NotSent,
+    };
+    it.routes.take(finished(Err(failure))).unwrap();
+    assert_eq!(it.revoked.try_recv(), Ok(GRANT));
+    let mut it = setting();
+    it.routes.close();
+    assert_eq!(it.revoked.try_recv(), Ok(GRANT));
 }
 
 #[test]

@@ -6,9 +6,11 @@ use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, umask};
 use crate::layers::{Failed, because};
 use crate::sys;
 
-/// Most descriptors of an engine: 512 connections, a sink and a source for as
-/// many exchanges, and the runtime's own, with room for messages in flight.
-pub const MAX_ENGINE_FILES: u64 = 4096;
+/// Most descriptors of an engine: 8,192 connections, which is more than its
+/// embedder may ask for; a sink and a source for each of 2,048 exchanges; the
+/// runtime's own and those of messages in flight. Where the system's hard limit
+/// is lower, that holds.
+pub const MAX_ENGINE_FILES: u64 = 16_384;
 
 /// Most descriptors of a broker: 64 dials with several attempts each, and 64
 /// resolver threads with a few sockets each.

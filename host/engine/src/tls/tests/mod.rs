@@ -62,7 +62,8 @@ impl Guests {
         let _active = self.ticker.activate();
         let tcp = TcpStream::connect(server.address).await.unwrap();
         let (tls, x509) = self.current();
-        handshake(tcp, peer(&tls, &x509, &Host::parse(name).unwrap(), options)).await
+        let begun = begin(peer(&tls, &x509, &Host::parse(name).unwrap(), options))?;
+        handshake(tcp, begun).await
     }
 }
 
@@ -227,7 +228,7 @@ fn secrets_are_logged_only_where_asked_for() {
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let mut server = authority.in_memory(&["localhost"], server::TLS13);
-    handshake_in_memory(peer, &mut |sent| server.answer(sent))
+    handshake_in_memory(begin(peer).unwrap(), &mut |sent| server.answer(sent))
         .map(drop)
         .unwrap();
     let mut log = [0; 4096];
@@ -266,7 +267,7 @@ async fn no_secret_is_ever_in_a_guests_memory() {
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let tcp = TcpStream::connect(server.address).await.unwrap();
-    let established = handshake(tcp, peer).await.unwrap();
+    let established = handshake(tcp, begin(peer).unwrap()).await.unwrap();
     let mut log = [0; 4096];
     let length = rustix::io::pread(&reader, &mut log, 0).unwrap();
     let log = std::str::from_utf8(&log[..length]).unwrap();
