@@ -9,7 +9,7 @@ use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Ve
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
 use crate::modules::Maker;
-use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange};
+use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
 const CONNECT_MS: u32 = 30_000;
@@ -112,6 +112,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
+    pub(crate) retry: Retry,
     pub(crate) key_log: Option<Arc<OwnedFd>>,
     pub(crate) quarantine_faults: u32,
     pub(crate) quarantine_window: Duration,
@@ -180,6 +181,7 @@ impl EngineBuilder {
                 limits: Limits::default(),
                 deadlines: default_deadlines(),
                 tls: default_tls(),
+                retry: Retry::default(),
                 key_log: None,
                 quarantine_faults: QUARANTINE_FAULTS,
                 quarantine_window: QUARANTINE_WINDOW,
@@ -248,6 +250,13 @@ impl EngineBuilder {
     /// Sets how TLS is spoken on exchanges that do not say.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.config.tls = tls;
+        self
+    }
+
+    /// Says whether requests whose engine died are sent again by themselves, for
+    /// those that do not say. Default [`Retry::WhereSafe`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.config.retry = retry;
         self
     }
 

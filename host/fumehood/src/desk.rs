@@ -241,11 +241,11 @@ impl Inner {
 pub(crate) async fn ask(
     engine: &Arc<LiveEngine>,
     question: ToEngine,
-    fd: Option<OwnedFd>,
+    fd: Option<Arc<OwnedFd>>,
 ) -> Result<Answer, ModuleError> {
     let engine = engine.clone();
     let asking = tokio::spawn(async move {
-        let fds: Vec<BorrowedFd<'_>> = fd.iter().map(AsFd::as_fd).collect();
+        let fds: Vec<BorrowedFd<'_>> = fd.iter().map(|fd| fd.as_fd()).collect();
         engine.desk.ask(&engine.channel, &question, &fds).await
     });
     asking.await.unwrap_or_else(|_| Err(gone()))

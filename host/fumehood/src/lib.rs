@@ -52,6 +52,7 @@ pub mod probe;
 mod process;
 pub mod replay;
 mod request;
+mod retry;
 mod roles;
 mod routes;
 mod store;
@@ -71,6 +72,7 @@ pub use modules::{
     Modules, OnChange, Refusal, SignatureState, Swapped, module_directory, signed_statement,
     verify_module,
 };
+pub use retry::Retry;
 pub use roles::{Role, init};
 pub use routes::{Event, Progress};
 

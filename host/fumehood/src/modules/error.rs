@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, LaunchError};
+use crate::{EngineError, Error, LaunchError};
 
 /// Why something could not be done with a module. Nothing has changed then:
 /// what was current is current.
@@ -165,6 +165,19 @@ impl ModuleError {
             ModuleError::Ambiguous(_) => "ambiguous",
             ModuleError::NoAnswer { .. } => "no-answer",
             ModuleError::Engine(_) => "engine",
+        }
+    }
+}
+
+impl ModuleError {
+    /// Whether the engine is simply gone.
+    pub(crate) fn is_engines_death(&self) -> bool {
+        match self {
+            ModuleError::Engine(error) => match &**error {
+                Error::Engine(EngineError::Channel(error)) => error.is_closed(),
+                _ => false,
+            },
+            _ => false,
         }
     }
 }

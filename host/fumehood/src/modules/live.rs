@@ -1,6 +1,8 @@
 //! The modules of a running engine: list, load, swap, roll back, inspect.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use fumehood_control::{Digest, ModuleStatus, ToEngine};
 use fumehood_sandbox::sealed;
@@ -14,7 +16,6 @@ use super::info::{Listing, ModuleInfo};
 use super::registry::{Known, Origin};
 use super::trust::SignatureState;
 use crate::desk::{self, Answer};
-use crate::engine::LiveEngine;
 use crate::{Engine, hex};
 
 /// The modules of an engine. Made by [`Engine::modules`]; cheap to clone.
@@ -173,13 +174,12 @@ impl Modules {
         let shared = &self.engine.shared;
         let signature = judge(&shared.config.trust, &candidate).await?;
         let maker = shared.config.maker();
-        let engine = shared.running().await?.engine;
         let mut made = maker.make(&candidate).await?;
-        let mut answer = offer(&engine, &candidate, &made).await?;
+        let mut answer = self.offer(&candidate, &made).await?;
         // The code may be of a build that only seems to be ours: once more, with new code.
         if made.cached && matches!(answer, Answer::Refused(_)) {
             made = maker.make_anew(&candidate).await?;
-            answer = offer(&engine, &candidate, &made).await?;
+            answer = self.offer(&candidate, &made).await?;
         }
         let took_us = match answer {
             Answer::Loaded { digest, took_us } if digest == candidate.digest => took_us,
@@ -212,11 +212,9 @@ impl Modules {
     }
 
     async fn change(&self, name: &str, question: ToEngine) -> Result<Swapped, ModuleError> {
-        let shared = &self.engine.shared;
-        let engine = shared.running().await?.engine;
-        match desk::ask(&engine, question, None).await? {
+        match self.ask(question, None).await? {
             Answer::Swapped { from, to, took_us } => {
-                shared.registry.make_current(name, &to);
+                self.engine.shared.registry.make_current(name, &to);
                 Ok(Swapped { from, to, took_us })
             }
             Answer::Refused(why) => Err(ModuleError::Refused {
@@ -227,24 +225,36 @@ impl Modules {
         }
     }
 
+    async fn offer(&self, candidate: &Candidate, made: &Made) -> Result<Answer, ModuleError> {
+        let module = module_of(candidate, made);
+        let code = sealed(&module.name, &[&module.code])
+            .map_err(|e| ModuleError::Compiler(e.to_string()))?;
+        self.ask(ToEngine::Module(module.header()), Some(code))
+            .await
+    }
+
     async fn inventory(&self) -> Result<Vec<ModuleStatus>, ModuleError> {
-        let engine = self.engine.shared.running().await?.engine;
-        match desk::ask(&engine, ToEngine::Inspect, None).await? {
+        match self.ask(ToEngine::Inspect, None).await? {
             Answer::Inventory(all) => Ok(all),
             _ => Err(astray()),
         }
     }
-}
 
-async fn offer(
-    engine: &std::sync::Arc<LiveEngine>,
-    candidate: &Candidate,
-    made: &Made,
-) -> Result<Answer, ModuleError> {
-    let module = module_of(candidate, made);
-    let code =
-        sealed(&module.name, &[&module.code]).map_err(|e| ModuleError::Compiler(e.to_string()))?;
-    desk::ask(engine, ToEngine::Module(module.header()), Some(code)).await
+    /// Asks the engine. One that died without an answer has changed nothing that
+    /// outlives it, so the one launched in its place is asked the same.
+    async fn ask(&self, question: ToEngine, fd: Option<OwnedFd>) -> Result<Answer, ModuleError> {
+        let shared = &self.engine.shared;
+        let fd = fd.map(Arc::new);
+        let engine = shared.running().await?.engine;
+        match desk::ask(&engine, question.clone(), fd.clone()).await {
+            Err(error) if error.is_engines_death() => {
+                engine.is_gone();
+                let engine = shared.running().await?.engine;
+                desk::ask(&engine, question, fd).await
+            }
+            answer => answer,
+        }
+    }
 }
 
 pub(super) fn module_of(candidate: &Candidate, made: &Made) -> Module {
