@@ -8,7 +8,7 @@ use std::time::Duration;
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
-use crate::modules::Maker;
+use crate::modules::{COMPILE_WITHIN, Maker};
 use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
@@ -120,6 +120,7 @@ pub(crate) struct Config {
     pub(crate) record: bool,
     pub(crate) trust: ModuleTrust,
     pub(crate) compiler: Option<PathBuf>,
+    pub(crate) compile_within: Duration,
     pub(crate) module_cache: Option<PathBuf>,
     pub(crate) module_directory: Option<(PathBuf, OnChange)>,
     pub(crate) admin_socket: Option<PathBuf>,
@@ -148,6 +149,7 @@ impl Config {
             program: self.compiler.clone(),
             cache: self.module_cache.clone(),
             required: self.required.clone(),
+            within: self.compile_within,
         }
     }
 }
@@ -189,6 +191,7 @@ impl EngineBuilder {
                 record: false,
                 trust: ModuleTrust::default(),
                 compiler: None,
+                compile_within: COMPILE_WITHIN,
                 module_cache: None,
                 module_directory: None,
                 admin_socket: None,
@@ -308,6 +311,13 @@ impl EngineBuilder {
     /// the environment names, or the one beside this program.
     pub fn compiler(mut self, program: impl Into<PathBuf>) -> Self {
         self.config.compiler = Some(program.into());
+        self
+    }
+
+    /// How long compiling a module may take, start to end. The processor time it
+    /// has is bounded anyway, at 30 s. Default 60 s.
+    pub fn compile_within(mut self, time: Duration) -> Self {
+        self.config.compile_within = time;
         self
     }
 

@@ -37,6 +37,7 @@ pub(crate) enum Answer {
         to: Digest,
         took_us: u64,
     },
+    Withdrawn,
     Refused(String),
     Inventory(Vec<ModuleStatus>),
 }
@@ -95,6 +96,7 @@ impl Desk {
             message,
             ToEmbedder::ModuleLoaded { .. }
                 | ToEmbedder::ModuleRefused { .. }
+                | ToEmbedder::ModuleWithdrawn { .. }
                 | ToEmbedder::Swapped { .. }
                 | ToEmbedder::InventoryFragment { .. }
                 | ToEmbedder::Inventory { .. }
@@ -145,6 +147,7 @@ impl Desk {
             ToEmbedder::ModuleLoaded {
                 digest, took_us, ..
             } => inner.answer(Answer::Loaded { digest, took_us }),
+            ToEmbedder::ModuleWithdrawn { .. } => inner.answer(Answer::Withdrawn),
             ToEmbedder::ModuleRefused { why, .. } => inner.answer(Answer::Refused(why)),
             ToEmbedder::Swapped {
                 from,

@@ -358,7 +358,7 @@ async fn hear(mut news: Receiver<News>, registry: Arc<Registry>, reports: crashe
                 tracing::warn!(module = name, "a version is quarantined for its faults");
                 // A new engine is not to begin with it again.
                 registry.make_current(&name, &to);
-                registry.forget(&name, &from);
+                registry.quarantine(&name, &from);
             }
             News::Fault(report) => reports.write(*report).await,
             News::Flush(done) => {

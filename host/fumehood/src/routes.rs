@@ -134,6 +134,7 @@ impl Routes {
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }
+            | ToEmbedder::ModuleWithdrawn { .. }
             | ToEmbedder::Swapped { .. }
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }

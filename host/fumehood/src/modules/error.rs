@@ -102,12 +102,12 @@ pub enum ModuleError {
     #[error("the compiler failed: {0}")]
     Compiler(String),
     /// The compiler was ended for the time or memory it took, or died of it.
-    #[error("{module} was not compiled: {why}; a module that takes so much is not taken")]
+    #[error("{module} was not compiled: {limit}; a module that takes so much is not taken")]
     CompileLimit {
         /// Name and version.
         module: String,
         /// Which bound.
-        why: String,
+        limit: CompileLimit,
     },
     /// The compiler refused the module.
     #[error("{module} cannot be compiled: {why}")]
@@ -140,6 +140,36 @@ pub enum ModuleError {
     /// There is no engine.
     #[error(transparent)]
     Engine(Box<Error>),
+}
+
+/// A bound of the compiler that a module reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileLimit {
+    /// Processor time.
+    #[error(
+        "the compiler used up its processor time, {} s",
+        fumehood_sandbox::MAX_COMPILER_CPU_SECONDS
+    )]
+    ProcessorTime,
+    /// Memory.
+    #[error("the compiler used up its memory, {} MiB", fumehood_sandbox::MAX_COMPILER_MEMORY >> 20)]
+    Memory,
+    /// Its stack: nested too deep.
+    #[error("the compiler's stack overflowed")]
+    Stack,
+    /// Time by the clock.
+    #[error("the compiler was not done after {milliseconds} ms")]
+    Time {
+        /// What it had, start to end.
+        milliseconds: u64,
+    },
+    /// Killed by somebody else, most likely by a system short of memory.
+    #[error("the compiler was killed, as a system does that is short of memory")]
+    Killed,
+    /// A system call that it must not make.
+    #[error("the compiler tried what its sandbox forbids and was killed for it")]
+    Sandbox,
 }
 
 impl ModuleError {

@@ -13,7 +13,7 @@ use super::compile::Made;
 use super::error::ModuleError;
 use super::identity::ModuleId;
 use super::info::{Listing, ModuleInfo};
-use super::registry::{Known, Origin};
+use super::registry::{Known, Lot, Origin};
 use super::trust::SignatureState;
 use crate::desk::{self, Answer};
 use crate::{Engine, hex};
@@ -107,6 +107,10 @@ impl Modules {
     /// # Errors
     /// [`ModuleError`]; nothing has changed then.
     pub async fn swap(&self, name: &str, digest: Digest) -> Result<Swapped, ModuleError> {
+        // An engine that was launched since does not have it.
+        if let Some(module) = self.engine.shared.registry.quarantined(name, &digest) {
+            self.offer(&module).await?;
+        }
         let question = ToEngine::Swap {
             name: name.to_owned(),
             digest,
@@ -175,11 +179,11 @@ impl Modules {
         let signature = judge(&shared.config.trust, &candidate).await?;
         let maker = shared.config.maker();
         let mut made = maker.make(&candidate).await?;
-        let mut answer = self.offer(&candidate, &made).await?;
+        let mut answer = self.offer(&module_of(&candidate, &made)).await?;
         // The code may be of a build that only seems to be ours: once more, with new code.
         if made.cached && matches!(answer, Answer::Refused(_)) {
             made = maker.make_anew(&candidate).await?;
-            answer = self.offer(&candidate, &made).await?;
+            answer = self.offer(&module_of(&candidate, &made)).await?;
         }
         let took_us = match answer {
             Answer::Loaded { digest, took_us } if digest == candidate.digest => took_us,
@@ -200,6 +204,7 @@ impl Modules {
             component_bytes: candidate.bytes.len() as u64,
             imports: made.native.imports,
             exports: made.native.exports,
+            lot: Lot::Sound,
         });
         let Candidate { id, digest, .. } = candidate;
         Ok(Loaded {
@@ -214,7 +219,11 @@ impl Modules {
     async fn change(&self, name: &str, question: ToEngine) -> Result<Swapped, ModuleError> {
         match self.ask(question, None).await? {
             Answer::Swapped { from, to, took_us } => {
-                self.engine.shared.registry.make_current(name, &to);
+                let registry = &self.engine.shared.registry;
+                registry.make_current(name, &to);
+                for digest in registry.to_go(name) {
+                    self.withdraw(name, digest).await?;
+                }
                 Ok(Swapped { from, to, took_us })
             }
             Answer::Refused(why) => Err(ModuleError::Refused {
@@ -225,8 +234,23 @@ impl Modules {
         }
     }
 
-    async fn offer(&self, candidate: &Candidate, made: &Made) -> Result<Answer, ModuleError> {
-        let module = module_of(candidate, made);
+    /// A version's file is gone: nobody is to take it any more. The current one
+    /// stays until another is.
+    pub(crate) async fn withdraw(&self, name: &str, digest: Digest) -> Result<(), ModuleError> {
+        let registry = &self.engine.shared.registry;
+        let question = ToEngine::Withdraw {
+            name: name.to_owned(),
+            digest,
+        };
+        match self.ask(question, None).await? {
+            Answer::Withdrawn => registry.forget(name, &digest),
+            Answer::Refused(_) => registry.will_go(name, &digest),
+            _ => return Err(astray()),
+        }
+        Ok(())
+    }
+
+    async fn offer(&self, module: &Module) -> Result<Answer, ModuleError> {
         let code = sealed(&module.name, &[&module.code])
             .map_err(|e| ModuleError::Compiler(e.to_string()))?;
         self.ask(ToEngine::Module(module.header()), Some(code))

@@ -237,7 +237,7 @@ fn swaps(it: &Evidence<'_>) -> Finding {
 fn deaths(it: &Evidence<'_>) -> Finding {
     let kills = &it.troubles.kills;
     let mut seen = vec![format!(
-        "the engine was killed {} times and {} took its place",
+        "engines killed: {}; launched in their place: {}",
         kills.len(),
         it.restarts
     )];

@@ -23,6 +23,7 @@ mod trouble;
 mod versions;
 
 use std::io::IsTerminal as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use fumehood::policy::{PatternError, PrivateHost};
 use fumehood::{Anchors, CrashReports, Engine, EngineBuilder, Limits, crashes};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 use super::args::Chaos;
@@ -61,6 +63,7 @@ pub(crate) async fn run(args: &Chaos) -> ExitCode {
 
 async fn all(args: &Chaos, show: &mut Show) -> Result<(), Failed> {
     let began = Instant::now();
+    allow_descriptors();
     let origin = Origin::start();
     let origin = Arc::new(origin.map_err(|e| broken(&"the command's own server", &*e))?);
     let plan: Arc<[Item]> = plan::draw(args.transfers, args.poison, args.seed).into();
@@ -117,6 +120,17 @@ async fn all(args: &Chaos, show: &mut Show) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Both ends of each connection are ours, and those of its content.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it cannot be had, it is for many connections only that it is missed.
+    let _as_it_was = setrlimit(Resource::Nofile, most);
+}
+
 fn broken(what: &dyn std::fmt::Display, why: &dyn std::fmt::Display) -> Failed {
     Failed::new(Exit::Launch, format!("{what} cannot be had: {why}"))
 }
@@ -168,7 +182,6 @@ impl Reports {
                 passing: false,
             });
         }
-        use std::os::unix::fs::DirBuilderExt as _;
         let folder = std::env::temp_dir().join(format!("fumehood-chaos-{}", std::process::id()));
         std::fs::DirBuilder::new()
             .mode(0o700)

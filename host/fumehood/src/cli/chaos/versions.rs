@@ -50,10 +50,12 @@ impl Versions {
         };
         let (http1, tls) = (take("http1")?, take("tls")?);
         let twin = twin(&tls);
+        let mut faulty = Module::embedded_faulty_http1();
+        faulty.version = Cow::Owned(format!("{}+faulty", faulty.version));
         Some(Versions {
             http1: Pair {
                 name: "http1",
-                versions: [http1, Module::embedded_faulty_http1()],
+                versions: [http1, faulty],
                 current: 0,
             },
             tls: Pair {
