@@ -74,10 +74,20 @@ pub enum ToEngine {
         /// Of the module.
         name: String,
     },
+    /// Forget a version that is not current; one that drains goes when it has.
+    /// The answer is [`ToEmbedder::ModuleWithdrawn`] or
+    /// [`ToEmbedder::ModuleRefused`].
+    Withdraw {
+        /// Of the module.
+        name: String,
+        /// Of the version.
+        digest: Digest,
+    },
     /// Ask for [`ToEmbedder::Inventory`].
     Inspect,
-    /// How scarce memory is outside; the engine shrinks its pools, then sheds
-    /// idle connections.
+    /// How scarce memory is outside. Above 80 % the engine closes the older half
+    /// of its idle connections, each time it is told; above 100 % all of them,
+    /// and it begins no exchange. Their guests' memory goes back with them.
     Pressure {
         /// Share of the budget in use, in percent; above 100 it is over.
         percent: u16,
@@ -124,6 +134,7 @@ impl Message for ToEngine {
             | ToEngine::ExchangeFragment { .. }
             | ToEngine::Swap { .. }
             | ToEngine::Rollback { .. }
+            | ToEngine::Withdraw { .. }
             | ToEngine::Inspect
             | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
@@ -168,6 +179,13 @@ pub enum ToEmbedder {
         digest: Digest,
         /// One sentence that names what is wrong with it.
         why: String,
+    },
+    /// A version is forgotten, or will be when its connections have ended.
+    ModuleWithdrawn {
+        /// Of the module.
+        name: String,
+        /// Of the version.
+        digest: Digest,
     },
     /// Another version is current.
     Swapped {

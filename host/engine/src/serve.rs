@@ -97,6 +97,13 @@ impl Desk {
                 let answer = self.hub.registry.rollback(&name);
                 self.swapped(name, Digest::default(), answer).await;
             }
+            ToEngine::Withdraw { name, digest } => {
+                let answer = match self.hub.registry.withdraw(&name, digest) {
+                    Ok(()) => ToEmbedder::ModuleWithdrawn { name, digest },
+                    Err(why) => ToEmbedder::ModuleRefused { name, digest, why },
+                };
+                self.say(answer).await;
+            }
             ToEngine::Inspect => self.inventory().await,
             ToEngine::Pressure { percent } => self.hub.feel(percent),
             // Offers end with `Start`; later ones are refused by being dropped.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
-use crate::modules::Maker;
-use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange};
+use crate::modules::{COMPILE_WITHIN, Maker};
+use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
 const CONNECT_MS: u32 = 30_000;
@@ -115,6 +115,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
+    pub(crate) retry: Retry,
     pub(crate) key_log: Option<Arc<OwnedFd>>,
     pub(crate) quarantine_faults: u32,
     pub(crate) quarantine_window: Duration,
@@ -122,6 +123,7 @@ pub(crate) struct Config {
     pub(crate) record: bool,
     pub(crate) trust: ModuleTrust,
     pub(crate) compiler: Option<PathBuf>,
+    pub(crate) compile_within: Duration,
     pub(crate) module_cache: Option<PathBuf>,
     pub(crate) module_directory: Option<(PathBuf, OnChange)>,
     pub(crate) admin_socket: Option<PathBuf>,
@@ -150,6 +152,7 @@ impl Config {
             program: self.compiler.clone(),
             cache: self.module_cache.clone(),
             required: self.required.clone(),
+            within: self.compile_within,
         }
     }
 }
@@ -183,6 +186,7 @@ impl EngineBuilder {
                 limits: Limits::default(),
                 deadlines: default_deadlines(),
                 tls: default_tls(),
+                retry: Retry::default(),
                 key_log: None,
                 quarantine_faults: QUARANTINE_FAULTS,
                 quarantine_window: QUARANTINE_WINDOW,
@@ -190,6 +194,7 @@ impl EngineBuilder {
                 record: false,
                 trust: ModuleTrust::default(),
                 compiler: None,
+                compile_within: COMPILE_WITHIN,
                 module_cache: None,
                 module_directory: None,
                 admin_socket: None,
@@ -254,6 +259,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Says whether requests whose engine died are sent again by themselves, for
+    /// those that do not say. Default [`Retry::WhereSafe`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.config.retry = retry;
+        self
+    }
+
     /// Appends TLS secrets to a file, in the format of `SSLKEYLOGFILE`, for
     /// protocol analysers. Whoever reads it reads the traffic.
     ///
@@ -302,6 +314,13 @@ impl EngineBuilder {
     /// the environment names, or the one beside this program.
     pub fn compiler(mut self, program: impl Into<PathBuf>) -> Self {
         self.config.compiler = Some(program.into());
+        self
+    }
+
+    /// How long compiling a module may take, start to end. The processor time it
+    /// has is bounded anyway, at 30 s. Default 60 s.
+    pub fn compile_within(mut self, time: Duration) -> Self {
+        self.config.compile_within = time;
         self
     }
 

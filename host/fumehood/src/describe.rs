@@ -55,7 +55,8 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
             ..
         } if kind == "no-instance" => format!(
             "there is no instance of the guest {module} for {target}: {detail}; \
-             `fumehood modules list` shows which versions there are"
+             `fumehood modules list` shows which versions there are, `fumehood modules load` \
+             takes another, and `fumehood modules swap` makes one current"
         ),
         Cause::Guest {
             module,

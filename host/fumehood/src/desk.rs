@@ -37,6 +37,7 @@ pub(crate) enum Answer {
         to: Digest,
         took_us: u64,
     },
+    Withdrawn,
     Refused(String),
     Inventory(Vec<ModuleStatus>),
 }
@@ -95,6 +96,7 @@ impl Desk {
             message,
             ToEmbedder::ModuleLoaded { .. }
                 | ToEmbedder::ModuleRefused { .. }
+                | ToEmbedder::ModuleWithdrawn { .. }
                 | ToEmbedder::Swapped { .. }
                 | ToEmbedder::InventoryFragment { .. }
                 | ToEmbedder::Inventory { .. }
@@ -145,6 +147,7 @@ impl Desk {
             ToEmbedder::ModuleLoaded {
                 digest, took_us, ..
             } => inner.answer(Answer::Loaded { digest, took_us }),
+            ToEmbedder::ModuleWithdrawn { .. } => inner.answer(Answer::Withdrawn),
             ToEmbedder::ModuleRefused { why, .. } => inner.answer(Answer::Refused(why)),
             ToEmbedder::Swapped {
                 from,
@@ -241,11 +244,11 @@ impl Inner {
 pub(crate) async fn ask(
     engine: &Arc<LiveEngine>,
     question: ToEngine,
-    fd: Option<OwnedFd>,
+    fd: Option<Arc<OwnedFd>>,
 ) -> Result<Answer, ModuleError> {
     let engine = engine.clone();
     let asking = tokio::spawn(async move {
-        let fds: Vec<BorrowedFd<'_>> = fd.iter().map(AsFd::as_fd).collect();
+        let fds: Vec<BorrowedFd<'_>> = fd.iter().map(|fd| fd.as_fd()).collect();
         engine.desk.ask(&engine.channel, &question, &fds).await
     });
     asking.await.unwrap_or_else(|_| Err(gone()))

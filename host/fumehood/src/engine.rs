@@ -21,7 +21,9 @@ use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
 /// the last clone and the last exchange.
 ///
 /// When a process dies, exchanges under way end with
-/// [`crate::EngineError::Problem`], and the next request launches it again.
+/// [`crate::EngineError::Problem`], and the next request launches it again, with
+/// the modules it had, the same of them current. [`Client`] sends again
+/// what it safely can ([`crate::Retry`]).
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
@@ -34,6 +36,8 @@ pub struct LaunchReport {
     pub broker: Readiness,
     /// The process with the guests.
     pub engine: Readiness,
+    /// Engines launched since the first, each in the place of one that died.
+    pub restarts: u64,
 }
 
 pub(crate) struct Shared {
@@ -42,6 +46,8 @@ pub(crate) struct Shared {
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
     numbers: AtomicU64,
+    /// How often an engine took the place of one that had died.
+    restarts: AtomicU64,
     pub(crate) permits: Arc<Semaphore>,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
@@ -131,6 +137,7 @@ impl Engine {
             config,
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
+            restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
             tasks: std::sync::Mutex::default(),
@@ -188,6 +195,7 @@ impl Engine {
         LaunchReport {
             broker: running.broker.readiness.clone(),
             engine: running.engine.readiness.clone(),
+            restarts: self.shared.restarts.load(Ordering::Relaxed),
         }
     }
 }
@@ -207,11 +215,13 @@ impl Shared {
                 broker: LiveBroker::watch(broker),
                 engine: LiveEngine::watch(engine, &self.registry, &self.config),
             };
+            self.restarts.fetch_add(1, Ordering::Relaxed);
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
             running.engine = LiveEngine::watch(engine, &self.registry, &self.config);
+            self.restarts.fetch_add(1, Ordering::Relaxed);
         }
         Ok(running.clone())
     }
@@ -294,11 +304,16 @@ impl LiveEngine {
         self.alive.load(Ordering::Acquire)
     }
 
+    /// It was found to be gone, perhaps before the watch has found out.
+    pub(crate) fn is_gone(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
     /// A message did not reach it. When that is because it is gone, the next
     /// request need not find out by itself, even before the watch has.
     pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
         if matches!(error, fumehood_sandbox::ChannelError::Closed) {
-            self.alive.store(false, Ordering::Release);
+            self.is_gone();
         }
     }
 }
@@ -378,7 +393,7 @@ async fn hear(mut news: Receiver<News>, registry: Arc<Registry>, reports: crashe
                 tracing::warn!(module = name, "a version is quarantined for its faults");
                 // A new engine is not to begin with it again.
                 registry.make_current(&name, &to);
-                registry.forget(&name, &from);
+                registry.quarantine(&name, &from);
             }
             News::Fault(report) => reports.write(*report).await,
             News::Flush(done) => {

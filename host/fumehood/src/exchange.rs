@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
-use crate::{Engine, Error, request};
+use crate::{Engine, Error, Retry, request};
 
 /// Connections a grant is good for: one, and one more where a kept
 /// connection is found dead and the request goes out again.
@@ -61,6 +61,9 @@ pub struct Options {
     pub tls: Option<TlsOptions>,
     /// Do not take a kept connection.
     pub fresh_connection: bool,
+    /// What [`crate::Client`] does when the engine dies; what the builder said
+    /// where it is none.
+    pub retry: Option<Retry>,
 }
 
 /// An exchange under way. Dropped before its end, it is cancelled.
@@ -101,7 +104,8 @@ impl Engine {
     /// codec's to add, from `source`. Redirects are answers as any other.
     ///
     /// The policy is asked first; what it denies costs no packet. Waits while
-    /// as many exchanges are under way as the engine takes.
+    /// as many exchanges are under way as the engine takes. An exchange whose
+    /// engine dies is not begun again: that is [`crate::Client`]'s to do.
     ///
     /// # Errors
     /// Those known before the engine has the request; all others come with

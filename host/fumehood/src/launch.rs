@@ -26,6 +26,8 @@ pub(crate) type BrokerChannel = AsyncChannel<ToBroker, FromBroker>;
 /// What a process is like once it is ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
+    /// Its number.
+    pub pid: u32,
     /// From the launch's start to its word that it is ready, in microseconds.
     pub ready_us: u64,
     /// Its sandbox.
@@ -255,10 +257,15 @@ async fn finish<C>(
                 return Err(LaunchError::MissingLayers { role, missing });
             }
             let ready_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let readiness = Readiness {
+                pid: process.id(),
+                ready_us,
+                layers,
+            };
             Ok(Launched {
                 process,
                 channel,
-                readiness: Readiness { ready_us, layers },
+                readiness,
             })
         }
         Ok(Answer::Ready { version, .. }) => Err(LaunchError::Version {

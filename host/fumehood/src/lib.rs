@@ -52,6 +52,7 @@ pub mod probe;
 mod process;
 pub mod replay;
 mod request;
+mod retry;
 mod roles;
 mod routes;
 mod store;
@@ -67,10 +68,11 @@ pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchE
 pub use exchange::{InFlight, Options, Sink, Source};
 pub use launch::Readiness;
 pub use modules::{
-    Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey, ModuleTrust, ModuleUse,
-    Modules, OnChange, Refusal, SignatureState, Swapped, module_directory, signed_statement,
-    verify_module,
+    CompileLimit, Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
+    ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
+    signed_statement, verify_module,
 };
+pub use retry::Retry;
 pub use roles::{Role, init};
 pub use routes::{Event, Progress};
 

@@ -138,6 +138,7 @@ impl Routes {
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }
+            | ToEmbedder::ModuleWithdrawn { .. }
             | ToEmbedder::Swapped { .. }
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }

@@ -113,7 +113,7 @@ impl Registry {
         code: OwnedFd,
         link: impl FnOnce(Arc<About>, &Component) -> wasmtime::Result<(Result<(), Fault>, M)>,
     ) -> Result<(), String> {
-        if shelf.holds(header.digest) {
+        if shelf.take_back(header.digest) {
             return Ok(());
         }
         let (component, native_bytes) = self.loader.load(code).map_err(|e| e.to_string())?;
@@ -153,6 +153,19 @@ impl Registry {
             "http1" => self.http1.rollback(),
             "tls" => self.tls.rollback(),
             "x509" => self.x509.rollback(),
+            other => Err(format!("there is no kind of module called {other}")),
+        }
+    }
+
+    /// Forgets a version that is not current.
+    ///
+    /// # Errors
+    /// One sentence on why not.
+    pub(crate) fn withdraw(&self, name: &str, digest: Digest) -> Result<(), String> {
+        match name {
+            "http1" => self.http1.withdraw(digest),
+            "tls" => self.tls.withdraw(digest),
+            "x509" => self.x509.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
     }

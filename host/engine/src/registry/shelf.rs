@@ -36,6 +36,8 @@ impl<M> Version<M> {
 struct Entry<M> {
     version: Arc<Version<M>>,
     standing: Standing,
+    /// It goes with its last connection, and is used for no new one.
+    withdrawn: bool,
 }
 
 /// The versions of one module.
@@ -67,9 +69,36 @@ impl<M> Shelf<M> {
         }
     }
 
-    /// Whether a version is there already.
-    pub(crate) fn holds(&self, digest: Digest) -> bool {
-        self.read().position(digest).is_some()
+    /// Whether a version is there already; one that was withdrawn is back then.
+    pub(crate) fn take_back(&self, digest: Digest) -> bool {
+        let mut inner = self.write();
+        let Some(at) = inner.position(digest) else {
+            return false;
+        };
+        inner.entries[at].withdrawn = false;
+        true
+    }
+
+    /// Forgets a version, once its connections have ended. One that is not
+    /// there is forgotten already.
+    ///
+    /// # Errors
+    /// One sentence when it is current.
+    pub(crate) fn withdraw(&self, digest: Digest) -> Result<(), String> {
+        let mut inner = self.write();
+        let Some(at) = inner.position(digest) else {
+            return Ok(());
+        };
+        if inner.entries[at].standing == Standing::Current {
+            return Err(format!(
+                "this version of {} is current: make another current first",
+                self.name
+            ));
+        }
+        inner.entries[at].withdrawn = true;
+        inner.history.retain(|former| *former != digest);
+        inner.settle();
+        Ok(())
     }
 
     /// Puts a version on the shelf, as a candidate.
@@ -91,6 +120,7 @@ impl<M> Shelf<M> {
         inner.entries.push(Entry {
             version,
             standing: Standing::Candidate,
+            withdrawn: false,
         });
         Ok(())
     }
@@ -221,7 +251,9 @@ impl<M> Shelf<M> {
         self.enforce();
         let mut inner = self.write();
         inner.settle();
-        let status = |Entry { version, standing }: &Entry<M>| {
+        let status = |Entry {
+                          version, standing, ..
+                      }: &Entry<M>| {
             let tally = &version.about.tally;
             ModuleStatus {
                 header: version.about.header.clone(),
@@ -257,7 +289,7 @@ impl<M> Shelf<M> {
             kind: "no-instance".to_owned(),
             detail: format!(
                 "every version of {} that was in use is quarantined, and there is no other way to \
-                 do its work: load a better one, or ask for one of these by name",
+                 do its work: load a better one, or make one of these current by name",
                 self.name
             ),
         }
@@ -282,7 +314,9 @@ impl<M> Inner<M> {
     /// A version that is loaded and was not found bad.
     fn good(&self, digest: Digest) -> Option<Arc<Version<M>>> {
         let entry = &self.entries[self.position(digest)?];
-        let bad = entry.standing == Standing::Quarantined || entry.version.about.is_condemned();
+        let bad = entry.standing == Standing::Quarantined
+            || entry.version.about.is_condemned()
+            || entry.withdrawn;
         (!bad).then(|| Arc::clone(&entry.version))
     }
 
@@ -296,6 +330,7 @@ impl<M> Inner<M> {
             entry.standing.supersede(now + drain);
         }
         self.entries[at].standing.promote();
+        self.entries[at].withdrawn = false;
         let before = self.current.replace(version).map(|before| before.digest());
         self.history
             .retain(|former| *former != digest && Some(*former) != before);
@@ -311,6 +346,10 @@ impl<M> Inner<M> {
         for entry in &mut self.entries {
             entry.standing.settle(entry.version.live(), now);
         }
+        self.entries.retain(|entry| {
+            let over = matches!(entry.standing, Standing::Candidate | Standing::Quarantined);
+            !(entry.withdrawn && over)
+        });
     }
 
     /// Forgets the oldest version that is neither current nor in use.

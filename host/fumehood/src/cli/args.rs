@@ -32,6 +32,10 @@ pub(crate) enum Command {
     /// Show, measured, what the sandbox is worth; takes under a minute
     #[cfg(feature = "demo")]
     Demo(Demo),
+    /// Transfer while modules are swapped, guests trap and the engine is killed,
+    /// and tell whether every byte still arrived
+    #[cfg(feature = "demo")]
+    Chaos(Chaos),
 }
 
 /// What `modules` takes.
@@ -172,6 +176,39 @@ pub(crate) struct Demo {
     /// Size of the large download, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) mebibytes: u64,
+    /// Go on without this layer of the sandbox
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+}
+
+/// What `chaos` takes.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Chaos {
+    /// How many transfers, each made twice: undisturbed to compare with, then disturbed
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count(1, 1_000_000))]
+    pub(crate) transfers: usize,
+    /// How many at once, each over a connection
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 256))]
+    pub(crate) connections: usize,
+    /// Poison one response in N; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count(0, 1_000_000))]
+    pub(crate) poison: usize,
+    /// How often http1 and tls are swapped, each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(0, 1000))]
+    pub(crate) swaps: usize,
+    /// How often the engine is killed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(0, 100))]
+    pub(crate) kills: usize,
+    /// What the transfers are drawn from
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Put crash reports there, to look at them afterwards
+    #[arg(long, value_name = "DIR")]
+    pub(crate) crash_reports: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Go on without this layer of the sandbox
     #[arg(long, value_name = "LAYER", value_parser = layer)]
     pub(crate) allow_missing_layer: Vec<Layer>,
@@ -363,6 +400,15 @@ fn seconds(text: &str) -> Result<u32, String> {
         reason = "between 1 and 4e9, as was checked"
     )]
     Ok((seconds * 1000.0) as u32)
+}
+
+/// A number within these bounds.
+#[cfg(feature = "demo")]
+fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| {
+        let count = text.parse().ok().filter(|n| (least..=most).contains(n));
+        count.ok_or_else(|| format!("not a number from {least} to {most}"))
+    }
 }
 
 fn module_key(text: &str) -> Result<ModuleKey, String> {

@@ -1,6 +1,10 @@
 //! The command `fumehood`: the command line and what each subcommand does.
 
 mod args;
+#[cfg(feature = "demo")]
+mod chaos;
+#[cfg(feature = "demo")]
+mod content;
 mod crashes;
 mod data;
 #[cfg(feature = "demo")]
@@ -18,6 +22,8 @@ mod progress;
 mod redirect;
 mod report;
 mod resume;
+#[cfg(feature = "demo")]
+mod show;
 mod transfer;
 mod verbose;
 
@@ -51,6 +57,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(&args)),
+        #[cfg(feature = "demo")]
+        Command::Chaos(args) => on_runtime(chaos::run(&args)),
     }
 }
 

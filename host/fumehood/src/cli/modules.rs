@@ -277,10 +277,13 @@ fn table(listing: &Listing) -> String {
     for info in &listing.modules {
         let digest: String = info.digest.chars().take(12).collect();
         let state = info.state.as_deref().unwrap_or("-");
-        let line = format!(
+        let mut line = format!(
             "{:<8} {:<12} {digest}  {state:<11} {:<9} {}",
             info.name, info.version, info.origin, info.signature
         );
+        if let Some(it) = info.in_use.filter(|it| it.faults > 0) {
+            line += &format!("  {} faults, {} resumed", it.faults, it.resumed);
+        }
         text += &(for_terminal(line.as_bytes()) + "\n");
     }
     for refusal in &listing.refused {

@@ -244,6 +244,7 @@ impl<'a> Transfer<'a> {
                 max_version: args.trust.tls_max,
             }),
             fresh_connection: false,
+            retry: None,
         })
     }
 

@@ -6,7 +6,7 @@ use fumehood_control::{ModuleState, ModuleStatus};
 use serde::{Deserialize, Serialize};
 
 use super::Module;
-use super::registry::{Known, Origin, RefusedFile};
+use super::registry::{Known, Lot, Origin, RefusedFile};
 use crate::hex;
 
 /// One version of a module: what this side knows of it, and what the engine does.
@@ -82,7 +82,7 @@ impl Listing {
             match modules.iter_mut().find(same) {
                 Some(info) => info.add(status),
                 None => {
-                    // Forgotten here, as what is quarantined is; the engine still has it.
+                    // Forgotten here; the engine has it until its connections end.
                     let mut info = ModuleInfo::of_header(status, digest);
                     info.add(status);
                     modules.push(info);
@@ -126,6 +126,9 @@ impl ModuleInfo {
             exports: known.exports.clone(),
             component_bytes: known.component_bytes,
             native_bytes: code.len() as u64,
+            // What the engine says of it comes on top.
+            state: (known.lot == Lot::Quarantined)
+                .then(|| state_name(ModuleState::Quarantined).to_owned()),
             ..ModuleInfo::default()
         }
     }

@@ -23,8 +23,8 @@ mod watch;
 use std::borrow::Cow;
 use std::path::Path;
 
-pub(crate) use compile::Maker;
-pub use error::ModuleError;
+pub(crate) use compile::{COMPILE_WITHIN, Maker};
+pub use error::{CompileLimit, ModuleError};
 pub use identity::ModuleId;
 pub use info::{Listing, ModuleInfo, ModuleUse, Refusal};
 pub use live::{Loaded, Modules, Swapped};
@@ -156,6 +156,7 @@ pub(crate) async fn verify(
         component_bytes: candidate.bytes.len() as u64,
         imports: made.native.imports,
         exports: made.native.exports,
+        lot: registry::Lot::Sound,
     };
     Ok(ModuleInfo::of_known(&known))
 }

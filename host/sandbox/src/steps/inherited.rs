@@ -23,6 +23,9 @@ pub const MAX_COMPILER_FILES: u64 = 16;
 /// guests takes. The kernel kills it a second later at the latest.
 pub const MAX_COMPILER_CPU_SECONDS: u64 = 30;
 
+/// Processor time, in seconds, between the signal that says it is used up and the end.
+const CPU_GRACE_SECONDS: u64 = 1;
+
 /// Address space of a compiler, in bytes: several times what the largest of
 /// our guests takes. It reserves none for guests, as it runs none.
 pub const MAX_COMPILER_MEMORY: u64 = 1 << 30;
@@ -67,7 +70,7 @@ pub(super) fn limit_work() -> Result<String, Failed> {
     lower(&[
         (
             Resource::Cpu,
-            MAX_COMPILER_CPU_SECONDS,
+            MAX_COMPILER_CPU_SECONDS + CPU_GRACE_SECONDS,
             "setrlimit(RLIMIT_CPU)",
         ),
         (Resource::As, MAX_COMPILER_MEMORY, "setrlimit(RLIMIT_AS)"),
@@ -89,8 +92,13 @@ fn lower(limits: &[(Resource, u64, &'static str)]) -> Result<(), Failed> {
         let most = getrlimit(resource)
             .maximum
             .map_or(wanted, |most| most.min(wanted));
+        let current = match resource {
+            // So that it ends by SIGXCPU, and not by a signal of many meanings.
+            Resource::Cpu => most.saturating_sub(CPU_GRACE_SECONDS).max(1),
+            _ => most,
+        };
         let limit = Rlimit {
-            current: Some(most),
+            current: Some(current),
             maximum: Some(most),
         };
         setrlimit(resource, limit).map_err(because(call))?;

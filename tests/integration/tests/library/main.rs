@@ -6,9 +6,11 @@
 
 mod faults;
 mod harness;
+mod last_resort;
 mod leaks;
 mod messages;
 mod mortality;
+mod pressure;
 mod support;
 mod time;
 
@@ -20,9 +22,11 @@ fn main() -> ExitCode {
     fumehood::init();
     let tests: Vec<Test> = [
         &faults::TESTS[..],
+        &last_resort::TESTS,
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
+        &pressure::TESTS,
         &time::TESTS,
     ]
     .concat();
