@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod guests;
 mod packages;
 mod report;
@@ -33,6 +34,12 @@ cargo xtask COMMAND
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
       --json         one JSON object a case
       --only CASE    one case
+  fuzz list        the fuzz targets, a line each
+  fuzz TARGET      fuzz one, with nightly Rust; replay what is found behind glass
+      --seconds N    for so long; 60 where nothing is said
+      --jobs N       so many processes
+      --cmin         drop inputs of target/fuzz/corpus that reach nothing of their own
+      --minimize F   make a crashing input smaller
 
 Tools that are missing (nginx, curl, a wasm32 toolchain) are installed where
 this may be done, and named where not.";
@@ -68,6 +75,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             test::run(&Workspace::find()?, Some(filter))
         }
         ("tidy", []) => tidy::run(&Workspace::find()?),
+        ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         ("bench", ["fetch", options @ ..]) => bench::run(&Workspace::find()?, options),
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
