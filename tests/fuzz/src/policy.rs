@@ -28,7 +28,10 @@ pub fn run(data: &[u8]) {
     same_again(&url);
     if let Ok(joined) = url.join(second) {
         same_again(&joined);
-        assert_eq!(joined.userinfo.is_some(), second.contains('@') && joined.userinfo.is_some());
+        assert_eq!(
+            joined.userinfo.is_some(),
+            second.contains('@') && joined.userinfo.is_some()
+        );
     }
     decisions(&url.target, third);
 }
@@ -36,8 +39,15 @@ pub fn run(data: &[u8]) {
 /// Parse, print, parse: the same target and path. Credentials are not printed.
 fn same_again(url: &RequestUrl) {
     let printed = url.to_string();
-    assert!(printed.len() <= 2 * MAX_URL_BYTES, "{} bytes", printed.len());
-    assert!(printed.bytes().all(|it| it.is_ascii_graphic()), "{printed:?}");
+    assert!(
+        printed.len() <= 2 * MAX_URL_BYTES,
+        "{} bytes",
+        printed.len()
+    );
+    assert!(
+        printed.bytes().all(|it| it.is_ascii_graphic()),
+        "{printed:?}"
+    );
     assert!(url.path_and_query.starts_with('/'), "{printed:?}");
     match RequestUrl::parse(&printed) {
         Ok(again) => {
@@ -57,10 +67,17 @@ fn host(text: &str) {
         return;
     };
     let printed = host.to_string();
-    assert_eq!(Host::parse(&printed).as_ref(), Ok(&host), "{text:?} → {printed:?}");
+    assert_eq!(
+        Host::parse(&printed).as_ref(),
+        Ok(&host),
+        "{text:?} → {printed:?}"
+    );
     // A name that a resolver would read as an address would be dialled as one.
     if let Host::Name(name) = &host {
-        assert!(name.as_str().parse::<IpAddr>().is_err(), "{name} is an address");
+        assert!(
+            name.as_str().parse::<IpAddr>().is_err(),
+            "{name} is an address"
+        );
     }
 }
 
@@ -92,7 +109,10 @@ fn decisions(target: &Target, pattern: &str) {
         let judged = policy.check_address(target, other);
         let refused = matches!(&judged, Decision::Deny(denial)
             if !matches!(before, Decision::Allow(_)) || denial.reason == Reason::AnotherAddress(other));
-        assert!(refused || other == address, "{target} as {other}: {judged:?}");
+        assert!(
+            refused || other == address,
+            "{target} as {other}: {judged:?}"
+        );
     }
     let Ok(host) = pattern.parse::<HostPattern>() else {
         return;
@@ -110,7 +130,10 @@ fn decisions(target: &Target, pattern: &str) {
         assert!(matches!(after, Decision::Deny(_)), "{target} past its rule");
     }
     if matches!(before, Decision::Deny(_)) {
-        assert!(matches!(after, Decision::Deny(_)), "a denial allows {target}");
+        assert!(
+            matches!(after, Decision::Deny(_)),
+            "a denial allows {target}"
+        );
     }
     if let Decision::Deny(denial) = after {
         assert!(!denial.to_string().contains('\n'));

@@ -73,7 +73,11 @@ fn seal(version: Version, aead: Aead, records: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
             (_, 2) => keys.seal(kind, content, &mut wire),
             (Version::Tls12, _) => keys.seal(kind, content, &mut wire),
             (Version::Tls13, padding) => {
-                let inner = [content, &[kind.code_point()], &[0; 9][..usize::from(padding) * 9]];
+                let inner = [
+                    content,
+                    &[kind.code_point()],
+                    &[0; 9][..usize::from(padding) * 9],
+                ];
                 keys.seal(ContentType::ApplicationData, &inner.concat(), &mut wire)
             }
         };

@@ -75,16 +75,22 @@ static ONE: Mutex<()> = Mutex::new(());
 
 /// The words and place of the panic that an input causes, if it does.
 pub fn caught(run: impl Fn(&[u8]), input: &[u8]) -> Option<String> {
-    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = ONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let words = std::sync::Arc::new(Mutex::new(String::new()));
     let hook = panic::take_hook();
     let heard = std::sync::Arc::clone(&words);
     panic::set_hook(Box::new(move |info| {
-        let mut words = heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut words = heard
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *words = info.to_string().replace('\n', " ");
     }));
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(input)));
     panic::set_hook(hook);
-    let words = words.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let words = words
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     outcome.is_err().then(|| words.clone())
 }

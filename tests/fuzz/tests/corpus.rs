@@ -17,7 +17,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 const MAX_CORPUS_BYTES: u64 = 32 * 1024;
 
 fn folder(kind: &str, corpus: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(corpus)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(kind)
+        .join(corpus)
 }
 
 /// The inputs in a folder, which need not be there.
@@ -34,7 +36,10 @@ fn run(name: &str) {
     let began = Instant::now();
     let corpus = inputs(&folder("corpus", target.corpus));
     assert!(!corpus.is_empty(), "{name} has no seed to start from");
-    for path in corpus.iter().chain(&inputs(&folder("regressions", target.corpus))) {
+    for path in corpus
+        .iter()
+        .chain(&inputs(&folder("regressions", target.corpus)))
+    {
         let outcome = replay(target, &fs::read(path).unwrap());
         assert_eq!(outcome, Outcome::Survived, "{}", path.display());
         assert!(began.elapsed() < LIMIT, "{name} has become slow");
@@ -95,7 +100,9 @@ fn corpora_are_small_and_every_one_belongs_to_a_target() {
                 TARGETS.iter().any(|target| target.corpus == name),
                 "{kind}/{name} belongs to no target"
             );
-            let sizes = inputs(&path).into_iter().map(|it| it.metadata().unwrap().len());
+            let sizes = inputs(&path)
+                .into_iter()
+                .map(|it| it.metadata().unwrap().len());
             assert!(sizes.sum::<u64>() <= MAX_CORPUS_BYTES, "{kind}/{name}");
         }
     }
@@ -125,7 +132,9 @@ fn seeds_of_x509_are_believed() {
 fn an_end_behind_glass_is_seen_and_told() {
     let faulty = Guests::load("http1-faulty");
     let said = |fault: &str| {
-        let stream = format!("\0\x05HTTP/1.1 200 OK\r\nx-fumehood-fault: {fault}\r\ncontent-length: 0\r\n\r\n");
+        let stream = format!(
+            "\0\x05HTTP/1.1 200 OK\r\nx-fumehood-fault: {fault}\r\ncontent-length: 0\r\n\r\n"
+        );
         let words = caught(|data| http1::run_beside(data, &faulty), stream.as_bytes());
         (words, take_end())
     };

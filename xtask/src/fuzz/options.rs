@@ -70,7 +70,10 @@ mod tests {
         assert_eq!(Options::parse(&["list"]).unwrap().target, None);
         let minimize = Options::parse(&["tls", "--minimize", "a"]).unwrap();
         assert_eq!(minimize.work, Work::Minimize { input: "a" });
-        assert_eq!(Options::parse(&["tls", "--cmin"]).unwrap().work, Work::Merge);
+        assert_eq!(
+            Options::parse(&["tls", "--cmin"]).unwrap().work,
+            Work::Merge
+        );
     }
 
     #[test]

@@ -31,7 +31,12 @@ pub(crate) fn write() {
     });
     let constrained = Issuer::signed_by(params, key(), &root).unwrap();
     let inside = self::leaf(&["www.example.org"], &constrained);
-    chain("name-constraints", "www.example.org", &root, &[&inside, constrained.der()]);
+    chain(
+        "name-constraints",
+        "www.example.org",
+        &root,
+        &[&inside, constrained.der()],
+    );
 
     let small = self::root(&PKCS_ED25519);
     let address = self::leaf(&["192.0.2.1", "2001:db8::1"], &small);

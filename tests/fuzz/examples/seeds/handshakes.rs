@@ -26,7 +26,11 @@ fn tls13() {
     for (name, suite, mac) in [("aes128", 0x1301, 32), ("aes256", 0x1302, 48)] {
         let mut flight = vec![
             vec![0],
-            item(item::MESSAGE, 2, &server_hello13(suite, &[4; 32], X25519, 32)),
+            item(
+                item::MESSAGE,
+                2,
+                &server_hello13(suite, &[4; 32], X25519, 32),
+            ),
             vec![item::RECORD, 20, 1],
             item(item::PROTECTED, 8, &vector16(&alpn())),
             item(item::PROTECTED | item::JOINED, 11, &certificate13()),
@@ -38,7 +42,11 @@ fn tls13() {
     }
     let hybrid = [
         vec![0],
-        item(item::MESSAGE, 2, &server_hello13(0x1303, &[4; 32], X25519MLKEM768, 1120)),
+        item(
+            item::MESSAGE,
+            2,
+            &server_hello13(0x1303, &[4; 32], X25519MLKEM768, 1120),
+        ),
         item(item::PROTECTED, 8, &vector16(&[])),
         item(item::PROTECTED, 11, &certificate13()),
         item(item::PROTECTED, 15, &signature()),
@@ -53,8 +61,20 @@ fn tls13() {
     ];
     let retried = [
         vec![0],
-        item(item::MESSAGE, 2, &hello(0x1301, &retry, &[supported13(), extension(51, &P256.to_be_bytes())])),
-        item(item::MESSAGE, 2, &server_hello13(0x1301, &[4; 32], P256, 65)),
+        item(
+            item::MESSAGE,
+            2,
+            &hello(
+                0x1301,
+                &retry,
+                &[supported13(), extension(51, &P256.to_be_bytes())],
+            ),
+        ),
+        item(
+            item::MESSAGE,
+            2,
+            &server_hello13(0x1301, &[4; 32], P256, 65),
+        ),
         item(item::PROTECTED, 8, &vector16(&[])),
     ];
     seed("tls", "tls13-retry", &join(&retried));
@@ -63,13 +83,21 @@ fn tls13() {
 }
 
 fn tls12() {
-    let extended = [extension(23, &[]), extension(0xff01, &[0]), extension(16, &alpn_list())];
+    let extended = [
+        extension(23, &[]),
+        extension(0xff01, &[0]),
+        extension(16, &alpn_list()),
+    ];
     let mut exchange = vec![3, 0, 29, 32];
     exchange.extend([4; 32]);
     exchange.extend(signature());
     let flight = [
         vec![1],
-        item(item::MESSAGE | item::JOINED, 2, &hello(0xc02b, &[7; 32], &extended)),
+        item(
+            item::MESSAGE | item::JOINED,
+            2,
+            &hello(0xc02b, &[7; 32], &extended),
+        ),
         item(item::MESSAGE, 11, &vector24(&vector24(&certificate()))),
         item(item::MESSAGE, 12, &exchange),
         item(item::MESSAGE, 14, &[]),
@@ -87,12 +115,36 @@ fn records() {
         all.extend(records);
         join(&all)
     };
-    seed("record", "tls13-data", &how(&[b"\x00hello", b"\x04padded"], 0));
-    seed("record", "tls13-ticket", &how(&[b"\x01\x04\0\0\x02ab", b"\x00data", b"\x02\x01\0"], 2));
-    seed("record", "tls13-message-in-two", &how(&[b"\x01\x18\0\0", b"\x01\x01\0", b"\x00x"], 4));
-    seed("record", "tls12-data", &how(&[b"\x00hello", b"\x02\x01\0"], 1));
-    seed("record", "tls12-damaged", &how(&[b"\x00good", b"\x80bad"], 5));
-    seed("record", "raw", &how(&[b"\x0c\x17\x03\x03\0\x05abcde", b"\x08inner\x17\0\0"], 0));
+    seed(
+        "record",
+        "tls13-data",
+        &how(&[b"\x00hello", b"\x04padded"], 0),
+    );
+    seed(
+        "record",
+        "tls13-ticket",
+        &how(&[b"\x01\x04\0\0\x02ab", b"\x00data", b"\x02\x01\0"], 2),
+    );
+    seed(
+        "record",
+        "tls13-message-in-two",
+        &how(&[b"\x01\x18\0\0", b"\x01\x01\0", b"\x00x"], 4),
+    );
+    seed(
+        "record",
+        "tls12-data",
+        &how(&[b"\x00hello", b"\x02\x01\0"], 1),
+    );
+    seed(
+        "record",
+        "tls12-damaged",
+        &how(&[b"\x00good", b"\x80bad"], 5),
+    );
+    seed(
+        "record",
+        "raw",
+        &how(&[b"\x0c\x17\x03\x03\0\x05abcde", b"\x08inner\x17\0\0"], 0),
+    );
 }
 
 fn transcripts() {
@@ -101,8 +153,17 @@ fn transcripts() {
     client.push(0);
     let server = server_hello13(0x1301, &[4; 32], X25519, 32);
     let client = message(1, &client);
-    seed("transcript", "both-hellos", &[client.clone(), message(2, &server)].concat());
-    let retried = [message(254, &[1; 32]), message(2, &server), client, message(2, &server)];
+    seed(
+        "transcript",
+        "both-hellos",
+        &[client.clone(), message(2, &server)].concat(),
+    );
+    let retried = [
+        message(254, &[1; 32]),
+        message(2, &server),
+        client,
+        message(2, &server),
+    ];
     seed("transcript", "retried", &retried.concat());
     seed("transcript", "cut-short", &message(2, &server)[..50]);
 }

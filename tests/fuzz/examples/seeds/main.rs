@@ -19,7 +19,9 @@ fn main() {
 
 /// Writes one input of a corpus.
 pub(crate) fn seed(corpus: &str, name: &str, input: &[u8]) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(corpus);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(corpus);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), input).unwrap();
 }

@@ -1,8 +1,8 @@
 //! Messages between the processes, by their own encoder.
 
 use fumehood_control::{
-    Attempt, Deadlines, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field, FromCompiler,
-    Grant, GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength,
+    Attempt, Deadlines, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field,
+    FromCompiler, Grant, GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength,
     ResponseHead, SourceEnd, TlsOptions, TlsVersion, ToBroker, ToEmbedder, ToEngine, Verification,
     encode, fragments,
 };
@@ -36,7 +36,10 @@ pub(crate) fn write() {
     };
     message("engine-module", 0, &ToEngine::Module(header));
     let why = "a layer is missing".to_owned();
-    let refused = ToEmbedder::Refused { layers: vec![], why };
+    let refused = ToEmbedder::Refused {
+        layers: vec![],
+        why,
+    };
     message("embedder-refused", 1, &refused);
     let grant = Grant {
         id: GrantId(1),

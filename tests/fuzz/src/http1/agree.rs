@@ -89,7 +89,10 @@ fn assert_same(ours: &ResponseHead, theirs: &httparse::Response<'_, '_>) {
 fn assert_fields(ours: &[Field], theirs: &[httparse::Header<'_>]) {
     assert_eq!(ours.len(), theirs.len());
     for (ours, theirs) in ours.iter().zip(theirs) {
-        assert_eq!((ours.name.as_str(), ours.value.as_slice()), (theirs.name, theirs.value));
+        assert_eq!(
+            (ours.name.as_str(), ours.value.as_slice()),
+            (theirs.name, theirs.value)
+        );
     }
 }
 
@@ -109,7 +112,8 @@ fn compare_trailers(piece: &Piece) {
             other => panic!("only we accept it: {other:?}"),
         },
         Err(Error::Peer(Violation::BadField)) => {
-            let complete = matches!(outcome, Ok(Status::Complete((end, _))) if end == piece.shown.len());
+            let complete =
+                matches!(outcome, Ok(Status::Complete((end, _))) if end == piece.shown.len());
             assert!(!complete, "only we refuse it");
         }
         Err(_) => {}

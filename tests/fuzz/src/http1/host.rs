@@ -22,7 +22,8 @@ pub(super) struct Host {
     client: Client,
     shadow: Shadow<Codec>,
     buffer: Vec<u8>,
-    closed: bool,
+    /// An exchange is under way.
+    busy: bool,
     transcript: Transcript,
 }
 
@@ -32,13 +33,14 @@ impl Host {
             client: Client::new(),
             shadow,
             buffer: Vec::new(),
-            closed: false,
+            busy: false,
             transcript: Transcript::default(),
         }
     }
 
     /// Begins an exchange and sends all of its content.
     pub(super) fn send(&mut self, head: &RequestHead, length: u8) {
+        self.busy = true;
         self.shadow.ask(|codec| {
             codec.encode_head(&head.method, &head.target, fields(head), payload(head))
         });
@@ -67,8 +69,8 @@ impl Host {
     /// An exchange is over and the connection can carry another.
     pub(super) fn wants_a_request(&self) -> bool {
         let last = self.transcript.events.last();
-        matches!(last, Some(Event::Complete(completion)) if completion.reusable)
-            && self.transcript.error.is_none()
+        let reusable = matches!(last, Some(Event::Complete(it)) if it.reusable);
+        !self.busy && reusable
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -77,12 +79,10 @@ impl Host {
 
     /// The peer has closed.
     pub(super) fn close(&mut self) {
-        let over = matches!(self.transcript.events.last(), Some(Event::Complete(_)));
-        if self.transcript.error.is_some() || over {
+        if self.transcript.error.is_some() || !self.busy {
             return;
         }
         let pending = self.buffer.len() as u64;
-        self.closed = true;
         self.shadow.ask(|codec| codec.end_of_stream(pending));
         let progress = self.client.end_of_stream(pending);
         // What was said is noted; nothing was shown for it.
@@ -150,6 +150,8 @@ impl Host {
         match progress {
             Ok(progress) => {
                 assert_eq!(progress.demand, self.client.demand(), "two demands");
+                let over = |event: &Event| matches!(event, Event::Complete(_));
+                self.busy = !progress.events.iter().any(over);
                 self.transcript.events.extend(progress.events.clone());
                 Ok(progress.events)
             }

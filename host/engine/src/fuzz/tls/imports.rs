@@ -194,7 +194,10 @@ impl keys::HostRecordKey for State {
 impl State {
     fn length_of(&self, transcript: &Resource<Transcript>) -> usize {
         let of = |(name, _): &&(u32, usize)| *name == transcript.rep();
-        self.lengths.iter().find(of).map_or(0, |(_, length)| *length)
+        self.lengths
+            .iter()
+            .find(of)
+            .map_or(0, |(_, length)| *length)
     }
 }
 
