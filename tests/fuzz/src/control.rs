@@ -54,7 +54,7 @@ fn message<M: Message + PartialEq + Debug>(packet: &[u8], fds: u8) {
     assert_eq!(decode::<M>(&again, fds), Ok(decoded));
 }
 
-fn assembled<T>(bytes: &[u8], size: u8) -> ()
+fn assembled<T>(bytes: &[u8], size: u8)
 where
     T: Serialize + DeserializeOwned + PartialEq + Debug,
 {
