@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod guests;
 mod packages;
 mod report;
@@ -34,6 +35,12 @@ cargo xtask COMMAND
   bench modules    those about swaps, resumption, instances and idle connections
       --json         one JSON object a case
       --only CASE    one case
+  fuzz list        the fuzz targets, a line each
+  fuzz TARGET      fuzz one, with nightly Rust; replay what is found behind glass
+      --seconds N    for so long; 60 where nothing is said
+      --jobs N       so many processes
+      --cmin         drop inputs of target/fuzz/corpus that reach nothing of their own
+      --minimize F   make a crashing input smaller
 
 Tools that are missing (nginx, curl, a wasm32 toolchain) are installed where
 this may be done, and named where not.";
@@ -75,6 +82,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         ("bench", ["modules", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Modules, options)
         }
+        ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
             args.join(" ")

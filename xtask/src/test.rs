@@ -54,7 +54,9 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
     };
     if filter.is_none() {
         run.check("format", |workspace| {
-            command::run(workspace.cargo().args(["fmt", "--all", "--check"]))
+            command::run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
+            let fuzzers = "--manifest-path=tests/fuzz/libfuzzer/Cargo.toml";
+            command::run(workspace.cargo().args(["fmt", fuzzers, "--check"]))
         });
         run.check("tidy", tidy::check);
     }

@@ -24,6 +24,9 @@ mod connection;
 mod demand;
 mod dialer;
 mod exchange;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hub;
 mod idle;
 mod instance;

@@ -12,7 +12,7 @@
 //! key exchange. What the guest says about either is not asked.
 
 mod anchors;
-mod bindings;
+pub(crate) mod bindings;
 mod failure;
 mod guest;
 mod handshake;
