@@ -16,11 +16,11 @@ const MAX_MEMORY_BYTES: usize = fumehood_wasm::MAX_GUEST_MEMORY;
 const MAX_TABLE_ELEMENTS: usize = 16 * 1024;
 
 /// Most resource handles a guest may hold; a handshake has about ten.
-const MAX_HANDLES: usize = 256;
+pub(super) const MAX_HANDLES: usize = 256;
 
 /// Most bytes that one call may move between guest and host (wasmtime's
 /// "hostcall fuel"): twice the largest thing passed, a 384 KiB head.
-const CALL_BYTES: usize = 1 << 20;
+pub(super) const CALL_BYTES: usize = 1 << 20;
 
 /// Most bytes kept of a panic's message, and of its place.
 pub(crate) const MAX_LAST_WORDS: usize = 1024;
@@ -51,6 +51,8 @@ pub(crate) struct GuestState {
     pub calls: u64,
     /// Growth beyond the guest's own bound was refused.
     pub memory_refused: bool,
+    /// Growth of a table beyond its bound was refused.
+    pub table_refused: bool,
     /// Growth was refused for what other guests have.
     pub starved: bool,
 }
@@ -66,6 +68,7 @@ impl GuestState {
             entered: false,
             calls: 0,
             memory_refused: false,
+            table_refused: false,
             starved: false,
         }
     }
@@ -115,6 +118,7 @@ impl ResourceLimiter for GuestState {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.table_refused |= desired > MAX_TABLE_ELEMENTS;
         Ok(desired <= MAX_TABLE_ELEMENTS)
     }
 }

@@ -28,17 +28,16 @@ impl Guests {
         target: &Target,
         exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
     ) -> Result<Connected, String> {
-        let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
-        let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
+        let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
         let peer = tls::Peer {
-            module: &module.module,
-            verifier: &verifier.module,
+            registry: &self.registry,
+            version: &version,
             options: request(target, "/").tls,
             host: &target.host,
             key_log: None,
         };
         tls::handshake_in_memory(peer, exchange)
             .map(Connected)
-            .map_err(|cause| format!("{cause:?}"))
+            .map_err(|error| format!("{:?}", error.into_cause()))
     }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fumehood_control::Cause;
 use fumehood_crypto::record::{Opener, Sealer, framed};
 
-use super::guest::{Failed, Guest};
+use super::guest::{Failed, Guest, HandshakeError};
 use super::handshake::config;
 use super::state::Subject;
 use super::{Peer, failure};
@@ -26,16 +26,15 @@ pub(crate) struct Finished {
 pub(crate) fn handshake_in_memory(
     peer: Peer<'_>,
     exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-) -> Result<Finished, Cause> {
+) -> Result<Finished, HandshakeError> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let subject = Subject::new(peer.host, peer.options.verification, now);
     let config = config(&subject, peer.options);
-    let mut guest = peer
-        .module
-        .instantiate(subject, peer.verifier, peer.key_log)?;
-    let told = |failed: Failed| failed.cause;
+    let module = &peer.version.module;
+    let mut guest = module.instantiate(subject, peer.registry, peer.key_log)?;
+    let told = |failed: Failed| failed.error;
     let mut progress = guest.start(&config).map_err(told)?;
     let mut arrived = Vec::new();
     loop {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Instance, Verification};
+use fumehood_control::{Cause, Instance, Verification};
 use fumehood_crypto::{Connection, Error, Fault as KeyFault, KeyLog, Refusal};
 use fumehood_policy::Host;
 use wasmtime::component::ResourceTable;
@@ -10,9 +10,10 @@ use wasmtime::{ResourceLimiter, Result};
 
 use super::KeyLogFile;
 use super::bindings::client::fumehood::crypto::keys;
-use super::verifier::{Rejection, Unverified, Verifier};
-use crate::instance::{Fault, GuestState};
-use crate::registry::About;
+use super::judge::{Unverified, judge};
+use super::verifier::{Question, Rejection};
+use crate::instance::GuestState;
+use crate::registry::{About, Registry};
 
 /// Most key exchanges, transcripts and record keys of a connection alive at
 /// once; a handshake has about ten.
@@ -49,7 +50,8 @@ pub(super) struct TlsState {
     pub(super) keys: Connection,
     pub(super) resources: ResourceTable,
     subject: Subject,
-    verifier: Verifier,
+    /// Where those are who judge.
+    registry: Arc<Registry>,
     /// What the verifier said, kept from the guest.
     pub(super) judgement: Judgement,
 }
@@ -64,15 +66,15 @@ pub(super) enum Judgement {
     Believed(Instance),
     /// Not believed.
     Rejected(Rejection),
-    /// The verifier itself failed.
-    Fault(Fault),
+    /// Nobody could judge: every verifier there is ended over it.
+    Nobody(Cause),
 }
 
 impl TlsState {
     pub(super) fn new(
         about: &Arc<About>,
         subject: Subject,
-        verifier: Verifier,
+        registry: &Arc<Registry>,
         key_log: Option<Arc<KeyLogFile>>,
     ) -> std::result::Result<Self, KeyFault> {
         let log = key_log.map(|file| -> KeyLog { Arc::new(move |line: &str| file.write(line)) });
@@ -83,9 +85,21 @@ impl TlsState {
             keys: Connection::new(log)?,
             resources,
             subject,
-            verifier,
+            registry: Arc::clone(registry),
             judgement: Judgement::None,
         })
+    }
+
+    /// The same connection for an instance of another version, with its keys
+    /// and none of what the instance before made of them.
+    pub(super) fn hand_over(self, about: &Arc<About>) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_RESOURCES);
+        TlsState {
+            guest: GuestState::new(about),
+            resources,
+            ..self
+        }
     }
 
     /// Whom the connection is for.
@@ -101,7 +115,13 @@ impl TlsState {
             verification,
             now,
         } = &self.subject;
-        match self.verifier.judge(*verification, chain, server_name, *now) {
+        let question = Question {
+            verification: *verification,
+            chain,
+            server_name,
+            now: *now,
+        };
+        match judge(&self.registry, question) {
             Ok((key, instance)) => {
                 self.keys.record_verdict(key)?;
                 self.judgement = Judgement::Believed(instance);
@@ -111,8 +131,8 @@ impl TlsState {
                 self.judgement = Judgement::Rejected(rejection);
                 Ok(Err(()))
             }
-            Err(Unverified::Fault(fault)) => {
-                self.judgement = Judgement::Fault(fault);
+            Err(Unverified::Nobody(cause)) => {
+                self.judgement = Judgement::Nobody(cause);
                 Ok(Err(()))
             }
         }
