@@ -67,6 +67,7 @@ impl Hub {
 
     /// Goes over what depends on versions: to be called when one became current.
     pub(crate) fn follow_swap(&self) {
+        let _active = self.ticker.activate();
         self.idle.sweep(&self.registry);
         self.registry.rest();
     }

@@ -1,11 +1,12 @@
 //! What every guest's store holds: limits, a meter and its last words.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::{AsContextMut, ResourceLimiter, Store, StoreContextMut};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::recording::Recording;
-use super::ticker::CALL_DEADLINE_TICKS;
+use super::ticker::{CALL_DEADLINE_TICKS, ticks};
 use super::trail::Trail;
 use crate::registry::{About, Alive};
 
@@ -47,6 +48,9 @@ pub(crate) struct GuestState {
     pub last_words: Option<LastWords>,
     /// The instance stands, and calls go into it.
     pub entered: bool,
+    /// How long the guest has waited for another guest in the present call;
+    /// its own deadline is put off by so much.
+    pub away: Duration,
     /// Calls made into the guest.
     pub calls: u64,
     /// Growth beyond the guest's own bound was refused.
@@ -66,6 +70,7 @@ impl GuestState {
             recording: Recording::new(about.supervisor.limits.record),
             last_words: None,
             entered: false,
+            away: Duration::ZERO,
             calls: 0,
             memory_refused: false,
             table_refused: false,
@@ -123,17 +128,23 @@ impl ResourceLimiter for GuestState {
     }
 }
 
-/// A store whose guest can be stopped, and holds no more than it may. `limiter`
-/// finds the part that bounds it.
+/// A store whose guest can be stopped, and holds no more than it may. `shared`
+/// finds the part that all guests' stores have.
 pub(crate) fn new_store<T: 'static>(
     engine: &wasmtime::Engine,
     data: T,
-    limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
+    shared: fn(&mut T) -> &mut GuestState,
 ) -> Store<T> {
     let mut store = Store::new(engine, data);
-    store.limiter(limiter);
+    store.limiter(move |data| shared(data));
     store.set_max_component_handles(MAX_HANDLES);
-    store.epoch_deadline_trap();
+    store.epoch_deadline_callback(move |mut store| {
+        let away = std::mem::take(&mut shared(store.data_mut()).away);
+        Ok(match ticks(away) {
+            0 => UpdateDeadline::Interrupt,
+            ticks => UpdateDeadline::Continue(ticks),
+        })
+    });
     arm(&mut store);
     store
 }
@@ -141,6 +152,5 @@ pub(crate) fn new_store<T: 'static>(
 /// Readies a store for its next call: a fresh deadline and a fresh allowance.
 pub(crate) fn arm<T: 'static>(store: &mut Store<T>) {
     store.set_epoch_deadline(CALL_DEADLINE_TICKS);
-    let mut context: StoreContextMut<'_, T> = store.as_context_mut();
-    context.set_hostcall_fuel(CALL_BYTES);
+    store.set_hostcall_fuel(CALL_BYTES);
 }

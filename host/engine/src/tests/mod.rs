@@ -5,6 +5,7 @@ pub(crate) mod exchange;
 pub(crate) mod memory;
 pub(crate) mod origin;
 pub(crate) mod rig;
+mod uploads;
 
 use std::time::Duration;
 

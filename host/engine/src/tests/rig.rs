@@ -285,6 +285,15 @@ impl Rig {
         }
     }
 
+    /// Waits for an informational response.
+    pub(crate) fn wait_for_informational(&mut self, started: Started) {
+        self.wait(|message| match message {
+            ToEmbedder::Informational { id, .. } if *id == started.0 => Pick::Done(()),
+            ToEmbedder::Finished { id, outcome } if *id == started.0 => panic!("{outcome:?}"),
+            _ => Pick::Leave,
+        });
+    }
+
     pub(crate) fn finish(&mut self, started: Started, mut sink: File) -> Done {
         let mut done = Done {
             journey: Vec::new(),

@@ -91,7 +91,7 @@ impl TlsModule {
     }
 
     fn instantiate_with(&self, state: TlsState) -> Result<Guest, (Fault, Box<TlsState>)> {
-        let mut store = new_store(&self.engine, state, |state| state);
+        let mut store = new_store(&self.engine, state, |state| &mut state.guest);
         match self.pre.instantiate(&mut store) {
             Ok(client) => {
                 store.data_mut().guest.entered = true;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fumehood_control::{Cause, Instance, Verification};
 use fumehood_crypto::{Connection, Error, Fault as KeyFault, KeyLog, Refusal};
 use fumehood_policy::Host;
+use wasmtime::Result;
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, Result};
 
 use super::KeyLogFile;
 use super::bindings::client::fumehood::crypto::keys;
@@ -110,6 +110,9 @@ impl TlsState {
     /// Has the chain judged and keeps the answer. Tells the guest only whether
     /// it may go on.
     pub(super) fn judge(&mut self, chain: &[Vec<u8>]) -> Result<std::result::Result<(), ()>> {
+        if !matches!(self.judgement, Judgement::None) {
+            return Err(KeyFault::Repeated.into());
+        }
         let Subject {
             server_name,
             verification,
@@ -121,7 +124,11 @@ impl TlsState {
             server_name,
             now: *now,
         };
-        match judge(&self.registry, question) {
+        let asked = std::time::Instant::now();
+        let judged = judge(&self.registry, question);
+        // What the verifier took is not this guest's doing.
+        self.guest.away += asked.elapsed();
+        match judged {
             Ok((key, instance)) => {
                 self.keys.record_verdict(key)?;
                 self.judgement = Judgement::Believed(instance);
@@ -136,16 +143,6 @@ impl TlsState {
                 Ok(Err(()))
             }
         }
-    }
-}
-
-impl ResourceLimiter for TlsState {
-    fn memory_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> Result<bool> {
-        self.guest.memory_growing(now, desired, most)
-    }
-
-    fn table_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> Result<bool> {
-        self.guest.table_growing(now, desired, most)
     }
 }
 
