@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, ToEngine};
+use fumehood_control::{ExchangeId, GrantId, ToBroker, ToEngine};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
@@ -14,7 +14,7 @@ use crate::error::LaunchError;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
-use crate::routes::Routes;
+use crate::routes::{Leave, Routes};
 use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -68,7 +68,8 @@ pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
     readiness: Readiness,
     alive: Arc<AtomicBool>,
-    _ends_watch: UnboundedSender<()>,
+    /// Grants whose exchanges are over. Its end ends the watch.
+    over: UnboundedSender<GrantId>,
 }
 
 /// An engine that has been ready. Dropped by all, it is killed.
@@ -203,21 +204,26 @@ impl Shared {
 }
 
 impl LiveBroker {
+    /// What holds a grant: dropped when the exchange is over, it is taken back.
+    pub(crate) fn leave(&self, grant: GrantId) -> Leave {
+        Leave::new(grant, &self.over)
+    }
+
     fn watch(launched: Launched<BrokerChannel>) -> Arc<Self> {
-        let (ends_watch, unused) = unbounded_channel();
+        let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
             channel.clone(),
             alive.clone(),
-            unused,
+            ended,
         ));
         Arc::new(LiveBroker {
             channel,
             readiness: launched.readiness,
             alive,
-            _ends_watch: ends_watch,
+            over,
         })
     }
 
@@ -283,14 +289,23 @@ async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
     alive: Arc<AtomicBool>,
-    mut unused: UnboundedReceiver<()>,
+    ended: UnboundedReceiver<GrantId>,
 ) {
     tokio::select! {
         _ = channel.recv() => {}
-        _ = unused.recv() => {}
+        () = revoke_all(&channel, ended) => {}
     }
     alive.store(false, Ordering::Release);
     process.kill().await;
+}
+
+/// Takes back the grants of exchanges that are over, until nobody has any.
+pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedReceiver<GrantId>) {
+    while let Some(grant) = ended.recv().await {
+        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Owns the engine: routes what it says, passes cancellations on, until it
