@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 4] = [
+const GUESTS: [Guest; 6] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -50,10 +50,20 @@ const GUESTS: [Guest; 4] = [
         package: "fumehood-guest-x509",
         features: &["component"],
     },
-    // Contains the library of `http1`, which exports nothing there.
+    // These contain the library of the guest they play, which exports nothing there.
     Guest {
         name: "http1-faulty",
         package: "fumehood-guest-http1-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "tls-faulty",
+        package: "fumehood-guest-tls-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "x509-faulty",
+        package: "fumehood-guest-x509-faulty",
         features: &[],
     },
 ];

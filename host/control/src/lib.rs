@@ -44,8 +44,8 @@ pub use fragment::{Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, frag
 pub use journey::{Instance, JourneyEvent, TlsSummary};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
-    Digest, FaultReport, Frame, MAX_REPORT_STEPS, MAX_VERSIONS, ModuleState, ModuleStatus,
-    RecordedCall, SwapReason, TrailStep,
+    Aftermath, Digest, FaultReport, Frame, MAX_REPORT_STEPS, MAX_VERSIONS, ModuleState,
+    ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
 pub use replay::{FromReplay, ToReplay};
 

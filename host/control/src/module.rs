@@ -49,7 +49,7 @@ pub struct ModuleStatus {
     pub memory_bytes: u64,
     /// Instances that ended by a trap, a hang or for want of memory.
     pub faults: u64,
-    /// Exchanges that went on in another instance after one of these faults.
+    /// Those of them that no exchange ended with.
     pub resumed: u64,
 }
 
@@ -90,6 +90,33 @@ pub struct RecordedCall {
     pub arguments: Vec<u8>,
 }
 
+/// What became of the work that a guest ended in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Aftermath {
+    /// It ended too, with an error that says so.
+    #[default]
+    Failed,
+    /// Another instance took over where this one stood, on the same connection.
+    Resumed,
+    /// It was begun again on another connection, and came to a good end there.
+    Retried,
+    /// The connection went on without a guest. What its guest had left to do is lost.
+    WentOn,
+}
+
+impl Aftermath {
+    /// `failed`, `resumed`, `retried` or `went-on`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Aftermath::Failed => "failed",
+            Aftermath::Resumed => "resumed",
+            Aftermath::Retried => "retried",
+            Aftermath::WentOn => "went-on",
+        }
+    }
+}
+
 /// How an instance ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultReport {
@@ -97,7 +124,7 @@ pub struct FaultReport {
     pub number: u64,
     /// The version.
     pub header: ModuleHeader,
-    /// `trap`, `hang`, `memory` or `nonsense`.
+    /// `trap`, `hang`, `memory`, `table`, `handles`, `transfer` or `nonsense`.
     pub kind: String,
     /// wasmtime's name of the trap, or the panic's message; at most 1 KiB.
     pub detail: String,
@@ -109,8 +136,8 @@ pub struct FaultReport {
     pub trail: Vec<TrailStep>,
     /// The calls themselves, where recording was asked for.
     pub recording: Vec<RecordedCall>,
-    /// The exchange went on in another instance.
-    pub resumed: bool,
+    /// What became of what it was doing.
+    pub aftermath: Aftermath,
     /// The version was quarantined for it.
     pub quarantined: bool,
 }

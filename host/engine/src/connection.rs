@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
-use fumehood_control::Summary;
+use fumehood_control::{Instance, Summary};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::registry::Registry;
@@ -56,6 +56,13 @@ impl Connection {
                 .guest_version()
                 .is_some_and(|digest| registry.tls.has_drained(digest)),
         }
+    }
+
+    /// Instances that took over since the last time.
+    pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
+        let mut all = self.transport.taken_over();
+        all.append(&mut self.codec.taken_over());
+        all
     }
 
     /// What its guests have done until now.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use fumehood_control::{
-    Cause, DialFailure, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary, Timings,
+    Aftermath, Cause, DialFailure, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety,
+    Summary, Timings,
 };
 use fumehood_policy::Scheme;
 use tokio::net::TcpStream;
@@ -17,11 +18,11 @@ use crate::connection::Connection;
 use crate::dialer::Dialer;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
-use crate::instance::Ticker;
+use crate::instance::{Faults, Ticker};
 use crate::outbox::Outbox;
 use crate::registry::{Registry, Version};
 use crate::resume::SteadyCodec;
-use crate::tls::{self, KeyLogFile, TlsModule, TlsStream, Verifier};
+use crate::tls::{self, HandshakeError, KeyLogFile, TlsModule, TlsStream};
 use crate::transport::{PlainStream, Transport};
 
 /// Guest instances that a connection needs: codec and TLS.
@@ -66,6 +67,7 @@ impl Hub {
 
     /// Goes over what depends on versions: to be called when one became current.
     pub(crate) fn follow_swap(&self) {
+        let _active = self.ticker.activate();
         self.idle.sweep(&self.registry);
         self.registry.rest();
     }
@@ -238,32 +240,43 @@ impl Hub {
         Ok((dialled.stream, peer, timings))
     }
 
-    /// A connection with TLS. When a guest ends in the handshake, nothing of
-    /// the request was sent: it is tried once more, on another connection, with
-    /// the version before where there is one. (A handshake cannot be resumed:
-    /// its keys are gone.)
+    /// A connection with TLS. When the guest ends in the handshake, nothing of
+    /// the request was sent: it is tried again on another connection, with the
+    /// same version once, then with the good one before. (A handshake cannot be
+    /// taken over: what it knew of keys is gone.)
     async fn secured(
         &self,
         id: ExchangeId,
         exchange: &Exchange,
         began: Instant,
     ) -> Result<Reached, Cause> {
-        let mut guests = Guests {
-            tls: self.registry.tls.current()?,
-            x509: self.registry.x509.current()?,
+        let version = self.registry.tls.current()?;
+        let mut faults = match self.try_secured(id, exchange, began, &version).await {
+            Ok(reached) => return Ok(reached),
+            Err(HandshakeError::Other(cause)) => return Err(cause),
+            Err(HandshakeError::Guest(fault)) => Faults::from(fault),
         };
-        let first = match self.try_secured(id, exchange, began, &guests).await {
-            Err(cause @ Cause::Guest { .. }) => cause,
-            other => return other,
-        };
-        self.registry.enforce();
-        self.outbox.journey(id, JourneyEvent::Retried).await?;
-        guests.fall_back(&self.registry, &first)?;
-        match self.try_secured(id, exchange, began, &guests).await {
-            // The guest's end explains more than a used-up grant.
-            Err(Cause::Dial(DialFailure::NoGrant)) => Err(first),
-            other => other,
+        let again = Some(&version)
+            .filter(|version| !version.about.is_condemned())
+            .cloned();
+        let before = self.registry.tls.previous(version.digest());
+        for version in [again, before].into_iter().flatten() {
+            self.outbox.journey(id, JourneyEvent::Retried).await?;
+            match self.try_secured(id, exchange, began, &version).await {
+                Ok(reached) => {
+                    faults.settle(Aftermath::Retried);
+                    self.registry.enforce();
+                    return Ok(reached);
+                }
+                Err(HandshakeError::Guest(fault)) => faults.push(fault),
+                // The guest's end explains more than a used-up grant.
+                Err(HandshakeError::Other(Cause::Dial(DialFailure::NoGrant))) => break,
+                Err(HandshakeError::Other(cause)) => return Err(cause),
+            }
         }
+        let cause = faults.fail("it was tried again, and ended the same way");
+        self.registry.enforce();
+        Err(cause)
     }
 
     async fn try_secured(
@@ -271,11 +284,11 @@ impl Hub {
         id: ExchangeId,
         exchange: &Exchange,
         began: Instant,
-        guests: &Guests,
-    ) -> Result<Reached, Cause> {
+        version: &Arc<Version<TlsModule>>,
+    ) -> Result<Reached, HandshakeError> {
         let peer = tls::Peer {
-            module: &guests.tls.module,
-            verifier: &guests.x509.module,
+            registry: &self.registry,
+            version,
             options: exchange.tls,
             host: &exchange.target.host,
             key_log: self.key_log.clone(),
@@ -283,8 +296,9 @@ impl Hub {
         // The broker connects while the guest writes its ClientHello.
         let dialling = self.dial(id, exchange, began);
         let (dialled, begun) = tokio::join!(dialling, async { tls::begin(peer) });
+        let begun = begun?;
         let (stream, peer, mut timings) = dialled?;
-        let stream = self.secure(id, exchange, stream, begun?).await?;
+        let stream = self.secure(id, exchange, stream, begun).await?;
         timings.tls_us = Some(micros(began.elapsed()));
         Ok(Reached {
             transport: Transport::Tls(Box::new(stream)),
@@ -312,7 +326,7 @@ impl Hub {
         exchange: &Exchange,
         stream: TcpStream,
         begun: tls::Begun,
-    ) -> Result<TlsStream, Cause> {
+    ) -> Result<TlsStream, HandshakeError> {
         let milliseconds = exchange.deadlines.tls_ms;
         let handshake = tls::handshake(stream, begun);
         let established =
@@ -320,10 +334,11 @@ impl Hub {
             {
                 Ok(outcome) => outcome?,
                 Err(_) => {
-                    return Err(Cause::Deadline {
+                    let deadline = Cause::Deadline {
                         phase: "tls".to_owned(),
                         milliseconds,
-                    });
+                    };
+                    return Err(deadline.into());
                 }
             };
         for instance in established.instances {
@@ -343,35 +358,6 @@ struct Reached {
     transport: Transport,
     peer: SocketAddr,
     timings: Timings,
-}
-
-/// Those of a handshake.
-struct Guests {
-    tls: Arc<Version<TlsModule>>,
-    x509: Arc<Version<Verifier>>,
-}
-
-impl Guests {
-    /// Takes other versions after one of these ended: of the module that
-    /// ended the good one before, if there is one, else the same again unless
-    /// it is quarantined by now.
-    fn fall_back(&mut self, registry: &Registry, cause: &Cause) -> Result<(), Cause> {
-        let Cause::Guest { module, .. } = cause else {
-            return Ok(());
-        };
-        if module == "x509" {
-            self.x509 = match registry.x509.previous(self.x509.digest()) {
-                Some(before) => before,
-                None => registry.x509.current()?,
-            };
-        } else {
-            self.tls = match registry.tls.previous(self.tls.digest()) {
-                Some(before) => before,
-                None => registry.tls.current()?,
-            };
-        }
-        Ok(())
-    }
 }
 
 /// How one try went.

@@ -84,7 +84,9 @@ impl Desk {
                 let Some(code) = fds.into_iter().next() else {
                     return;
                 };
-                // It takes a millisecond at most: other tasks move aside.
+                // It takes a millisecond at most: other tasks move aside. A module
+                // that never comes back from its start is ended like any guest.
+                let _active = self.hub.ticker.activate();
                 let answer =
                     tokio::task::block_in_place(|| answer_load(&self.hub.registry, header, code));
                 self.say(answer).await;
@@ -225,6 +227,7 @@ async fn sweep(hub: &Hub) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;
+        let _active = hub.ticker.activate();
         hub.idle.sweep(&hub.registry);
         hub.registry.rest();
     }

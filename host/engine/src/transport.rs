@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use fumehood_control::Instance;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -85,6 +86,14 @@ impl Transport {
         if let Transport::Tls(tls) = self {
             let mut cx = Context::from_waker(std::task::Waker::noop());
             let _ = Pin::new(tls.as_mut()).poll_shutdown(&mut cx);
+        }
+    }
+
+    /// Guests of its own that took over since the last time.
+    pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
+        match self {
+            Transport::Plain(_) => Vec::new(),
+            Transport::Tls(tls) => tls.taken_over(),
         }
     }
 

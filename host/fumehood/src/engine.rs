@@ -14,7 +14,7 @@ use crate::error::LaunchError;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
-use crate::routes::Routes;
+use crate::routes::{Leave, Routes};
 use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -74,28 +74,8 @@ pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
     readiness: Readiness,
     alive: Arc<AtomicBool>,
-    /// Grants that are not needed any more. Its end ends the watch.
-    revocations: UnboundedSender<GrantId>,
-}
-
-/// A grant that the broker was given. Dropped, it is taken back: an engine is
-/// to dial for no exchange that is over.
-pub(crate) struct Leave {
-    grant: GrantId,
-    revocations: UnboundedSender<GrantId>,
-}
-
-impl Leave {
-    pub(crate) fn new(grant: GrantId, revocations: UnboundedSender<GrantId>) -> Self {
-        Leave { grant, revocations }
-    }
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        // A broker that is gone holds no grants.
-        let _gone = self.revocations.send(self.grant);
-    }
+    /// Grants whose exchanges are over. Its end ends the watch.
+    over: UnboundedSender<GrantId>,
 }
 
 /// An engine that has been ready. Dropped by all, it is killed.
@@ -234,31 +214,31 @@ impl Shared {
 }
 
 impl LiveBroker {
+    /// What holds a grant: dropped when the exchange is over, it is taken back.
+    pub(crate) fn leave(&self, grant: GrantId) -> Leave {
+        Leave::new(grant, &self.over)
+    }
+
     fn watch(launched: Launched<BrokerChannel>) -> Arc<Self> {
-        let (revocations, revoked) = unbounded_channel();
+        let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
             channel.clone(),
             alive.clone(),
-            revoked,
+            ended,
         ));
         Arc::new(LiveBroker {
             channel,
             readiness: launched.readiness,
             alive,
-            revocations,
+            over,
         })
     }
 
     fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
-    }
-
-    /// For a grant that this broker is about to be given.
-    pub(crate) fn leave(&self, grant: GrantId) -> Leave {
-        Leave::new(grant, self.revocations.clone())
     }
 
     /// A message did not reach it. When that is because it is gone, the next
@@ -318,29 +298,29 @@ impl LiveEngine {
     }
 }
 
-/// Takes grants back until nobody holds one, nor the broker, any more.
-async fn revoke_all(channel: &BrokerChannel, mut revoked: UnboundedReceiver<GrantId>) {
-    while let Some(grant) = revoked.recv().await {
-        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Owns the broker. It has nothing to say after `Ready`, so whatever comes,
 /// the end of file first of all, ends it.
 async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
     alive: Arc<AtomicBool>,
-    revoked: UnboundedReceiver<GrantId>,
+    ended: UnboundedReceiver<GrantId>,
 ) {
     tokio::select! {
         _ = channel.recv() => {}
-        () = revoke_all(&channel, revoked) => {}
+        () = revoke_all(&channel, ended) => {}
     }
     alive.store(false, Ordering::Release);
     process.kill().await;
+}
+
+/// Takes back the grants of exchanges that are over, until nobody has any.
+pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedReceiver<GrantId>) {
+    while let Some(grant) = ended.recv().await {
+        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Owns the engine: routes what it says, passes cancellations on, until it

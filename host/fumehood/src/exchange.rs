@@ -17,13 +17,12 @@ use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
 use crate::{Engine, Error, Retry, request};
 
-/// Connections a grant is good for: one, and one more where a kept
-/// connection is found dead and the request goes out again.
-const GRANT_USES: u32 = 2;
+/// Connections a grant is good for: one, and two more where a guest ends in
+/// the handshakes on the ones before.
+const GRANT_USES: u32 = 3;
 
-/// Longest life of a grant, in milliseconds, if it is not taken back before,
-/// with the exchange's end. It is used within the connect deadline, or after a
-/// kept connection was found dead.
+/// Longest life of a grant, in milliseconds. It is taken back when the
+/// exchange is over; this is for an embedder that hangs.
 const MAX_GRANT_MS: u32 = 10 * 60 * 1000;
 
 /// Where a response's content goes.

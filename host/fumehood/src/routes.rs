@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fumehood_control::{
-    Assembly, ExchangeId, Field, JourneyEvent, ResponseHead, RetrySafety, Summary, ToEmbedder,
+    Assembly, ExchangeId, Field, GrantId, JourneyEvent, ResponseHead, RetrySafety, Summary,
+    ToEmbedder,
 };
 use fumehood_policy::Target;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::Error;
-use crate::engine::Leave;
 use crate::error::ChannelError;
 
 /// Most messages of one exchange, progress and fragments aside. An honest one
@@ -69,9 +69,35 @@ struct Route {
     assembly: Assembly,
     taken: u32,
     answered: bool,
-    /// Both held until the engine is done with the exchange.
+    /// Held until the engine is done with the exchange.
     _permit: OwnedSemaphorePermit,
     _leave: Leave,
+}
+
+/// Leave for one exchange to dial. The broker takes it back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    grant: GrantId,
+    /// Weak, so that an exchange keeps no broker alive.
+    over: mpsc::WeakUnboundedSender<GrantId>,
+}
+
+impl Leave {
+    pub(crate) fn new(grant: GrantId, over: &mpsc::UnboundedSender<GrantId>) -> Leave {
+        Leave {
+            grant,
+            over: over.downgrade(),
+        }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(over) = self.over.upgrade() {
+            // A broker that is gone has nothing to take back.
+            let _gone = over.send(self.grant);
+        }
+    }
 }
 
 impl Routes {
@@ -138,7 +164,6 @@ impl Routes {
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }
-            | ToEmbedder::ModuleWithdrawn { .. }
             | ToEmbedder::Swapped { .. }
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 16] = [
+const DIRECTIONS: [(&str, &[&str]); 19] = [
     (
         "fumehood",
         &[
@@ -53,6 +53,15 @@ const DIRECTIONS: [(&str, &[&str]); 16] = [
     (
         "fumehood-guest-http1-faulty",
         &["fumehood-guest-http1", "fumehood-guest-sdk"],
+    ),
+    ("fumehood-program-faults", &[]),
+    (
+        "fumehood-guest-tls-faulty",
+        &["fumehood-guest-tls", "fumehood-program-faults"],
+    ),
+    (
+        "fumehood-guest-x509-faulty",
+        &["fumehood-guest-x509", "fumehood-program-faults"],
     ),
     ("fumehood-pac", &["fumehood-guest-sdk"]),
     ("xtask", &[]),

@@ -153,7 +153,7 @@ impl<'a> Running<'a> {
     async fn drive(&mut self) -> Result<(), Cause> {
         loop {
             let step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
-            for instance in self.connection.codec.taken_over() {
+            for instance in self.connection.taken_over() {
                 self.outbox
                     .journey(self.id, JourneyEvent::Resumed(instance))
                     .await?;

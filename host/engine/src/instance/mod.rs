@@ -13,7 +13,7 @@ pub(crate) use call::{Answer, Call, RequestHead};
 pub(crate) use codec::{
     Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
-pub(crate) use fault::Fault;
+pub(crate) use fault::{Fault, Faults};
 pub(crate) use state::{GuestState, arm, new_store};
 #[cfg(feature = "fuzz")]
 pub(crate) use ticker::Active;

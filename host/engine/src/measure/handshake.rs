@@ -25,18 +25,17 @@ impl Guests {
     /// # Errors
     /// When there is no instance, or nothing to offer.
     pub fn begin(&self, target: &Target) -> Result<Begun, String> {
-        let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
-        let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
+        let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
         let peer = tls::Peer {
-            module: &module.module,
-            verifier: &verifier.module,
+            registry: &self.registry,
+            version: &version,
             options: request(target, "/").tls,
             host: &target.host,
             key_log: None,
         };
         tls::begin(peer)
             .map(Begun)
-            .map_err(|cause| format!("{cause:?}"))
+            .map_err(|error| format!("{:?}", error.into_cause()))
     }
 
     /// Shakes hands, has the certificate judged, and takes the keys. What is
@@ -53,6 +52,6 @@ impl Guests {
     ) -> Result<Connected, String> {
         tls::handshake_in_memory(begun.0, exchange)
             .map(Connected)
-            .map_err(|cause| format!("{cause:?}"))
+            .map_err(|error| format!("{:?}", error.into_cause()))
     }
 }

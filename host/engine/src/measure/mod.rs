@@ -62,18 +62,11 @@ impl Guests {
         x509: &Code,
         anchors: &[Vec<u8>],
     ) -> Result<Guests, String> {
-        let mut packed = Vec::new();
-        for anchor in anchors {
-            let length = u32::try_from(anchor.len()).map_err(|e| e.to_string())?;
-            packed.extend_from_slice(&length.to_le_bytes());
-            packed.extend_from_slice(anchor);
-        }
-        let anchors = Anchors::parse(&packed).ok_or("the anchors do not parse")?;
         let limits = Limits {
             instances: INSTANCES,
             ..Limits::for_one()
         };
-        let registry = Registry::new(limits, anchors).map_err(|e| e.to_string())?;
+        let registry = Registry::new(limits, Anchors::of(anchors)).map_err(|e| e.to_string())?;
         let ticker = Ticker::start(registry.engine().clone()).map_err(|e| e.to_string())?;
         let guests = Guests {
             registry: Arc::new(registry),
@@ -117,11 +110,10 @@ impl Guests {
         let transport = match target.scheme {
             Scheme::Http => Transport::Plain(PlainStream::new(stream)),
             Scheme::Https => {
-                let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
-                let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
+                let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
                 let peer = tls::Peer {
-                    module: &module.module,
-                    verifier: &verifier.module,
+                    registry: &self.registry,
+                    version: &version,
                     options: request.tls,
                     host: &target.host,
                     key_log: None,
@@ -129,7 +121,7 @@ impl Guests {
                 let begun = tls::begin(peer).map_err(|cause| format!("{cause:?}"))?;
                 let established = tls::handshake(stream, begun)
                     .await
-                    .map_err(|cause| format!("{cause:?}"))?;
+                    .map_err(|error| format!("{:?}", error.into_cause()))?;
                 Transport::Tls(Box::new(established.stream))
             }
         };

@@ -1,9 +1,11 @@
 //! Modules live: swaps, crashes, quarantine, bounds, with the real guests over sockets.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+pub(crate) mod exchange;
 pub(crate) mod memory;
-mod origin;
-mod rig;
+pub(crate) mod origin;
+pub(crate) mod rig;
+mod uploads;
 
 use std::time::Duration;
 

@@ -15,9 +15,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::bindings::client::fumehood::crypto::keys::ProtocolVersion;
-use super::guest::{self, Failed, Guest};
+use super::guest::{self, Failed, Guest, HandshakeError};
 use super::state::Subject;
-use super::{KeyLogFile, TlsModule, TlsStream, Verifier, failure, names};
+use super::steady::SteadyGuest;
+use super::{KeyLogFile, TlsModule, TlsStream, failure, names};
+use crate::instance::Fault;
+use crate::registry::{Registry, Version};
 
 /// Bytes asked of the socket at a time: a server's whole flight, usually.
 const READ: usize = 16 * 1024;
@@ -27,8 +30,10 @@ const ALPN: [&[u8]; 1] = [b"http/1.1"];
 
 /// Whom to shake hands with, and how.
 pub(crate) struct Peer<'a> {
-    pub module: &'a TlsModule,
-    pub verifier: &'a Verifier,
+    /// Where those are who judge, and who take over.
+    pub registry: &'a Arc<Registry>,
+    /// The version to shake hands with.
+    pub version: &'a Arc<Version<TlsModule>>,
     pub options: TlsOptions,
     pub host: &'a Host,
     pub key_log: Option<Arc<KeyLogFile>>,
@@ -38,6 +43,8 @@ pub(crate) struct Peer<'a> {
 pub(crate) struct Begun {
     pub(super) guest: Guest,
     pub(super) first: guest::Progress,
+    registry: Arc<Registry>,
+    version: Arc<Version<TlsModule>>,
     options: TlsOptions,
 }
 
@@ -52,22 +59,24 @@ pub(crate) struct Established {
 /// Does all of a handshake that needs no connection.
 ///
 /// # Errors
-/// [`Cause::Guest`] for a guest's end, [`Cause::Tls`] where nothing can be offered.
-pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, Cause> {
+/// [`HandshakeError::Guest`] for the guest's end, [`Cause::Tls`] where nothing
+/// can be offered.
+pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, HandshakeError> {
     // The first connection of all waits for the verifier's anchors here.
-    peer.verifier.wake();
+    peer.registry.x509.current()?.module.wake();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let subject = Subject::new(peer.host, peer.options.verification, now);
     let config = config(&subject, peer.options);
-    let mut guest = peer
-        .module
-        .instantiate(subject, peer.verifier, peer.key_log)?;
-    let first = guest.start(&config).map_err(|failed| failed.cause)?;
+    let module = &peer.version.module;
+    let mut guest = module.instantiate(subject, peer.registry, peer.key_log)?;
+    let first = guest.start(&config).map_err(|failed| failed.error)?;
     Ok(Begun {
         guest,
         first,
+        registry: Arc::clone(peer.registry),
+        version: Arc::clone(peer.version),
         options: peer.options,
     })
 }
@@ -75,13 +84,19 @@ pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, Cause> {
 /// Shakes hands. Without a deadline: the caller has one.
 ///
 /// # Errors
+/// [`HandshakeError::Guest`] for the `tls` guest's end; otherwise
 /// [`Cause::Certificate`], [`Cause::Tls`], [`Cause::Truncated`] and
-/// [`Cause::Socket`] for what the peer or the network did, [`Cause::Guest`]
-/// for a guest's end.
-pub(crate) async fn handshake(mut tcp: TcpStream, begun: Begun) -> Result<Established, Cause> {
+/// [`Cause::Socket`] for what the peer or the network did, and
+/// [`Cause::Guest`] where no verifier survived the certificate.
+pub(crate) async fn handshake(
+    mut tcp: TcpStream,
+    begun: Begun,
+) -> Result<Established, HandshakeError> {
     let Begun {
         mut guest,
         first,
+        registry,
+        version,
         options,
     } = begun;
     // Small messages are the rule in a handshake; none should wait for another.
@@ -89,12 +104,12 @@ pub(crate) async fn handshake(mut tcp: TcpStream, begun: Begun) -> Result<Establ
         .map_err(|error| failure::socket(&error))?;
     let (keys, leftover) = match converse(&mut tcp, &mut guest, first).await {
         Ok(done) => done,
-        Err(Failed { cause, alert }) => {
+        Err(Failed { error, alert }) => {
             if !alert.is_empty() {
                 // The peer may be gone; our failure is the same.
                 let _ = tcp.try_write(&alert);
             }
-            return Err(cause);
+            return Err(error);
         }
     };
     check_version(&guest, keys.version, options)?;
@@ -105,11 +120,18 @@ pub(crate) async fn handshake(mut tcp: TcpStream, begun: Begun) -> Result<Establ
         group: names::group(guest.group()),
         alpn: keys
             .alpn
-            .map(|name| String::from_utf8_lossy(&name).into_owned()),
+            .as_deref()
+            .map(|name| String::from_utf8_lossy(name).into_owned()),
         verified: options.verification == Verification::Full,
     };
     let instances = guest.instances();
-    let stream = TlsStream::new(tcp, sealer, Inbound::new(opener, &leftover), guest);
+    let meter = guest.meter();
+    // TLS 1.2 has nothing behind the handshake, and its guest ends here.
+    let guest = guest
+        .has_more_to_do()
+        .then(|| SteadyGuest::new(&registry, &version, guest, keys));
+    let inbound = Inbound::new(opener, &leftover);
+    let stream = TlsStream::new(tcp, sealer, inbound, guest.map(Box::new), meter);
     Ok(Established {
         stream,
         summary,
@@ -127,9 +149,8 @@ async fn converse(
     let mut arrived: Vec<u8> = Vec::new();
     loop {
         if !progress.send.is_empty() {
-            tcp.write_all(&progress.send)
-                .await
-                .map_err(|error| failure::socket(&error))?;
+            let sent = tcp.write_all(&progress.send).await;
+            sent.map_err(|error| failure::socket(&error))?;
         }
         if let Some(established) = progress.established {
             return Ok((established, arrived));
@@ -188,7 +209,7 @@ fn check_version(
     guest: &Guest,
     version: ProtocolVersion,
     options: TlsOptions,
-) -> Result<(), Cause> {
+) -> Result<(), Fault> {
     let version = version_of(version);
     if (options.min_version..=options.max_version).contains(&version) {
         Ok(())

@@ -3,7 +3,7 @@
 use fumehood_control::Cause;
 use fumehood_crypto::record::{Opener, Sealer, framed};
 
-use super::guest::{Failed, Guest};
+use super::guest::{Failed, Guest, HandshakeError};
 use super::{Begun, failure};
 
 /// What a handshake leaves behind.
@@ -22,13 +22,13 @@ pub(crate) struct Finished {
 pub(crate) fn handshake_in_memory(
     begun: Begun,
     exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-) -> Result<Finished, Cause> {
+) -> Result<Finished, HandshakeError> {
     let Begun {
         mut guest,
         first: mut progress,
         ..
     } = begun;
-    let told = |failed: Failed| failed.cause;
+    let told = |failed: Failed| failed.error;
     let mut arrived = Vec::new();
     loop {
         if !progress.send.is_empty() {

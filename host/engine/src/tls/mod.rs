@@ -4,6 +4,8 @@
 //! handshake   records to the `tls` guest, its answers to the peer, then:
 //! stream      application data sealed and opened here, never seen by a guest
 //! guest       the `tls` guest, typed; imports and state are what it calls
+//! steady      the same behind the handshake, where it outlives its instances
+//! judge       which verifier is asked, and which when that one ends
 //! verifier    the `x509` guest, shared by all connections
 //! ```
 //!
@@ -19,9 +21,11 @@ mod handshake;
 mod imports;
 #[cfg(any(test, feature = "measure"))]
 mod in_memory;
+mod judge;
 mod key_log;
 mod names;
 mod state;
+mod steady;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,7 +33,7 @@ mod verifier;
 
 pub(crate) use anchors::Anchors;
 pub(crate) use failure::cause_inside;
-pub(crate) use guest::TlsModule;
+pub(crate) use guest::{HandshakeError, TlsModule};
 pub(crate) use handshake::{Begun, Peer, begin, handshake};
 #[cfg(feature = "measure")]
 pub(crate) use in_memory::Finished;

@@ -3,36 +3,38 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Blame, Cause, ExchangeId, Failure, GrantId, fragments};
+use fumehood_control::{Blame, Cause, ExchangeId, Failure, fragments};
 use fumehood_policy::RequestUrl;
 use tokio::sync::Semaphore;
 
 use super::*;
 
 const ID: ExchangeId = ExchangeId(7);
-const GRANT: GrantId = GrantId(8);
 
 struct Setting {
     routes: Routes,
     inbox: Inbox,
     permits: Arc<Semaphore>,
-    /// Grants that were taken back.
-    revoked: mpsc::UnboundedReceiver<GrantId>,
+    over: mpsc::UnboundedSender<GrantId>,
+    ended: mpsc::UnboundedReceiver<GrantId>,
 }
+
+const GRANT: GrantId = GrantId(70);
 
 fn setting() -> Setting {
     let permits = Arc::new(Semaphore::new(1));
     let permit = permits.clone().try_acquire_owned().unwrap();
     let routes = Routes::new();
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
-    let (revocations, revoked) = mpsc::unbounded_channel();
-    let leave = Leave::new(GRANT, revocations);
+    let (over, ended) = mpsc::unbounded_channel();
+    let leave = Leave::new(GRANT, &over);
     let inbox = routes.open(ID, target, permit, leave).unwrap();
     Setting {
         routes,
         inbox,
         permits,
-        revoked,
+        over,
+        ended,
     }
 }
 
@@ -144,28 +146,46 @@ fn an_engines_death_ends_what_was_under_way_and_nothing_new_begins() {
     assert!(!error.is_retryable());
     let permit = it.permits.clone().try_acquire_owned().unwrap();
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
-    let leave = Leave::new(GRANT, mpsc::unbounded_channel().0);
-    assert!(
-        it.routes
-            .open(ExchangeId(9), target, permit, leave)
-            .is_none()
-    );
+    let leave = Leave::new(GRANT, &it.over);
+    let id = ExchangeId(9);
+    assert!(it.routes.open(id, target, permit, leave).is_none());
 }
 
 #[test]
-fn leave_to_dial_ends_with_the_exchange() {
-    let mut it = setting();
-    assert!(it.revoked.try_recv().is_err());
-    let failure = Failure {
-        cause: Cause::Cancelled,
-        blame: Blame::Caller,
+fn however_an_exchange_ends_its_grant_is_taken_back() {
+    let failure = || Failure {
+        blame: Blame::Network,
+        cause: Cause::Socket { errno: 104 },
         retry: RetrySafety::NotSent,
     };
-    it.routes.take(finished(Err(failure))).unwrap();
-    assert_eq!(it.revoked.try_recv(), Ok(GRANT));
-    let mut it = setting();
+    let ends: [fn(&Routes, Failure); 3] = [
+        |routes, failure| routes.take(finished(Err(failure))).unwrap(),
+        |routes, _| routes.forget(ID),
+        |routes, _| routes.close(),
+    ];
+    for end in ends {
+        let mut it = setting();
+        assert!(
+            it.ended.try_recv().is_err(),
+            "it holds while it is under way"
+        );
+        end(&it.routes, failure());
+        assert_eq!(it.ended.try_recv(), Ok(GRANT));
+    }
+}
+
+#[tokio::test]
+async fn the_broker_is_told_of_every_grant_that_is_over() {
+    use fumehood_control::{FromBroker, ToBroker};
+    let (ours, theirs) = fumehood_sandbox::Channel::<ToBroker, FromBroker>::pair().unwrap();
+    let ours = ours.into_async().unwrap();
+    let it = setting();
     it.routes.close();
-    assert_eq!(it.revoked.try_recv(), Ok(GRANT));
+    // Nobody is left who could end another exchange.
+    drop(it.over);
+    crate::engine::revoke_all(&ours, it.ended).await;
+    let (told, _none) = theirs.recv().unwrap();
+    assert_eq!(told, ToBroker::Revoke(GRANT));
 }
 
 #[test]

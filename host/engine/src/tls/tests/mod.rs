@@ -1,7 +1,8 @@
 //! The compiled guests against a rustls server: over sockets, and in memory.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-mod server;
+mod faults;
+pub(super) mod server;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use server::{Authority, FlushAll as _, Server, serve};
 
 /// The engine with both guests.
 struct Guests {
-    registry: Registry,
+    registry: Arc<Registry>,
     ticker: Ticker,
 }
 
@@ -27,13 +28,7 @@ fn guests(anchors: &[Vec<u8>]) -> Guests {
         instances: 16,
         ..Limits::for_one()
     };
-    let mut packed = Vec::new();
-    for anchor in anchors {
-        packed.extend_from_slice(&u32::try_from(anchor.len()).unwrap().to_le_bytes());
-        packed.extend_from_slice(anchor);
-    }
-    let anchors = Anchors::parse(&packed).unwrap();
-    let registry = Registry::new(limits, anchors).unwrap();
+    let registry = Arc::new(Registry::new(limits, Anchors::of(anchors)).unwrap());
     let ticker = Ticker::start(registry.engine().clone()).unwrap();
     for name in ["tls", "x509"] {
         crate::registry::fixtures::put(&registry, name, name, 7).unwrap();
@@ -48,9 +43,23 @@ const OPTIONS: TlsOptions = TlsOptions {
 };
 
 impl Guests {
-    fn current(&self) -> (Arc<Version<TlsModule>>, Arc<Version<Verifier>>) {
-        let tls = self.registry.tls.current().unwrap();
-        (tls, self.registry.x509.current().unwrap())
+    fn current(&self) -> Arc<Version<TlsModule>> {
+        self.registry.tls.current().unwrap()
+    }
+
+    fn peer<'a>(
+        &'a self,
+        version: &'a Arc<Version<TlsModule>>,
+        host: &'a Host,
+        options: TlsOptions,
+    ) -> Peer<'a> {
+        Peer {
+            registry: &self.registry,
+            version,
+            options,
+            host,
+            key_log: None,
+        }
     }
 
     async fn connect(
@@ -61,24 +70,12 @@ impl Guests {
     ) -> Result<handshake::Established, Cause> {
         let _active = self.ticker.activate();
         let tcp = TcpStream::connect(server.address).await.unwrap();
-        let (tls, x509) = self.current();
-        let begun = begin(peer(&tls, &x509, &Host::parse(name).unwrap(), options))?;
-        handshake(tcp, begun).await
-    }
-}
-
-fn peer<'a>(
-    tls: &'a Version<TlsModule>,
-    x509: &'a Version<Verifier>,
-    host: &'a Host,
-    options: TlsOptions,
-) -> Peer<'a> {
-    Peer {
-        module: &tls.module,
-        verifier: &x509.module,
-        options,
-        host,
-        key_log: None,
+        let (version, host) = (self.current(), Host::parse(name).unwrap());
+        let begun =
+            begin(self.peer(&version, &host, options)).map_err(HandshakeError::into_cause)?;
+        handshake(tcp, begun)
+            .await
+            .map_err(HandshakeError::into_cause)
     }
 }
 
@@ -223,8 +220,8 @@ fn secrets_are_logged_only_where_asked_for() {
     let file = rustix::fs::memfd_create("keys", rustix::fs::MemfdFlags::empty()).unwrap();
     let reader = file.try_clone().unwrap();
     let host = Host::parse("localhost").unwrap();
-    let (tls, x509) = guests.current();
-    let mut peer = peer(&tls, &x509, &host, OPTIONS);
+    let version = guests.current();
+    let mut peer = guests.peer(&version, &host, OPTIONS);
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let mut server = authority.in_memory(&["localhost"], server::TLS13);
@@ -262,8 +259,8 @@ async fn no_secret_is_ever_in_a_guests_memory() {
         let _ = std::io::copy(&mut stream.sock, &mut std::io::sink());
     });
     let host = Host::parse("localhost").unwrap();
-    let (tls, x509) = guests.current();
-    let mut peer = peer(&tls, &x509, &host, OPTIONS);
+    let version = guests.current();
+    let mut peer = guests.peer(&version, &host, OPTIONS);
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let tcp = TcpStream::connect(server.address).await.unwrap();
