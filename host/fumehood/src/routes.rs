@@ -69,7 +69,7 @@ struct Route {
     assembly: Assembly,
     taken: u32,
     answered: bool,
-    /// Held until the engine is done with the exchange.
+    /// Both held until the engine is done with the exchange.
     _permit: OwnedSemaphorePermit,
     _leave: Leave,
 }
@@ -164,6 +164,7 @@ impl Routes {
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }
+            | ToEmbedder::ModuleWithdrawn { .. }
             | ToEmbedder::Swapped { .. }
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }

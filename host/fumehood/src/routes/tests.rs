@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Blame, Cause, ExchangeId, Failure, fragments};
+use fumehood_control::{Blame, Cause, ExchangeId, Failure, GrantId, fragments};
 use fumehood_policy::RequestUrl;
 use tokio::sync::Semaphore;
 
