@@ -40,7 +40,10 @@ pub use exchange::{
     TlsVersion, Verification,
 };
 pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};
-pub use fragment::{Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, fragments};
+pub use fragment::{
+    Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, MAX_POLICY_BYTES, fragments,
+    policy_fragments,
+};
 pub use journey::{Instance, JourneyEvent, TlsSummary};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
