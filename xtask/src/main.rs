@@ -31,6 +31,7 @@ cargo xtask COMMAND
   test [FILTER]    everything CI checks; with FILTER, only the tests so named
   tidy             check what no compiler checks: layout, directions, promises
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
+  bench policy     those about decisions of the policy
       --json         one JSON object a case
       --only CASE    one case
 
@@ -68,7 +69,12 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             test::run(&Workspace::find()?, Some(filter))
         }
         ("tidy", []) => tidy::run(&Workspace::find()?),
-        ("bench", ["fetch", options @ ..]) => bench::run(&Workspace::find()?, options),
+        ("bench", ["fetch", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Fetch, options)
+        }
+        ("bench", ["policy", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Policy, options)
+        }
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
             args.join(" ")

@@ -110,7 +110,7 @@ pub enum ToEngine {
     },
     /// Give up on an exchange; it ends with [`crate::Cause::Cancelled`].
     Cancel(ExchangeId),
-    /// Close all idle connections.
+    /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
 }
 

@@ -179,6 +179,7 @@ impl Hub {
         exchange: &Exchange,
         began: Instant,
     ) -> Result<(Connection, Timings), Cause> {
+        let since = Instant::now();
         let room = self.reserve(exchange.deadlines.connect_ms).await?;
         let reached = match exchange.target.scheme {
             Scheme::Http => {
@@ -205,6 +206,7 @@ impl Hub {
                 transport,
                 codec,
                 peer,
+                since,
                 _room: room,
             },
             timings,

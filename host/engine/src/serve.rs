@@ -79,7 +79,7 @@ impl Desk {
                 // Dropping the sender wakes the exchange.
                 self.lock().remove(&id);
             }
-            ToEngine::CloseIdle => self.hub.idle.clear(),
+            ToEngine::CloseIdle => self.hub.idle.retire(),
             ToEngine::Module(header) => {
                 let Some(code) = fds.into_iter().next() else {
                     return;

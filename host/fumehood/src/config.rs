@@ -9,6 +9,7 @@ use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Ve
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
 use crate::modules::Maker;
+use crate::settings::{Current, Follow, Settings, SettingsSource};
 use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
@@ -123,6 +124,8 @@ pub(crate) struct Config {
     pub(crate) module_directory: Option<(PathBuf, OnChange)>,
     pub(crate) admin_socket: Option<PathBuf>,
     pub(crate) crash_reports: CrashReports,
+    /// What is read again, and the file that the policy is of.
+    pub(crate) follow: Option<Follow>,
 }
 
 impl Config {
@@ -139,6 +142,12 @@ impl Config {
             record: self.record,
             key_log: self.key_log.is_some(),
         }
+    }
+
+    /// What requests go by until something else is said.
+    pub(crate) fn current(&self) -> Current {
+        let file = self.follow.as_ref().and_then(|it| it.file.clone());
+        Current::new(self.policy.clone(), self.deadlines, self.tls, file)
     }
 
     /// What makes native code of modules.
@@ -191,6 +200,7 @@ impl EngineBuilder {
                 module_directory: None,
                 admin_socket: None,
                 crash_reports: CrashReports::default(),
+                follow: None,
             },
         }
     }
@@ -198,6 +208,22 @@ impl EngineBuilder {
     /// Replaces the policy.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;
+        self
+    }
+
+    /// Goes by settings: takes their policy, timeouts, TLS versions and limits
+    /// in place of what was said before. They are read again by
+    /// [`Engine::reload`] and, with `watch`, whenever their file changes.
+    pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
+        self.config.policy = settings.policy.clone();
+        self.config.deadlines = settings.deadlines();
+        self.config.tls = settings.tls();
+        self.config.limits = settings.limits();
+        self.config.follow = Some(Follow {
+            source: source.clone(),
+            file: settings.file.clone(),
+            watch,
+        });
         self
     }
 
@@ -329,6 +355,10 @@ impl EngineBuilder {
     pub fn crash_reports(mut self, reports: CrashReports) -> Self {
         self.config.crash_reports = reports;
         self
+    }
+
+    pub(crate) fn into_config(self) -> Config {
+        self.config
     }
 
     /// Starts the broker and the engine and waits until both are ready and

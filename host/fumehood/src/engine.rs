@@ -3,18 +3,20 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, ToEngine};
+use fumehood_control::{ExchangeId, FromBroker, ToEngine, policy_fragments};
+use fumehood_policy::Policy;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::config::{Config, EngineBuilder};
 use crate::desk::{Desk, News};
-use crate::error::LaunchError;
+use crate::error::{ChannelError, LaunchError};
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
 use crate::routes::Routes;
+use crate::settings::{self, Current};
 use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -38,6 +40,8 @@ pub struct LaunchReport {
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// Policy and preferences that hold now.
+    pub(crate) current: Arc<Current>,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -66,7 +70,7 @@ pub(crate) struct Running {
 /// A broker that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
     _ends_watch: UnboundedSender<()>,
 }
@@ -80,7 +84,7 @@ pub(crate) struct LiveEngine {
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
     pub(crate) pid: u32,
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
 }
 
@@ -100,14 +104,17 @@ impl Engine {
             None => None,
         };
         let registry = Arc::new(Registry::new(&config.modules));
-        let (broker, engine) = launch::both(&config, &registry.offer()).await?;
+        let current = Arc::new(config.current());
+        let policy = Arc::clone(&current.now().policy);
+        let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let running = Running {
-            broker: LiveBroker::watch(broker),
+            broker: LiveBroker::watch(broker, &current),
             engine: LiveEngine::watch(engine, &registry, &config),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
             config,
+            current,
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
@@ -131,6 +138,10 @@ impl Engine {
         if let Some((folder, on_change)) = self.shared.config.module_directory.clone() {
             let watching = modules::watch(weak(), folder, on_change);
             tasks.push(tokio::spawn(watching).abort_handle());
+        }
+        let follow = self.shared.config.follow.as_ref().filter(|it| it.watch);
+        if let Some(file) = follow.and_then(|follow| follow.file.clone()) {
+            tasks.push(tokio::spawn(settings::watch(weak(), file)).abort_handle());
         }
         *self
             .shared
@@ -181,9 +192,11 @@ impl Shared {
     pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
         let mut running = self.running.lock().await;
         if !running.broker.is_alive() {
-            let (broker, engine) = launch::both(&self.config, &self.registry.offer()).await?;
+            let policy = Arc::clone(&self.current.now().policy);
+            let modules = self.registry.offer();
+            let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
-                broker: LiveBroker::watch(broker),
+                broker: LiveBroker::watch(broker, &self.current),
                 engine: LiveEngine::watch(engine, &self.registry, &self.config),
             };
         } else if !running.engine.is_alive() {
@@ -195,6 +208,33 @@ impl Shared {
         Ok(running.clone())
     }
 
+    /// Gives the broker another policy, which holds for requests from `hold` on.
+    /// Connections that were made under the one before are not kept.
+    pub(crate) async fn replace_policy<T>(
+        &self,
+        policy: &Policy,
+        hold: impl FnOnce() -> T,
+    ) -> Result<T, ChannelError> {
+        let pieces = policy_fragments(policy)?;
+        // No launch comes between, so no broker is missed.
+        let running = self.running.lock().await;
+        match launch::tell_policy(&running.broker.channel, pieces).await {
+            // One that is gone is launched again, with the policy of then.
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
+        let held = hold();
+        if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
+            running.engine.note(&error);
+        }
+        Ok(held)
+    }
+
+    /// Processes as they are, without launching others.
+    pub(crate) async fn as_it_is(&self) -> Running {
+        self.running.lock().await.clone()
+    }
+
     /// The engine as it is, without launching another.
     pub(crate) async fn engine_if_alive(&self) -> Option<Arc<LiveEngine>> {
         let engine = self.running.lock().await.engine.clone();
@@ -203,7 +243,7 @@ impl Shared {
 }
 
 impl LiveBroker {
-    fn watch(launched: Launched<BrokerChannel>) -> Arc<Self> {
+    fn watch(launched: Launched<BrokerChannel>, current: &Arc<Current>) -> Arc<Self> {
         let (ends_watch, unused) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
@@ -212,6 +252,7 @@ impl LiveBroker {
             channel.clone(),
             alive.clone(),
             unused,
+            current.clone(),
         ));
         Arc::new(LiveBroker {
             channel,
@@ -221,7 +262,7 @@ impl LiveBroker {
         })
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
@@ -264,7 +305,7 @@ impl LiveEngine {
         live
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
@@ -277,16 +318,22 @@ impl LiveEngine {
     }
 }
 
-/// Owns the broker. It has nothing to say after `Ready`, so whatever comes,
-/// the end of file first of all, ends it.
+/// Owns the broker. After `Ready` it tells of what the policy only reports;
+/// whatever else comes, the end of file first of all, ends it.
 async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
     alive: Arc<AtomicBool>,
     mut unused: UnboundedReceiver<()>,
+    current: Arc<Current>,
 ) {
+    let reports = async {
+        while let Ok((FromBroker::Reported(denial), _none)) = channel.recv().await {
+            current.report(&denial);
+        }
+    };
     tokio::select! {
-        _ = channel.recv() => {}
+        () = reports => {}
         _ = unused.recv() => {}
     }
     alive.store(false, Ordering::Release);

@@ -8,7 +8,7 @@ use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
     TlsOptions, ToBroker, ToEngine, fragments,
 };
-use fumehood_policy::{Decision, RequestUrl};
+use fumehood_policy::{ClientName, Decision, Method, Policy, RequestUrl, Terms};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
@@ -52,7 +52,7 @@ pub enum Source {
 
 /// How an exchange differs from what the engine's builder said. Put it into
 /// an `http::Request`'s extensions to use it with [`crate::Client`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// When to give up.
     pub deadlines: Option<Deadlines>,
@@ -60,6 +60,8 @@ pub struct Options {
     pub tls: Option<TlsOptions>,
     /// Do not take a kept connection.
     pub fresh_connection: bool,
+    /// Which part of the program asks, for rules about clients.
+    pub client: Option<ClientName>,
 }
 
 /// An exchange under way. Dropped before its end, it is cancelled.
@@ -113,17 +115,15 @@ impl Engine {
         sink: Sink,
         options: &Options,
     ) -> Result<InFlight, Error> {
-        let config = &self.shared.config;
-        if let Decision::Deny(denial) = config.policy.check_target(&url.target) {
-            return Err(Error::denied(url.target.clone(), denial));
-        }
+        let now = self.shared.current.now();
+        let terms = self.leave(&now.policy, url, head, options)?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,
             Source::None | Source::Fd(..) | Source::Bytes(_) => SourceEnd::EndOfFile,
         };
         let (source, payload) = open_source(source)?;
-        let deadlines = options.deadlines.unwrap_or(config.deadlines);
+        let deadlines = options.deadlines.unwrap_or(now.deadlines);
         let mut exchange = Exchange {
             target: url.target.clone(),
             grant: GrantId(self.shared.number()),
@@ -132,16 +132,16 @@ impl Engine {
             fields: request::fields(&url.target, &head.headers)?,
             payload,
             source_end,
-            tls: options.tls.unwrap_or(config.tls),
+            tls: options.tls.unwrap_or(now.tls),
             deadlines,
-            fresh_connection: options.fresh_connection,
+            fresh_connection: options.fresh_connection || now.by_request,
         };
         let fds = Descriptors { sink, source };
-        let (inbox, cancel) = match self.start(&exchange, &fds).await {
+        let (inbox, cancel) = match self.start(&exchange, &terms, &fds).await {
             // A process was found dead just now, and nothing was sent.
             Err(error) if error.cause() == Some(&Cause::EngineDied) => {
                 exchange.grant = GrantId(self.shared.number());
-                self.start(&exchange, &fds).await?
+                self.start(&exchange, &terms, &fds).await?
             }
             outcome => outcome?,
         };
@@ -152,10 +152,39 @@ impl Engine {
         })
     }
 
+    /// Asks the policy about a request before anything is done for it.
+    fn leave(
+        &self,
+        policy: &Policy,
+        url: &RequestUrl,
+        head: &http::request::Parts,
+        options: &Options,
+    ) -> Result<Terms, Error> {
+        let method = head.method.as_str().parse::<Method>();
+        let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
+        let terms = Terms {
+            method: Some(method),
+            client: options.client.clone(),
+            ..Terms::default()
+        };
+        match policy.decide(&url.target, &terms) {
+            Decision::Allow(_) => Ok(terms),
+            Decision::Report(denial) => {
+                self.shared.current.report(&denial);
+                Ok(terms)
+            }
+            Decision::Deny(denial) => Err(Error::denied(url.target.clone(), denial)),
+            Decision::Ask(question) => {
+                Err(Error::denied(url.target.clone(), question.unanswered()))
+            }
+        }
+    }
+
     /// Passes an exchange on to processes that live, as far as is known.
     async fn start(
         &self,
         exchange: &Exchange,
+        terms: &Terms,
         fds: &Descriptors,
     ) -> Result<(Inbox, Cancel), Error> {
         // Closed never: the semaphore lives as long as the engine.
@@ -175,7 +204,7 @@ impl Engine {
             engine: running.engine.clone(),
             finished: false,
         };
-        if let Err(error) = send(&running, id, exchange, fds).await {
+        if let Err(error) = send(&running, id, exchange, terms, fds).await {
             running.engine.routes.forget(id);
             cancel.finished = true;
             return Err(if error.is_closed() {
@@ -199,12 +228,14 @@ async fn send(
     running: &Running,
     id: ExchangeId,
     exchange: &Exchange,
+    terms: &Terms,
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
     let leave = Grant {
         id: exchange.grant,
         target: exchange.target.clone(),
+        terms: terms.clone(),
         uses: GRANT_USES,
         lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),
     };

@@ -43,6 +43,7 @@ mod desk;
 mod engine;
 mod error;
 mod exchange;
+mod explain;
 mod hex;
 mod launch;
 mod modules;
@@ -50,10 +51,13 @@ mod places;
 mod pressure;
 pub mod probe;
 mod process;
+mod proxy_status;
 pub mod replay;
 mod request;
 mod roles;
 mod routes;
+mod settings;
+mod status;
 mod store;
 mod upload;
 
@@ -65,14 +69,20 @@ pub use crashes::CrashReports;
 pub use engine::{Engine, LaunchReport};
 pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchError, Problem};
 pub use exchange::{InFlight, Options, Sink, Source};
+pub use explain::{Explained, Explainer, Resolution, Verdict};
 pub use launch::Readiness;
 pub use modules::{
     Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey, ModuleTrust, ModuleUse,
     Modules, OnChange, Refusal, SignatureState, Swapped, module_directory, signed_statement,
     verify_module,
 };
+pub use proxy_status::ProxyStatus;
 pub use roles::{Role, init};
 pub use routes::{Event, Progress};
+pub use settings::{
+    MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
+};
+pub use status::{PolicyStatus, ProcessStatus, Status};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

@@ -11,6 +11,7 @@ mod guests;
 mod handshake;
 mod instance;
 mod memory;
+mod policy;
 mod server;
 
 use std::process::ExitCode;
@@ -30,12 +31,21 @@ type Outcome = Result<Vec<Row>, String>;
 type Group = (&'static [&'static str], fn() -> Outcome);
 
 /// What measures which cases, so that asking for some does not run the rest.
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 4] = [
     (&["instance-cycle", "instance-share"], instance::measure),
     (&["tls13-handshake"], handshake::measure),
     (
         &["guest-memory", "guest-memory-growth", "guest-payload"],
         memory::measure,
+    ),
+    (
+        &[
+            "policy-name",
+            "policy-name-worst",
+            "policy-address",
+            "policy-build",
+        ],
+        policy::measure,
     ),
 ];
 

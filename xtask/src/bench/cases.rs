@@ -6,8 +6,28 @@ use super::Measured;
 use super::reported::Reported;
 use super::transfers::{Quantity, Transfer};
 
+/// A set of cases: what one types behind `cargo xtask bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bench {
+    /// Fetching, against curl and rustls.
+    Fetch,
+    /// Decisions of the policy.
+    Policy,
+}
+
+impl Bench {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// One promise, measured.
 pub(super) struct Case {
+    pub(super) bench: Bench,
     /// As given to `--only`.
     pub(super) name: &'static str,
     pub(super) what: &'static str,
@@ -58,8 +78,9 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 10] = [
+pub(super) const CASES: [Case; 14] = [
     Case {
+        bench: Bench::Fetch,
         name: "http-1gib",
         what: "1 GiB from nginx over HTTP to /dev/null, against curl",
         unit: "MiB/s",
@@ -72,6 +93,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtLeast(0.9),
     },
     Case {
+        bench: Bench::Fetch,
         name: "tls13-1gib",
         what: "the same over TLS 1.3 with AES-128-GCM",
         unit: "MiB/s",
@@ -84,6 +106,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtLeast(0.9),
     },
     Case {
+        bench: Bench::Fetch,
         name: "https-cold-1kib",
         what: "1 KiB over https, the whole process from start to end, against curl",
         unit: "ms",
@@ -96,6 +119,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtMost(2.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "engine-ready",
         what: "spawning the engine until it is sandboxed and ready",
         unit: "ms",
@@ -103,6 +127,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(15.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "guest-memory",
         what: "resident memory of a guest while 1 GiB passes over TLS",
         unit: "MiB",
@@ -110,6 +135,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(1.5),
     },
     Case {
+        bench: Bench::Fetch,
         name: "guest-memory-growth",
         what: "what a body of 1 GiB adds to the guests' memory over one of 1 KiB",
         unit: "B",
@@ -117,6 +143,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(0.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "guest-payload",
         what: "bytes of a body of 1 GiB found in the guests' memory",
         unit: "B",
@@ -124,6 +151,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(0.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "instance-cycle",
         what: "creating an instance, its first call, dropping it",
         unit: "µs",
@@ -131,6 +159,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(20.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "instance-share",
         what: "that cycle, beside a loopback connect, handshake and small request",
         unit: "µs",
@@ -138,10 +167,43 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtMost(0.02),
     },
     Case {
+        bench: Bench::Fetch,
         name: "tls13-handshake",
         what: "a full TLS 1.3 handshake through the guest, against native rustls",
         unit: "µs",
         source: Source::Inside,
         promise: Promise::RatioAtMost(1.3),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-name",
+        what: "deciding on a target under 10,000 rules: one of each kind that matches, and one of none",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-name-worst",
+        what: "the same on the longest name with the most labels",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-address",
+        what: "deciding on an address of a name under these rules",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-build",
+        what: "making that policy of its encoding, as the broker does when it changes",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(50_000.0),
     },
 ];

@@ -141,6 +141,7 @@ impl Guests {
             transport,
             codec,
             peer,
+            since: Instant::now(),
             _room: room,
         };
         let before = connection.meter();

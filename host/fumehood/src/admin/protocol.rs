@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Engine, ModuleError, ModuleId};
+use crate::{Engine, ModuleError, ModuleId, SettingsError};
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ pub enum Request {
         /// Of the module.
         name: String,
     },
+    /// How the engine is: a [`crate::Status`].
+    Status {},
+    /// Read the configuration again: a [`crate::Revision`].
+    PolicyReload {},
 }
 
 /// An answer: `result` where `ok`, else `error`.
@@ -112,6 +116,18 @@ impl Answer {
     }
 }
 
+impl From<ModuleError> for Answer {
+    fn from(error: ModuleError) -> Self {
+        Answer::refused(error.code(), error.to_string())
+    }
+}
+
+impl From<SettingsError> for Answer {
+    fn from(error: SettingsError) -> Self {
+        Answer::refused("configuration", error.to_string())
+    }
+}
+
 /// Does what a line asks.
 pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
     let request = match serde_json::from_slice::<Value>(line) {
@@ -125,10 +141,19 @@ pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
                 result: Some(result),
                 error: None,
             },
-            Err(error) => Answer::refused(error.code(), error.to_string()),
+            Err(refusal) => refusal,
         },
         Err((value, error)) => {
-            let known = ["list", "inspect", "load", "verify", "swap", "rollback"];
+            let known = [
+                "list",
+                "inspect",
+                "load",
+                "verify",
+                "swap",
+                "rollback",
+                "status",
+                "policy-reload",
+            ];
             match value.get("command").and_then(Value::as_str) {
                 Some(command) if known.contains(&command) => {
                     Answer::refused("malformed", error.to_string())
@@ -142,10 +167,10 @@ pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
     }
 }
 
-async fn perform(engine: &Engine, request: Request) -> Result<Value, ModuleError> {
+async fn perform(engine: &Engine, request: Request) -> Result<Value, Answer> {
     let modules = engine.modules();
     let json = |value: Result<Value, serde_json::Error>| {
-        value.map_err(|e| ModuleError::Compiler(e.to_string()))
+        value.map_err(|e| Answer::refused("malformed", e.to_string()))
     };
     match request {
         Request::List {} => json(serde_json::to_value(modules.list().await?)),
@@ -168,6 +193,8 @@ async fn perform(engine: &Engine, request: Request) -> Result<Value, ModuleError
         }
         Request::Swap { name, digest } => Ok(swapped(&modules.swap_to(&name, &digest).await?)),
         Request::Rollback { name } => Ok(swapped(&modules.rollback(&name).await?)),
+        Request::Status {} => json(serde_json::to_value(engine.status().await)),
+        Request::PolicyReload {} => json(serde_json::to_value(engine.reload().await?)),
     }
 }
 

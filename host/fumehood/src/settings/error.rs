@@ -36,6 +36,14 @@ pub enum SettingsError {
         /// One sentence.
         message: String,
     },
+    /// What a flag says is refused.
+    #[error("{name}: {message}")]
+    Flag {
+        /// The flag.
+        name: &'static str,
+        /// One sentence.
+        message: String,
+    },
     /// There is nothing to read again: the engine was given no configuration.
     #[error("this engine follows no configuration; its embedder set the policy itself")]
     NotFollowed,

@@ -1,7 +1,7 @@
 //! The configuration file as types. The JSON schema is generated from them.
 
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
 use fumehood_control::TlsVersion;
@@ -14,7 +14,11 @@ const MAX_SECONDS: f64 = 4_000_000.0;
 
 /// The whole file.
 #[derive(Debug, Default, serde::Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "Fumehood's configuration"))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(title = "Fumehood's configuration")
+)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct File {
     /// Where editors find the schema of this file. Not looked at.
@@ -47,8 +51,7 @@ pub(crate) struct PolicyTable {
     pub(crate) address_mode: Option<Spanned<ModeName>>,
     /// Hosts that may be reached although their address is not public:
     /// "localhost:8080", "10.0.0.0/8", "[::1]:443", "*.corp.example".
-    #[cfg_attr(test, schemars(with = "Option<Vec<String>>"))]
-    pub(crate) private_hosts: Option<Vec<Spanned<Read<PrivateHost>>>>,
+    pub(crate) private_hosts: Option<Vec<Read<PrivateHost>>>,
     /// Without this key every public address is allowed. With it, only what
     /// one of its rules matches; an empty list allows nothing.
     #[cfg_attr(test, schemars(with = "Option<Vec<RuleTable>>"))]
@@ -74,7 +77,7 @@ pub(crate) struct RuleTable {
     /// "http", "https".
     pub(crate) schemes: Option<Vec<Read<SchemeName>>>,
     /// 443, "8000-8999".
-    pub(crate) ports: Option<Vec<PortRange>>,
+    pub(crate) ports: Option<Vec<Ports>>,
     /// "GET"; in any case.
     pub(crate) methods: Option<Vec<Read<Method>>>,
     /// The parts of a program that say who they are, such as
@@ -183,14 +186,26 @@ impl From<TlsName> for TlsVersion {
     }
 }
 
-/// A string that is read into a type of ours; its error says what is wrong.
+/// A string that is read into a type of ours. What is wrong with it is told
+/// later, by whoever knows its place in the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Read<T>(pub(crate) T);
+pub(crate) struct Read<T> {
+    pub(super) read: Result<T, String>,
+    pub(super) span: Range<usize>,
+}
+
+impl<T: FromStr<Err: fmt::Display>> From<Spanned<String>> for Read<T> {
+    fn from(text: Spanned<String>) -> Self {
+        Read {
+            read: text.get_ref().parse().map_err(|e: T::Err| e.to_string()),
+            span: text.span(),
+        }
+    }
+}
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Read<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map(Read).map_err(de::Error::custom)
+        Spanned::<String>::deserialize(from).map(Read::from)
     }
 }
 
@@ -225,47 +240,69 @@ impl TryFrom<String> for FieldText {
     }
 }
 
-/// One port or a range of them.
+/// One port, as a number or a string, or a range of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Ports(pub(super) Read<PortRange>);
+
+/// Ports of a rule.
 #[derive(Clone, Debug)]
 pub(crate) struct PortRange(pub(crate) RangeInclusive<u16>);
 
-impl<'de> Deserialize<'de> for PortRange {
+impl<'de> Deserialize<'de> for Ports {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Ports;
-        impl Visitor<'_> for Ports {
-            type Value = PortRange;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a port from 1 to 65535, or a range of them such as \"8000-8999\"")
-            }
-
-            fn visit_i64<E: de::Error>(self, port: i64) -> Result<PortRange, E> {
-                let port = u16::try_from(port).ok().filter(|port| *port > 0);
-                let range = port.map(|port| PortRange(port..=port));
-                range.ok_or_else(|| E::custom("a port is a number from 1 to 65535"))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<PortRange, E> {
-                port_range(text).map(PortRange).ok_or_else(|| {
-                    E::custom("a range of ports is written \"8000-8999\", the lower one first")
-                })
-            }
-        }
-        from.deserialize_any(Ports)
+        let text = Spanned::<PortText>::deserialize(from)?;
+        let span = text.span();
+        let read = text.into_inner().0.parse::<PortRange>();
+        Ok(Ports(Read {
+            read: read.map_err(str::to_owned),
+            span,
+        }))
     }
 }
 
-fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
-    let port = |text: &str| -> Option<u16> {
-        let digits = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
-        text.parse().ok().filter(|port| digits && *port > 0)
-    };
-    match text.split_once('-') {
-        Some((from, to)) => {
-            let range = port(from)?..=port(to)?;
-            (!range.is_empty()).then_some(range)
+struct PortText(String);
+
+impl<'de> Deserialize<'de> for PortText {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visited;
+        impl Visitor<'_> for Visited {
+            type Value = PortText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port such as 443, or a range of them such as \"8000-8999\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, port: i64) -> Result<PortText, E> {
+                Ok(PortText(port.to_string()))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PortText, E> {
+                Ok(PortText(text.to_owned()))
+            }
         }
-        None => port(text).map(|port| port..=port),
+        from.deserialize_any(Visited)
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let port = |text: &str| -> Option<u16> {
+            let digits = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+            text.parse().ok().filter(|port| digits && *port > 0)
+        };
+        let range = match text.split_once('-') {
+            Some((from, to)) => port(from).zip(port(to)).map(|(from, to)| from..=to),
+            None => port(text).map(|port| port..=port),
+        };
+        match range {
+            Some(range) if !range.is_empty() => Ok(PortRange(range)),
+            _ => Err(
+                "a port is a number from 1 to 65535, and a range of them is written \
+                      \"8000-8999\", the lower one first",
+            ),
+        }
     }
 }
 
@@ -313,7 +350,7 @@ mod schema {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{PortRange, Read};
+    use super::{Ports, Read};
 
     impl<T> JsonSchema for Read<T> {
         fn schema_name() -> Cow<'static, str> {
@@ -329,7 +366,7 @@ mod schema {
         }
     }
 
-    impl JsonSchema for PortRange {
+    impl JsonSchema for Ports {
         fn schema_name() -> Cow<'static, str> {
             "Ports".into()
         }

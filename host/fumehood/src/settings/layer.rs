@@ -3,14 +3,12 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 
 use super::Origin;
 use super::error::{SettingsError, explain, position};
-use super::file::File;
+use super::file::{File, Read};
 use crate::store::{nonblock, read_bounded};
 
 /// Largest configuration, in bytes: some hundred for each of the most rules.
@@ -19,19 +17,47 @@ pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 /// Environment variables, the key each sets, and how it is written.
 const VARIABLES: [(&str, &str, Kind); 14] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
-    ("FUMEHOOD_POLICY_ADDRESS_MODE", "policy.address-mode", Kind::Text),
-    ("FUMEHOOD_POLICY_PRIVATE_HOSTS", "policy.private-hosts", Kind::List),
+    (
+        "FUMEHOOD_POLICY_ADDRESS_MODE",
+        "policy.address-mode",
+        Kind::Text,
+    ),
+    (
+        "FUMEHOOD_POLICY_PRIVATE_HOSTS",
+        "policy.private-hosts",
+        Kind::List,
+    ),
     ("FUMEHOOD_HTTP_USER_AGENT", "http.user-agent", Kind::Text),
     ("FUMEHOOD_TLS_MIN_VERSION", "tls.min-version", Kind::Text),
     ("FUMEHOOD_TLS_MAX_VERSION", "tls.max-version", Kind::Text),
-    ("FUMEHOOD_TIMEOUTS_CONNECT", "timeouts.connect", Kind::Number),
+    (
+        "FUMEHOOD_TIMEOUTS_CONNECT",
+        "timeouts.connect",
+        Kind::Number,
+    ),
     ("FUMEHOOD_TIMEOUTS_TLS", "timeouts.tls", Kind::Number),
     ("FUMEHOOD_TIMEOUTS_HEAD", "timeouts.head", Kind::Number),
     ("FUMEHOOD_TIMEOUTS_IDLE", "timeouts.idle", Kind::Number),
-    ("FUMEHOOD_LIMITS_EXCHANGES", "limits.exchanges", Kind::Number),
-    ("FUMEHOOD_LIMITS_INSTANCES", "limits.instances", Kind::Number),
-    ("FUMEHOOD_LIMITS_IDLE_CONNECTIONS", "limits.idle-connections", Kind::Number),
-    ("FUMEHOOD_LIMITS_MEMORY_MIB", "limits.memory-mib", Kind::Number),
+    (
+        "FUMEHOOD_LIMITS_EXCHANGES",
+        "limits.exchanges",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_INSTANCES",
+        "limits.instances",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_IDLE_CONNECTIONS",
+        "limits.idle-connections",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_MEMORY_MIB",
+        "limits.memory-mib",
+        Kind::Number,
+    ),
 ];
 
 /// How a variable's value is written.
@@ -70,7 +96,8 @@ impl Layer {
         };
         match read(path) {
             Ok(Some(bytes)) => {
-                let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".into()))?;
+                let text =
+                    String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".into()))?;
                 Layer::parse(text, Source::File(path.to_owned())).map(Some)
             }
             Ok(None) => Ok(None),
@@ -122,11 +149,30 @@ impl Layer {
                 message,
             },
             Source::Environment(names) => SettingsError::Environment {
-                name: names.get(line as usize - 1).copied().unwrap_or("FUMEHOOD_*"),
+                name: names
+                    .get(line as usize - 1)
+                    .copied()
+                    .unwrap_or("FUMEHOOD_*"),
                 message,
             },
             Source::Nothing => SettingsError::NotFollowed,
         }
+    }
+
+    /// What was read, or its error with its place.
+    pub(super) fn value<T: Clone>(&self, read: &Read<T>) -> Result<T, SettingsError> {
+        read.read
+            .clone()
+            .map_err(|message| self.refused(&read.span, message))
+    }
+
+    /// All of a list; `None` where the key is not there.
+    pub(super) fn values<T: Clone>(
+        &self,
+        list: Option<&Vec<Read<T>>>,
+    ) -> Result<Option<Vec<T>>, SettingsError> {
+        let values = |list: &Vec<Read<T>>| list.iter().map(|it| self.value(it)).collect();
+        list.map(values).transpose()
     }
 
     /// Where a place in it is, for people.
@@ -152,7 +198,10 @@ impl Kind {
             Kind::Text => Ok(quoted(value)),
             Kind::List => {
                 let items = value.split(',').map(str::trim).filter(|it| !it.is_empty());
-                Ok(format!("[{}]", items.map(quoted).collect::<Vec<_>>().join(",")))
+                Ok(format!(
+                    "[{}]",
+                    items.map(quoted).collect::<Vec<_>>().join(",")
+                ))
             }
             Kind::Number if value.parse::<f64>().is_ok_and(f64::is_finite) => Ok(value.to_owned()),
             Kind::Number => Err(SettingsError::Environment {
@@ -163,20 +212,13 @@ impl Kind {
     }
 }
 
-/// A regular file within the bound; `None` where there is nothing.
+/// A regular file within the bound; `None` where there is nothing. A link is
+/// followed: people keep such files elsewhere.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let name = path.file_name().ok_or("it names no file")?;
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut options = OpenOptions::new();
+    let mut options = std::fs::OpenOptions::new();
     // A pipe in its place must not hold us.
-    options.read(true).custom_flags(nonblock());
-    let opened = Dir::open_ambient_dir(folder, ambient_authority())
-        .and_then(|dir| dir.open_with(name, &options));
-    let file = match opened {
-        Ok(file) => file,
+    let file = match options.read(true).custom_flags(nonblock()).open(path) {
+        Ok(file) => cap_std::fs::File::from_std(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e.to_string()),
     };

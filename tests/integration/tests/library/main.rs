@@ -9,6 +9,7 @@ mod harness;
 mod leaks;
 mod messages;
 mod mortality;
+mod policy;
 mod support;
 mod time;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
+        &policy::TESTS,
         &time::TESTS,
     ]
     .concat();
