@@ -36,8 +36,8 @@ pub use dial::{
 };
 pub use engine::{EngineSetup, ModuleHeader, ToEmbedder, ToEngine};
 pub use exchange::{
-    Deadlines, Exchange, ExchangeId, Field, PayloadLength, ResponseHead, SourceEnd, TlsOptions,
-    TlsVersion, Verification,
+    Deadlines, Exchange, ExchangeId, Field, Leave, PayloadLength, ResponseHead, SourceEnd,
+    TlsOptions, TlsVersion, Verification,
 };
 pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};
 pub use fragment::{

@@ -255,6 +255,7 @@ fn request(origin: &Origin, path: &str) -> Exchange {
             total_ms: 60_000,
         },
         fresh_connection: true,
+        leave: None,
     }
 }
 

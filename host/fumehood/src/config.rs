@@ -8,6 +8,7 @@ use std::time::Duration;
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
+use crate::asking::{Answer, Asked, Asker};
 use crate::modules::Maker;
 use crate::settings::{Current, Follow, Settings, SettingsSource};
 use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange};
@@ -126,6 +127,7 @@ pub(crate) struct Config {
     pub(crate) crash_reports: CrashReports,
     /// What is read again, and the file that the policy is of.
     pub(crate) follow: Option<Follow>,
+    pub(crate) asker: Option<Asker>,
 }
 
 impl Config {
@@ -201,6 +203,7 @@ impl EngineBuilder {
                 admin_socket: None,
                 crash_reports: CrashReports::default(),
                 follow: None,
+                asker: None,
             },
         }
     }
@@ -223,6 +226,22 @@ impl EngineBuilder {
             source: source.clone(),
             file: settings.file.clone(),
             watch,
+        });
+        self
+    }
+
+    /// Asks where a rule of the policy wants it ([`fumehood_policy::Effect::Ask`]):
+    /// a request waits for the answer, and is denied where none comes within
+    /// the deadline. Requests that ask at once ask each for itself. Default
+    /// nobody, which is no.
+    pub fn on_ask<F, A>(mut self, deadline: Duration, ask: F) -> Self
+    where
+        F: Fn(Asked) -> A + Send + Sync + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        self.config.asker = Some(Asker {
+            ask: Arc::new(move |asked| Box::pin(ask(asked))),
+            deadline,
         });
         self
     }

@@ -3,15 +3,17 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, FromBroker, ToEngine, policy_fragments};
+use fumehood_control::{FromBroker, ToEngine, policy_fragments};
 use fumehood_policy::Policy;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
+use crate::asking::Remembered;
 use crate::config::{Config, EngineBuilder};
 use crate::desk::{Desk, News};
 use crate::error::{ChannelError, LaunchError};
+use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
@@ -42,6 +44,10 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// Policy and preferences that hold now.
     pub(crate) current: Arc<Current>,
+    /// Leave that was given to parts of the program.
+    pub(crate) grants: Grants,
+    /// What was answered for hosts.
+    pub(crate) remembered: Remembered,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -79,8 +85,9 @@ pub(crate) struct LiveBroker {
 pub(crate) struct LiveEngine {
     pub(crate) channel: Arc<EngineChannel>,
     pub(crate) routes: Arc<Routes>,
-    /// Exchanges nobody waits for any more.
-    pub(crate) cancels: UnboundedSender<ExchangeId>,
+    /// What does not wait for an answer: exchanges nobody wants any more,
+    /// grants that were taken back.
+    pub(crate) orders: UnboundedSender<ToEngine>,
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
     pub(crate) pid: u32,
@@ -115,6 +122,8 @@ impl Engine {
         let shared = Shared {
             config,
             current,
+            grants: Grants::default(),
+            remembered: Remembered::default(),
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
@@ -281,14 +290,14 @@ impl LiveEngine {
         registry: &Arc<Registry>,
         config: &Config,
     ) -> Arc<Self> {
-        let (cancels, cancelled) = unbounded_channel();
+        let (orders, ordered) = unbounded_channel();
         let (desk, news) = Desk::new();
         let reports = crashes::Writer::new(&config.crash_reports, &launched.readiness.layers);
         tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
             routes: Arc::new(Routes::new()),
-            cancels,
+            orders,
             desk: Arc::new(desk),
             pid: launched.process.id(),
             readiness: launched.readiness,
@@ -300,7 +309,7 @@ impl LiveEngine {
             live.routes.clone(),
             live.desk.clone(),
             live.alive.clone(),
-            cancelled,
+            ordered,
         ));
         live
     }
@@ -340,7 +349,7 @@ async fn watch_broker(
     process.kill().await;
 }
 
-/// Owns the engine: routes what it says, passes cancellations on, until it
+/// Owns the engine: routes what it says, passes orders on, until it
 /// ends, says what it must not, or nobody holds it any more.
 async fn watch_engine(
     mut process: Process,
@@ -348,12 +357,12 @@ async fn watch_engine(
     routes: Arc<Routes>,
     desk: Arc<Desk>,
     alive: Arc<AtomicBool>,
-    cancelled: UnboundedReceiver<ExchangeId>,
+    ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
         () = route_all(&channel, &routes, &desk) => {}
-        () = cancel_all(&channel, cancelled) => {}
+        () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
     routes.close();
@@ -374,9 +383,9 @@ async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
     }
 }
 
-async fn cancel_all(channel: &EngineChannel, mut cancelled: UnboundedReceiver<ExchangeId>) {
-    while let Some(id) = cancelled.recv().await {
-        if channel.send(&ToEngine::Cancel(id), &[]).await.is_err() {
+async fn order_all(channel: &EngineChannel, mut ordered: UnboundedReceiver<ToEngine>) {
+    while let Some(order) = ordered.recv().await {
+        if channel.send(&order, &[]).await.is_err() {
             return;
         }
     }

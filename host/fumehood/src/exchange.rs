@@ -8,14 +8,14 @@ use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
     TlsOptions, ToBroker, ToEngine, fragments,
 };
-use fumehood_policy::{ClientName, Decision, Method, Policy, RequestUrl, Terms};
+use fumehood_policy::{ClientName, Decision, Method, Policy, RequestUrl, Spaces, Terms};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
 use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
-use crate::{Engine, Error, request};
+use crate::{Asked, Engine, Error, Grant, request};
 
 /// Connections a grant is good for: one, and one more where a kept
 /// connection is found dead and the request goes out again.
@@ -62,6 +62,8 @@ pub struct Options {
     pub fresh_connection: bool,
     /// Which part of the program asks, for rules about clients.
     pub client: Option<ClientName>,
+    /// The grant it is asked under, beside the policy.
+    pub grant: Option<Grant>,
 }
 
 /// An exchange under way. Dropped before its end, it is cancelled.
@@ -70,6 +72,8 @@ pub struct InFlight {
     inbox: Inbox,
     body: Option<UnixStream>,
     cancel: Cancel,
+    /// Held until it is over.
+    _grant: Option<Grant>,
 }
 
 /// Cancels when dropped, unless the exchange has finished.
@@ -91,7 +95,7 @@ impl Drop for Cancel {
     fn drop(&mut self) {
         if !self.finished {
             // An engine that is gone needs no cancelling.
-            let _gone = self.engine.cancels.send(self.id);
+            let _gone = self.engine.orders.send(ToEngine::Cancel(self.id));
         }
     }
 }
@@ -116,14 +120,20 @@ impl Engine {
         options: &Options,
     ) -> Result<InFlight, Error> {
         let now = self.shared.current.now();
-        let terms = self.leave(&now.policy, url, head, options)?;
+        let terms = self.leave(&now.policy, url, head, options).await?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,
             Source::None | Source::Fd(..) | Source::Bytes(_) => SourceEnd::EndOfFile,
         };
         let (source, payload) = open_source(source)?;
-        let deadlines = options.deadlines.unwrap_or(now.deadlines);
+        let mut deadlines = options.deadlines.unwrap_or(now.deadlines);
+        let grant = options.grant.as_ref();
+        if let Some(grant) = grant {
+            deadlines.total_ms = deadlines.total_ms.min(grant.left_ms());
+        }
+        let lapsed = |lapse| Error::lapsed(url.target.clone(), lapse);
+        let leave = grant.map(|grant| grant.begin(&url.target)).transpose();
         let mut exchange = Exchange {
             target: url.target.clone(),
             grant: GrantId(self.shared.number()),
@@ -134,14 +144,15 @@ impl Engine {
             source_end,
             tls: options.tls.unwrap_or(now.tls),
             deadlines,
-            fresh_connection: options.fresh_connection || now.by_request,
+            fresh_connection: options.fresh_connection || now.by_request || !terms.spaces.is_all(),
+            leave: leave.map_err(lapsed)?,
         };
         let fds = Descriptors { sink, source };
-        let (inbox, cancel) = match self.start(&exchange, &terms, &fds).await {
+        let (inbox, cancel) = match self.start(&exchange, &terms, grant, &fds).await {
             // A process was found dead just now, and nothing was sent.
             Err(error) if error.cause() == Some(&Cause::EngineDied) => {
                 exchange.grant = GrantId(self.shared.number());
-                self.start(&exchange, &terms, &fds).await?
+                self.start(&exchange, &terms, grant, &fds).await?
             }
             outcome => outcome?,
         };
@@ -149,11 +160,12 @@ impl Engine {
             inbox,
             body,
             cancel,
+            _grant: options.grant.clone(),
         })
     }
 
     /// Asks the policy about a request before anything is done for it.
-    fn leave(
+    async fn leave(
         &self,
         policy: &Policy,
         url: &RequestUrl,
@@ -162,21 +174,35 @@ impl Engine {
     ) -> Result<Terms, Error> {
         let method = head.method.as_str().parse::<Method>();
         let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
-        let terms = Terms {
+        let target = &url.target;
+        if let Some(Err(lapse)) = options.grant.as_ref().map(|grant| grant.check(target)) {
+            return Err(Error::lapsed(target.clone(), lapse));
+        }
+        let mut terms = Terms {
             method: Some(method),
             client: options.client.clone(),
-            ..Terms::default()
+            spaces: options.grant.as_ref().map_or(Spaces::ALL, Grant::spaces),
+            confirmed: false,
         };
-        match policy.decide(&url.target, &terms) {
+        let mut decision = policy.decide(target, &terms);
+        if let Decision::Ask(question) = &decision {
+            let asked = Asked {
+                question: question.clone(),
+                method: terms.method.clone(),
+                client: terms.client.clone(),
+            };
+            let asker = self.shared.config.asker.as_ref();
+            terms.confirmed = self.shared.remembered.is_allowed(asker, &asked).await;
+            decision = policy.decide(target, &terms);
+        }
+        match decision {
             Decision::Allow(_) => Ok(terms),
             Decision::Report(denial) => {
                 self.shared.current.report(&denial);
                 Ok(terms)
             }
-            Decision::Deny(denial) => Err(Error::denied(url.target.clone(), denial)),
-            Decision::Ask(question) => {
-                Err(Error::denied(url.target.clone(), question.unanswered()))
-            }
+            Decision::Deny(denial) => Err(Error::denied(target.clone(), denial)),
+            Decision::Ask(question) => Err(Error::denied(target.clone(), question.unanswered())),
         }
     }
 
@@ -185,6 +211,7 @@ impl Engine {
         &self,
         exchange: &Exchange,
         terms: &Terms,
+        grant: Option<&Grant>,
         fds: &Descriptors,
     ) -> Result<(Inbox, Cancel), Error> {
         // Closed never: the semaphore lives as long as the engine.
@@ -192,6 +219,9 @@ impl Engine {
         let permit = permit.map_err(|_| ChannelError::OutOfOrder)?;
         let target = &exchange.target;
         let running = self.shared.running().await?;
+        if let Some(Err(lapse)) = grant.map(|grant| grant.bind(&running.engine)) {
+            return Err(Error::lapsed(target.clone(), lapse));
+        }
         let id = ExchangeId(self.shared.number());
         let not_sent = || Error::engine_died(target.clone(), RetrySafety::NotSent);
         let inbox = running
@@ -322,7 +352,8 @@ impl InFlight {
     /// has, nothing more is written to the sink.
     pub fn cancel(&self) {
         // An engine that is gone needs no cancelling.
-        let _gone = self.cancel.engine.cancels.send(self.cancel.id);
+        let cancel = ToEngine::Cancel(self.cancel.id);
+        let _gone = self.cancel.engine.orders.send(cancel);
     }
 
     /// The next event; `None` after [`Event::Finished`]. Progress that nobody

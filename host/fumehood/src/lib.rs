@@ -33,6 +33,7 @@
 
 pub mod admin;
 mod anchors;
+mod asking;
 mod body;
 mod client;
 mod clock;
@@ -44,6 +45,7 @@ mod engine;
 mod error;
 mod exchange;
 mod explain;
+mod grant;
 mod hex;
 mod launch;
 mod modules;
@@ -62,6 +64,7 @@ mod store;
 mod upload;
 
 pub use anchors::Anchors;
+pub use asking::{Answer, Asked};
 pub use body::Body;
 pub use client::{Client, Journey};
 pub use config::{EngineBuilder, Limits, default_deadlines, default_tls};
@@ -70,6 +73,7 @@ pub use engine::{Engine, LaunchReport};
 pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchError, Problem};
 pub use exchange::{InFlight, Options, Sink, Source};
 pub use explain::{Explained, Explainer, Resolution, Verdict};
+pub use grant::{Grant, GrantStatus, GrantTerms, MAX_HELD_GRANTS, TooManyGrants};
 pub use launch::Readiness;
 pub use modules::{
     Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey, ModuleTrust, ModuleUse,

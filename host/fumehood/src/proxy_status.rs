@@ -28,9 +28,11 @@ impl ProxyStatus {
             | Reason::OutsideGrant { .. }
             | Reason::LocalhostElsewhere(_)
             | Reason::AnotherAddress(_) => "destination_ip_prohibited",
-            Reason::BlockedPort | Reason::Rule(_) | Reason::Unconfirmed(_) | Reason::NotAllowed => {
-                "http_request_denied"
-            }
+            Reason::BlockedPort
+            | Reason::Rule(_)
+            | Reason::Unconfirmed(_)
+            | Reason::Grant(_)
+            | Reason::NotAllowed => "http_request_denied",
         };
         Self::new(StatusCode::FORBIDDEN, error, &denial.to_string())
     }

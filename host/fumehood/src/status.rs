@@ -3,7 +3,7 @@
 use fumehood_policy::Mode;
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Listing, Revision};
+use crate::{Engine, GrantStatus, Listing, Revision};
 
 /// How an engine is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Status {
     pub modules: Listing,
     /// The policy that holds.
     pub policy: PolicyStatus,
+    /// Grants that somebody holds.
+    pub grants: Vec<GrantStatus>,
 }
 
 /// How a process is.
@@ -67,6 +69,7 @@ impl Engine {
             broker: process(running.broker.is_alive(), running.broker.readiness.ready_us),
             engine: process(running.engine.is_alive(), running.engine.readiness.ready_us),
             modules,
+            grants: shared.grants.list(),
             policy: PolicyStatus {
                 revision: now.revision.clone(),
                 rules: now.policy.rules().len(),

@@ -118,10 +118,54 @@ pub enum Reason {
         /// Where it is.
         space: AddressSpace,
     },
+    /// The grant it is asked under does not hold for it.
+    Grant(Lapse),
     /// A name under `localhost` was given an address elsewhere (RFC 6761 section 6.3).
     LocalhostElsewhere(IpAddr),
     /// An address came up for a literal that is another address.
     AnotherAddress(IpAddr),
+}
+
+/// Why a grant does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Lapse {
+    /// It is for other hosts, ports or schemes.
+    Elsewhere,
+    /// It was used as often as it may be.
+    Used,
+    /// Its time is over.
+    Expired,
+    /// It was taken back.
+    Revoked,
+    /// So many bytes moved under it as may.
+    Spent,
+}
+
+impl Lapse {
+    /// Its name in JSON, logs and `Proxy-Status`; never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Lapse::Elsewhere => "grant-elsewhere",
+            Lapse::Used => "grant-used",
+            Lapse::Expired => "grant-expired",
+            Lapse::Revoked => "grant-revoked",
+            Lapse::Spent => "grant-spent",
+        }
+    }
+}
+
+/// One clause.
+impl fmt::Display for Lapse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Lapse::Elsewhere => "the grant is for another host, port or scheme",
+            Lapse::Used => "the grant was used as often as it may be",
+            Lapse::Expired => "the grant's time is over",
+            Lapse::Revoked => "the grant was taken back",
+            Lapse::Spent => "as many bytes moved under the grant as may",
+        })
+    }
 }
 
 impl Reason {
@@ -141,6 +185,7 @@ impl Reason {
                 AddressSpace::Forbidden => "forbidden-address",
             },
             Reason::OutsideGrant { .. } => "outside-grant",
+            Reason::Grant(lapse) => lapse.name(),
             Reason::LocalhostElsewhere(_) => "localhost-elsewhere",
             Reason::AnotherAddress(_) => "another-address",
         }
@@ -175,6 +220,7 @@ impl Denial {
                  one that asks",
                 self.target.host_and_port()
             )),
+            Reason::Grant(_) => Some("to allow it, mint another grant".to_owned()),
             Reason::OutsideGrant { space, .. } => Some(format!(
                 "to allow it, mint the grant with the address space \"{}\"",
                 space.name()
@@ -211,6 +257,7 @@ impl fmt::Display for Denial {
                     "a rule of the policy wants {rule} asked about, and nobody said yes"
                 )
             }
+            Reason::Grant(lapse) => lapse.fmt(f),
             Reason::OutsideGrant { address, space } => write!(
                 f,
                 "its address {address} is {}, which the grant leaves out",

@@ -20,7 +20,7 @@ mod terms;
 mod url;
 
 pub use address::{AddressSpace, Standing, space_of, standing_of};
-pub use decision::{Decision, Denial, Grounds, Question, Reason, RuleRef};
+pub use decision::{Decision, Denial, Grounds, Lapse, Question, Reason, RuleRef};
 pub use host::{DnsName, Host, HostError, MAX_HOST_TEXT_BYTES, MAX_LABEL_BYTES, MAX_NAME_BYTES};
 pub use net::{IpNet, NetError};
 pub use pattern::{HostPattern, PatternError, PrivateHost};

@@ -359,6 +359,7 @@ fn request(origin: &Origin, path: &str, fresh: bool) -> Exchange {
             total_ms: 60_000,
         },
         fresh_connection: fresh,
+        leave: None,
     }
 }
 

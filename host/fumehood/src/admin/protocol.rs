@@ -56,6 +56,11 @@ pub enum Request {
     Status {},
     /// Read the configuration again: a [`crate::Revision`].
     PolicyReload {},
+    /// Take a grant back, and end what runs under it.
+    Revoke {
+        /// Its number, as in [`crate::GrantStatus`].
+        grant: u64,
+    },
 }
 
 /// An answer: `result` where `ok`, else `error`.
@@ -153,6 +158,7 @@ pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
                 "rollback",
                 "status",
                 "policy-reload",
+                "revoke",
             ];
             match value.get("command").and_then(Value::as_str) {
                 Some(command) if known.contains(&command) => {
@@ -194,6 +200,11 @@ async fn perform(engine: &Engine, request: Request) -> Result<Value, Answer> {
         Request::Swap { name, digest } => Ok(swapped(&modules.swap_to(&name, &digest).await?)),
         Request::Rollback { name } => Ok(swapped(&modules.rollback(&name).await?)),
         Request::Status {} => json(serde_json::to_value(engine.status().await)),
+        Request::Revoke { grant } if engine.revoke(grant) => Ok(json!({ "revoked": grant })),
+        Request::Revoke { grant } => Err(Answer::refused(
+            "unknown-grant",
+            format!("nobody holds a grant of number {grant}"),
+        )),
         Request::PolicyReload {} => json(serde_json::to_value(engine.reload().await?)),
     }
 }

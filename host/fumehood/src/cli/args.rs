@@ -54,6 +54,14 @@ pub(crate) enum PolicyAction {
     Explain(Box<Asked>),
     /// Show the policy and the preferences that hold, each with its origin
     Show(Show),
+    /// Take back a grant of a running engine (see `fumehood status`)
+    Revoke {
+        /// Its number
+        grant: u64,
+        /// The admin socket of a running engine
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+    },
     /// Have a running engine read its configuration again
     Reload {
         /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)

@@ -145,6 +145,7 @@ impl Exit {
             Cause::Sink { .. } => Exit::Write,
             Cause::Source { .. } => Exit::Read,
             Cause::BadRequest(_) => Exit::BadRequest,
+            Cause::Lapsed(_) => Exit::Policy,
             Cause::Cancelled | Cause::EngineDied | Cause::Busy => Exit::Engine,
         }
     }

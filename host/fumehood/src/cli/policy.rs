@@ -23,6 +23,7 @@ pub(crate) async fn run(args: &PolicyArgs) -> ExitCode {
         PolicyAction::Check(asked) => ask(asked, Style::Short).await,
         PolicyAction::Explain(asked) => ask(asked, Style::Long).await,
         PolicyAction::Show(args) => shown::show(args).map(|text| (text, ExitCode::SUCCESS)),
+        PolicyAction::Revoke { grant, socket } => revoke(socket, *grant).await,
         PolicyAction::Reload { socket, json } => reload(socket, *json).await,
     };
     match done {
@@ -44,6 +45,11 @@ async fn reload(socket: &std::path::Path, as_json: bool) -> Result<(String, Exit
         false => format!("version {} ({}) holds\n", revision.number, revision.digest),
     };
     Ok((text, ExitCode::SUCCESS))
+}
+
+async fn revoke(socket: &std::path::Path, grant: u64) -> Result<(String, ExitCode), Failed> {
+    admin::ask(socket, &Request::Revoke { grant }).await?;
+    Ok((format!("grant {grant} is taken back\n"), ExitCode::SUCCESS))
 }
 
 /// How much is said of each URL.

@@ -75,6 +75,16 @@ fn page(status: &Status) -> String {
             policy.rules, policy.private_hosts, policy.mode, policy.address_mode, policy.reported
         ),
     );
+    for grant in &status.grants {
+        let left = grant.left_ms.div_ceil(1000);
+        row(
+            "grant",
+            &format!(
+                "{} for {}, {} uses, {left} s",
+                grant.number, grant.host, grant.uses_left
+            ),
+        );
+    }
     if let Some(error) = &policy.last_error {
         row("", &format!("not taken since: {error}"));
     }

@@ -243,8 +243,8 @@ impl<'a> Transfer<'a> {
                 min_version: args.trust.tls_min.unwrap_or(tls.min_version),
                 max_version: args.trust.tls_max.unwrap_or(tls.max_version),
             }),
-            fresh_connection: false,
             client: args.trust.client.clone(),
+            ..Options::default()
         })
     }
 

@@ -221,6 +221,7 @@ impl Engine {
             revision
         };
         let told = self.shared.replace_policy(&policy, hold).await;
+        self.shared.remembered.forget();
         told.map_err(|e| SettingsError::NotTaken(e.to_string()))
     }
 }

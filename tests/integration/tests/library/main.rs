@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod faults;
+mod grants;
 mod harness;
 mod leaks;
 mod messages;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     fumehood::init();
     let tests: Vec<Test> = [
         &faults::TESTS[..],
+        &grants::TESTS,
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
