@@ -33,6 +33,7 @@ cargo xtask COMMAND
   tidy             check what no compiler checks: layout, directions, promises
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
   bench modules    those about swaps, resumption, instances and idle connections
+  bench policy     those about decisions of the policy
       --json         one JSON object a case
       --only CASE    one case
   fuzz list        the fuzz targets, a line each
@@ -81,6 +82,9 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         ("bench", ["modules", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Modules, options)
+        }
+        ("bench", ["policy", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Policy, options)
         }
         ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         _ => bail!(

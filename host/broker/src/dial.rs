@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
 use fumehood_policy::{Decision, Denial, Policy, Target};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connect::Connect;
+use crate::grants::Leave;
 use crate::race::{interleaved, race};
 use crate::resolve::{Resolve, addresses};
 
@@ -23,6 +25,8 @@ pub(crate) struct Dialler<R, C> {
     pub(crate) resolver: R,
     /// For addresses.
     pub(crate) connector: C,
+    /// Where would-be denials are told; what finds it full is not told.
+    pub(crate) reports: mpsc::Sender<Denial>,
 }
 
 /// A connection and how it came about.
@@ -48,17 +52,18 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
     pub(crate) async fn dial(
         &self,
         policy: &Policy,
-        target: &Target,
+        leave: &Leave,
         deadline: Instant,
     ) -> Result<Connected, DialFailure> {
-        if let Decision::Deny(denial) = policy.check_target(target) {
-            return Err(DialFailure::Denied(denial));
+        let Leave { target, terms } = leave;
+        match policy.decide(target, terms) {
+            // The embedder has told of what is only reported.
+            Decision::Allow(_) | Decision::Report(_) => {}
+            Decision::Deny(denial) => return Err(DialFailure::Denied(denial)),
+            Decision::Ask(question) => return Err(DialFailure::Denied(question.unanswered())),
         }
         let begun = Instant::now();
-        let candidates = timeout_at(deadline, addresses(&self.resolver, &target.host))
-            .await
-            .map_err(|_| DialFailure::Timeout { resolving: true })?
-            .map_err(DialFailure::Resolve)?;
+        let candidates = self.look(target, deadline).await?;
         let resolving = if target.host.address().is_some() {
             Duration::ZERO
         } else {
@@ -69,7 +74,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             passed,
             refused,
             first_denial,
-        } = judge(policy, target, &candidates);
+        } = self.judge(policy, leave, &candidates);
         if passed.is_empty() {
             return Err(first_denial.map_or_else(no_address, DialFailure::Denied));
         }
@@ -94,29 +99,55 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             None => Err(DialFailure::Connect(attempts)),
         }
     }
-}
 
-/// Judges the first [`MAX_CANDIDATES`] addresses, each once.
-fn judge(policy: &Policy, target: &Target, candidates: &[IpAddr]) -> Judged {
-    let mut judged = Judged {
-        passed: Vec::new(),
-        refused: Vec::new(),
-        first_denial: None,
-    };
-    for (at, address) in candidates.iter().take(MAX_CANDIDATES).enumerate() {
-        if candidates[..at].contains(address) {
-            continue;
-        }
-        let endpoint = SocketAddr::new(*address, target.port);
-        match policy.check_address(target, *address) {
-            Decision::Allow(_) => judged.passed.push(endpoint),
-            Decision::Deny(denial) => {
-                judged.refused.push(endpoint);
-                judged.first_denial.get_or_insert(denial);
+    /// The addresses of a target, not judged yet; the first [`MAX_CANDIDATES`].
+    pub(crate) async fn look(
+        &self,
+        target: &Target,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, DialFailure> {
+        let mut candidates = timeout_at(deadline, addresses(&self.resolver, &target.host))
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: true })?
+            .map_err(DialFailure::Resolve)?;
+        candidates.truncate(MAX_CANDIDATES);
+        Ok(candidates)
+    }
+
+    /// Judges addresses, each once.
+    fn judge(&self, policy: &Policy, leave: &Leave, candidates: &[IpAddr]) -> Judged {
+        let Leave { target, terms } = leave;
+        let mut judged = Judged {
+            passed: Vec::new(),
+            refused: Vec::new(),
+            first_denial: None,
+        };
+        for (at, address) in candidates.iter().enumerate() {
+            if candidates[..at].contains(address) {
+                continue;
+            }
+            let endpoint = SocketAddr::new(*address, target.port);
+            match policy.decide_address(target, terms, *address) {
+                Decision::Allow(_) => judged.passed.push(endpoint),
+                Decision::Report(denial) => {
+                    judged.passed.push(endpoint);
+                    // The embedder told of what is known without an address.
+                    if !matches!(policy.decide(target, terms), Decision::Report(_)) {
+                        let _full = self.reports.try_send(denial);
+                    }
+                }
+                Decision::Deny(denial) => {
+                    judged.refused.push(endpoint);
+                    judged.first_denial.get_or_insert(denial);
+                }
+                Decision::Ask(question) => {
+                    judged.refused.push(endpoint);
+                    judged.first_denial.get_or_insert(question.unanswered());
+                }
             }
         }
+        judged
     }
-    judged
 }
 
 fn no_address() -> DialFailure {

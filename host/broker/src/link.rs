@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId};
-use fumehood_policy::{Policy, Target};
+use fumehood_policy::Policy;
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::connect::Connect;
 use crate::dial::{Connected, Dialler, MAX_DEADLINE};
+use crate::grants::Leave;
 use crate::resolve::Resolve;
 
 /// Most dials under way at once: as many as the engine has connections, 512.
@@ -103,7 +104,7 @@ impl Link {
         let Start {
             id,
             grant,
-            target,
+            leave,
             deadline_ms,
         } = request;
         let allowed = Duration::from_millis(deadline_ms.into()).min(MAX_DEADLINE);
@@ -118,7 +119,7 @@ impl Link {
                     Stop::Cancelled => return Some(id),
                     Stop::Revoked => Err(DialFailure::NoGrant),
                 },
-                outcome = dialler.dial(&policy, &target, deadline) => outcome,
+                outcome = dialler.dial(&policy, &leave, deadline) => outcome,
             };
             reply(&channel, id, outcome).await;
             Some(id)
@@ -156,7 +157,7 @@ impl Link {
 pub(crate) struct Start {
     pub(crate) id: u64,
     pub(crate) grant: GrantId,
-    pub(crate) target: Target,
+    pub(crate) leave: Leave,
     pub(crate) deadline_ms: u32,
 }
 

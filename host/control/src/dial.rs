@@ -1,8 +1,8 @@
 //! What embedder, engine and broker say to each other about dialling.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use fumehood_policy::{Denial, Target};
+use fumehood_policy::{Denial, Target, Terms};
 use serde::{Deserialize, Serialize};
 
 use crate::{LayerReport, Message};
@@ -23,6 +23,8 @@ pub struct Grant {
     pub id: GrantId,
     /// What may be dialled.
     pub target: Target,
+    /// Who asks, how, and how far: what rules look at beside the target.
+    pub terms: Terms,
     /// How many connections may be made, at least 1.
     pub uses: u32,
     /// How long it holds, in milliseconds from when the broker reads it.
@@ -58,6 +60,16 @@ pub enum ToBroker {
     Grant(Grant),
     /// Takes leave back; connections already made stay.
     Revoke(GrantId),
+    /// Resolve the target's name as a dial would, and connect to nothing. The
+    /// answer is [`FromBroker::Looked`].
+    Look {
+        /// By which the answer refers to it.
+        id: u64,
+        /// Whose name.
+        target: Target,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
 }
 
 impl Message for ToBroker {
@@ -82,6 +94,15 @@ pub enum FromBroker {
         layers: Vec<LayerReport>,
         /// One sentence for people.
         why: String,
+    },
+    /// What the policy only reports was let through.
+    Reported(Denial),
+    /// The answer to [`ToBroker::Look`].
+    Looked {
+        /// Of the question.
+        id: u64,
+        /// The first [`MAX_CANDIDATES`] addresses, or why there are none.
+        addresses: Result<Vec<IpAddr>, DialFailure>,
     },
 }
 

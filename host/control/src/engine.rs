@@ -120,7 +120,13 @@ pub enum ToEngine {
     },
     /// Give up on an exchange; it ends with [`crate::Cause::Cancelled`].
     Cancel(ExchangeId),
-    /// Close all idle connections.
+    /// Takes a [`crate::Leave`] back: exchanges under it end with
+    /// [`crate::Cause::Lapsed`], and no payload of theirs moves any more.
+    Revoke {
+        /// Of the leave.
+        leave: u64,
+    },
+    /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
 }
 
@@ -138,6 +144,7 @@ impl Message for ToEngine {
             | ToEngine::Inspect
             | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
+            | ToEngine::Revoke { .. }
             | ToEngine::CloseIdle => 0,
         }
     }

@@ -1,5 +1,6 @@
 //! How an exchange ended: a summary, or a failure that says who is to blame.
 
+use fumehood_policy::Lapse;
 use serde::{Deserialize, Serialize};
 
 use crate::DialFailure;
@@ -98,6 +99,8 @@ pub enum Cause {
     EngineDied,
     /// The engine has as many exchanges as it takes.
     Busy,
+    /// The leave it ran under ended.
+    Lapsed(Lapse),
 }
 
 /// A typed failure.

@@ -36,11 +36,14 @@ pub use dial::{
 };
 pub use engine::{EngineSetup, ModuleHeader, ToEmbedder, ToEngine};
 pub use exchange::{
-    Deadlines, Exchange, ExchangeId, Field, PayloadLength, ResponseHead, SourceEnd, TlsOptions,
-    TlsVersion, Verification,
+    Deadlines, Exchange, ExchangeId, Field, Leave, PayloadLength, ResponseHead, SourceEnd,
+    TlsOptions, TlsVersion, Verification,
 };
 pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};
-pub use fragment::{Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, fragments};
+pub use fragment::{
+    Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, MAX_POLICY_BYTES, fragments,
+    policy_fragments,
+};
 pub use journey::{Instance, JourneyEvent, TlsSummary};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{

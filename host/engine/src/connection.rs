@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use fumehood_control::{Instance, Summary};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::registry::Registry;
 use crate::resume::SteadyCodec;
@@ -16,6 +17,8 @@ pub(crate) struct Connection {
     pub transport: Transport,
     pub codec: SteadyCodec,
     pub peer: SocketAddr,
+    /// When it was begun to be made.
+    pub since: Instant,
     /// Room in the instance pool; given back with the connection.
     pub _room: OwnedSemaphorePermit,
 }

@@ -181,6 +181,7 @@ impl Hub {
         exchange: &Exchange,
         began: Instant,
     ) -> Result<(Connection, Timings), Cause> {
+        let since = Instant::now();
         let room = self.reserve(exchange.deadlines.connect_ms).await?;
         let reached = match exchange.target.scheme {
             Scheme::Http => {
@@ -207,6 +208,7 @@ impl Hub {
                 transport,
                 codec,
                 peer,
+                since,
                 _room: room,
             },
             timings,

@@ -19,6 +19,7 @@
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
 //! the network are framed by guests, and moved by the host.
 
+mod allowance;
 mod code;
 mod connection;
 mod demand;

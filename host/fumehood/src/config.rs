@@ -8,7 +8,9 @@ use std::time::Duration;
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
+use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
+use crate::settings::{Current, Follow, Settings, SettingsSource};
 use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
@@ -128,6 +130,9 @@ pub(crate) struct Config {
     pub(crate) module_directory: Option<(PathBuf, OnChange)>,
     pub(crate) admin_socket: Option<PathBuf>,
     pub(crate) crash_reports: CrashReports,
+    /// What is read again, and the file that the policy is of.
+    pub(crate) follow: Option<Follow>,
+    pub(crate) asker: Option<Asker>,
 }
 
 impl Config {
@@ -144,6 +149,12 @@ impl Config {
             record: self.record,
             key_log: self.key_log.is_some(),
         }
+    }
+
+    /// What requests go by until something else is said.
+    pub(crate) fn current(&self) -> Current {
+        let file = self.follow.as_ref().and_then(|it| it.file.clone());
+        Current::new(self.policy.clone(), self.deadlines, self.tls, file)
     }
 
     /// What makes native code of modules.
@@ -199,6 +210,8 @@ impl EngineBuilder {
                 module_directory: None,
                 admin_socket: None,
                 crash_reports: CrashReports::default(),
+                follow: None,
+                asker: None,
             },
         }
     }
@@ -206,6 +219,38 @@ impl EngineBuilder {
     /// Replaces the policy.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;
+        self
+    }
+
+    /// Goes by settings: takes their policy, timeouts, TLS versions and limits
+    /// in place of what was said before. They are read again by
+    /// [`Engine::reload`] and, with `watch`, whenever their file changes.
+    pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
+        self.config.policy = settings.policy.clone();
+        self.config.deadlines = settings.deadlines();
+        self.config.tls = settings.tls();
+        self.config.limits = settings.limits();
+        self.config.follow = Some(Follow {
+            source: source.clone(),
+            file: settings.file.clone(),
+            watch,
+        });
+        self
+    }
+
+    /// Asks where a rule of the policy wants it ([`fumehood_policy::Effect::Ask`]):
+    /// a request waits for the answer, and is denied where none comes within
+    /// the deadline. Requests that ask at once ask each for itself. Default
+    /// nobody, which is no.
+    pub fn on_ask<F, A>(mut self, deadline: Duration, ask: F) -> Self
+    where
+        F: Fn(Asked) -> A + Send + Sync + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        self.config.asker = Some(Asker {
+            ask: Arc::new(move |asked| Box::pin(ask(asked))),
+            deadline,
+        });
         self
     }
 
@@ -351,6 +396,10 @@ impl EngineBuilder {
     pub fn crash_reports(mut self, reports: CrashReports) -> Self {
         self.config.crash_reports = reports;
         self
+    }
+
+    pub(crate) fn into_config(self) -> Config {
+        self.config
     }
 
     /// Starts the broker and the engine and waits until both are ready and

@@ -89,6 +89,7 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
                 "the engine ended during the exchange with {target}; the next request gets a new one"
             )
         }
+        Cause::Lapsed(lapse) => format!("the exchange with {target} was ended: {lapse}"),
         Cause::Busy => "the engine has as many exchanges as it takes; try later".to_owned(),
     }
 }

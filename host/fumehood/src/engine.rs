@@ -3,18 +3,22 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, GrantId, ToBroker, ToEngine};
+use fumehood_control::{ExchangeId, FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
+use fumehood_policy::Policy;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
+use crate::asking::Remembered;
 use crate::config::{Config, EngineBuilder};
 use crate::desk::{Desk, News};
-use crate::error::LaunchError;
+use crate::error::{ChannelError, LaunchError};
+use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
 use crate::routes::{Leave, Routes};
+use crate::settings::{self, Current};
 use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -42,6 +46,12 @@ pub struct LaunchReport {
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// Policy and preferences that hold now.
+    pub(crate) current: Arc<Current>,
+    /// Leave that was given to parts of the program.
+    pub(crate) grants: Grants,
+    /// What was answered for hosts.
+    pub(crate) remembered: Remembered,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -72,7 +82,7 @@ pub(crate) struct Running {
 /// A broker that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
     /// Grants whose exchanges are over. Its end ends the watch.
     over: UnboundedSender<GrantId>,
@@ -82,12 +92,13 @@ pub(crate) struct LiveBroker {
 pub(crate) struct LiveEngine {
     pub(crate) channel: Arc<EngineChannel>,
     pub(crate) routes: Arc<Routes>,
-    /// Exchanges nobody waits for any more.
-    pub(crate) cancels: UnboundedSender<ExchangeId>,
+    /// What does not wait for an answer: exchanges nobody wants any more,
+    /// grants that were taken back.
+    pub(crate) orders: UnboundedSender<ToEngine>,
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
     pub(crate) pid: u32,
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
 }
 
@@ -107,14 +118,19 @@ impl Engine {
             None => None,
         };
         let registry = Arc::new(Registry::new(&config.modules));
-        let (broker, engine) = launch::both(&config, &registry.offer()).await?;
+        let current = Arc::new(config.current());
+        let policy = Arc::clone(&current.now().policy);
+        let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let running = Running {
-            broker: LiveBroker::watch(broker),
+            broker: LiveBroker::watch(broker, &current),
             engine: LiveEngine::watch(engine, &registry, &config),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
             config,
+            current,
+            grants: Grants::default(),
+            remembered: Remembered::default(),
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
             restarts: AtomicU64::new(0),
@@ -139,6 +155,10 @@ impl Engine {
         if let Some((folder, on_change)) = self.shared.config.module_directory.clone() {
             let watching = modules::watch(weak(), folder, on_change);
             tasks.push(tokio::spawn(watching).abort_handle());
+        }
+        let follow = self.shared.config.follow.as_ref().filter(|it| it.watch);
+        if let Some(file) = follow.and_then(|follow| follow.file.clone()) {
+            tasks.push(tokio::spawn(settings::watch(weak(), file)).abort_handle());
         }
         *self
             .shared
@@ -190,9 +210,11 @@ impl Shared {
     pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
         let mut running = self.running.lock().await;
         if !running.broker.is_alive() {
-            let (broker, engine) = launch::both(&self.config, &self.registry.offer()).await?;
+            let policy = Arc::clone(&self.current.now().policy);
+            let modules = self.registry.offer();
+            let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
-                broker: LiveBroker::watch(broker),
+                broker: LiveBroker::watch(broker, &self.current),
                 engine: LiveEngine::watch(engine, &self.registry, &self.config),
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
@@ -204,6 +226,33 @@ impl Shared {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
         Ok(running.clone())
+    }
+
+    /// Gives the broker another policy, which holds for requests from `hold` on.
+    /// Connections that were made under the one before are not kept.
+    pub(crate) async fn replace_policy<T>(
+        &self,
+        policy: &Policy,
+        hold: impl FnOnce() -> T,
+    ) -> Result<T, ChannelError> {
+        let pieces = policy_fragments(policy)?;
+        // No launch comes between, so no broker is missed.
+        let running = self.running.lock().await;
+        match launch::tell_policy(&running.broker.channel, pieces).await {
+            // One that is gone is launched again, with the policy of then.
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
+        let held = hold();
+        if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
+            running.engine.note(&error);
+        }
+        Ok(held)
+    }
+
+    /// Processes as they are, without launching others.
+    pub(crate) async fn as_it_is(&self) -> Running {
+        self.running.lock().await.clone()
     }
 
     /// The engine as it is, without launching another.
@@ -219,7 +268,7 @@ impl LiveBroker {
         Leave::new(grant, &self.over)
     }
 
-    fn watch(launched: Launched<BrokerChannel>) -> Arc<Self> {
+    fn watch(launched: Launched<BrokerChannel>, current: &Arc<Current>) -> Arc<Self> {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
@@ -228,6 +277,7 @@ impl LiveBroker {
             channel.clone(),
             alive.clone(),
             ended,
+            current.clone(),
         ));
         Arc::new(LiveBroker {
             channel,
@@ -237,7 +287,7 @@ impl LiveBroker {
         })
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
@@ -256,14 +306,14 @@ impl LiveEngine {
         registry: &Arc<Registry>,
         config: &Config,
     ) -> Arc<Self> {
-        let (cancels, cancelled) = unbounded_channel();
+        let (orders, ordered) = unbounded_channel();
         let (desk, news) = Desk::new();
         let reports = crashes::Writer::new(&config.crash_reports, &launched.readiness.layers);
         tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
             routes: Arc::new(Routes::new()),
-            cancels,
+            orders,
             desk: Arc::new(desk),
             pid: launched.process.id(),
             readiness: launched.readiness,
@@ -275,12 +325,12 @@ impl LiveEngine {
             live.routes.clone(),
             live.desk.clone(),
             live.alive.clone(),
-            cancelled,
+            ordered,
         ));
         live
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
@@ -298,16 +348,22 @@ impl LiveEngine {
     }
 }
 
-/// Owns the broker. It has nothing to say after `Ready`, so whatever comes,
-/// the end of file first of all, ends it.
+/// Owns the broker. After `Ready` it tells of what the policy only reports;
+/// whatever else comes, the end of file first of all, ends it.
 async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
     alive: Arc<AtomicBool>,
     ended: UnboundedReceiver<GrantId>,
+    current: Arc<Current>,
 ) {
+    let reports = async {
+        while let Ok((FromBroker::Reported(denial), _none)) = channel.recv().await {
+            current.report(&denial);
+        }
+    };
     tokio::select! {
-        _ = channel.recv() => {}
+        () = reports => {}
         () = revoke_all(&channel, ended) => {}
     }
     alive.store(false, Ordering::Release);
@@ -323,7 +379,7 @@ pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedRece
     }
 }
 
-/// Owns the engine: routes what it says, passes cancellations on, until it
+/// Owns the engine: routes what it says, passes orders on, until it
 /// ends, says what it must not, or nobody holds it any more.
 async fn watch_engine(
     mut process: Process,
@@ -331,12 +387,12 @@ async fn watch_engine(
     routes: Arc<Routes>,
     desk: Arc<Desk>,
     alive: Arc<AtomicBool>,
-    cancelled: UnboundedReceiver<ExchangeId>,
+    ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
         () = route_all(&channel, &routes, &desk) => {}
-        () = cancel_all(&channel, cancelled) => {}
+        () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
     routes.close();
@@ -357,9 +413,9 @@ async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
     }
 }
 
-async fn cancel_all(channel: &EngineChannel, mut cancelled: UnboundedReceiver<ExchangeId>) {
-    while let Some(id) = cancelled.recv().await {
-        if channel.send(&ToEngine::Cancel(id), &[]).await.is_err() {
+async fn order_all(channel: &EngineChannel, mut ordered: UnboundedReceiver<ToEngine>) {
+    while let Some(order) = ordered.recv().await {
+        if channel.send(&order, &[]).await.is_err() {
             return;
         }
     }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use fumehood_control::{
     DialReply, DialRequest, FromBroker, LayerReport, LayerState, Message, PROTOCOL_VERSION,
-    ToBroker, ToEmbedder, ToEngine, fragments,
+    ToBroker, ToEmbedder, ToEngine, policy_fragments,
 };
+use fumehood_policy::Policy;
 use fumehood_sandbox::{AsyncChannel, Channel, sealed};
 
 use crate::config::Config;
@@ -44,6 +45,7 @@ pub(crate) struct Launched<C> {
 /// Starts both processes at once.
 pub(crate) async fn both(
     config: &Config,
+    policy: &Policy,
     modules: &[Module],
 ) -> Result<(Launched<BrokerChannel>, Launched<EngineChannel>), LaunchError> {
     let begun = Instant::now();
@@ -51,9 +53,31 @@ pub(crate) async fn both(
     let broker = Process::start(Role::Broker)?;
     let (engine_end, broker_end) = between(Role::Engine)?;
     tokio::try_join!(
-        ready_broker(config, broker, broker_end, begun),
+        ready_broker(config, policy, broker, Some(broker_end), begun),
         ready_engine(config, modules, engine, engine_end, begun),
     )
+}
+
+/// Starts a broker that no engine asks anything of.
+pub(crate) async fn broker_alone(
+    config: &Config,
+    policy: &Policy,
+) -> Result<Launched<BrokerChannel>, LaunchError> {
+    let broker = Process::start(Role::Broker)?;
+    ready_broker(config, policy, broker, None, Instant::now()).await
+}
+
+/// Gives a broker a policy, cut into pieces.
+pub(crate) async fn tell_policy(
+    channel: &BrokerChannel,
+    mut pieces: Vec<Vec<u8>>,
+) -> Result<(), ChannelError> {
+    let last = pieces.pop().unwrap_or_default();
+    for bytes in pieces {
+        let piece = ToBroker::PolicyFragment { bytes };
+        channel.send(&piece, &[]).await?;
+    }
+    Ok(channel.send(&ToBroker::Policy { bytes: last }, &[]).await?)
 }
 
 /// Starts an engine for a broker that is there already.
@@ -86,8 +110,9 @@ fn between(role: Role) -> Result<(OwnedFd, OwnedFd), LaunchError> {
 
 async fn ready_broker(
     config: &Config,
+    policy: &Policy,
     (process, channel): (Process, BrokerChannel),
-    engine: OwnedFd,
+    engine: Option<OwnedFd>,
     begun: Instant,
 ) -> Result<Launched<BrokerChannel>, LaunchError> {
     let talk = async {
@@ -99,14 +124,7 @@ async fn ready_broker(
                 &[],
             )
             .await?;
-        let mut pieces = fragments(&config.policy)?;
-        let last = pieces.pop().unwrap_or_default();
-        for bytes in pieces {
-            channel
-                .send(&ToBroker::PolicyFragment { bytes }, &[])
-                .await?;
-        }
-        channel.send(&ToBroker::Policy { bytes: last }, &[]).await?;
+        tell_policy(&channel, policy_fragments(policy)?).await?;
         channel
             .send(
                 &ToBroker::Start {
@@ -115,8 +133,9 @@ async fn ready_broker(
                 &[],
             )
             .await?;
-        channel.send(&ToBroker::Engine, &[engine.as_fd()]).await?;
-        drop(engine);
+        if let Some(engine) = engine {
+            channel.send(&ToBroker::Engine, &[engine.as_fd()]).await?;
+        }
         Ok(())
     };
     let answer = answer_to(Role::Broker, talk, &channel).await;
@@ -194,6 +213,7 @@ impl From<FromBroker> for Answer {
         match message {
             FromBroker::Ready { version, layers } => Answer::Ready { version, layers },
             FromBroker::Refused { layers, why } => Answer::Refused { layers, why },
+            FromBroker::Reported(_) | FromBroker::Looked { .. } => Answer::Other,
         }
     }
 }

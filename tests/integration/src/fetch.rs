@@ -85,6 +85,8 @@ impl Fetch {
             .env_remove("SSLKEYLOGFILE")
             .env_remove("SSL_CERT_FILE")
             .env_remove("SSL_CERT_DIR")
+            .env_remove("FUMEHOOD_CONFIG")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -14,6 +14,7 @@ mod instance;
 mod live;
 mod memory;
 mod origins;
+mod policy;
 mod server;
 
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ type Outcome = Result<Vec<Row>, String>;
 type Group = (&'static [&'static str], fn() -> Outcome);
 
 /// What measures which cases, so that asking for some does not run the rest.
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     (&["instance-cycle", "instance-share"], instance::measure),
     (
         &["tls13-handshake", "tls13-handshake-work"],
@@ -50,6 +51,15 @@ const GROUPS: [Group; 8] = [
     (
         &["held-connections", "held-requests-wrong", "held-request"],
         held::many,
+    ),
+    (
+        &[
+            "policy-name",
+            "policy-name-worst",
+            "policy-address",
+            "policy-build",
+        ],
+        policy::measure,
     ),
 ];
 

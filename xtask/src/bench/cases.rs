@@ -13,6 +13,8 @@ pub(crate) enum Bench {
     Fetch,
     /// Modules and instances: swaps, resumption, idle connections.
     Modules,
+    /// Decisions of the policy.
+    Policy,
 }
 
 impl Bench {
@@ -21,6 +23,7 @@ impl Bench {
         match self {
             Self::Fetch => "fetch",
             Self::Modules => "modules",
+            Self::Policy => "policy",
         }
     }
 }
@@ -82,7 +85,7 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 22] = [
+pub(super) const CASES: [Case; 26] = [
     Case {
         bench: Bench::Fetch,
         name: "http-1gib",
@@ -278,5 +281,37 @@ pub(super) const CASES: [Case; 22] = [
         unit: "µs",
         source: Source::Inside,
         promise: Promise::AtMost(2000.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-name",
+        what: "deciding on a target under 10,000 rules: one of each kind that matches, and one of none",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-name-worst",
+        what: "the same on the longest name with the most labels",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-address",
+        what: "deciding on an address of a name under these rules",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-build",
+        what: "making that policy of its encoding, as the broker does when it changes",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(50_000.0),
     },
 ];

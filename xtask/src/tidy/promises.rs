@@ -33,13 +33,18 @@ pub(super) fn check(workspace: &Workspace, problems: &mut Vec<String>) {
         }
     }
     for (bench, case) in bench::case_names() {
-        let held = format!("{BENCH}{} --only {case}", bench.name());
+        let held = typed(bench, case);
         if !rows.iter().any(|row| row.holders.contains(&held.as_str())) {
             problems.push(format!(
                 "{FILE}: the bench's case {case} holds no promise in it"
             ));
         }
     }
+}
+
+/// A case, as one types it.
+fn typed(bench: bench::Bench, case: &str) -> String {
+    format!("{BENCH}{} --only {case}", bench.name())
 }
 
 struct Promise<'a> {
@@ -75,14 +80,13 @@ fn last_cell(line: &str) -> Option<&str> {
 
 /// Why `holder` holds nothing, if so.
 fn missing(root: &Path, holder: &str) -> Option<String> {
-    if let Some(case) = holder.strip_prefix(BENCH) {
-        let known = bench::case_names()
-            .any(|(bench, name)| case == format!("{} --only {name}", bench.name()));
+    if holder.starts_with(BENCH) {
+        let known = bench::case_names().any(|(bench, case)| typed(bench, case) == holder);
         return (!known).then(|| "the bench has no such case".to_owned());
     }
     let Some((file, test)) = holder.split_once("::") else {
         return Some(format!(
-            "neither `{BENCH}BENCH --only CASE` nor `FILE.rs::TEST`"
+            "neither `{BENCH}NAME --only CASE` nor `FILE.rs::TEST`"
         ));
     };
     let name = test.rsplit("::").next().unwrap_or(test);

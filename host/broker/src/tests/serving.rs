@@ -7,7 +7,7 @@ use std::time::Duration;
 use fumehood_control::{
     DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, ToBroker, fragments,
 };
-use fumehood_policy::Policy;
+use fumehood_policy::{Policy, Terms};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -55,6 +55,7 @@ impl Served {
         let grant = Grant {
             id: GrantId(id),
             target: target(url),
+            terms: Terms::default(),
             uses,
             lifetime_ms: 60_000,
         };
@@ -143,6 +144,7 @@ fn a_grant_sent_before_is_known_whatever_the_order_of_wakes() {
                 let grant = Grant {
                     id: GrantId(id),
                     target,
+                    terms: Terms::default(),
                     uses: 1,
                     lifetime_ms: 60_000,
                 };
@@ -392,4 +394,26 @@ async fn an_engine_that_does_not_read_holds_up_itself_alone() {
     let other = served.engine().await;
     ask(&other, 1, 99).await;
     assert_eq!(failure(&other).await, (1, DialFailure::NoGrant));
+}
+
+#[tokio::test]
+async fn the_embedder_may_look_names_up_before_any_engine_is_there() {
+    let names = Names::new(&[("a.example", &[are(&["1.1.1.1", "10.0.0.1"])])]);
+    let served = Served::new(Policy::default(), names, Network::new(&[]));
+    for (id, url, expected) in [
+        (1, "http://a.example/", vec!["1.1.1.1", "10.0.0.1"]),
+        (2, "http://9.9.9.9/", vec!["9.9.9.9"]),
+    ] {
+        let target = target(url);
+        let look = ToBroker::Look {
+            id,
+            target,
+            deadline_ms: 1000,
+        };
+        served.tell(look).await;
+        let expected = expected.iter().map(|it| it.parse().unwrap()).collect();
+        let addresses = Ok(expected);
+        let (answer, _) = served.embedder.recv().await.unwrap();
+        assert_eq!(answer, FromBroker::Looked { id, addresses });
+    }
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use fumehood_control::Cause;
 
 use super::{cause_of, socket};
+use crate::allowance::Allowance;
 use crate::demand::{Collected, Collector, Delimiter};
 use crate::instance::{Demand, Event, LineDemand, Progress};
 use crate::payload::Pipe;
@@ -15,6 +16,7 @@ use crate::transport::Transport;
 /// Receives a response.
 pub(super) struct Download {
     sink: Pipe,
+    allowance: Allowance,
     state: State,
     /// Payload bytes written to the sink.
     pub received: u64,
@@ -49,9 +51,10 @@ pub(super) enum Downloading {
 }
 
 impl Download {
-    pub(super) fn new(sink: Pipe, demand: &Demand) -> Download {
+    pub(super) fn new(sink: Pipe, allowance: Allowance, demand: &Demand) -> Download {
         Download {
             sink,
+            allowance,
             state: state_for(demand, None),
             received: 0,
             begun: false,
@@ -83,7 +86,7 @@ impl Download {
                     left,
                     then,
                 } => {
-                    match poll_move(cx, transport, &self.sink, *left)? {
+                    match poll_move(cx, transport, &self.sink, &self.allowance, *left)? {
                         Moved::Some(count) => {
                             self.received += count;
                             *left -= count;
@@ -102,15 +105,17 @@ impl Download {
                         Moved::AwaitsSink => return Ok(Downloading::Sink),
                     }
                 }
-                State::PayloadUntilClose => match poll_move(cx, transport, &self.sink, u64::MAX)? {
-                    Moved::Some(count) => {
-                        self.received += count;
-                        continue;
+                State::PayloadUntilClose => {
+                    match poll_move(cx, transport, &self.sink, &self.allowance, u64::MAX)? {
+                        Moved::Some(count) => {
+                            self.received += count;
+                            continue;
+                        }
+                        Moved::End => codec.end_of_stream(0),
+                        Moved::AwaitsPeer => return Ok(Downloading::Peer),
+                        Moved::AwaitsSink => return Ok(Downloading::Sink),
                     }
-                    Moved::End => codec.end_of_stream(0),
-                    Moved::AwaitsPeer => return Ok(Downloading::Peer),
-                    Moved::AwaitsSink => return Ok(Downloading::Sink),
-                },
+                }
             }
             .map_err(cause_of)?;
             if let Some(events) = self.advance(progress) {
@@ -185,7 +190,25 @@ fn poll_move(
     cx: &mut Context<'_>,
     transport: &mut Transport,
     sink: &Pipe,
+    allowance: &Allowance,
     left: u64,
+) -> Result<Moved, Cause> {
+    let reserved = allowance.reserve(left)?;
+    let moved = poll_move_within(cx, transport, sink, reserved);
+    let count = match &moved {
+        Ok(Moved::Some(count)) => *count,
+        _ => 0,
+    };
+    allowance.give_back(reserved - count);
+    moved
+}
+
+/// Moves at most `most` bytes.
+fn poll_move_within(
+    cx: &mut Context<'_>,
+    transport: &mut Transport,
+    sink: &Pipe,
+    most: u64,
 ) -> Result<Moved, Cause> {
     let offered = match transport.poll_bytes(cx) {
         Poll::Pending => return Ok(Moved::AwaitsPeer),
@@ -193,7 +216,7 @@ fn poll_move(
         Poll::Ready(Ok([])) => return Ok(Moved::End),
         Poll::Ready(Ok(offered)) => offered,
     };
-    let most = usize::try_from(left).unwrap_or(usize::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let count = match sink.poll_write(cx, &offered[..offered.len().min(most)]) {
         Poll::Pending => return Ok(Moved::AwaitsSink),
         Poll::Ready(Ok(count)) => count,

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::allowance::Allowance;
 use crate::connection::Connection;
 use crate::exchange::{self, Pipes};
 use crate::instance::{RequestHead, Ticker};
@@ -134,12 +135,14 @@ impl Guests {
             transport,
             codec,
             peer,
+            since: Instant::now(),
             _room: room,
         };
         let before = connection.meter();
         let pipes = Pipes {
             sink: Pipe::new(sink).map_err(|e| e.to_string())?,
             source: None,
+            allowance: Allowance::default(),
         };
         let (outbox, mut outgoing) = Outbox::new();
         let drained = tokio::spawn(async move { while outgoing.recv().await.is_some() {} });
@@ -208,5 +211,6 @@ fn request(target: &Target, path: &str) -> Exchange {
             total_ms: u32::MAX,
         },
         fresh_connection: true,
+        leave: None,
     }
 }

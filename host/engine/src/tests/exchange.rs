@@ -42,6 +42,7 @@ pub(crate) fn request(scheme: Scheme, server: SocketAddr, path: &str, fresh: boo
             total_ms: 60_000,
         },
         fresh_connection: fresh,
+        leave: None,
     }
 }
 

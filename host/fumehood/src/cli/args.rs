@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use fumehood::ModuleKey;
 use fumehood::control::{Layer, TlsVersion};
-use fumehood::policy::PrivateHost;
+use fumehood::policy::{ClientName, Method, PrivateHost};
 
 use super::exit;
 
@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Fetch(Box<Fetch>),
     /// List, check, load and swap the guests, of a running engine too
     Modules(Modules),
+    /// Show what may be reached and why, and check what would become of a request
+    Policy(PolicyArgs),
+    /// Tell how a running engine is
+    Status(StatusArgs),
     /// Show how guests ended
     Crashes(Crashes),
     /// Tell which layers of the sandbox this machine can give, and what to do about the rest
@@ -36,6 +40,110 @@ pub(crate) enum Command {
     /// and tell whether every byte still arrived
     #[cfg(feature = "demo")]
     Chaos(Chaos),
+}
+
+/// What `policy` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) action: PolicyAction,
+}
+
+/// What is done with the policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyAction {
+    /// Tell whether requests would be made; one line a URL, and fetch's exit code
+    Check(Box<Asked>),
+    /// Tell why, step by step: rule, addresses, and what a client would see
+    Explain(Box<Asked>),
+    /// Show the policy and the preferences that hold, each with its origin
+    Show(Show),
+    /// Take back a grant of a running engine (see `fumehood status`)
+    Revoke {
+        /// Its number
+        grant: u64,
+        /// The admin socket of a running engine
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+    },
+    /// Have a running engine read its configuration again
+    Reload {
+        /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+        /// Print one JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A request that is asked about.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Of the request
+    #[arg(required = true, value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    /// Its method
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: Method,
+    /// Who asks, for rules about clients
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<ClientName>,
+    /// Who looks the addresses up
+    #[arg(long, value_enum, default_value_t = Resolving::Broker)]
+    pub(crate) resolve: Resolving,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Let a host be reached whose address is not public
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_private: Vec<PrivateHost>,
+    /// Go on without this layer of the sandbox (see `fumehood doctor`)
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Print one JSON object a URL instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who looks addresses up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Resolving {
+    /// A broker, as for a request
+    Broker,
+    /// Nobody: only what is known without them is told
+    None,
+}
+
+/// What `policy show` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Let a host be reached whose address is not public
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_private: Vec<PrivateHost>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct Configuration {
+    /// Go by this configuration [default: $FUMEHOOD_CONFIG, or that of the user]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `modules` takes.
@@ -371,12 +479,17 @@ pub(crate) struct Trust {
     /// Do not verify the server's certificate
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
-    /// Oldest TLS version accepted
-    #[arg(long, value_name = "VERSION", value_parser = tls_version, default_value = "1.2")]
-    pub(crate) tls_min: TlsVersion,
-    /// Newest TLS version offered
-    #[arg(long, value_name = "VERSION", value_parser = tls_version, default_value = "1.3")]
-    pub(crate) tls_max: TlsVersion,
+    /// Oldest TLS version accepted [default: the configuration's, or 1.2]
+    #[arg(long, value_name = "VERSION", value_parser = tls_version)]
+    pub(crate) tls_min: Option<TlsVersion>,
+    /// Newest TLS version offered [default: the configuration's, or 1.3]
+    #[arg(long, value_name = "VERSION", value_parser = tls_version)]
+    pub(crate) tls_max: Option<TlsVersion>,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Who asks, for rules about clients
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<ClientName>,
     /// Let a host be reached whose address is not public
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) allow_private: Vec<PrivateHost>,

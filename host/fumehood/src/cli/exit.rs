@@ -32,10 +32,11 @@ pub(crate) enum Exit {
     Engine = 112,
     Launch = 113,
     Module = 114,
+    Configuration = 115,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 23] = [
+    pub(crate) const ALL: [Exit; 24] = [
         Exit::Usage,
         Exit::Url,
         Exit::Resolve,
@@ -59,6 +60,7 @@ impl Exit {
         Exit::Engine,
         Exit::Launch,
         Exit::Module,
+        Exit::Configuration,
     ];
 
     /// The number the shell sees.
@@ -107,6 +109,7 @@ impl Exit {
                 "module",
                 "a module or a crash report is not there or was refused",
             ),
+            Exit::Configuration => ("configuration", "the configuration was refused"),
         }
     }
 
@@ -142,11 +145,12 @@ impl Exit {
             Cause::Sink { .. } => Exit::Write,
             Cause::Source { .. } => Exit::Read,
             Cause::BadRequest(_) => Exit::BadRequest,
+            Cause::Lapsed(_) => Exit::Policy,
             Cause::Cancelled | Cause::EngineDied | Cause::Busy => Exit::Engine,
         }
     }
 
-    fn of_dial(failure: &DialFailure) -> Self {
+    pub(crate) fn of_dial(failure: &DialFailure) -> Self {
         match failure {
             DialFailure::Denied(_) => Exit::Policy,
             DialFailure::Resolve(_) => Exit::Resolve,

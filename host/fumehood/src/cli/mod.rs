@@ -18,12 +18,16 @@ mod hop;
 mod judge;
 mod modules;
 mod output;
+mod policy;
 mod progress;
 mod redirect;
 mod report;
 mod resume;
+mod settings;
 #[cfg(feature = "demo")]
 mod show;
+mod shown;
+mod status;
 mod transfer;
 mod verbose;
 
@@ -53,6 +57,8 @@ pub(crate) fn run() -> ExitCode {
             on_runtime(fetch::run(&args, matches))
         }
         Command::Modules(args) => on_runtime(modules::run(&args)),
+        Command::Policy(args) => on_runtime(policy::run(&args)),
+        Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]

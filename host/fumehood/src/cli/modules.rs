@@ -351,6 +351,7 @@ impl From<ModuleError> for Failed {
 impl From<AdminError> for Failed {
     fn from(error: AdminError) -> Self {
         let exit = match &error {
+            AdminError::Refused { code, .. } if code == "configuration" => Exit::Configuration,
             AdminError::Refused { .. } => Exit::Module,
             _ => Exit::Connect,
         };

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use fumehood::control::{Deadlines, TlsOptions, Verification};
-use fumehood::policy::{Policy, RequestUrl};
-use fumehood::{Engine, Options, default_deadlines};
+use fumehood::policy::RequestUrl;
+use fumehood::{Engine, Options};
 use http::{HeaderMap, Method};
 
 use super::args::Fetch;
@@ -28,7 +28,6 @@ pub(crate) struct Session<'a> {
     pub(crate) args: &'a Fetch,
     pub(crate) data: &'a Data,
     pub(crate) headers: HeaderMap,
-    pub(crate) policy: Policy,
     pub(crate) teller: Teller,
     pub(crate) progress: bool,
 }
@@ -215,7 +214,7 @@ impl<'a> Transfer<'a> {
     /// Deadlines and TLS for a hop that begins now.
     pub(crate) fn options(&self) -> Result<Options, Failed> {
         let args = self.session.args;
-        let defaults = default_deadlines();
+        let defaults = self.session.engine.deadlines();
         let total_ms = match self.ends {
             None => defaults.total_ms,
             Some(ends) => {
@@ -227,6 +226,7 @@ impl<'a> Transfer<'a> {
             return Err(Failed::new(Exit::Timeout, "the time of --max-time is over"));
         }
         let connect_ms = args.transfer.connect_timeout.unwrap_or(defaults.connect_ms);
+        let tls = self.session.engine.tls();
         let verification = if args.trust.insecure {
             Verification::None
         } else {
@@ -240,11 +240,11 @@ impl<'a> Transfer<'a> {
             }),
             tls: Some(TlsOptions {
                 verification,
-                min_version: args.trust.tls_min,
-                max_version: args.trust.tls_max,
+                min_version: args.trust.tls_min.unwrap_or(tls.min_version),
+                max_version: args.trust.tls_max.unwrap_or(tls.max_version),
             }),
-            fresh_connection: false,
-            retry: None,
+            client: args.trust.client.clone(),
+            ..Options::default()
         })
     }
 

@@ -1,6 +1,7 @@
 //! `fumehood fetch`, the real processes, against servers good and hostile.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod configuration;
 mod connections;
 mod content;
 mod hostile;

@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod faults;
+mod grants;
 mod harness;
 mod last_resort;
 mod leaks;
 mod messages;
 mod mortality;
+mod policy;
 mod pressure;
 mod support;
 mod time;
@@ -22,10 +24,12 @@ fn main() -> ExitCode {
     fumehood::init();
     let tests: Vec<Test> = [
         &faults::TESTS[..],
+        &grants::TESTS,
         &last_resort::TESTS,
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
+        &policy::TESTS,
         &pressure::TESTS,
         &time::TESTS,
     ]
