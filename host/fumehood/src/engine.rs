@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
+use fumehood_control::{FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
 use fumehood_policy::Policy;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, RetrySafety, SourceEnd,
     TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{ClientName, Decision, Method, Policy, RequestUrl, Spaces, Terms};
@@ -271,7 +271,7 @@ async fn send(
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    let leave = Grant {
+    let leave = fumehood_control::Grant {
         id: exchange.grant,
         target: exchange.target.clone(),
         terms: terms.clone(),
