@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 4] = [
+const GUESTS: [Guest; 6] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -54,6 +54,16 @@ const GUESTS: [Guest; 4] = [
     Guest {
         name: "http1-faulty",
         package: "fumehood-guest-http1-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "gopher",
+        package: "fumehood-driver-gopher",
+        features: &[],
+    },
+    Guest {
+        name: "driver-probe",
+        package: "fumehood-driver-probe",
         features: &[],
     },
 ];

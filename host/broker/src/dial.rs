@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
-use fumehood_policy::{Decision, Denial, Policy, Target};
+use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES, Transport};
+use fumehood_policy::{Decision, Denial, Host, Policy, Target};
 use tokio::time::{Instant, timeout_at};
 
 use crate::connect::Connect;
 use crate::race::{interleaved, race};
 use crate::resolve::{Resolve, addresses};
+use crate::sockets;
 
 /// Longest time that a dial may take, whatever was asked for: the longest
 /// deadline of an exchange's phase. It bounds how long a place is held.
@@ -96,6 +97,56 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
     }
 }
 
+impl<R: Resolve, C: Connect> Dialler<R, C> {
+    /// The addresses of a driver's host that pass as one of the targets.
+    pub(crate) async fn look_up(
+        &self,
+        policy: &Policy,
+        host: &Host,
+        targets: &[Target],
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, DialFailure> {
+        let candidates = timeout_at(deadline, addresses(&self.resolver, host))
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: true })?
+            .map_err(DialFailure::Resolve)?;
+        sockets::judge(policy, targets, &candidates)
+    }
+
+    /// A driver's socket, connected to an address that passed.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        transport: Transport,
+        deadline: Instant,
+    ) -> Result<Connected, DialFailure> {
+        let begun = Instant::now();
+        let connecting = async {
+            match transport {
+                Transport::Tcp => self.connector.connect(address).await,
+                Transport::Udp => self.connector.associate(address).await,
+            }
+        };
+        let socket = timeout_at(deadline, connecting)
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: false })?
+            .map_err(|errno| {
+                DialFailure::Connect(vec![Attempt {
+                    address,
+                    errno: Some(errno.raw_os_error()),
+                }])
+            })?;
+        Ok(Connected {
+            socket,
+            peer: address,
+            refused: Vec::new(),
+            attempts: Vec::new(),
+            resolving: Duration::ZERO,
+            connecting: begun.elapsed(),
+        })
+    }
+}
+
 /// Judges the first [`MAX_CANDIDATES`] addresses, each once.
 fn judge(policy: &Policy, target: &Target, candidates: &[IpAddr]) -> Judged {
     let mut judged = Judged {
@@ -119,6 +170,6 @@ fn judge(policy: &Policy, target: &Target, candidates: &[IpAddr]) -> Judged {
     judged
 }
 
-fn no_address() -> DialFailure {
+pub(crate) fn no_address() -> DialFailure {
     DialFailure::Resolve("the name exists but has no address".to_owned())
 }

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use bytes::Buf;
 use fumehood_control::{Instance, JourneyEvent, ResponseHead, TlsSummary};
-use fumehood_policy::RequestUrl;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use tower_service::Service;
 
@@ -63,8 +62,7 @@ impl Client {
             let why = "CONNECT asks for a tunnel, which a request is not".to_owned();
             return Err(Error::Caller(CallerError::Request(why)));
         }
-        let url = RequestUrl::parse(&head.uri.to_string());
-        let url = url.map_err(|e| Error::Caller(CallerError::Url(e)))?;
+        let url = self.engine.parse_url(&head.uri.to_string()).await?;
         let options = head.extensions.remove::<Options>().unwrap_or_default();
         let (source, mut pump) = upload::begin(body)?;
         let mut exchange = self

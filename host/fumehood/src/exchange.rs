@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
-    TlsOptions, ToBroker, ToEngine, fragments,
+    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, Place, RetrySafety,
+    SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, Transport, fragments,
 };
-use fumehood_policy::{Decision, RequestUrl};
+use fumehood_policy::{Decision, HostPattern, RequestUrl, Scheme};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
@@ -20,6 +20,10 @@ use crate::{Engine, Error, request};
 /// Connections a grant is good for: one, and one more where a kept
 /// connection is found dead and the request goes out again.
 const GRANT_USES: u32 = 2;
+
+/// Connections that a driver's grant is good for. It is not retried: what it
+/// has sent cannot be taken back.
+const DRIVER_USES: u32 = 1;
 
 /// Longest life of a grant, in milliseconds. It is used within the connect
 /// deadline, or after a kept connection was found dead.
@@ -202,16 +206,10 @@ async fn send(
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    let leave = Grant {
-        id: exchange.grant,
-        target: exchange.target.clone(),
-        uses: GRANT_USES,
-        lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),
-    };
     running
         .broker
         .channel
-        .send(&ToBroker::Grant(leave), &[])
+        .send(&leave(exchange), &[])
         .await
         .inspect_err(|error| running.broker.note(error))?;
     let engine = &running.engine.channel;
@@ -237,6 +235,31 @@ async fn send(
         .await
         .inspect_err(|error| running.engine.note(error))?;
     Ok(())
+}
+
+/// Leave to dial what the exchange is for, and nothing else.
+fn leave(exchange: &Exchange) -> ToBroker {
+    let Exchange { grant, target, .. } = exchange;
+    let lifetime_ms = exchange.deadlines.total_ms.min(MAX_GRANT_MS);
+    match target.scheme {
+        Scheme::Http | Scheme::Https => ToBroker::Grant(Grant {
+            id: *grant,
+            target: target.clone(),
+            uses: GRANT_USES,
+            lifetime_ms,
+        }),
+        Scheme::Served(_) => ToBroker::SocketGrant(SocketGrant {
+            id: *grant,
+            scheme: target.scheme,
+            places: vec![Place {
+                host: HostPattern::exactly(&target.host),
+                ports: target.port..=target.port,
+                transport: Transport::Tcp,
+            }],
+            uses: DRIVER_USES,
+            lifetime_ms,
+        }),
+    }
 }
 
 fn descriptor(error: std::io::Error) -> Error {

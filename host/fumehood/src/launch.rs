@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use fumehood_control::{
-    DialReply, DialRequest, FromBroker, LayerReport, LayerState, Message, PROTOCOL_VERSION,
-    ToBroker, ToEmbedder, ToEngine, fragments,
+    DialReply, DialRequest, DriverSchemes, FromBroker, LayerReport, LayerState, Message,
+    PROTOCOL_VERSION, ToBroker, ToEmbedder, ToEngine, fragments,
 };
 use fumehood_sandbox::{AsyncChannel, Channel, sealed};
 
@@ -37,6 +37,8 @@ pub(crate) struct Launched<C> {
     pub(crate) process: Process,
     pub(crate) channel: C,
     pub(crate) readiness: Readiness,
+    /// What the drivers among an engine's modules serve.
+    pub(crate) drivers: Vec<DriverSchemes>,
 }
 
 /// Starts both processes at once.
@@ -179,6 +181,7 @@ enum Answer {
     Ready {
         version: u16,
         layers: Vec<LayerReport>,
+        drivers: Vec<DriverSchemes>,
     },
     Refused {
         layers: Vec<LayerReport>,
@@ -190,7 +193,11 @@ enum Answer {
 impl From<FromBroker> for Answer {
     fn from(message: FromBroker) -> Self {
         match message {
-            FromBroker::Ready { version, layers } => Answer::Ready { version, layers },
+            FromBroker::Ready { version, layers } => Answer::Ready {
+                version,
+                layers,
+                drivers: Vec::new(),
+            },
             FromBroker::Refused { layers, why } => Answer::Refused { layers, why },
         }
     }
@@ -203,7 +210,12 @@ impl From<ToEmbedder> for Answer {
                 version,
                 layers,
                 anchors: _,
-            } => Answer::Ready { version, layers },
+                drivers,
+            } => Answer::Ready {
+                version,
+                layers,
+                drivers,
+            },
             ToEmbedder::Refused { layers, why } => Answer::Refused { layers, why },
             _ => Answer::Other,
         }
@@ -249,7 +261,11 @@ async fn finish<C>(
 ) -> Result<Launched<C>, LaunchError> {
     let role = process.role;
     match answer {
-        Ok(Answer::Ready { version, layers }) if version == PROTOCOL_VERSION => {
+        Ok(Answer::Ready {
+            version,
+            layers,
+            drivers,
+        }) if version == PROTOCOL_VERSION => {
             let missing = missing(config, &layers);
             if !missing.is_empty() {
                 return Err(LaunchError::MissingLayers { role, missing });
@@ -259,6 +275,7 @@ async fn finish<C>(
                 process,
                 channel,
                 readiness: Readiness { ready_us, layers },
+                drivers,
             })
         }
         Ok(Answer::Ready { version, .. }) => Err(LaunchError::Version {

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 16] = [
+const DIRECTIONS: [(&str, &[&str]); 18] = [
     (
         "fumehood",
         &[
@@ -54,6 +54,8 @@ const DIRECTIONS: [(&str, &[&str]); 16] = [
         "fumehood-guest-http1-faulty",
         &["fumehood-guest-http1", "fumehood-guest-sdk"],
     ),
+    ("fumehood-driver-gopher", &[]),
+    ("fumehood-driver-probe", &["fumehood-guest-sdk"]),
     ("fumehood-pac", &["fumehood-guest-sdk"]),
     ("xtask", &[]),
 ];

@@ -115,7 +115,7 @@ impl Guests {
         let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
         let peer = stream.peer_addr().map_err(|error| error.to_string())?;
         let transport = match target.scheme {
-            Scheme::Http => Transport::Plain(PlainStream::new(stream)),
+            Scheme::Http | Scheme::Served(_) => Transport::Plain(PlainStream::new(stream)),
             Scheme::Https => {
                 let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
                 let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;

@@ -181,8 +181,12 @@ impl Modules {
             made = maker.make_anew(&candidate).await?;
             answer = offer(&engine, &candidate, &made).await?;
         }
-        let took_us = match answer {
-            Answer::Loaded { digest, took_us } if digest == candidate.digest => took_us,
+        let (took_us, schemes) = match answer {
+            Answer::Loaded {
+                digest,
+                took_us,
+                schemes,
+            } if digest == candidate.digest => (took_us, schemes),
             Answer::Refused(why) => {
                 return Err(ModuleError::Refused {
                     module: candidate.id.to_string(),
@@ -200,6 +204,7 @@ impl Modules {
             component_bytes: candidate.bytes.len() as u64,
             imports: made.native.imports,
             exports: made.native.exports,
+            schemes,
         });
         let Candidate { id, digest, .. } = candidate;
         Ok(Loaded {

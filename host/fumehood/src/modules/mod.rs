@@ -43,7 +43,7 @@ include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 /// `fumehood-compiler` made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The role it plays: `http1`, `tls`, `x509`.
+    /// The role it plays: `http1`, `tls`, `x509`; any other name is a driver's.
     pub name: Cow<'static, str>,
     /// Semantic version.
     pub version: Cow<'static, str>,
@@ -156,6 +156,7 @@ pub(crate) async fn verify(
         component_bytes: candidate.bytes.len() as u64,
         imports: made.native.imports,
         exports: made.native.exports,
+        schemes: Vec::new(),
     };
     Ok(ModuleInfo::of_known(&known))
 }

@@ -1,0 +1,1 @@
+//! Drivers against a broker of the tests.
