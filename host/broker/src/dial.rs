@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES, Transport};
-use fumehood_policy::{Decision, Denial, Host, Policy, Target};
+use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
+use fumehood_policy::{Decision, Denial, Host, Policy, Target, Transport};
 use tokio::time::{Instant, timeout_at};
 
 use crate::connect::Connect;

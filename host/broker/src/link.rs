@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId, Transport};
-use fumehood_policy::{Host, Policy, Target};
+use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId};
+use fumehood_policy::{Host, Policy, Target, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;

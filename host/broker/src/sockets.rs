@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    DialFailure, GrantId, MAX_CANDIDATES, MAX_PLACES, Outside, Place, SocketGrant, Transport,
+    DialFailure, GrantId, MAX_CANDIDATES, MAX_PLACES, Outside, Place, SocketGrant,
 };
-use fumehood_policy::{Decision, Denial, Host, Policy, Scheme, Target};
+use fumehood_policy::{Decision, Denial, Host, Policy, Scheme, Target, Transport};
 use tokio::time::Instant;
 
 /// Most drivers' grants held at once: four for each of the 64 drivers that an

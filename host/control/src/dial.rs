@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fumehood_policy::{Denial, Host, Target};
+use fumehood_policy::{Denial, Host, Target, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, Message, SocketGrant, Transport};
+use crate::{LayerReport, Message, SocketGrant};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.

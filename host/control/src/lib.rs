@@ -49,7 +49,7 @@ pub use module::{
     MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
 pub use replay::{FromReplay, ToReplay};
-pub use socket::{MAX_PLACES, Place, SocketGrant, Transport};
+pub use socket::{MAX_PLACES, Place, SocketGrant};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

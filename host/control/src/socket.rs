@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use fumehood_policy::{HostPattern, Scheme};
+use fumehood_policy::{HostPattern, Scheme, Transport};
 use serde::{Deserialize, Serialize};
 
 use crate::GrantId;
@@ -10,15 +10,6 @@ use crate::GrantId;
 /// Most places of one grant. A resolver's driver has a handful of servers, each
 /// over TCP and UDP; a transfer's has one.
 pub const MAX_PLACES: usize = 16;
-
-/// What a driver speaks over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Transport {
-    /// A stream.
-    Tcp,
-    /// Datagrams, to and from one address.
-    Udp,
-}
 
 /// Hosts, ports and a transport that go together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

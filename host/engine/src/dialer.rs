@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::{Attempt, Cause, DialFailure, DialReply, DialRequest, GrantId, Transport};
-use fumehood_policy::Host;
+use fumehood_control::{Attempt, Cause, DialFailure, DialReply, DialRequest, GrantId};
+use fumehood_policy::{Host, Transport};
 use fumehood_sandbox::AsyncChannel;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;

@@ -1,7 +1,7 @@
 //! Sentences for people: what happened, to what, and what to do.
 
-use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState, Outside, Transport};
-use fumehood_policy::Target;
+use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState, Outside};
+use fumehood_policy::{Target, Transport};
 
 /// Names of layers, for a message.
 pub(crate) fn layers(reports: &[LayerReport]) -> String {

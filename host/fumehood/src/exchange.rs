@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, Place, RetrySafety,
-    SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, Transport, fragments,
+    SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
-use fumehood_policy::{Decision, HostPattern, RequestUrl, Scheme};
+use fumehood_policy::{Decision, HostPattern, RequestUrl, Scheme, Transport};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
@@ -248,13 +248,13 @@ fn leave(exchange: &Exchange) -> ToBroker {
             uses: GRANT_USES,
             lifetime_ms,
         }),
-        Scheme::Served(_) => ToBroker::SocketGrant(SocketGrant {
+        Scheme::Served(served) => ToBroker::SocketGrant(SocketGrant {
             id: *grant,
             scheme: target.scheme,
             places: vec![Place {
                 host: HostPattern::exactly(&target.host),
                 ports: target.port..=target.port,
-                transport: Transport::Tcp,
+                transport: served.transport(),
             }],
             uses: DRIVER_USES,
             lifetime_ms,

@@ -24,6 +24,6 @@ pub use net::{IpNet, NetError};
 pub use pattern::{HostPattern, PatternError, PrivateHost};
 pub use ports::{BLOCKED_PORTS, is_blocked};
 pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Policy, Rule, TooManyRules};
-pub use served::{MAX_SCHEME_BYTES, SchemeError, ServedScheme};
+pub use served::{MAX_SCHEME_BYTES, SchemeError, ServedScheme, Transport};
 pub use target::{Scheme, Target};
 pub use url::{MAX_URL_BYTES, RequestUrl, UrlError, UserInfo};

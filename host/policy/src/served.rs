@@ -23,15 +23,28 @@ const RESERVED: [&str; 10] = [
     "wss",
 ];
 
+/// What a driver speaks over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Transport {
+    /// A stream.
+    Tcp,
+    /// Datagrams, to and from one address.
+    Udp,
+}
+
 /// A scheme that a driver module serves, with the port that a URL means when
-/// it names none.
+/// it names none, and what that is a port of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "(String, u16)", into = "(String, u16)")]
+#[serde(try_from = "Parts", into = "Parts")]
 pub struct ServedScheme {
     /// Padded with zeros.
     name: [u8; MAX_SCHEME_BYTES],
     port: u16,
+    transport: Transport,
 }
+
+/// As it travels; checked anew on arrival.
+type Parts = (String, u16, Transport);
 
 /// Why a name is no scheme that a module may serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +68,7 @@ impl ServedScheme {
     ///
     /// # Errors
     /// [`SchemeError`]
-    pub fn new(name: &str, port: u16) -> Result<Self, SchemeError> {
+    pub fn new(name: &str, port: u16, transport: Transport) -> Result<Self, SchemeError> {
         let mut bytes = [0; MAX_SCHEME_BYTES];
         let begins_well = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
         let goes_on = |it: u8| {
@@ -71,7 +84,11 @@ impl ServedScheme {
             return Err(SchemeError::Port);
         }
         bytes[..name.len()].copy_from_slice(name.as_bytes());
-        Ok(ServedScheme { name: bytes, port })
+        Ok(ServedScheme {
+            name: bytes,
+            port,
+            transport,
+        })
     }
 
     /// As it stands in a URL.
@@ -87,24 +104,36 @@ impl ServedScheme {
     pub fn default_port(&self) -> u16 {
         self.port
     }
+
+    /// What it is spoken over.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
 }
 
 impl fmt::Debug for ServedScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServedScheme({}, {})", self.name(), self.port)
+        write!(
+            f,
+            "ServedScheme({}, {}, {:?})",
+            self.name(),
+            self.port,
+            self.transport
+        )
     }
 }
 
-impl TryFrom<(String, u16)> for ServedScheme {
+impl TryFrom<Parts> for ServedScheme {
     type Error = SchemeError;
 
-    fn try_from((name, port): (String, u16)) -> Result<Self, SchemeError> {
-        ServedScheme::new(&name, port)
+    fn try_from((name, port, transport): Parts) -> Result<Self, SchemeError> {
+        ServedScheme::new(&name, port, transport)
     }
 }
 
-impl From<ServedScheme> for (String, u16) {
+impl From<ServedScheme> for Parts {
     fn from(scheme: ServedScheme) -> Self {
-        (scheme.name().to_owned(), scheme.port)
+        (scheme.name().to_owned(), scheme.port, scheme.transport)
     }
 }

@@ -1,7 +1,9 @@
 //! URLs: parsed once, printed the same, refused where parsers disagree.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use fumehood_policy::{HostError, MAX_URL_BYTES, RequestUrl, SchemeError, ServedScheme, UrlError};
+use fumehood_policy::{
+    HostError, MAX_URL_BYTES, RequestUrl, SchemeError, ServedScheme, Transport, UrlError,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -205,7 +207,7 @@ proptest! {
 
 #[test]
 fn schemes_of_modules_are_read_by_the_rules_of_the_web() {
-    let gopher = ServedScheme::new("gopher", 70).unwrap();
+    let gopher = ServedScheme::new("gopher", 70, Transport::Tcp).unwrap();
     let parse = |text: &str| RequestUrl::parse_served(text, &[gopher]);
     for (text, shown, port) in [
         ("gopher://Example.COM", "gopher://example.com/", 70),
@@ -266,16 +268,22 @@ fn a_module_cannot_take_a_name_that_has_a_meaning() {
         "a:",
         "aaaaaaaaaaaaaaaaa",
     ] {
-        assert!(ServedScheme::new(name, 70).is_err(), "{name}");
+        assert!(
+            ServedScheme::new(name, 70, Transport::Tcp).is_err(),
+            "{name}"
+        );
     }
-    assert_eq!(ServedScheme::new("a", 0), Err(SchemeError::Port));
-    let longest = ServedScheme::new("a+-.567890123456", 1).unwrap();
+    assert_eq!(
+        ServedScheme::new("a", 0, Transport::Tcp),
+        Err(SchemeError::Port)
+    );
+    let longest = ServedScheme::new("a+-.567890123456", 1, Transport::Udp).unwrap();
     assert_eq!(longest.name(), "a+-.567890123456");
     let bytes = postcard::to_stdvec(&longest).unwrap();
     assert_eq!(
         postcard::from_bytes::<ServedScheme>(&bytes).unwrap(),
         longest
     );
-    let forged = postcard::to_stdvec(&("http", 70_u16)).unwrap();
+    let forged = postcard::to_stdvec(&("http", 70_u16, Transport::Tcp)).unwrap();
     assert!(postcard::from_bytes::<ServedScheme>(&forged).is_err());
 }

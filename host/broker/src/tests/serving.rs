@@ -5,10 +5,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use fumehood_control::{
-    DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, Place, ToBroker, Transport,
-    fragments,
+    DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, Place, ToBroker, fragments,
 };
-use fumehood_policy::Policy;
+use fumehood_policy::{Policy, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use fumehood_control::{DialFailure, GrantId, Outside, Place, SocketGrant, Transport};
-use fumehood_policy::{Host, Policy, Reason, Scheme, ServedScheme};
+use fumehood_control::{DialFailure, GrantId, Outside, Place, SocketGrant};
+use fumehood_policy::{Host, Policy, Reason, Scheme, ServedScheme, Transport};
 use tokio::time::Instant;
 
 use super::world::{allowing, endpoint};
@@ -21,7 +21,7 @@ fn place(host: &str, port: u16, transport: Transport) -> Place {
 pub(super) fn grant(id: u64, places: Vec<Place>, uses: u32) -> SocketGrant {
     SocketGrant {
         id: GrantId(id),
-        scheme: Scheme::Served(ServedScheme::new("gopher", 70).unwrap()),
+        scheme: Scheme::Served(ServedScheme::new("gopher", 70, Transport::Tcp).unwrap()),
         places,
         uses,
         lifetime_ms: 1000,

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use fumehood_control::{Cause, DialFailure, GrantId, JourneyEvent, Outside, Transport};
-use fumehood_policy::Host;
+use fumehood_control::{Cause, DialFailure, GrantId, JourneyEvent, Outside};
+use fumehood_policy::{Host, Transport};
 
 use super::bindings::wasi::sockets::network::ErrorCode;
 use crate::dialer::Dialer;

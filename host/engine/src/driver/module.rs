@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fumehood_control::{Exchange, Field, Instance, MAX_SCHEMES};
-use fumehood_policy::ServedScheme;
+use fumehood_policy::{ServedScheme, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
@@ -117,7 +117,11 @@ fn check(told: Vec<wire::Scheme>) -> Result<Vec<ServedScheme>, String> {
     }
     told.iter()
         .map(|scheme| {
-            ServedScheme::new(&scheme.name, scheme.port).map_err(|why| {
+            let transport = match scheme.transport {
+                wire::Transport::Tcp => Transport::Tcp,
+                wire::Transport::Udp => Transport::Udp,
+            };
+            ServedScheme::new(&scheme.name, scheme.port, transport).map_err(|why| {
                 let name: String = scheme.name.chars().take(32).collect();
                 format!("it cannot serve {name:?}: {why}")
             })

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 
-use fumehood_control::Transport;
+use fumehood_policy::Transport;
 use tokio::net::TcpStream;
 use wasmtime::Result;
 use wasmtime::component::Resource;

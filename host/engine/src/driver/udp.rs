@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use fumehood_control::Transport;
+use fumehood_policy::Transport;
 use tokio::net::UdpSocket as Connected;
 use wasmtime::component::Resource;
 use wasmtime::{Result, format_err};

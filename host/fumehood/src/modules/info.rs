@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fumehood_control::{ModuleState, ModuleStatus};
-use fumehood_policy::ServedScheme;
+use fumehood_policy::{ServedScheme, Transport};
 use serde::{Deserialize, Serialize};
 
 use super::Module;
@@ -27,7 +27,7 @@ pub struct ModuleInfo {
     pub signature: String,
     /// `candidate`, `current`, `draining` or `quarantined`; none without an engine.
     pub state: Option<String>,
-    /// What a driver serves: `gopher (port 70)`. Each transfer of it may reach
+    /// What a driver serves: `gopher (tcp 70)`. Each transfer of it may reach
     /// the host and port of its URL, over one connection.
     #[serde(default)]
     pub schemes: Vec<String>,
@@ -163,7 +163,11 @@ impl ModuleInfo {
 }
 
 fn scheme_text(scheme: &ServedScheme) -> String {
-    format!("{} (port {})", scheme.name(), scheme.default_port())
+    let transport = match scheme.transport() {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    format!("{} ({transport} {})", scheme.name(), scheme.default_port())
 }
 
 fn state_name(state: ModuleState) -> &'static str {

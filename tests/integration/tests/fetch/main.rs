@@ -3,6 +3,7 @@
 
 mod connections;
 mod content;
+mod drivers;
 mod hostile;
 mod output;
 mod policy;

@@ -4,6 +4,7 @@
 //! prints what the standard one would.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod drivers;
 mod faults;
 mod harness;
 mod leaks;
@@ -19,7 +20,8 @@ use harness::Test;
 fn main() -> ExitCode {
     fumehood::init();
     let tests: Vec<Test> = [
-        &faults::TESTS[..],
+        &drivers::TESTS[..],
+        &faults::TESTS,
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,

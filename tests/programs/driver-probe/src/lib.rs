@@ -18,7 +18,7 @@ mod net;
 
 use std::cell::RefCell;
 
-use exports::fumehood::driver::client::{Failure, Guest, Request, ResponseHead, Scheme};
+use exports::fumehood::driver::client::{Failure, Guest, Request, ResponseHead, Scheme, Transport};
 use fumehood_guest_sdk::panic;
 
 wit_bindgen::generate!({
@@ -61,10 +61,15 @@ thread_local! {
 
 impl Guest for Probe {
     fn schemes() -> Vec<Scheme> {
-        vec![Scheme {
-            name: "probe".to_owned(),
+        let scheme = |name: &str, transport| Scheme {
+            name: name.to_owned(),
             port: 7777,
-        }]
+            transport,
+        };
+        vec![
+            scheme("probe", Transport::Tcp),
+            scheme("probe-udp", Transport::Udp),
+        ]
     }
 
     fn fetch(request: Request) -> Result<ResponseHead, Failure> {

@@ -11,7 +11,9 @@ mod connection;
 use std::cell::RefCell;
 
 use connection::Connection;
-use exports::fumehood::driver::client::{Failure, Field, Guest, Request, ResponseHead, Scheme};
+use exports::fumehood::driver::client::{
+    Failure, Field, Guest, Request, ResponseHead, Scheme, Transport,
+};
 
 use crate::item::Item;
 use crate::text::Text;
@@ -49,6 +51,7 @@ impl Guest for Gopher {
         vec![Scheme {
             name: "gopher".to_owned(),
             port: 70,
+            transport: Transport::Tcp,
         }]
     }
 

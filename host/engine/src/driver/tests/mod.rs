@@ -1,1 +1,0 @@
-//! Drivers against a broker of the tests.
