@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 6] = [
+const GUESTS: [Guest; 8] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -64,6 +64,16 @@ const GUESTS: [Guest; 6] = [
     Guest {
         name: "x509-faulty",
         package: "fumehood-guest-x509-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "gopher",
+        package: "fumehood-driver-gopher",
+        features: &[],
+    },
+    Guest {
+        name: "driver-probe",
+        package: "fumehood-driver-probe",
         features: &[],
     },
 ];

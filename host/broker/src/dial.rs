@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
-use fumehood_policy::{Decision, Denial, Policy, Target};
+use fumehood_policy::{Decision, Denial, Host, Policy, Target, Terms, Transport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,6 +13,7 @@ use crate::connect::Connect;
 use crate::grants::Leave;
 use crate::race::{interleaved, race};
 use crate::resolve::{Resolve, addresses};
+use crate::sockets;
 
 /// Longest time that a dial may take, whatever was asked for: the longest
 /// deadline of an exchange's phase. It bounds how long a place is held.
@@ -63,7 +64,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             Decision::Ask(question) => return Err(DialFailure::Denied(question.unanswered())),
         }
         let begun = Instant::now();
-        let candidates = self.look(target, deadline).await?;
+        let candidates = self.look(&target.host, deadline).await?;
         let resolving = if target.host.address().is_some() {
             Duration::ZERO
         } else {
@@ -100,13 +101,13 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
         }
     }
 
-    /// The addresses of a target, not judged yet; the first [`MAX_CANDIDATES`].
+    /// The addresses of a host, not judged yet; the first [`MAX_CANDIDATES`].
     pub(crate) async fn look(
         &self,
-        target: &Target,
+        host: &Host,
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, DialFailure> {
-        let mut candidates = timeout_at(deadline, addresses(&self.resolver, &target.host))
+        let mut candidates = timeout_at(deadline, addresses(&self.resolver, host))
             .await
             .map_err(|_| DialFailure::Timeout { resolving: true })?
             .map_err(DialFailure::Resolve)?;
@@ -148,8 +149,57 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
         }
         judged
     }
+
+    /// The addresses of a driver's host that pass as one of the targets.
+    pub(crate) async fn look_up(
+        &self,
+        policy: &Policy,
+        host: &Host,
+        (targets, terms): (&[Target], &Terms),
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, DialFailure> {
+        let candidates = self.look(host, deadline).await?;
+        let judged = sockets::judge(policy, terms, targets, &candidates)?;
+        for denial in judged.reported {
+            let _full = self.reports.try_send(denial);
+        }
+        Ok(judged.passed)
+    }
+
+    /// A driver's socket, connected to an address that passed.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        transport: Transport,
+        deadline: Instant,
+    ) -> Result<Connected, DialFailure> {
+        let begun = Instant::now();
+        let connecting = async {
+            match transport {
+                Transport::Tcp => self.connector.connect(address).await,
+                Transport::Udp => self.connector.associate(address).await,
+            }
+        };
+        let socket = timeout_at(deadline, connecting)
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: false })?
+            .map_err(|errno| {
+                DialFailure::Connect(vec![Attempt {
+                    address,
+                    errno: Some(errno.raw_os_error()),
+                }])
+            })?;
+        Ok(Connected {
+            socket,
+            peer: address,
+            refused: Vec::new(),
+            attempts: Vec::new(),
+            resolving: Duration::ZERO,
+            connecting: begun.elapsed(),
+        })
+    }
 }
 
-fn no_address() -> DialFailure {
+pub(crate) fn no_address() -> DialFailure {
     DialFailure::Resolve("the name exists but has no address".to_owned())
 }

@@ -17,8 +17,9 @@ use crate::BrokerError;
 use crate::connect::Connect;
 use crate::dial::{Dialler, MAX_DEADLINE};
 use crate::grants::Grants;
-use crate::link::{Link, Start};
+use crate::link::{Link, Start, StartSocket};
 use crate::resolve::Resolve;
+use crate::sockets::SocketGrants;
 
 /// Most would-be denials that wait to be told of; the embedder counts those
 /// it hears of, and reads as fast as it can.
@@ -34,6 +35,7 @@ pub(crate) struct Broker<R, C> {
     /// Pieces of the next policy.
     fragments: Assembly,
     grants: Grants,
+    sockets: SocketGrants,
     engine: Option<Link>,
     dialler: Arc<Dialler<R, C>>,
     reports: mpsc::Receiver<Denial>,
@@ -57,6 +59,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             policy: Arc::new(policy),
             fragments: Assembly::of_policy(),
             grants: Grants::default(),
+            sockets: SocketGrants::default(),
             engine: None,
             dialler: Arc::new(Dialler {
                 resolver,
@@ -126,7 +129,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         self.looks.spawn(async move {
             let addresses = match busy {
                 true => Err(DialFailure::Busy),
-                false => dialler.look(&target, deadline).await,
+                false => dialler.look(&target.host, deadline).await,
             };
             FromBroker::Looked { id, addresses }
         });
@@ -164,8 +167,10 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 }
             }
             ToBroker::Grant(grant) => self.grants.insert(grant, Instant::now()),
+            ToBroker::SocketGrant(grant) => self.sockets.insert(grant, Instant::now()),
             ToBroker::Revoke(id) => {
                 self.grants.revoke(id);
+                self.sockets.revoke(id);
                 if let Some(engine) = &mut self.engine {
                     engine.revoke(id);
                 }
@@ -187,30 +192,85 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         let Some(engine) = &mut self.engine else {
             return;
         };
-        match request {
-            DialRequest::Cancel { id } => engine.cancel(id),
+        let id = match request {
+            DialRequest::Cancel { id } => return engine.cancel(id),
+            DialRequest::Dial { id, .. }
+            | DialRequest::Connect { id, .. }
+            | DialRequest::Lookup { id, .. } => id,
+        };
+        if engine.is_dialling(id) {
             // A number in use twice: an engine that cannot count is corrupt.
-            DialRequest::Dial { id, .. } if engine.is_dialling(id) => self.engine = None,
-            DialRequest::Dial { id, .. } if engine.is_full() => {
-                engine.refuse(id, DialFailure::Busy);
-            }
+            self.engine = None;
+        } else if engine.is_full() {
+            engine.refuse(id, DialFailure::Busy);
+        } else if let Err(failure) = self.begin(request) {
+            self.refuse(id, failure);
+        }
+    }
+
+    /// Starts what was asked for, if there is leave.
+    fn begin(&mut self, request: DialRequest) -> Result<(), DialFailure> {
+        let (policy, now) = (&self.policy, Instant::now());
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        let dialler = Arc::clone(&self.dialler);
+        match request {
             DialRequest::Dial {
                 id,
                 grant,
                 deadline_ms,
-            } => match self.grants.take(grant, Instant::now()) {
-                None => engine.refuse(id, DialFailure::NoGrant),
-                Some(leave) => engine.start(
-                    Start {
-                        id,
-                        grant,
-                        leave,
-                        deadline_ms,
-                    },
-                    Arc::clone(&self.dialler),
-                    Arc::clone(&self.policy),
-                ),
-            },
+            } => {
+                let leave = self.grants.take(grant, now).ok_or(DialFailure::NoGrant)?;
+                let start = Start {
+                    id,
+                    grant,
+                    leave,
+                    deadline_ms,
+                };
+                engine.start(start, dialler, Arc::clone(policy));
+            }
+            DialRequest::Connect {
+                id,
+                grant,
+                address,
+                transport,
+                deadline_ms,
+            } => {
+                let leave = self
+                    .sockets
+                    .connect(policy, grant, address, transport, now)?;
+                let start = StartSocket {
+                    id,
+                    grant,
+                    to: address,
+                    deadline_ms,
+                };
+                engine.connect(start, (transport, leave), dialler);
+            }
+            DialRequest::Lookup {
+                id,
+                grant,
+                host,
+                deadline_ms,
+            } => {
+                let leave = self.sockets.lookup(policy, grant, &host, now)?;
+                let start = StartSocket {
+                    id,
+                    grant,
+                    to: host,
+                    deadline_ms,
+                };
+                engine.look_up(start, leave, dialler, Arc::clone(policy));
+            }
+            DialRequest::Cancel { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: u64, failure: DialFailure) {
+        if let Some(engine) = &mut self.engine {
+            engine.refuse(id, failure);
         }
     }
 }

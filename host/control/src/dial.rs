@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fumehood_policy::{Denial, Target, Terms};
+use fumehood_policy::{Denial, Host, Target, Terms, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, Message};
+use crate::{LayerReport, Message, SocketGrant};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.
@@ -58,6 +58,8 @@ pub enum ToBroker {
     Engine,
     /// Leave to dial.
     Grant(Grant),
+    /// Leave for a driver's sockets. Taken back as any other.
+    SocketGrant(SocketGrant),
     /// Takes leave back; connections already made stay.
     Revoke(GrantId),
     /// Resolve the target's name as a dial would, and connect to nothing. The
@@ -124,6 +126,30 @@ pub enum DialRequest {
         /// When to give up, in milliseconds.
         deadline_ms: u32,
     },
+    /// Connect a driver's socket to one address, which its grant must cover.
+    Connect {
+        /// By which the reply refers to it; from the same count as dials.
+        id: u64,
+        /// A [`SocketGrant`].
+        grant: GrantId,
+        /// Where to.
+        address: SocketAddr,
+        /// Over what.
+        transport: Transport,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
+    /// Look up a name, which a driver's grant must cover.
+    Lookup {
+        /// By which the reply refers to it; from the same count as dials.
+        id: u64,
+        /// A [`SocketGrant`].
+        grant: GrantId,
+        /// The name, or an address written down.
+        host: Host,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
     /// Give up on a dial; a reply may still come.
     Cancel {
         /// Of the dial.
@@ -149,7 +175,8 @@ pub struct Attempt {
 /// Broker to engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DialReply {
-    /// Connected. One descriptor: a non-blocking TCP socket with `TCP_NODELAY`.
+    /// Connected. One descriptor: a non-blocking TCP socket with
+    /// `TCP_NODELAY`, or a connected UDP socket where a driver asked for one.
     Connected {
         /// Of the dial.
         id: u64,
@@ -164,7 +191,15 @@ pub enum DialReply {
         /// Time to connect, in microseconds.
         connect_us: u64,
     },
-    /// Not connected.
+    /// A name's addresses that passed the policy, at least one. A driver's
+    /// sockets may be connected to them.
+    Addresses {
+        /// Of the lookup.
+        id: u64,
+        /// At most [`MAX_CANDIDATES`], best first.
+        addresses: Vec<IpAddr>,
+    },
+    /// Not connected, or not looked up.
     Failed {
         /// Of the dial.
         id: u64,
@@ -177,6 +212,17 @@ impl Message for DialReply {
     fn fd_count(&self) -> usize {
         usize::from(matches!(self, DialReply::Connected { .. }))
     }
+}
+
+/// What a driver asked for beyond its grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outside {
+    /// An address that no place of the grant has, and no name that was looked up.
+    Address(SocketAddr, Transport),
+    /// A name.
+    Host(Host),
+    /// One more name than may be looked up under one grant.
+    Names,
 }
 
 /// Why a dial brought no connection.
@@ -197,4 +243,7 @@ pub enum DialFailure {
     },
     /// The broker has as many dials as it takes; try later.
     Busy,
+    /// A driver asked for a name or an address that its grant does not cover.
+    /// Nothing was sent.
+    Outside(Outside),
 }

@@ -1,9 +1,11 @@
 //! What embedder and engine say to each other.
 
+use fumehood_policy::ServedScheme;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary, SwapReason,
+    Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary,
+    SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -38,7 +40,7 @@ pub struct EngineSetup {
 /// What a module is; its native code comes as a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleHeader {
-    /// `http1`, `tls`, `x509`.
+    /// `http1`, `tls`, `x509`, or a driver's own.
     pub name: String,
     /// Semantic version.
     pub version: String,
@@ -161,6 +163,8 @@ pub enum ToEmbedder {
         layers: Vec<LayerReport>,
         /// Trust anchors held by `x509`.
         anchors: u32,
+        /// The drivers among the modules that it was started with.
+        drivers: Vec<DriverSchemes>,
     },
     /// The engine will not run. It exits after this.
     Refused {
@@ -177,6 +181,8 @@ pub enum ToEmbedder {
         digest: Digest,
         /// Time to load and link it, in microseconds.
         took_us: u64,
+        /// A driver's schemes, at most [`crate::MAX_SCHEMES`].
+        schemes: Vec<ServedScheme>,
     },
     /// A module was not loaded, or not made current.
     ModuleRefused {

@@ -50,6 +50,14 @@ pub enum Cause {
     },
     /// The peer broke HTTP: the violation's name.
     HttpViolation(String),
+    /// The peer broke the protocol that a driver speaks: one sentence of the
+    /// driver's, at most 1 KiB.
+    Violation {
+        /// The driver's name.
+        driver: String,
+        /// What it said.
+        detail: String,
+    },
     /// The peer exceeded a bound: the bound's name.
     Limit(String),
     /// The TLS handshake or record layer failed: one sentence.

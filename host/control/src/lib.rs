@@ -27,12 +27,13 @@ mod journey;
 mod layers;
 mod module;
 mod replay;
+mod socket;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
 pub use compiler::{FromCompiler, MAX_INTERFACE_BYTES, MAX_INTERFACES, ToCompiler};
 pub use dial::{
     Attempt, DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, MAX_CANDIDATES,
-    ToBroker,
+    Outside, ToBroker,
 };
 pub use engine::{EngineSetup, ModuleHeader, ToEmbedder, ToEngine};
 pub use exchange::{
@@ -47,10 +48,11 @@ pub use fragment::{
 pub use journey::{Instance, JourneyEvent, TlsSummary};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
-    Aftermath, Digest, FaultReport, Frame, MAX_REPORT_STEPS, MAX_VERSIONS, ModuleState,
-    ModuleStatus, RecordedCall, SwapReason, TrailStep,
+    Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,
+    MAX_SCHEMES, MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
 pub use replay::{FromReplay, ToReplay};
+pub use socket::{MAX_PLACES, Place, SocketGrant};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

@@ -1,5 +1,6 @@
 //! Modules in a running engine: versions, their states, and how they end.
 
+use fumehood_policy::ServedScheme;
 use serde::{Deserialize, Serialize};
 
 use crate::ModuleHeader;
@@ -10,6 +11,12 @@ pub const MAX_VERSIONS: usize = 8;
 
 /// Most frames of a backtrace, and most steps of a trail, in a report.
 pub const MAX_REPORT_STEPS: usize = 64;
+
+/// Most schemes of one driver. Gopher has one, FTP two.
+pub const MAX_SCHEMES: usize = 4;
+
+/// Most drivers in an engine.
+pub const MAX_DRIVERS: usize = 16;
 
 /// SHA-256 of a component: what a version is known by.
 pub type Digest = [u8; 32];
@@ -51,6 +58,17 @@ pub struct ModuleStatus {
     pub faults: u64,
     /// Those of them that no exchange ended with.
     pub resumed: u64,
+}
+
+/// What a driver serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverSchemes {
+    /// The module's name.
+    pub name: String,
+    /// Of the version.
+    pub digest: Digest,
+    /// At most [`MAX_SCHEMES`].
+    pub schemes: Vec<ServedScheme>,
 }
 
 /// Why another version became current.

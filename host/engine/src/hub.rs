@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::dialer::Dialer;
+use crate::driver;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
 use crate::instance::{Faults, Ticker};
@@ -100,6 +101,9 @@ impl Hub {
         exchange: &Exchange,
         pipes: Pipes,
     ) -> Result<Summary, Failure> {
+        if let Scheme::Served(scheme) = exchange.target.scheme {
+            return driver::run(self, id, exchange, scheme, &pipes).await;
+        }
         let began = Instant::now();
         let key = Key::new(&exchange.target, exchange.tls);
         let idle = if exchange.fresh_connection {
@@ -193,6 +197,11 @@ impl Hub {
                 }
             }
             Scheme::Https => self.secured(id, exchange, began).await?,
+            // A driver has connections of its own, and never comes here.
+            Scheme::Served(scheme) => {
+                let why = format!("{} is not spoken over a kept connection", scheme.name());
+                return Err(Cause::BadRequest(why));
+            }
         };
         let Reached {
             transport,
@@ -310,7 +319,7 @@ impl Hub {
     }
 
     /// Room in the instance pool.
-    async fn reserve(&self, milliseconds: u32) -> Result<OwnedSemaphorePermit, Cause> {
+    pub(crate) async fn reserve(&self, milliseconds: u32) -> Result<OwnedSemaphorePermit, Cause> {
         let waiting = Arc::clone(&self.room).acquire_owned();
         if self.room.available_permits() == 0 {
             // Idle connections hold instances that a request needs now.
@@ -402,6 +411,6 @@ fn not_sent(cause: Cause) -> Failure {
     failure(cause, RetrySafety::NotSent)
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

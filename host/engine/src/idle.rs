@@ -24,7 +24,7 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(target: &Target, tls: TlsOptions) -> Key {
         let tls = match target.scheme {
-            Scheme::Http => None,
+            Scheme::Http | Scheme::Served(_) => None,
             Scheme::Https => Some(tls),
         };
         Key {

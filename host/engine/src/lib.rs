@@ -14,6 +14,7 @@
 //! resume     a codec that outlives its instances
 //! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
+//! driver     guests with sockets of their own, under a grant
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
@@ -24,6 +25,7 @@ mod code;
 mod connection;
 mod demand;
 mod dialer;
+mod driver;
 mod exchange;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]

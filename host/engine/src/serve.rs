@@ -18,7 +18,7 @@ use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
 use crate::payload::Pipe;
-use crate::registry::answer_load;
+use crate::registry::{answer_load, introduced};
 
 /// Time between two looks for idle connections that have waited too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -101,7 +101,14 @@ impl Desk {
                 let _active = self.hub.ticker.activate();
                 let answer =
                     tokio::task::block_in_place(|| answer_load(&self.hub.registry, header, code));
-                self.say(answer).await;
+                // A driver runs to say what it serves; nobody waits for it here.
+                let hub = Arc::clone(&self.hub);
+                tokio::spawn(async move {
+                    let _active = hub.ticker.activate();
+                    let answer = introduced(&hub.registry, answer).await;
+                    // Nobody is left to tell when this fails.
+                    let _ = hub.outbox.send(answer).await;
+                });
             }
             ToEngine::Swap { name, digest } => {
                 let answer = self.hub.registry.swap(&name, digest);

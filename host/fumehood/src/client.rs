@@ -71,8 +71,7 @@ impl Client {
             let why = "CONNECT asks for a tunnel, which a request is not".to_owned();
             return Err(Error::Caller(CallerError::Request(why)));
         }
-        let url = RequestUrl::parse(&head.uri.to_string());
-        let url = url.map_err(|e| Error::Caller(CallerError::Url(e)))?;
+        let url = self.engine.parse_url(&head.uri.to_string()).await?;
         let options = head.extensions.remove::<Options>().unwrap_or_default();
         let wanted = options.retry.unwrap_or(self.engine.shared.config.retry);
         let mut content = Content::of(body, &head.method)?;

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Digest, FaultReport, MAX_REPORT_STEPS, ModuleStatus, SwapReason, ToEmbedder, ToEngine,
+    Assembly, Digest, FaultReport, MAX_REPORT_STEPS, MAX_SCHEMES, ModuleStatus, SwapReason,
+    ToEmbedder, ToEngine,
 };
+use fumehood_policy::ServedScheme;
 use tokio::sync::{Mutex as TurnMutex, mpsc, oneshot};
 
 use crate::engine::LiveEngine;
@@ -31,6 +33,7 @@ pub(crate) enum Answer {
     Loaded {
         digest: Digest,
         took_us: u64,
+        schemes: Vec<ServedScheme>,
     },
     Swapped {
         from: Digest,
@@ -145,8 +148,15 @@ impl Desk {
         let mut inner = self.inner();
         match message {
             ToEmbedder::ModuleLoaded {
-                digest, took_us, ..
-            } => inner.answer(Answer::Loaded { digest, took_us }),
+                digest,
+                took_us,
+                schemes,
+                ..
+            } if schemes.len() <= MAX_SCHEMES => inner.answer(Answer::Loaded {
+                digest,
+                took_us,
+                schemes,
+            }),
             ToEmbedder::ModuleWithdrawn { .. } => inner.answer(Answer::Withdrawn),
             ToEmbedder::ModuleRefused { why, .. } => inner.answer(Answer::Refused(why)),
             ToEmbedder::Swapped {

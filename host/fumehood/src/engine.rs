@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use fumehood_control::{FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
-use fumehood_policy::Policy;
+use fumehood_policy::{Policy, RequestUrl, UrlError};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
@@ -12,14 +12,14 @@ use tokio::task::AbortHandle;
 use crate::asking::Remembered;
 use crate::config::{Config, EngineBuilder};
 use crate::desk::{Desk, News};
-use crate::error::{ChannelError, LaunchError};
+use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
-use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
+use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
 /// the last clone and the last exchange.
@@ -173,6 +173,28 @@ impl Engine {
         Modules::new(self.clone())
     }
 
+    /// Reads a URL: of the web, or of a scheme that a driver module serves now.
+    /// Where the scheme is unknown and there is a module directory, all that is
+    /// in it is loaded first.
+    ///
+    /// # Errors
+    /// [`CallerError::Url`], which says what to do for an unknown scheme.
+    pub async fn parse_url(&self, text: &str) -> Result<RequestUrl, Error> {
+        let shared = &self.shared;
+        let parse = || RequestUrl::parse_served(text, &shared.registry.schemes());
+        let parsed = match (parse(), &shared.config.module_directory) {
+            (Err(UrlError::Scheme(_)), Some((folder, _))) => {
+                // What is refused of it is told elsewhere; what is there counts.
+                if let Err(error) = self.modules().load_directory(folder).await {
+                    tracing::warn!(%error, "the module directory cannot be read");
+                }
+                parse()
+            }
+            (parsed, _) => parsed,
+        };
+        parsed.map_err(|error| Error::Caller(CallerError::Url(error)))
+    }
+
     /// A client that sends `http` requests: a [`tower_service::Service`].
     #[must_use]
     pub fn client(&self) -> Client {
@@ -306,6 +328,7 @@ impl LiveEngine {
         registry: &Arc<Registry>,
         config: &Config,
     ) -> Arc<Self> {
+        registry.learn(&launched.drivers);
         let (orders, ordered) = unbounded_channel();
         let (desk, news) = Desk::new();
         let reports = crashes::Writer::new(&config.crash_reports, &launched.readiness.layers);

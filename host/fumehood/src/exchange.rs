@@ -5,10 +5,12 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, RetrySafety, SourceEnd,
-    TlsOptions, ToBroker, ToEngine, fragments,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, RetrySafety,
+    SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
-use fumehood_policy::{ClientName, Decision, Method, Policy, RequestUrl, Spaces, Terms};
+use fumehood_policy::{
+    ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Terms,
+};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
@@ -20,6 +22,10 @@ use crate::{Asked, Engine, Error, Grant, Retry, request};
 /// Connections a grant is good for: one, and two more where a guest ends in
 /// the handshakes on the ones before.
 const GRANT_USES: u32 = 3;
+
+/// Connections that a driver's grant is good for. It is not retried: what it
+/// has sent cannot be taken back.
+const DRIVER_USES: u32 = 1;
 
 /// Longest life of a grant, in milliseconds. It is taken back when the
 /// exchange is over; this is for an embedder that hangs.
@@ -271,17 +277,10 @@ async fn send(
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    let leave = fumehood_control::Grant {
-        id: exchange.grant,
-        target: exchange.target.clone(),
-        terms: terms.clone(),
-        uses: GRANT_USES,
-        lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),
-    };
     running
         .broker
         .channel
-        .send(&ToBroker::Grant(leave), &[])
+        .send(&leave(exchange, terms), &[])
         .await
         .inspect_err(|error| running.broker.note(error))?;
     let engine = &running.engine.channel;
@@ -307,6 +306,33 @@ async fn send(
         .await
         .inspect_err(|error| running.engine.note(error))?;
     Ok(())
+}
+
+/// Leave to dial what the exchange is for, and nothing else.
+fn leave(exchange: &Exchange, terms: &Terms) -> ToBroker {
+    let Exchange { grant, target, .. } = exchange;
+    let lifetime_ms = exchange.deadlines.total_ms.min(MAX_GRANT_MS);
+    match target.scheme {
+        Scheme::Http | Scheme::Https => ToBroker::Grant(fumehood_control::Grant {
+            id: *grant,
+            target: target.clone(),
+            terms: terms.clone(),
+            uses: GRANT_USES,
+            lifetime_ms,
+        }),
+        Scheme::Served(served) => ToBroker::SocketGrant(SocketGrant {
+            id: *grant,
+            scheme: target.scheme,
+            terms: terms.clone(),
+            places: vec![Place {
+                host: HostPattern::exactly(&target.host),
+                ports: target.port..=target.port,
+                transport: served.transport(),
+            }],
+            uses: DRIVER_USES,
+            lifetime_ms,
+        }),
+    }
 }
 
 fn descriptor(error: std::io::Error) -> Error {

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use fumehood_control::{
-    DialReply, DialRequest, FromBroker, LayerReport, LayerState, Message, PROTOCOL_VERSION,
-    ToBroker, ToEmbedder, ToEngine, policy_fragments,
+    DialReply, DialRequest, DriverSchemes, FromBroker, LayerReport, LayerState, Message,
+    PROTOCOL_VERSION, ToBroker, ToEmbedder, ToEngine, policy_fragments,
 };
 use fumehood_policy::Policy;
 use fumehood_sandbox::{AsyncChannel, Channel, sealed};
@@ -40,6 +40,8 @@ pub(crate) struct Launched<C> {
     pub(crate) process: Process,
     pub(crate) channel: C,
     pub(crate) readiness: Readiness,
+    /// What the drivers among an engine's modules serve.
+    pub(crate) drivers: Vec<DriverSchemes>,
 }
 
 /// Starts both processes at once.
@@ -200,6 +202,7 @@ enum Answer {
     Ready {
         version: u16,
         layers: Vec<LayerReport>,
+        drivers: Vec<DriverSchemes>,
     },
     Refused {
         layers: Vec<LayerReport>,
@@ -211,7 +214,11 @@ enum Answer {
 impl From<FromBroker> for Answer {
     fn from(message: FromBroker) -> Self {
         match message {
-            FromBroker::Ready { version, layers } => Answer::Ready { version, layers },
+            FromBroker::Ready { version, layers } => Answer::Ready {
+                version,
+                layers,
+                drivers: Vec::new(),
+            },
             FromBroker::Refused { layers, why } => Answer::Refused { layers, why },
             FromBroker::Reported(_) | FromBroker::Looked { .. } => Answer::Other,
         }
@@ -225,7 +232,12 @@ impl From<ToEmbedder> for Answer {
                 version,
                 layers,
                 anchors: _,
-            } => Answer::Ready { version, layers },
+                drivers,
+            } => Answer::Ready {
+                version,
+                layers,
+                drivers,
+            },
             ToEmbedder::Refused { layers, why } => Answer::Refused { layers, why },
             _ => Answer::Other,
         }
@@ -271,7 +283,11 @@ async fn finish<C>(
 ) -> Result<Launched<C>, LaunchError> {
     let role = process.role;
     match answer {
-        Ok(Answer::Ready { version, layers }) if version == PROTOCOL_VERSION => {
+        Ok(Answer::Ready {
+            version,
+            layers,
+            drivers,
+        }) if version == PROTOCOL_VERSION => {
             let missing = missing(config, &layers);
             if !missing.is_empty() {
                 return Err(LaunchError::MissingLayers { role, missing });
@@ -286,6 +302,7 @@ async fn finish<C>(
                 process,
                 channel,
                 readiness,
+                drivers,
             })
         }
         Ok(Answer::Ready { version, .. }) => Err(LaunchError::Version {

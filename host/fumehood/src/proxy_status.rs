@@ -55,6 +55,11 @@ impl ProxyStatus {
                 "proxy_internal_error",
                 "the leave to connect had run out",
             ),
+            DialFailure::Outside(_) => (
+                StatusCode::FORBIDDEN,
+                "http_request_denied",
+                "a driver asked for more than its grant gives leave for",
+            ),
             DialFailure::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "connection_limit_reached",

@@ -60,12 +60,20 @@ pub const MAX_INSTANCES: u32 = 16_384;
 /// Native stack a guest may use, in bytes. Guests are shallow.
 const MAX_WASM_STACK: usize = 512 << 10;
 
+/// Drivers that may be between two calls or in one at once. Each has a stack of
+/// its own to wait on; the pool sets aside as many.
+pub const DRIVER_STACKS: u32 = 64;
+
+/// A driver's stack, in bytes: what its code may use, and as much for the host
+/// functions that wait on it.
+const DRIVER_STACK: usize = 2 * MAX_WASM_STACK;
+
 /// The settings native code depends on: the same for compiler and engine.
 #[must_use]
 pub fn code_config() -> Config {
     let mut config = Config::new();
     config
-        // Guests of this engine never wait, so no call needs a fiber.
+        // No component-model async: drivers wait on stacks, the others never.
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_reservation(MEMORY_RESERVATION)
@@ -87,7 +95,7 @@ pub fn engine_config(instances: u32) -> Config {
         .total_core_instances(instances.saturating_mul(4))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
-        .total_stacks(0)
+        .total_stacks(DRIVER_STACKS)
         .max_memory_size(MAX_GUEST_MEMORY)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
@@ -97,6 +105,7 @@ pub fn engine_config(instances: u32) -> Config {
     let mut config = code_config();
     config
         .memory_init_cow(true)
+        .async_stack_size(DRIVER_STACK)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

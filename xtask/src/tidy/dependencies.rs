@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 19] = [
+const DIRECTIONS: [(&str, &[&str]); 21] = [
     (
         "fumehood",
         &[
@@ -63,6 +63,8 @@ const DIRECTIONS: [(&str, &[&str]); 19] = [
         "fumehood-guest-x509-faulty",
         &["fumehood-guest-x509", "fumehood-program-faults"],
     ),
+    ("fumehood-driver-gopher", &[]),
+    ("fumehood-driver-probe", &["fumehood-guest-sdk"]),
     ("fumehood-pac", &["fumehood-guest-sdk"]),
     ("xtask", &[]),
 ];

@@ -24,7 +24,7 @@ use download::{Download, Downloading};
 use upload::{Upload, Uploading};
 
 /// Shortest time between two `Progress` messages of an exchange.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What an exchange brought, and whether its connection can go on.
 pub(crate) struct Outcome {
@@ -306,13 +306,13 @@ pub(crate) fn failure(cause: Cause, retry: RetrySafety) -> Failure {
 fn blame_for(cause: &Cause) -> Blame {
     use fumehood_control::DialFailure;
     match cause {
-        Cause::Dial(DialFailure::Denied(_) | DialFailure::NoGrant) | Cause::Lapsed(_) => {
-            Blame::Policy
-        }
+        Cause::Dial(DialFailure::Denied(_) | DialFailure::NoGrant | DialFailure::Outside(_))
+        | Cause::Lapsed(_) => Blame::Policy,
         Cause::Dial(DialFailure::Busy) | Cause::EngineDied | Cause::Busy => Blame::Engine,
         Cause::Dial(_) | Cause::Socket { .. } | Cause::Deadline { .. } => Blame::Network,
         Cause::Truncated { .. }
         | Cause::HttpViolation(_)
+        | Cause::Violation { .. }
         | Cause::Limit(_)
         | Cause::Tls(_)
         | Cause::Certificate { .. } => Blame::Peer,

@@ -89,7 +89,7 @@ impl GuestState {
 
 /// The text's first [`MAX_LAST_WORDS`] bytes, control characters replaced: it
 /// comes from a guest that may be in a peer's hands.
-pub(super) fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     let mut end = text.len().min(MAX_LAST_WORDS);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -91,6 +91,24 @@ fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
     })
 }
 
+/// A driver's final head, held to the same.
+pub(crate) fn sound_head(
+    status: u16,
+    fields: impl Iterator<Item = (String, Vec<u8>)>,
+) -> Result<ResponseHead, &'static str> {
+    if status < 200 {
+        return Err("a final status below 200");
+    }
+    let field = |(name, value)| wire::Field { name, value };
+    let told = wire::ResponseHead {
+        minor_version: 1,
+        status,
+        reason: Vec::new(),
+        fields: fields.map(field).collect(),
+    };
+    head(told).map_err(|Nonsense(what)| what)
+}
+
 /// Fields as the embedder may rely on them.
 fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
     if told.len() > MAX_FIELDS {

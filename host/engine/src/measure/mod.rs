@@ -109,7 +109,7 @@ impl Guests {
         let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
         let peer = stream.peer_addr().map_err(|error| error.to_string())?;
         let transport = match target.scheme {
-            Scheme::Http => Transport::Plain(PlainStream::new(stream)),
+            Scheme::Http | Scheme::Served(_) => Transport::Plain(PlainStream::new(stream)),
             Scheme::Https => {
                 let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
                 let peer = tls::Peer {

@@ -42,7 +42,7 @@ struct Entry<M> {
 
 /// The versions of one module.
 pub(crate) struct Shelf<M> {
-    name: &'static str,
+    name: String,
     supervisor: Arc<Supervisor>,
     inner: RwLock<Inner<M>>,
 }
@@ -57,9 +57,9 @@ struct Inner<M> {
 }
 
 impl<M> Shelf<M> {
-    pub(crate) fn new(name: &'static str, supervisor: &Arc<Supervisor>) -> Shelf<M> {
+    pub(crate) fn new(name: &str, supervisor: &Arc<Supervisor>) -> Shelf<M> {
         Shelf {
-            name,
+            name: name.to_owned(),
             supervisor: Arc::clone(supervisor),
             inner: RwLock::new(Inner {
                 entries: Vec::new(),
@@ -99,6 +99,47 @@ impl<M> Shelf<M> {
         inner.history.retain(|former| *former != digest);
         inner.settle();
         Ok(())
+    }
+
+    /// The module's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether there is no version at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.read().entries.is_empty()
+    }
+
+    /// Whether some version was made current, good or not.
+    pub(crate) fn has_current(&self) -> bool {
+        let inner = self.read();
+        inner.current.is_some() || !inner.history.is_empty()
+    }
+
+    /// The version of this digest.
+    pub(crate) fn version(&self, digest: Digest) -> Option<Arc<Version<M>>> {
+        let inner = self.read();
+        let at = inner.position(digest)?;
+        Some(Arc::clone(&inner.entries[at].version))
+    }
+
+    /// Whether some version is so.
+    pub(crate) fn any(&self, is_so: impl Fn(&Version<M>) -> bool) -> bool {
+        self.read()
+            .entries
+            .iter()
+            .any(|entry| is_so(&entry.version))
+    }
+
+    /// Takes a version off the shelf: it should not have been put there.
+    pub(crate) fn remove(&self, digest: Digest) {
+        let mut inner = self.write();
+        inner
+            .entries
+            .retain(|entry| entry.version.digest() != digest);
+        inner.history.retain(|former| *former != digest);
+        inner.current.take_if(|version| version.digest() == digest);
     }
 
     /// Puts a version on the shelf, as a candidate.
@@ -274,7 +315,7 @@ impl<M> Shelf<M> {
     fn swapped(&self, from: Digest, to: Digest, began: Instant, reason: SwapReason) -> ToEmbedder {
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         ToEmbedder::Swapped {
-            name: self.name.to_owned(),
+            name: self.name.clone(),
             from,
             to,
             took_us,
@@ -284,7 +325,7 @@ impl<M> Shelf<M> {
 
     fn none_left(&self) -> Cause {
         Cause::Guest {
-            module: self.name.to_owned(),
+            module: self.name.clone(),
             version: String::new(),
             kind: "no-instance".to_owned(),
             detail: format!(

@@ -137,7 +137,7 @@ impl Exit {
             Cause::Dial(failure) => Exit::of_dial(failure),
             Cause::Socket { .. } => Exit::Receive,
             Cause::Truncated { place } => Exit::of_truncation(place),
-            Cause::HttpViolation(_) | Cause::Limit(_) => Exit::WeirdReply,
+            Cause::HttpViolation(_) | Cause::Violation { .. } | Cause::Limit(_) => Exit::WeirdReply,
             Cause::Tls(_) => Exit::Tls,
             Cause::Certificate { .. } => Exit::Certificate,
             Cause::Deadline { .. } => Exit::Timeout,
@@ -152,7 +152,7 @@ impl Exit {
 
     pub(crate) fn of_dial(failure: &DialFailure) -> Self {
         match failure {
-            DialFailure::Denied(_) => Exit::Policy,
+            DialFailure::Denied(_) | DialFailure::Outside(_) => Exit::Policy,
             DialFailure::Resolve(_) => Exit::Resolve,
             DialFailure::Connect(_) => Exit::Connect,
             DialFailure::Timeout { .. } => Exit::Timeout,

@@ -156,7 +156,7 @@ async fn one(
     text: &str,
     record: &mut Record,
 ) -> Result<(), Failed> {
-    let url = transfer::parse(session, text)?;
+    let url = transfer::parse(session, text).await?;
     let args = &session.args.output;
     let path = match args.output.get(index) {
         _ if args.remote_name => Some(remote_name(&url.path_and_query)?),

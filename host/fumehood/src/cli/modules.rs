@@ -309,6 +309,9 @@ fn page(info: &ModuleInfo) -> String {
     if let Some(state) = &info.state {
         say(format!("  state      {state}"));
     }
+    if !info.schemes.is_empty() {
+        say(format!("  serves     {}", list_of(&info.schemes)));
+    }
     say(format!("  imports    {}", list_of(&info.imports)));
     say(format!("  exports    {}", list_of(&info.exports)));
     if info.component_bytes > 0 {

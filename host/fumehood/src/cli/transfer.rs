@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fumehood::control::{Deadlines, TlsOptions, Verification};
 use fumehood::policy::RequestUrl;
-use fumehood::{Engine, Options};
+use fumehood::{CallerError, Engine, Error, Options};
 use http::{HeaderMap, Method};
 
 use super::args::Fetch;
@@ -56,7 +56,7 @@ pub(crate) struct Transfer<'a> {
 }
 
 /// The URL as it is asked for: with `-G`, the data is in it.
-pub(crate) fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Failed> {
+pub(crate) async fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Failed> {
     let joined = match (session.args.request.get, session.data) {
         (true, Data::Bytes(bytes)) => data::into_query(text, bytes)?,
         (true, Data::File(_) | Data::Stdin) => {
@@ -73,7 +73,16 @@ pub(crate) fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Fai
     } else {
         format!("http://{joined}")
     };
-    RequestUrl::parse(&absolute).map_err(|e| Failed::new(Exit::Url, format!("{text}: {e}")))
+    session
+        .engine
+        .parse_url(&absolute)
+        .await
+        .map_err(|error| match error {
+            Error::Caller(CallerError::Url(why)) => {
+                Failed::new(Exit::Url, format!("{text}: {why}"))
+            }
+            error => Failed::from(error),
+        })
 }
 
 impl<'a> Transfer<'a> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fumehood_control::{ModuleState, ModuleStatus};
+use fumehood_policy::{ServedScheme, Transport};
 use serde::{Deserialize, Serialize};
 
 use super::Module;
@@ -26,6 +27,10 @@ pub struct ModuleInfo {
     pub signature: String,
     /// `candidate`, `current`, `draining` or `quarantined`; none without an engine.
     pub state: Option<String>,
+    /// What a driver serves: `gopher (tcp 70)`. Each transfer of it may reach
+    /// the host and port of its URL, over one connection.
+    #[serde(default)]
+    pub schemes: Vec<String>,
     /// Interfaces it imports: its capabilities.
     pub imports: Vec<String>,
     /// Interfaces it exports.
@@ -122,6 +127,7 @@ impl ModuleInfo {
             origin: origin.to_owned(),
             file: file.map(|path: &std::path::PathBuf| Path::display(path).to_string()),
             signature: known.signature.text(),
+            schemes: known.schemes.iter().map(scheme_text).collect(),
             imports: known.imports.clone(),
             exports: known.exports.clone(),
             component_bytes: known.component_bytes,
@@ -157,6 +163,14 @@ impl ModuleInfo {
             resumed: status.resumed,
         });
     }
+}
+
+fn scheme_text(scheme: &ServedScheme) -> String {
+    let transport = match scheme.transport() {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    format!("{} ({transport} {})", scheme.name(), scheme.default_port())
 }
 
 fn state_name(state: ModuleState) -> &'static str {

@@ -185,8 +185,12 @@ impl Modules {
             made = maker.make_anew(&candidate).await?;
             answer = self.offer(&module_of(&candidate, &made)).await?;
         }
-        let took_us = match answer {
-            Answer::Loaded { digest, took_us } if digest == candidate.digest => took_us,
+        let (took_us, schemes) = match answer {
+            Answer::Loaded {
+                digest,
+                took_us,
+                schemes,
+            } if digest == candidate.digest => (took_us, schemes),
             Answer::Refused(why) => {
                 return Err(ModuleError::Refused {
                     module: candidate.id.to_string(),
@@ -205,6 +209,7 @@ impl Modules {
             imports: made.native.imports,
             exports: made.native.exports,
             lot: Lot::Sound,
+            schemes,
         });
         let Candidate { id, digest, .. } = candidate;
         Ok(Loaded {

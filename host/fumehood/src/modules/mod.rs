@@ -43,7 +43,7 @@ include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 /// `fumehood-compiler` made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The role it plays: `http1`, `tls`, `x509`.
+    /// The role it plays: `http1`, `tls`, `x509`; any other name is a driver's.
     pub name: Cow<'static, str>,
     /// Semantic version.
     pub version: Cow<'static, str>,
@@ -157,6 +157,7 @@ pub(crate) async fn verify(
         imports: made.native.imports,
         exports: made.native.exports,
         lot: registry::Lot::Sound,
+        schemes: Vec::new(),
     };
     Ok(ModuleInfo::of_known(&known))
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fumehood_control::{Digest, MAX_VERSIONS};
+use fumehood_control::{Digest, DriverSchemes, MAX_SCHEMES, MAX_VERSIONS};
+use fumehood_policy::ServedScheme;
 
 use super::Module;
 use super::error::ModuleError;
@@ -41,6 +42,8 @@ pub(crate) struct Known {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     pub(crate) lot: Lot,
+    /// What it serves, if it is a driver and an engine has asked it.
+    pub(crate) schemes: Vec<ServedScheme>,
 }
 
 /// What is to become of a version.
@@ -95,6 +98,7 @@ impl Registry {
                 imports: Vec::new(),
                 exports: Vec::new(),
                 lot: Lot::Sound,
+                schemes: Vec::new(),
             });
             registry.make_current(&module.name, &module.digest);
         }
@@ -208,6 +212,25 @@ impl Registry {
             .collect()
     }
 
+    /// Notes what drivers serve that an engine was started with.
+    pub(crate) fn learn(&self, drivers: &[DriverSchemes]) {
+        let mut inner = self.inner();
+        for driver in drivers {
+            let versions = inner.versions.get_mut(&driver.name).into_iter().flatten();
+            for known in versions.filter(|known| known.module.digest == driver.digest) {
+                known.schemes.clone_from(&driver.schemes);
+                known.schemes.truncate(MAX_SCHEMES);
+            }
+        }
+    }
+
+    /// The schemes that current versions of drivers serve.
+    pub(crate) fn schemes(&self) -> Vec<ServedScheme> {
+        let inner = self.inner();
+        let current = inner.versions.values().filter_map(|all| all.last());
+        current.flat_map(|known| known.schemes.clone()).collect()
+    }
+
     /// All that is known, by name.
     pub(crate) fn all(&self) -> Vec<Known> {
         self.inner().versions.values().flatten().cloned().collect()
@@ -272,6 +295,7 @@ mod tests {
             imports: Vec::new(),
             exports: Vec::new(),
             lot: Lot::Sound,
+            schemes: Vec::new(),
         }
     }
 

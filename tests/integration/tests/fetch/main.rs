@@ -4,6 +4,7 @@
 mod configuration;
 mod connections;
 mod content;
+mod drivers;
 mod hostile;
 mod output;
 mod policy;

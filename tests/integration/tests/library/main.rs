@@ -4,6 +4,7 @@
 //! prints what the standard one would.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod drivers;
 mod faults;
 mod grants;
 mod harness;
@@ -23,7 +24,8 @@ use harness::Test;
 fn main() -> ExitCode {
     fumehood::init();
     let tests: Vec<Test> = [
-        &faults::TESTS[..],
+        &drivers::TESTS[..],
+        &faults::TESTS,
         &grants::TESTS,
         &last_resort::TESTS,
         &leaks::TESTS,
