@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, RetrySafety, SourceEnd,
     TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{ClientName, Decision, Method, Policy, RequestUrl, Spaces, Terms};
@@ -132,8 +132,8 @@ impl Engine {
         if let Some(grant) = grant {
             deadlines.total_ms = deadlines.total_ms.min(grant.left_ms());
         }
-        let lapsed = |lapse| Error::lapsed(url.target.clone(), lapse);
         let leave = grant.map(|grant| grant.begin(&url.target)).transpose();
+        let leave = leave.map_err(|lapse| Error::lapsed(url.target.clone(), lapse))?;
         let mut exchange = Exchange {
             target: url.target.clone(),
             grant: GrantId(self.shared.number()),
@@ -145,7 +145,7 @@ impl Engine {
             tls: options.tls.unwrap_or(now.tls),
             deadlines,
             fresh_connection: options.fresh_connection || now.by_request || !terms.spaces.is_all(),
-            leave: leave.map_err(lapsed)?,
+            leave,
         };
         let fds = Descriptors { sink, source };
         let (inbox, cancel) = match self.start(&exchange, &terms, grant, &fds).await {
@@ -156,6 +156,9 @@ impl Engine {
             }
             outcome => outcome?,
         };
+        if let Some(grant) = grant {
+            grant.catch_up();
+        }
         Ok(InFlight {
             inbox,
             body,
@@ -262,7 +265,7 @@ async fn send(
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    let leave = Grant {
+    let leave = fumehood_control::Grant {
         id: exchange.grant,
         target: exchange.target.clone(),
         terms: terms.clone(),
