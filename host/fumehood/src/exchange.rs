@@ -142,8 +142,8 @@ impl Engine {
         if let Some(grant) = grant {
             deadlines.total_ms = deadlines.total_ms.min(grant.left_ms());
         }
-        let lapsed = |lapse| Error::lapsed(url.target.clone(), lapse);
         let leave = grant.map(|grant| grant.begin(&url.target)).transpose();
+        let leave = leave.map_err(|lapse| Error::lapsed(url.target.clone(), lapse))?;
         let mut exchange = Exchange {
             target: url.target.clone(),
             grant: GrantId(self.shared.number()),
@@ -155,7 +155,7 @@ impl Engine {
             tls: options.tls.unwrap_or(now.tls),
             deadlines,
             fresh_connection: options.fresh_connection || now.by_request || !terms.spaces.is_all(),
-            leave: leave.map_err(lapsed)?,
+            leave,
         };
         let fds = Descriptors { sink, source };
         let (inbox, cancel) = match self.start(&exchange, &terms, grant, &fds).await {
@@ -166,6 +166,9 @@ impl Engine {
             }
             outcome => outcome?,
         };
+        if let Some(grant) = grant {
+            grant.catch_up();
+        }
         Ok(InFlight {
             inbox,
             body,

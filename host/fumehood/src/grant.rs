@@ -175,6 +175,14 @@ impl Grant {
         })
     }
 
+    /// To be called when the engine has the exchange: a revocation that came
+    /// between may have reached it before.
+    pub(crate) fn catch_up(&self) {
+        if self.held.state().revoked {
+            self.held.revoke();
+        }
+    }
+
     /// The engine that an exchange under it goes to.
     pub(crate) fn bind(&self, engine: &Arc<LiveEngine>) -> Result<(), Lapse> {
         let mut state = self.held.state();

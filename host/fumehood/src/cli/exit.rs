@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fumehood::control::{Blame, Cause, DialFailure};
+use fumehood::policy::Denial;
 use fumehood::{CallerError, EngineError, Error};
 
 /// An exit code. The number is part of the interface.
@@ -178,6 +179,8 @@ pub(crate) struct Failed {
     pub(crate) message: String,
     /// Sending again could help and does nothing twice.
     pub(crate) retryable: bool,
+    /// What the policy said, where that was it.
+    pub(crate) denial: Option<Box<Denial>>,
 }
 
 impl Failed {
@@ -188,6 +191,7 @@ impl Failed {
             blame: None,
             message: message.into(),
             retryable: false,
+            denial: None,
         }
     }
 }
@@ -200,7 +204,12 @@ impl fmt::Display for Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
+        let denial = match error.cause() {
+            Some(Cause::Dial(DialFailure::Denied(denial))) => Some(Box::new(denial.clone())),
+            _ => None,
+        };
         Failed {
+            denial,
             exit: Exit::of(&error),
             blame: Some(error.blame()),
             retryable: error.is_retryable(),
@@ -215,6 +224,7 @@ impl From<fumehood::LaunchError> for Failed {
             exit: Exit::of_launch(&error),
             blame: Some(Blame::Engine),
             retryable: false,
+            denial: None,
             message: error.to_string(),
         }
     }

@@ -71,8 +71,12 @@ fn a_file_opens_and_closes_hosts_and_is_named_in_denials() {
     );
     let finished = setting.fetch(&server.url("/")).run();
     finished.assert_failed(110, "policy", "policy");
-    let message = finished.report()["error"]["message"].to_string();
+    let error = &finished.report()["error"];
+    let message = error["message"].to_string();
     assert!(message.contains("config.toml:4"), "{message}");
+    assert_eq!(error["reason"], "denied-by-rule");
+    let remedy = error["remedy"].as_str().unwrap();
+    assert!(remedy.contains("config.toml:4"), "{remedy}");
     assert_eq!(server.connections(), before);
     // A rule for a client; flags go on top.
     setting.write("[[policy.deny]]\nclients = [\"guest\"]\n");
@@ -92,17 +96,15 @@ fn preferences_are_taken_and_flags_go_before_them() {
     let setting = Setting::new(
         "[policy]\nprivate-hosts = [\"127.0.0.1\"]\n[http]\nuser-agent = \"of-the-file\"\n",
     );
-    setting.fetch(&server.url("/")).run().content();
-    setting
-        .fetch(&server.url("/"))
-        .args(["-A", "of-the-flag"])
-        .run()
-        .content();
-    let of_environment = setting.fetch(&server.url("/"));
-    of_environment
-        .env("FUMEHOOD_HTTP_USER_AGENT", "of-the-environment")
-        .run()
-        .content();
+    let fetch = || setting.fetch(&server.url("/"));
+    let of_environment = ("FUMEHOOD_HTTP_USER_AGENT", "of-the-environment");
+    for fetch in [
+        fetch(),
+        fetch().args(["-A", "of-the-flag"]),
+        fetch().env(of_environment.0, of_environment.1),
+    ] {
+        assert_eq!(fetch.run().content(), b"hello");
+    }
     let agents: Vec<_> = server
         .requests()
         .concat()
