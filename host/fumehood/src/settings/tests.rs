@@ -144,7 +144,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "[[policy.deny]]\nports = [true]\n",
-            "2:9",
+            "2:10",
             &["boolean", "8000-8999"],
         ),
         (
