@@ -47,7 +47,7 @@ pub(crate) struct Hub {
 /// half each time it is told.
 const SHED_ABOVE: u16 = 80;
 
-/// Pressure, in percent, above which no exchange is begun.
+/// Pressure, in percent, above which no exchange is begun beside another.
 const REFUSE_ABOVE: u16 = 100;
 
 impl Hub {

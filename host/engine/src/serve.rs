@@ -147,7 +147,9 @@ impl Desk {
     }
 
     async fn begin(&mut self, id: ExchangeId, exchange: Exchange, fds: Vec<OwnedFd>) {
-        if self.lock().len() >= self.max_exchanges || self.hub.is_starved() {
+        let under_way = self.lock().len();
+        // With nothing under way nothing more is given back: one must get through.
+        if under_way >= self.max_exchanges || (under_way > 0 && self.hub.is_starved()) {
             return self.refuse(id, Cause::Busy).await;
         }
         let allowed = self.leaves.allow(exchange.leave);

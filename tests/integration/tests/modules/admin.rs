@@ -2,7 +2,9 @@
 //! place.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -10,6 +12,8 @@ use std::process::Command;
 use fumehood_tests::artifacts::program;
 use fumehood_tests::fetch::Running;
 use fumehood_tests::hostile::{Gate, Server};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::support::{Setting, held};
 
@@ -97,11 +101,34 @@ fn another_user_is_refused_by_the_kernel_and_then_by_us() {
     let (code, text) = ask();
     assert_eq!(code, Some(7), "{text}");
     assert!(text.contains("Permission denied"), "{text}");
-    // Even where its mode would let everybody in.
+    // Even where its mode would let everybody in, the command trusts only what is its user's,
     fs::set_permissions(it.socket(), fs::Permissions::from_mode(0o666)).unwrap();
     let (code, text) = ask();
-    assert_eq!(code, Some(114), "{text}");
-    assert!(text.contains("of user 0, and you are user 65534"), "{text}");
+    assert_eq!(code, Some(7), "{text}");
+    assert!(text.contains("it is of user 0"), "{text}");
+    // and so does the engine, whoever asks and however.
+    let answer = asked_by_nobody(&it.socket());
+    for words in ["wrong-user", "of user 0, and you are user 65534"] {
+        assert!(answer.contains(words), "{answer}");
+    }
     gate.open();
     assert_eq!(running.finish().code(), 0);
+}
+
+/// What a thread is answered that has become somebody else. It stays so, and ends.
+fn asked_by_nobody(socket: &Path) -> String {
+    let socket = socket.to_owned();
+    let asking = std::thread::spawn(move || {
+        let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        set_thread_groups(&[]).unwrap();
+        set_thread_res_gid(group, group, group).unwrap();
+        set_thread_res_uid(user, user, user).unwrap();
+        let mut stream = UnixStream::connect(socket).unwrap();
+        // Refused before it is read.
+        let _unread = stream.write_all(b"{\"command\":\"list\"}\n");
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        answer
+    });
+    asking.join().unwrap()
 }

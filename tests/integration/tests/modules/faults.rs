@@ -77,7 +77,7 @@ fn assert_crashes(it: &Setting) {
     let all = it.crashes(&["list", "--json"]);
     let all: serde_json::Value = serde_json::from_slice(all.content()).unwrap();
     let all = all.as_array().unwrap();
-    assert_eq!(all.len(), 5, "{all:?}");
+    assert_eq!(all.len(), 6, "{all:?}");
     for report in all {
         assert_eq!(
             (&report["module"], &report["version"]),
