@@ -73,8 +73,7 @@ fn drive(data: &[u8], mut shadow: Shadow<VerifierInstance>) -> bool {
             assert!(held == 1 && chain.len() <= MAX_CHAIN_LENGTH, "believed");
             assert_eq!(key, Ok(verdict), "another key without verification");
             let other = verifier.verify(&chain, "another.invalid", now);
-            let wildcards = matches!(other, Err(Rejection::WrongName(_)));
-            assert!(wildcards, "believed for another name: {other:?}");
+            assert!(other.is_err(), "believed for another name: {other:?}");
             let stranger = Verifier::default().verify(&chain, &name, now);
             assert!(stranger.is_err(), "believed without an anchor");
         }
