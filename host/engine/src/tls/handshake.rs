@@ -54,8 +54,6 @@ pub(crate) struct Established {
 /// # Errors
 /// [`Cause::Guest`] for a guest's end, [`Cause::Tls`] where nothing can be offered.
 pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, Cause> {
-    // The first connection of all waits for the verifier's anchors here.
-    peer.verifier.wake();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -65,6 +63,8 @@ pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, Cause> {
         .module
         .instantiate(subject, peer.verifier, peer.key_log)?;
     let first = guest.start(&config).map_err(|failed| failed.cause)?;
+    // The first connection of all waits for the verifier's anchors here.
+    peer.verifier.wake();
     Ok(Begun {
         guest,
         first,
