@@ -62,8 +62,6 @@ pub(crate) struct Established {
 /// [`HandshakeError::Guest`] for the guest's end, [`Cause::Tls`] where nothing
 /// can be offered.
 pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, HandshakeError> {
-    // The first connection of all waits for the verifier's anchors here.
-    peer.registry.x509.current()?.module.wake();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -72,6 +70,8 @@ pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, HandshakeError> {
     let module = &peer.version.module;
     let mut guest = module.instantiate(subject, peer.registry, peer.key_log)?;
     let first = guest.start(&config).map_err(|failed| failed.error)?;
+    // The first connection of all waits for the verifier's anchors here.
+    peer.registry.x509.current()?.module.wake();
     Ok(Begun {
         guest,
         first,
