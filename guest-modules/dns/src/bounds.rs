@@ -70,10 +70,13 @@ pub const MAX_LOOKUP_TIME: Duration = Duration::from_secs(60);
 
 /// Entries of the host table. Block lists in host tables are larger; they are
 /// a matter for policy.
-pub const MAX_HOST_ENTRIES: usize = 16_384;
+pub const MAX_HOST_ENTRIES: usize = 4096;
 
 /// Names of one entry of the host table.
 pub const MAX_HOST_NAMES: usize = 64;
+
+/// Names of the whole host table: some 3 MiB of a guest's memory.
+pub const MAX_HOST_TABLE_NAMES: usize = 16_384;
 
 /// Replies to one exchange that are not its own before UDP is given up for
 /// TCP: somebody is guessing.

@@ -181,7 +181,10 @@ mod tests {
         cache.put(key(1), text(1), 10, at(100));
         assert_eq!(cache.get(&key(1), at(103)).unwrap().1, 7);
         assert!(cache.get(&key(1), at(110)).is_none());
-        assert_eq!((cache.entries.len(), cache.order.len(), cache.bytes), (0, 0, 0));
+        assert_eq!(
+            (cache.entries.len(), cache.order.len(), cache.bytes),
+            (0, 0, 0)
+        );
         cache.put(key(1), text(1), 0, at(0));
         assert!(cache.get(&key(1), at(0)).is_none());
     }

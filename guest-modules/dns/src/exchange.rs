@@ -99,7 +99,12 @@ impl Exchanges {
     }
 
     /// Whose reply a message of this ID on a channel is.
-    pub(crate) fn on_channel(&mut self, channel: Channel, id: u16, now: Time) -> Option<ExchangeId> {
+    pub(crate) fn on_channel(
+        &mut self,
+        channel: Channel,
+        id: u16,
+        now: Time,
+    ) -> Option<ExchangeId> {
         self.lines.get_mut(&channel)?.heard = now;
         self.open
             .iter()
@@ -110,7 +115,8 @@ impl Exchanges {
     /// Takes a channel away, and returns who waits for a reply on it.
     pub(crate) fn end_channel(&mut self, channel: Channel) -> Vec<ExchangeId> {
         self.lines.remove(&channel);
-        let waits = |(id, it): (&ExchangeId, &Exchange)| (it.channel() == Some(channel)).then_some(*id);
+        let waits =
+            |(id, it): (&ExchangeId, &Exchange)| (it.channel() == Some(channel)).then_some(*id);
         self.open.iter().filter_map(waits).collect()
     }
 
@@ -147,6 +153,9 @@ impl Exchanges {
         let open = std::mem::take(&mut self.open);
         let lines = std::mem::take(&mut self.lines);
         let own = open.iter().filter(|(_, it)| it.channel().is_none());
-        (own.map(|(id, _)| *id).collect(), lines.into_keys().collect())
+        (
+            own.map(|(id, _)| *id).collect(),
+            lines.into_keys().collect(),
+        )
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hickory_proto::rr::Name;
 
-use crate::bounds::{MAX_HOST_ENTRIES, MAX_HOST_NAMES};
+use crate::bounds::{MAX_HOST_ENTRIES, MAX_HOST_NAMES, MAX_HOST_TABLE_NAMES};
 use crate::names::{Asked, text};
 use crate::types::{HostEntry, RecordData, RecordType};
 
@@ -21,8 +21,10 @@ impl HostTable {
     /// Names that are none are left out.
     pub(crate) fn new(entries: &[HostEntry]) -> Self {
         let mut table = HostTable::default();
+        let mut left = MAX_HOST_TABLE_NAMES;
         for entry in entries.iter().take(MAX_HOST_ENTRIES) {
-            let names = entry.names.iter().take(MAX_HOST_NAMES);
+            let names = entry.names.iter().take(MAX_HOST_NAMES.min(left));
+            left -= names.len();
             for asked in names.filter_map(|name| Asked::parse(name).ok()) {
                 let mut reverse = Name::from(entry.address);
                 reverse.set_fqdn(true);

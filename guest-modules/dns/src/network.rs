@@ -1,8 +1,8 @@
 //! What a resolver asks of the network, and what it hears back.
 
 use crate::resolver::Resolver;
-use crate::types::{QueryId, Server, Time, Transport};
 use crate::types::{Answer, Failure};
+use crate::types::{QueryId, Server, Time, Transport};
 
 /// One question to one server. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -49,7 +49,9 @@ fn one_family_alone_is_an_answer_and_so_is_one_whose_sister_failed() {
             // Twice: each server is tried as often as there are attempts.
             rig.reply(six, |it| it.metadata.response_code = ResponseCode::ServFail);
             let again = rig.one();
-            rig.reply(&again, |it| it.metadata.response_code = ResponseCode::ServFail);
+            rig.reply(&again, |it| {
+                it.metadata.response_code = ResponseCode::ServFail
+            });
         } else {
             rig.reply(six, no_such_record);
         }
@@ -78,9 +80,18 @@ fn aliases_are_followed_within_a_reply_and_beyond() {
     assert_eq!(answer.aliases, ["b.example", "c.example"]);
     assert_eq!(answer.name, "a.example");
     assert_eq!(answer.ttl_s, 50);
-    assert!(answer.steps.iter().any(|it| it.happening == Happening::Alias("c.example".into())));
+    assert!(
+        answer
+            .steps
+            .iter()
+            .any(|it| it.happening == Happening::Alias("c.example".into()))
+    );
     // Kept under the question, and under nothing that the reply spoke of.
-    for (text, known) in [("a.example", true), ("b.example", false), ("c.example", false)] {
+    for (text, known) in [
+        ("a.example", true),
+        ("b.example", false),
+        ("c.example", false),
+    ] {
         let id = rig.ask(text, A_RECORDS);
         assert_eq!(rig.outcome(id).is_some(), known, "{text}");
     }
@@ -160,14 +171,21 @@ fn absence_without_the_word_of_its_zone_is_not_kept() {
 #[test]
 fn search_domains_are_tried_by_the_number_of_dots() {
     let config = Config {
-        search: vec!["one.example".into(), "two.example".into(), "not a name".into()],
+        search: vec![
+            "one.example".into(),
+            "two.example".into(),
+            "not a name".into(),
+        ],
         ndots: 1,
         ..config(1)
     };
     // (asked, names in the order they are tried)
     let cases: [(&str, &[&str]); 4] = [
         ("host", &["host.one.example", "host.two.example", "host"]),
-        ("host.sub", &["host.sub", "host.sub.one.example", "host.sub.two.example"]),
+        (
+            "host.sub",
+            &["host.sub", "host.sub.one.example", "host.sub.two.example"],
+        ),
         ("host.", &["host"]),
         ("host.sub.", &["host.sub"]),
     ];
@@ -195,7 +213,9 @@ fn search_domains_are_tried_by_the_number_of_dots() {
     let id = rig.ask("host", A_RECORDS);
     for _ in 0..2 {
         let question = rig.one();
-        rig.reply(&question, |it| it.metadata.response_code = ResponseCode::ServFail);
+        rig.reply(&question, |it| {
+            it.metadata.response_code = ResponseCode::ServFail
+        });
     }
     assert_eq!(rig.failure(id).cause, Cause::ServerFailure(2));
 }
@@ -217,7 +237,10 @@ fn some_names_never_leave() {
     assert_eq!(rig.failure(id).cause, Cause::NoSuchRecord);
     for nowhere in ["invalid", "a.Invalid", "abc.onion", "onion."] {
         let id = rig.ask(nowhere, A_RECORDS);
-        assert!(matches!(rig.failure(id).cause, Cause::SpecialName(_)), "{nowhere}");
+        assert!(
+            matches!(rig.failure(id).cause, Cause::SpecialName(_)),
+            "{nowhere}"
+        );
     }
     let id = rig.ask("plain", A_RECORDS);
     for _ in ["plain.example", "plain"] {
@@ -234,13 +257,36 @@ fn what_is_no_name_is_not_asked_for() {
     let long = vec!["a".repeat(49); 6].join(".");
     let label = "a".repeat(64);
     for text in [
-        "", ".", "a..b", ".a", "a b", "a\0", "ä.example", "a%b", "127.0.0.1", "1", "a.0x7f",
-        "a.0x", "::1", "*.example", &long, &label,
+        "",
+        ".",
+        "a..b",
+        ".a",
+        "a b",
+        "a\0",
+        "ä.example",
+        "a%b",
+        "127.0.0.1",
+        "1",
+        "a.0x7f",
+        "a.0x",
+        "::1",
+        "*.example",
+        &long,
+        &label,
     ] {
         let id = rig.ask(text, A_RECORDS);
-        assert!(matches!(rig.failure(id).cause, Cause::BadName(_)), "{text:?}");
+        assert!(
+            matches!(rig.failure(id).cause, Cause::BadName(_)),
+            "{text:?}"
+        );
     }
-    for text in ["_dmarc.example", "xn--a-0ga.example", "1.example", "a-.b_", "0xg"] {
+    for text in [
+        "_dmarc.example",
+        "xn--a-0ga.example",
+        "1.example",
+        "a-.b_",
+        "0xg",
+    ] {
         rig.ask(text, A_RECORDS);
         assert_eq!(rig.sent().len(), 1, "{text:?}");
     }
@@ -271,7 +317,10 @@ fn the_host_table_comes_first() {
     let id = rig.ask("localhost", A_RECORDS);
     assert_eq!(rig.answer(id).records, [v4("127.0.0.1")]);
     let id = rig.ask("1.0.0.10.in-addr.arpa", Wanted::Records(RecordType::Ptr));
-    assert_eq!(rig.answer(id).records, [RecordData::Ptr("printer.home".into())]);
+    assert_eq!(
+        rig.answer(id).records,
+        [RecordData::Ptr("printer.home".into())]
+    );
     assert!(rig.actions().is_empty());
     rig.ask("printer", Wanted::Records(RecordType::Txt));
     assert_eq!(rig.sent().len(), 1, "of other types it knows nothing");
@@ -297,7 +346,11 @@ fn private_addresses_are_left_out_where_they_are_refused() {
             let refuses = config.private_answers == PrivateAnswers::Refused;
             match (rig.outcome(id).unwrap(), left) {
                 (Ok(answer), left) => {
-                    let expected = if refuses { left.unwrap() } else { addresses.len() };
+                    let expected = if refuses {
+                        left.unwrap()
+                    } else {
+                        addresses.len()
+                    };
                     assert_eq!(answer.records.len(), expected);
                 }
                 (Err(failure), None) if refuses => {

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fumehood_guest_dns::{
-    Cause, Happening, MAX_ALIASES, MAX_IGNORED_REPLIES, MAX_RECORDS, Mismatch, RecordType, Transport, Wanted,
+    Cause, Happening, MAX_ALIASES, MAX_IGNORED_REPLIES, MAX_RECORDS, Mismatch, RecordType,
+    Transport, Wanted,
 };
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{DNSClass, RecordType as Code};
@@ -57,7 +58,9 @@ fn a_forged_reply_must_match_in_everything() {
                 good(it);
             });
         }),
-        (Mismatch::Header, |rig, sent| rig.deliver(sent, sent.bytes.clone())),
+        (Mismatch::Header, |rig, sent| {
+            rig.deliver(sent, sent.bytes.clone())
+        }),
     ];
     for (expected, forge) in forgeries {
         let mut rig = Rig::new(&config(1));
@@ -65,7 +68,10 @@ fn a_forged_reply_must_match_in_everything() {
         let question = rig.one();
         forge(&mut rig, &question);
         assert!(rig.outcome(id).is_none(), "{expected:?} was believed");
-        assert!(rig.actions().is_empty(), "the real reply is still waited for");
+        assert!(
+            rig.actions().is_empty(),
+            "the real reply is still waited for"
+        );
         rig.reply(&question, good);
         let answer = rig.answer(id);
         assert_eq!(answer.records, [v4("198.51.100.1")]);
@@ -99,7 +105,10 @@ fn letters_differ_from_question_to_question() {
     for _ in 0..16 {
         let id = rig.ask("a-name-with-many-letters.example", A_RECORDS);
         let question = rig.one();
-        seen.insert((question.message.metadata.id, question.bytes[13..30].to_vec()));
+        seen.insert((
+            question.message.metadata.id,
+            question.bytes[13..30].to_vec(),
+        ));
         rig.resolver.cancel(id, rig.now);
         let _forgotten = rig.actions();
     }
@@ -178,7 +187,11 @@ fn aliases_in_circles_and_without_end_are_given_up() {
         ],
         (0..=MAX_ALIASES)
             .map(|it| {
-                let from = if it == 0 { "a.example".into() } else { format!("n{it}.example") };
+                let from = if it == 0 {
+                    "a.example".into()
+                } else {
+                    format!("n{it}.example")
+                };
                 cname(&from, 60, &format!("n{}.example", it + 1))
             })
             .collect(),
@@ -248,7 +261,10 @@ fn a_message_of_64_kib_is_read_and_too_many_records_are_not() {
     assert!(length > 60_000);
     assert_eq!(outcome.unwrap().unwrap().records.len(), 240);
     let (outcome, _) = of(MAX_RECORDS + 1, 8);
-    assert!(matches!(outcome.unwrap().unwrap_err().cause, Cause::Malformed(_)));
+    assert!(matches!(
+        outcome.unwrap().unwrap_err().cause,
+        Cause::Malformed(_)
+    ));
     let (outcome, _) = of(1100, 8);
     assert!(outcome.is_none(), "not read; the next attempt is under way");
 }

@@ -56,7 +56,9 @@ fn a_server_that_refuses_or_fails_hands_over_at_once() {
     let first = rig.one();
     fail(&mut rig, &first, "connection refused");
     let second = rig.one();
-    rig.reply(&second, |it| it.metadata.response_code = ResponseCode::Refused);
+    rig.reply(&second, |it| {
+        it.metadata.response_code = ResponseCode::Refused
+    });
     let third = rig.one();
     rig.reply(&third, |it| {
         // Some do not repeat the question when they fail.
@@ -79,7 +81,10 @@ fn without_servers_there_is_no_answer() {
         let question = rig.one();
         fail(&mut rig, &question, "host unreachable");
     }
-    assert_eq!(rig.failure(id).cause, Cause::Unreachable("host unreachable".into()));
+    assert_eq!(
+        rig.failure(id).cause,
+        Cause::Unreachable("host unreachable".into())
+    );
 }
 
 #[test]
@@ -107,7 +112,10 @@ fn a_server_without_edns_is_asked_again_without_and_remembered() {
 #[test]
 fn a_truncated_reply_is_fetched_by_tcp_on_one_connection() {
     let mut rig = Rig::new(&config(1));
-    let ids = [rig.ask("a.example", A_RECORDS), rig.ask("b.example", A_RECORDS)];
+    let ids = [
+        rig.ask("a.example", A_RECORDS),
+        rig.ask("b.example", A_RECORDS),
+    ];
     for question in rig.sent() {
         rig.reply(&question, |it| {
             it.metadata.truncation = true;
@@ -176,7 +184,10 @@ fn a_dead_connection_is_left_and_a_slow_name_does_not_end_one() {
     rig.pass(TIMEOUT / 2);
     // The connection lives: the question is asked again, on it.
     let actions = rig.actions();
-    assert!(matches!(actions[..], [Action::Stream { .. }]), "{actions:?}");
+    assert!(
+        matches!(actions[..], [Action::Stream { .. }]),
+        "{actions:?}"
+    );
     rig.pass(TIMEOUT);
     let actions = rig.actions();
     assert!(matches!(actions[..], [Action::HangUp(_)]), "{actions:?}");
@@ -193,7 +204,10 @@ fn a_connection_that_ends_takes_its_questions_elsewhere() {
         ..server(2)
     });
     let mut rig = Rig::new(&config);
-    let ids = [rig.ask("a.example", A_RECORDS), rig.ask("b.example", A_RECORDS)];
+    let ids = [
+        rig.ask("a.example", A_RECORDS),
+        rig.ask("b.example", A_RECORDS),
+    ];
     let first = rig.sent();
     fail(&mut rig, &first[0], "the server closed the connection");
     let posts = rig.sent();

@@ -12,6 +12,7 @@ mod host;
 mod net;
 mod pattern;
 mod ports;
+pub mod resolver;
 mod rules;
 mod target;
 mod url;

@@ -119,9 +119,7 @@ impl Streams {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let length = unsent.len().min(room);
         if length > 0 {
-            self.output
-                .write(&unsent[..length])
-                .map_err(stream_error)?;
+            self.output.write(&unsent[..length]).map_err(stream_error)?;
             unsent.drain(..length);
         }
         Ok(())

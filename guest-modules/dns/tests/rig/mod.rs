@@ -220,7 +220,15 @@ pub(crate) fn txt(owner: &str, text: &[u8]) -> Record {
 
 /// A zone's SOA, for "there is none".
 pub(crate) fn soa(zone: &str, ttl: u32, minimum: u32) -> Record {
-    let data = SOA::new(name("ns.example"), name("mail.example"), 1, 2, 3, 4, minimum);
+    let data = SOA::new(
+        name("ns.example"),
+        name("mail.example"),
+        1,
+        2,
+        3,
+        4,
+        minimum,
+    );
     Record::from_rdata(name(zone), ttl, RData::SOA(data))
 }
 
