@@ -12,10 +12,10 @@ use super::DnsResolver;
 
 wit_bindgen::generate!({
     path: [
-        "../../wit/deps/io.wit",
-        "../../wit/deps/clocks.wit",
-        "../../wit/deps/random.wit",
-        "../../wit/deps/sockets.wit",
+        "../../wit/deps/io",
+        "../../wit/deps/clocks",
+        "../../wit/deps/random",
+        "../../wit/deps/sockets",
         "../../wit/guest",
         "../../wit/dns",
     ],

@@ -20,10 +20,10 @@ pub(crate) use wit::fumehood::dns::types;
 pub(crate) mod wit {
     wasmtime::component::bindgen!({
         path: [
-            "../../wit/deps/io.wit",
-            "../../wit/deps/clocks.wit",
-            "../../wit/deps/random.wit",
-            "../../wit/deps/sockets.wit",
+            "../../wit/deps/io",
+            "../../wit/deps/clocks",
+            "../../wit/deps/random",
+            "../../wit/deps/sockets",
             "../../wit/guest",
             "../../wit/dns",
         ],
