@@ -65,7 +65,7 @@ fn check(name: &str) -> Result<(), &'static str> {
     if !name.bytes().all(known) {
         return Err("it has a character other than letters, digits, - and _");
     }
-    if name.split('.').any(|label| label.is_empty()) {
+    if name.split('.').any(str::is_empty) {
         return Err("a part between dots is empty");
     }
     if name.split('.').any(|label| label.len() > 63) {

@@ -231,7 +231,7 @@ impl Resolver {
                 name: name.clone(),
                 kind,
             };
-            let leg = match self.from_cache(&key, &mut pending, now) {
+            let leg = match self.look_in_cache(&key, &mut pending, now) {
                 Some(outcome) => Leg::Settled(Ok(outcome)),
                 None => Leg::Waiting(self.join(key, &mut pending, &mut fresh, now)),
             };
@@ -247,7 +247,7 @@ impl Resolver {
         }
     }
 
-    fn from_cache(&mut self, key: &Key, pending: &mut Pending, now: Time) -> Option<Outcome> {
+    fn look_in_cache(&mut self, key: &Key, pending: &mut Pending, now: Time) -> Option<Outcome> {
         if !pending.query.cached {
             return None;
         }
@@ -440,6 +440,7 @@ impl Resolver {
         }
         if let Some(lookup) = self.lookups.remove(&id) {
             self.by_key.remove(&lookup.key);
+            self.backlog.retain(|(waiting, ..)| *waiting != id);
             if let Some(exchange) = lookup.exchange {
                 self.close(exchange, now);
             }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use fumehood_policy::DnsName;
 use fumehood_policy::resolver::{
     FileTooLong, MAX_HOST_ENTRIES, MAX_HOST_NAMES, MAX_HOST_TABLE_NAMES, MAX_HOSTS_BYTES,
     MAX_IGNORED, MAX_NAME_SERVERS, MAX_RESOLV_CONF_BYTES, MAX_SEARCH_DOMAINS, ResolvConf,
@@ -138,7 +139,7 @@ fn a_usual_host_table() {
     let shown: Vec<String> = entries
         .iter()
         .map(|it| {
-            let names: Vec<&str> = it.names.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = it.names.iter().map(DnsName::as_str).collect();
             format!("{} {}", it.address, names.join(" "))
         })
         .collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fumehood_tests::peers::Unbound;
 use tokio::time::timeout;
 
-use crate::host::{Outcome, Resolver, types};
+use crate::host::{Network, Outcome, Resolver, types};
 use types::{
     Cause, Config, PrivateAnswers, Protocol, RecordData, RecordType, Server, Source, Wanted,
 };
@@ -140,6 +140,18 @@ async fn a_server_that_is_not_there_and_encryption_without_a_host_fail_with_word
         matches!(&it.cause, Cause::Unreachable(why) if why == "connection refused"),
         "{it:?}"
     );
+    resolver.drain().await;
+}
+
+#[tokio::test]
+async fn what_the_grant_does_not_cover_is_not_reached() {
+    let unbound = Unbound::start().unwrap();
+    let resolver = Resolver::start_within(config(&unbound), Network::Nothing);
+    let outcome = resolved(&resolver, "www.fumehood.test", Wanted::Addresses).await;
+    let Cause::Unreachable(why) = outcome.unwrap_err().cause else {
+        panic!("it was reached")
+    };
+    assert_eq!(why, "the grant does not cover this server");
     resolver.drain().await;
 }
 

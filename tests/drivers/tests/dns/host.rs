@@ -39,13 +39,22 @@ pub(crate) mod wit {
 }
 
 /// A resource there is none of.
-pub struct Nothing;
+pub(crate) struct Nothing;
 
 pub(crate) type Outcome = Result<types::Answer, types::Failure>;
+
+/// What the sockets reach.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Network {
+    #[default]
+    Nothing,
+    All,
+}
 
 /// What the resolver's user and its instances share.
 #[derive(Default)]
 struct Shared {
+    network: Network,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -71,7 +80,14 @@ pub(crate) struct Resolver {
 
 impl Resolver {
     pub(crate) fn start(config: types::Config) -> Self {
-        let shared = Arc::new(Shared::default());
+        Self::start_within(config, Network::All)
+    }
+
+    pub(crate) fn start_within(config: types::Config, network: Network) -> Self {
+        let shared = Arc::new(Shared {
+            network,
+            ..Shared::default()
+        });
         shared.state.lock().unwrap().config = Some(config);
         let instances = tokio::spawn(serve(Arc::clone(&shared)));
         Self { shared, instances }
@@ -149,8 +165,12 @@ async fn serve(shared: Arc<Shared>) {
 
 async fn run_instance(shared: &Arc<Shared>) -> wasmtime::Result<()> {
     let (linker, component) = loaded();
+    let mut wasi = WasiCtxBuilder::new();
+    if shared.network == Network::All {
+        wasi.inherit_network().allow_udp(true).allow_tcp(true);
+    }
     let context = Context {
-        wasi: WasiCtxBuilder::new().inherit_network().build(),
+        wasi: wasi.build(),
         table: ResourceTable::new(),
         shared: Arc::clone(shared),
     };
