@@ -14,6 +14,7 @@ mod judge;
 mod net;
 mod pattern;
 mod ports;
+pub mod resolver;
 mod rules;
 mod served;
 mod target;

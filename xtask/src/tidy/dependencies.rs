@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 21] = [
+const DIRECTIONS: [(&str, &[&str]); 22] = [
     (
         "fumehood",
         &[
@@ -46,6 +46,7 @@ const DIRECTIONS: [(&str, &[&str]); 21] = [
     ("fumehood-policy", &[]),
     ("fumehood-sandbox", &["fumehood-control"]),
     ("fumehood-wasm", &[]),
+    ("fumehood-guest-dns", &["fumehood-guest-sdk"]),
     ("fumehood-guest-http1", &["fumehood-guest-sdk"]),
     ("fumehood-guest-sdk", &[]),
     ("fumehood-guest-tls", &["fumehood-guest-sdk"]),
