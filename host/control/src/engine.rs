@@ -89,7 +89,8 @@ pub enum ToEngine {
     Inspect,
     /// How scarce memory is outside. Above 80 % the engine closes the older half
     /// of its idle connections, each time it is told; above 100 % all of them,
-    /// and it begins no exchange. Their guests' memory goes back with them.
+    /// and it begins no exchange while there is one. Their guests' memory goes
+    /// back to the pool with them.
     Pressure {
         /// Share of the budget in use, in percent; above 100 it is over.
         percent: u16,

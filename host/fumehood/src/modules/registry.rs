@@ -176,7 +176,7 @@ impl Registry {
     }
 
     /// Versions that came from this file of the module directory.
-    pub(crate) fn from_file(&self, path: &std::path::Path) -> Vec<(String, Digest)> {
+    pub(crate) fn of_file(&self, path: &std::path::Path) -> Vec<(String, Digest)> {
         let of_it = |known: &Known| matches!(&known.origin, Origin::Directory(it) if it == path);
         let all = self.all().into_iter().filter(of_it);
         all.map(|known| (known.module.name.into_owned(), known.module.digest))

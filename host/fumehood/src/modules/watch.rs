@@ -231,7 +231,7 @@ async fn take(engine: &Engine, folder: &std::sync::Arc<Folder>, name: &str, on_c
 async fn let_go(engine: &Engine, path: &Path) {
     let registry = &engine.shared.registry;
     registry.pardon(path);
-    for (name, digest) in registry.from_file(path) {
+    for (name, digest) in registry.of_file(path) {
         if let Err(error) = engine.modules().withdraw(&name, digest).await {
             tracing::warn!(file = %path.display(), %error, "a module was not withdrawn");
         }

@@ -41,7 +41,7 @@ enum Then {
 impl Origin {
     pub(super) fn start() -> Result<Self, Box<dyn std::error::Error>> {
         let (config, anchor) = demo::tls()?;
-        let plain = listen(|stream| serve(stream))?;
+        let plain = listen(serve)?;
         let secure = listen(move |stream| serve_tls(stream, config.clone()))?;
         Ok(Origin {
             plain,
