@@ -11,7 +11,7 @@ use crate::{Target, glass};
 /// What an input came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is wrong, either way.
+    /// Nothing is wrong, natively and behind glass where there is any.
     Survived,
     /// Native code that no guest's glass protects panicked.
     Panicked {
@@ -36,7 +36,7 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Survived => f.write_str("survived, natively and behind glass"),
+            Outcome::Survived => f.write_str("survived"),
             Outcome::Panicked { native } => write!(f, "native: {native}\nglass:  it has none"),
             Outcome::Contained { native, glass } => {
                 write!(f, "native: {native}\nglass:  contained: {glass}")
