@@ -78,11 +78,9 @@ impl Index {
 
     fn for_parents(&self, name: &DnsName) -> impl Iterator<Item = &Ports> {
         let text = name.as_str();
-        let labels = text.split('.').count();
-        let parents = text.match_indices('.').enumerate();
-        parents
-            .filter(move |(at, _)| labels - at - 1 <= self.deepest)
-            .filter_map(move |(_, (dot, _))| self.under.get(&text[dot + 1..]))
+        // The first dot from the right precedes a parent of one label, and so on.
+        let parents = text.rmatch_indices('.').take(self.deepest);
+        parents.filter_map(|(dot, _)| self.under.get(&text[dot + 1..]))
     }
 
     fn for_ranges(&self, address: IpAddr) -> impl Iterator<Item = &Ports> {
