@@ -8,7 +8,7 @@ use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, Place, RetrySafety,
     SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
-use fumehood_policy::{Decision, HostPattern, RequestUrl, Scheme, Transport};
+use fumehood_policy::{Decision, HostPattern, RequestUrl, Scheme};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
