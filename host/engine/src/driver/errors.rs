@@ -68,6 +68,10 @@ fn of_dial(failure: &DialFailure) -> ErrorCode {
 
 /// A socket's error.
 pub(super) fn of_io(error: &io::Error) -> ErrorCode {
+    // The runtime says it without having asked the kernel.
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return ErrorCode::WouldBlock;
+    }
     Errno::from_io_error(error).map_or(ErrorCode::Unknown, of_errno)
 }
 

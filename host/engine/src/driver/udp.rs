@@ -215,7 +215,11 @@ impl udp::HostUdpSocket for View<'_> {
         this: Resource<UdpSocket>,
         remote_address: Option<IpSocketAddress>,
     ) -> Answer<(Resource<Incoming>, Resource<Outgoing>)> {
-        if self.table.iter_children(&this)?.next().is_some() {
+        let has_streams = self
+            .table
+            .iter_children(&this)?
+            .any(|child| child.is::<Incoming>() || child.is::<Outgoing>());
+        if has_streams {
             return Err(SocketError::Trap(format_err!(
                 "a guest asked for a UDP socket's streams while it had some"
             )));
@@ -375,7 +379,6 @@ impl udp::HostOutgoingDatagramStream for View<'_> {
         for datagram in datagrams {
             match stream.send(datagram, self.access).await {
                 Ok(()) => sent += 1,
-                Err(ErrorCode::WouldBlock) => break,
                 // Those that went out count; the guest sends this one again.
                 Err(_) if sent > 0 => break,
                 Err(code) => return Err(code.into()),
@@ -405,17 +408,15 @@ impl Outgoing {
         };
         check_remote(self.family, to)?;
         let socket = self.peers.reach(to, self.options, access).await?;
-        match socket.try_send(&datagram.data) {
+        // The kernel takes a datagram or drops it: there is hardly a wait.
+        match socket.send(&datagram.data).await {
             Ok(count) => {
                 access.log().note_sent(count);
                 Ok(())
             }
             Err(error) => {
-                let code = of_io(&error);
-                if code != ErrorCode::WouldBlock {
-                    access.log().note_io(&error);
-                }
-                Err(code)
+                access.log().note_io(&error);
+                Err(of_io(&error))
             }
         }
     }

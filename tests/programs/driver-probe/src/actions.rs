@@ -63,7 +63,7 @@ fn text(said: impl Into<String>) -> Outcome {
 }
 
 fn name(code: ErrorCode) -> String {
-    format!("{code:?}")
+    code.name().to_owned()
 }
 
 /// The granted host and port.
