@@ -50,7 +50,7 @@ fn one_family_alone_is_an_answer_and_so_is_one_whose_sister_failed() {
             rig.reply(six, |it| it.metadata.response_code = ResponseCode::ServFail);
             let again = rig.one();
             rig.reply(&again, |it| {
-                it.metadata.response_code = ResponseCode::ServFail
+                it.metadata.response_code = ResponseCode::ServFail;
             });
         } else {
             rig.reply(six, no_such_record);
@@ -214,7 +214,7 @@ fn search_domains_are_tried_by_the_number_of_dots() {
     for _ in 0..2 {
         let question = rig.one();
         rig.reply(&question, |it| {
-            it.metadata.response_code = ResponseCode::ServFail
+            it.metadata.response_code = ResponseCode::ServFail;
         });
     }
     assert_eq!(rig.failure(id).cause, Cause::ServerFailure(2));

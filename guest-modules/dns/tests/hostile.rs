@@ -1,5 +1,9 @@
 //! Replies that nobody sane would send, and replies that somebody else sent.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test; its numbers are small"
+)]
 
 mod rig;
 
@@ -59,7 +63,7 @@ fn a_forged_reply_must_match_in_everything() {
             });
         }),
         (Mismatch::Header, |rig, sent| {
-            rig.deliver(sent, sent.bytes.clone())
+            rig.deliver(sent, sent.bytes.clone());
         }),
     ];
     for (expected, forge) in forgeries {

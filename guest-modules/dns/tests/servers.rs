@@ -57,7 +57,7 @@ fn a_server_that_refuses_or_fails_hands_over_at_once() {
     fail(&mut rig, &first, "connection refused");
     let second = rig.one();
     rig.reply(&second, |it| {
-        it.metadata.response_code = ResponseCode::Refused
+        it.metadata.response_code = ResponseCode::Refused;
     });
     let third = rig.one();
     rig.reply(&third, |it| {

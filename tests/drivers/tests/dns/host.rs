@@ -39,7 +39,8 @@ pub(crate) mod wit {
 }
 
 /// A resource there is none of.
-pub(crate) struct Nothing;
+#[allow(unreachable_pub, reason = "the bindings export it again")]
+pub struct Nothing;
 
 pub(crate) type Outcome = Result<types::Answer, types::Failure>;
 
