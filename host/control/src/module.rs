@@ -56,7 +56,7 @@ pub struct ModuleStatus {
     pub memory_bytes: u64,
     /// Instances that ended by a trap, a hang or for want of memory.
     pub faults: u64,
-    /// Those of them that no exchange ended with.
+    /// Exchanges that went on in another instance after one of these faults.
     pub resumed: u64,
 }
 

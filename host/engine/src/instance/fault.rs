@@ -104,7 +104,7 @@ impl Fault {
         let mut report = self.report.clone();
         report.aftermath = aftermath;
         report.quarantined = self.about.strike(Instant::now());
-        if aftermath != Aftermath::Failed {
+        if aftermath == Aftermath::Resumed {
             self.about.tally.resumed.fetch_add(1, Ordering::Relaxed);
         }
         self.about.supervisor.report(report);
@@ -136,6 +136,11 @@ impl Faults {
     /// Counts and reports them all.
     pub(crate) fn settle(mut self, aftermath: Aftermath) {
         self.tell(aftermath);
+    }
+
+    /// What is known of the first of them.
+    pub(crate) fn report(&self) -> &FaultReport {
+        self.first.report()
     }
 
     /// The first of them as a cause.

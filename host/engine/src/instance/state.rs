@@ -154,3 +154,61 @@ pub(crate) fn arm<T: 'static>(store: &mut Store<T>) {
     store.set_epoch_deadline(CALL_DEADLINE_TICKS);
     store.set_hostcall_fuel(CALL_BYTES);
 }
+
+#[cfg(test)]
+mod tests {
+    use fumehood_control::ModuleHeader;
+
+    use super::*;
+    use crate::registry::{Limits, Supervisor};
+
+    fn state() -> GuestState {
+        let header = ModuleHeader {
+            name: String::new(),
+            version: String::new(),
+            digest: [0; 32],
+        };
+        let supervisor = Supervisor::new(Limits::for_one());
+        GuestState::new(&About::new(header, &supervisor))
+    }
+
+    #[test]
+    fn memory_grows_to_its_bound_and_no_byte_further() -> wasmtime::Result<()> {
+        let mut state = state();
+        assert!(state.memory_growing(0, MAX_MEMORY_BYTES, None)?);
+        assert!(!state.memory_growing(MAX_MEMORY_BYTES, MAX_MEMORY_BYTES + 1, None)?);
+        assert!(state.memory_refused && !state.starved);
+        assert_eq!(state.alive.memory_bytes(), MAX_MEMORY_BYTES as u64);
+        Ok(())
+    }
+
+    #[test]
+    fn tables_grow_to_their_bound_and_no_element_further() -> wasmtime::Result<()> {
+        let mut state = state();
+        assert!(state.table_growing(0, MAX_TABLE_ELEMENTS, None)?);
+        assert!(!state.table_refused);
+        assert!(!state.table_growing(0, MAX_TABLE_ELEMENTS + 1, None)?);
+        assert!(state.table_refused);
+        Ok(())
+    }
+
+    #[test]
+    fn what_others_have_is_nobodys_fault() -> wasmtime::Result<()> {
+        let (mut state, mut hungry) = (state(), Vec::new());
+        while state.memory_growing(0, MAX_MEMORY_BYTES, None)? {
+            let about = Arc::clone(&state.alive.about);
+            hungry.push(std::mem::replace(&mut state, GuestState::new(&about)));
+        }
+        assert!(state.starved && !state.memory_refused && !hungry.is_empty());
+        hungry.pop();
+        assert!(state.memory_growing(0, MAX_MEMORY_BYTES, None)?);
+        Ok(())
+    }
+
+    #[test]
+    fn last_words_are_cut_and_cannot_break_out() {
+        let long = "\u{1b}[2J".to_owned() + &"ä".repeat(MAX_LAST_WORDS);
+        let told = bounded(&long);
+        assert!(told.len() <= MAX_LAST_WORDS + 2 && told.starts_with("\u{fffd}[2J"));
+    }
+}

@@ -57,7 +57,7 @@ impl Shared {
     /// ```text
     /// /plain/LENGTH            /gate/LENGTH (half, then the gate)
     /// /fault/KIND/LENGTH       /chunks/KIND/COUNT/SIZE (with a trailer)
-    /// /mark/TEXT               /echo (the request's payload is counted)
+    /// /mark/TEXT (told in capitals)
     /// ```
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
@@ -70,7 +70,10 @@ impl Shared {
                 ["fault", kind, length] => {
                     whole(stream, &format!("x-fumehood-fault: {kind}\r\n"), length)
                 }
-                ["mark", text] => whole(stream, &format!("x-mark: {text}\r\n"), "3"),
+                ["mark", text] => {
+                    let told = text.to_uppercase();
+                    whole(stream, &format!("x-mark: {told}\r\n"), "3")
+                }
                 ["chunks", kind, count, size] => chunked(stream, kind, count, size),
                 _ => panic!("{path}"),
             };

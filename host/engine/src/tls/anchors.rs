@@ -20,7 +20,6 @@ impl Anchors {
     }
 
     /// Certificates in DER.
-    #[cfg(any(test, feature = "measure"))]
     pub(crate) fn of(certificates: &[Vec<u8>]) -> Anchors {
         Anchors(certificates.to_vec())
     }

@@ -81,8 +81,8 @@ impl TlsModule {
             Err(failed) => {
                 let fault = match failed.error {
                     HandshakeError::Guest(fault) => fault,
-                    HandshakeError::Other(cause) => {
-                        guest.nonsense(format!("it refused: {cause:?}"))
+                    HandshakeError::Other(_) => {
+                        guest.nonsense("it refused to take a connection over".to_owned())
                     }
                 };
                 Err((fault, Box::new(guest.into_state())))

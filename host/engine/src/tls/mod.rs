@@ -41,4 +41,4 @@ pub(crate) use in_memory::Finished;
 pub(crate) use in_memory::handshake_in_memory;
 pub(crate) use key_log::KeyLogFile;
 pub(crate) use stream::TlsStream;
-pub(crate) use verifier::Verifier;
+pub(crate) use verifier::{Recorded, Verifier};

@@ -80,6 +80,11 @@ impl SteadyGuest {
         std::mem::take(&mut self.taken_over)
     }
 
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> (u64, u64) {
+        (self.established.outbound, self.established.inbound)
+    }
+
     /// Asks this instance, and where it ends the others.
     pub(super) fn ask(mut self: Box<Self>, ask: Ask<'_>) -> Asked {
         match self.guest.ask(ask) {
@@ -135,6 +140,9 @@ impl SteadyGuest {
     }
 }
 
+/// An instance that took over, and its answer: keys, or what the peer did wrong.
+type Answered = (Guest, Result<NewKeys, Cause>);
+
 /// Has an instance adopt a connection and answer. What the connection is about
 /// is given back where it ends.
 fn adopt(
@@ -142,7 +150,7 @@ fn adopt(
     mut state: TlsState,
     established: &Established,
     ask: Ask<'_>,
-) -> Result<(Guest, Result<NewKeys, Cause>), (Fault, Box<TlsState>)> {
+) -> Result<Answered, (Fault, Box<TlsState>)> {
     let mut established = established.clone();
     if let Some((outbound, inbound)) = state.keys.in_use() {
         (established.outbound, established.inbound) = (outbound.0, inbound.0);

@@ -78,6 +78,12 @@ impl TlsStream {
         self.guest.as_deref().map_or(self.meter, SteadyGuest::meter)
     }
 
+    /// What names the keys it began with, outbound and inbound.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> Option<(u64, u64)> {
+        self.guest.as_deref().map(SteadyGuest::keys)
+    }
+
     /// Ends the connection for a reason, and tells the peer if it should know.
     fn fail(&mut self, cause: Cause, alert: Option<Alert>) -> io::Error {
         if let Some(alert) = alert.filter(|_| !self.closing) {

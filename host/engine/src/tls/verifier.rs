@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fumehood_control::{Aftermath, Instance, Verification};
+use fumehood_control::{Aftermath, Instance, RecordedCall, Verification};
 use fumehood_crypto::{KeyKind, PublicKey, signature};
+use serde::Serialize;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -17,8 +18,13 @@ use crate::registry::About;
 
 pub(super) use wire::Rejection;
 
+/// What calls are recorded as. A chain's verdict depends on the anchors and the
+/// question, and on nothing that was asked before.
+const ANCHORS: &str = "set-anchors";
+const VERIFY: &str = "verify";
+
 /// What is to be judged, for whom, and when (seconds since the Unix epoch).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize)]
 pub(super) struct Question<'a> {
     pub(super) verification: Verification,
     pub(super) chain: &'a [Vec<u8>],
@@ -47,6 +53,36 @@ struct Running {
 pub(super) struct Judged {
     pub(super) verdict: Result<PublicKey, Rejection>,
     pub(super) by: Instance,
+}
+
+/// A recorded question, and the anchors it was asked with.
+pub(crate) struct Recorded {
+    pub anchors: Anchors,
+    verification: Verification,
+    chain: Vec<Vec<u8>>,
+    server_name: String,
+    now: u64,
+}
+
+impl Recorded {
+    /// Reads what [`Running::ask`] records; otherwise says which call is wrong.
+    pub(crate) fn decode(recording: &[RecordedCall]) -> Result<Recorded, usize> {
+        let arguments = |at: usize, function: &str| {
+            let call = recording.get(at).filter(|call| call.function == function);
+            call.map(|call| &call.arguments[..]).ok_or(at)
+        };
+        let anchors: Vec<Vec<u8>> =
+            postcard::from_bytes(arguments(0, ANCHORS)?).map_err(|_| 0_usize)?;
+        let (verification, chain, server_name, now) =
+            postcard::from_bytes(arguments(1, VERIFY)?).map_err(|_| 1_usize)?;
+        Ok(Recorded {
+            anchors: Anchors::of(&anchors),
+            verification,
+            chain,
+            server_name,
+            now,
+        })
+    }
 }
 
 impl panic::Host for GuestState {
@@ -147,6 +183,20 @@ impl Verifier {
         }
     }
 
+    /// Asks a recorded question again: whether the chain is believed.
+    ///
+    /// # Errors
+    /// The ends of two instances.
+    pub(crate) fn ask_again(&self, recorded: &Recorded) -> Result<bool, Faults> {
+        let judged = self.judge(Question {
+            verification: recorded.verification,
+            chain: &recorded.chain,
+            server_name: &recorded.server_name,
+            now: recorded.now,
+        })?;
+        Ok(judged.verdict.is_ok())
+    }
+
     /// Ends the instance; the next verification makes another.
     pub(crate) fn rest(&self) {
         let _ended = self
@@ -159,7 +209,11 @@ impl Verifier {
 }
 
 impl Running {
-    fn ask(&mut self, question: Question<'_>) -> Result<Result<wire::Verdict, Rejection>, Fault> {
+    fn ask(
+        &mut self,
+        anchors: &Anchors,
+        question: Question<'_>,
+    ) -> Result<Result<wire::Verdict, Rejection>, Fault> {
         let Question {
             verification,
             chain,
@@ -169,6 +223,9 @@ impl Running {
         arm(&mut self.store);
         let state = self.store.data_mut();
         state.calls += 1;
+        state.recording.begin();
+        state.recording.note(ANCHORS, &anchors.certificates());
+        state.recording.note(VERIFY, &question);
         state.trail.note(Trace::CallWith(
             "verify",
             chain.iter().map(|one| one.len() as u64).sum(),
@@ -193,7 +250,7 @@ impl Shared {
             Some(running) => running,
             None => self.instantiate()?,
         };
-        let verdict = running.ask(question)?.map(key_of);
+        let verdict = running.ask(&self.anchors, question)?.map(key_of);
         let alive = &running.store.data().alive;
         let by = alive.about.describe(alive.number);
         *slot = Some(running);

@@ -7,6 +7,7 @@
 mod drivers;
 mod faults;
 mod grants;
+mod handshakes;
 mod harness;
 mod last_resort;
 mod leaks;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         &drivers::TESTS[..],
         &faults::TESTS,
         &grants::TESTS,
+        &handshakes::TESTS,
         &last_resort::TESTS,
         &leaks::TESTS,
         &messages::TESTS,

@@ -179,8 +179,9 @@ impl InMemory {
     }
 }
 
+/// What a server writes to a key log.
 #[derive(Debug, Default)]
-struct Log(Mutex<BTreeSet<String>>);
+pub(crate) struct Log(pub(crate) Mutex<BTreeSet<String>>);
 
 impl KeyLog for Log {
     fn log(&self, label: &str, random: &[u8], secret: &[u8]) {
@@ -242,10 +243,10 @@ pub(crate) fn serve(
 }
 
 /// Says something that is not TLS, once a client has said something.
-pub(crate) fn say(words: &'static [u8]) -> Server {
+pub(crate) fn say(words: Vec<u8>) -> Server {
     at_a_port(move |mut socket| {
         let _ = socket.read(&mut [0; 16 * 1024]);
-        socket.write_all(words).unwrap();
+        socket.write_all(&words).unwrap();
     })
 }
 
