@@ -29,7 +29,7 @@ pub struct Question {
     /// What is to be dialled.
     pub target: Target,
     /// The rule that wants it asked.
-    pub rule: RuleRef,
+    pub rule: Box<RuleRef>,
 }
 
 impl Question {
@@ -97,9 +97,9 @@ pub enum Reason {
     /// The port is another service's ([`crate::BLOCKED_PORTS`]).
     BlockedPort,
     /// A rule that denies matches.
-    Rule(RuleRef),
+    Rule(Box<RuleRef>),
     /// A rule wants it asked about, and nobody has said yes.
-    Unconfirmed(RuleRef),
+    Unconfirmed(Box<RuleRef>),
     /// No rule allows it, and the default is to deny.
     NotAllowed,
     /// The name is `localhost` or under it.
@@ -209,12 +209,10 @@ impl Denial {
                      EngineBuilder::allow_private(\"{endpoint}\")"
                 ))
             }
-            Reason::Rule(RuleRef { place: None, .. }) => {
-                Some("to allow it, take that rule out of the policy".to_owned())
-            }
-            Reason::Rule(RuleRef {
-                place: Some(place), ..
-            }) => Some(format!("to allow it, change the rule at {place}")),
+            Reason::Rule(rule) => Some(match &rule.place {
+                None => "to allow it, take that rule out of the policy".to_owned(),
+                Some(place) => format!("to allow it, change the rule at {place}"),
+            }),
             Reason::Unconfirmed(_) => Some(format!(
                 "to allow it, say yes when asked, or add a rule that allows {} in place of the \
                  one that asks",

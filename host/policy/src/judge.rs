@@ -52,11 +52,11 @@ impl Policy {
     }
 
     /// What a denial names a rule by.
-    fn refer_to(&self, rule: &Rule) -> RuleRef {
-        RuleRef {
+    fn refer_to(&self, rule: &Rule) -> Box<RuleRef> {
+        Box::new(RuleRef {
             host: rule.host.clone(),
             place: self.place_of(rule.line),
-        }
+        })
     }
 }
 

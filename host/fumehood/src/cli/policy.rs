@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use fumehood::policy::{Decision, Grounds, Policy, RequestUrl, Terms, standing_of};
+use fumehood::policy::{Decision, Denial, Grounds, Policy, RequestUrl, Terms, standing_of};
 use fumehood::{
     Engine, Explained, Explainer, ProxyStatus, Resolution, Revision, Settings, Verdict,
 };
@@ -288,7 +288,7 @@ impl Report<'_> {
             "addresses": addresses,
             "message": message,
             "reason": denial.as_ref().map(|it| it.reason.name()),
-            "remedy": denial.as_ref().and_then(|it| it.remedy()),
+            "remedy": denial.as_ref().and_then(Denial::remedy),
             "proxy": self.proxy.as_ref().map(|it| {
                 json!({ "status": it.status.as_u16(), "proxy_status": it.field })
             }),
