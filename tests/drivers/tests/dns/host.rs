@@ -17,6 +17,7 @@ use wit::fumehood::dns::secure::Error;
 pub(crate) use wit::fumehood::dns::types;
 
 /// The bindings, generated from the WIT.
+#[allow(clippy::all, reason = "generated")]
 pub(crate) mod wit {
     wasmtime::component::bindgen!({
         path: [

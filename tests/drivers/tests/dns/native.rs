@@ -111,7 +111,7 @@ fn resolve(unbound: &Unbound, name: &str, kind: RecordType) -> Result<Answer, Fa
     while outcome.is_none() {
         assert!(begin.elapsed() < LIMIT, "no answer");
         drive(&mut resolver, &mut sockets, now(), |_, it| {
-            outcome = Some(it)
+            outcome = Some(it);
         });
         std::thread::yield_now();
     }
