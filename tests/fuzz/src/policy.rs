@@ -115,12 +115,7 @@ fn decisions(target: &Target, pattern: &str) {
     let Ok(host) = pattern.parse::<HostPattern>() else {
         return;
     };
-    let rule = Rule {
-        effect: Effect::Deny,
-        scheme: None,
-        host,
-        ports: fumehood_policy::ANY_PORT,
-    };
+    let rule = Rule::new(Effect::Deny, host);
     let matches = rule.host.matches(&target.host);
     policy.add_rule(rule).expect("the first rule");
     let after = policy.check_target(target);

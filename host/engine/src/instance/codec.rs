@@ -205,7 +205,7 @@ impl Told {
         Ok(match self {
             Told::Bytes(bytes) => Answer::Bytes(bytes),
             Told::Frame(frame) => Answer::Frame(frame),
-            Told::Demand(demand) => Answer::Demand(demand),
+            Told::Demand(demand) => Answer::Demand(words::demand(demand)?),
             Told::Progress(progress) => Answer::Progress(words::progress(progress)?),
         })
     }

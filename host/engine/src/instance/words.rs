@@ -8,6 +8,11 @@ use wire::{Demand, Error as ProtocolError, Limit, LineDemand, Truncation, Violat
 /// Most fields of a head or of trailers that a codec may tell; its own bound.
 const MAX_FIELDS: usize = 256;
 
+/// Longest piece of the stream, in bytes, that a codec may demand: the longest
+/// head. The host holds it while it comes in, so a guest in the peer's hand is
+/// not to ask for more.
+const MAX_PIECE_BYTES: u32 = 256 * 1024;
+
 /// What a codec said that no sound codec says. The peer may have taken the
 /// guest over, so its words are held to what the embedder relies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +63,33 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
     if told.then.is_some() && !matches!(told.demand, Demand::Payload(_)) {
         return Err(Nonsense("lines that follow a payload, and no payload"));
     }
+    told.then.as_ref().map_or(Ok(()), bounded_lines)?;
     Ok(Progress {
         events,
-        demand: told.demand,
+        demand: demand(told.demand)?,
         then: told.then,
     })
+}
+
+/// A demand, if the host can meet it.
+pub(super) fn demand(told: Demand) -> Result<Demand, Nonsense> {
+    match &told {
+        Demand::EmptyLine(at_most) => bounded_piece(*at_most)?,
+        Demand::Lines(lines) => bounded_lines(lines)?,
+        _ => {}
+    }
+    Ok(told)
+}
+
+fn bounded_lines(lines: &LineDemand) -> Result<(), Nonsense> {
+    bounded_piece(lines.at_most)
+}
+
+fn bounded_piece(at_most: u32) -> Result<(), Nonsense> {
+    match at_most {
+        1..=MAX_PIECE_BYTES => Ok(()),
+        _ => Err(Nonsense("a piece of no bytes, or of more than a head has")),
+    }
 }
 
 /// A head as the embedder may rely on it: a status it can classify, and
@@ -212,6 +239,22 @@ mod tests {
     fn a_sound_head_passes() {
         let head = told(200, "x-a", "caf\u{e9}\t b".as_bytes()).expect("sound");
         assert_eq!((head.status, head.fields.len()), (200, 1));
+    }
+
+    #[test]
+    fn no_piece_is_longer_than_a_head() {
+        let lines = |at_most| LineDemand { count: 1, at_most };
+        for at_most in [0, MAX_PIECE_BYTES + 1, u32::MAX] {
+            assert!(demand(Demand::EmptyLine(at_most)).is_err(), "{at_most}");
+            let then = wire::Progress {
+                events: Vec::new(),
+                demand: Demand::Payload(1),
+                then: Some(lines(at_most)),
+            };
+            assert!(progress(then).is_err(), "{at_most}");
+        }
+        assert!(demand(Demand::EmptyLine(MAX_PIECE_BYTES)).is_ok());
+        assert!(demand(Demand::Lines(lines(1))).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use fumehood_control::{
     ResponseHead, SourceEnd, TlsOptions, TlsVersion, ToBroker, ToEmbedder, ToEngine, Verification,
     encode, fragments,
 };
-use fumehood_policy::{Host, Policy, Scheme, Target};
+use fumehood_policy::{Host, Policy, Scheme, Target, Terms};
 use serde::Serialize;
 
 use crate::seed;
@@ -44,6 +44,7 @@ pub(crate) fn write() {
     let grant = Grant {
         id: GrantId(1),
         target: target(),
+        terms: Terms::default(),
         uses: 1,
         lifetime_ms: 1000,
     };
@@ -130,5 +131,6 @@ fn exchange() -> Exchange {
             total_ms: 1,
         },
         fresh_connection: false,
+        leave: None,
     }
 }
