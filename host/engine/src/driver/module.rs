@@ -215,7 +215,7 @@ impl DriverInstance {
         Fault::of_words(&self.store.data().guest, "nonsense", detail)
     }
 
-    /// It did not wait for the network, and did not answer.
+    /// Readies the store for its next call, and notes it.
     fn before(&mut self, trace: Trace) -> super::budget::Budget {
         arm(&mut self.store);
         self.store.set_epoch_deadline(1);
