@@ -51,10 +51,13 @@ struct Held {
 /// Hosts that were looked up, with those addresses that passed; shared with
 /// lookups under way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<Mutex<Vec<(Host, Vec<IpAddr>)>>>);
+pub(crate) struct Known(Arc<Mutex<Vec<LookedUp>>>);
+
+/// A host and those of its addresses that passed.
+type LookedUp = (Host, Vec<IpAddr>);
 
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Host, Vec<IpAddr>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<LookedUp>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

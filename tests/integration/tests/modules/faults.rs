@@ -84,8 +84,8 @@ fn assert_crashes(it: &Setting) {
             (&"http1".into(), &"9.0.0".into())
         );
         assert_eq!(
-            (&report["kind"], &report["resumed"]),
-            (&"trap".into(), &true.into())
+            (&report["kind"], &report["aftermath"]),
+            (&"trap".into(), &"resumed".into())
         );
     }
     let quarantined = all.iter().filter(|it| it["quarantined"] == true).count();
