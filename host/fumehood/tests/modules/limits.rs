@@ -10,8 +10,12 @@ use fumehood::{CompileLimit, ModuleError};
 
 use crate::setting::{Setting, component, release_folder};
 
-/// Bytes of code that are hard to compile: a second is not enough for them.
-const HARD_BYTES: usize = 7_000_000;
+/// Bytes of a function that is hard to compile, near the most that one may have.
+const HARD_BYTES: usize = 7 * 1_085_000;
+
+/// How many of them a component has. A second of processor time is far too
+/// little, and they fit the most bytes of a component.
+const HARD_FUNCTIONS: u32 = 2;
 
 /// The compiler under bounds of `ulimit`.
 fn bounded(it: &Setting, bounds: &str) -> PathBuf {
@@ -67,16 +71,19 @@ pub(crate) fn time(it: &Setting) {
     assert_eq!(limit, CompileLimit::Time { milliseconds: 20 });
 }
 
-/// A component of one function that adds a number to itself again and again.
+/// A component of functions that add a number to itself again and again.
 fn hard(it: &Setting) -> PathBuf {
     let add = [0x20, 0, 0x20, 0, 0x6a, 0x21, 0];
     let code: Vec<u8> = add.into_iter().cycle().take(HARD_BYTES).collect();
     let body = [&[0], &code[..], &[0x0b]].concat();
-    let functions = [leb(1), vector(&body)].concat();
+    let body = vector(&body);
+    let count = HARD_FUNCTIONS as usize;
+    let functions = [leb(HARD_FUNCTIONS), body.repeat(count)].concat();
+    let types = [leb(HARD_FUNCTIONS), vec![0; count]].concat();
     let module = [
         b"\0asm\x01\0\0\0".to_vec(),
         section(1, &[1, 0x60, 1, 0x7f, 0]),
-        section(3, &[1, 0]),
+        section(3, &types),
         section(10, &functions),
     ]
     .concat();

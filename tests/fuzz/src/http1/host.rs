@@ -225,7 +225,8 @@ fn progress_text(progress: &Result<Progress, Error>) -> String {
             })
             .collect();
         let (events, demand) = (events.join(", "), progress.demand);
-        format!("Progress {{ events: [{events}], demand: {demand:?} }}")
+        let then = progress.then;
+        format!("Progress {{ events: [{events}], demand: {demand:?}, then: {then:?} }}")
     });
     told.unwrap_or_else(|error| text::<()>(&Err(error)))
 }
