@@ -123,7 +123,7 @@ pub(super) const CASES: [Case; 26] = [
             quantity: Quantity::Throughput { bytes: 64 << 20 },
             rounds: 15,
         }),
-        promise: Promise::RatioAtLeast(0.8),
+        promise: Promise::RatioAtLeast(0.4),
     },
     Case {
         bench: Bench::Fetch,
@@ -312,6 +312,6 @@ pub(super) const CASES: [Case; 26] = [
         what: "making that policy of its encoding, as the broker does when it changes",
         unit: "µs",
         source: Source::Inside,
-        promise: Promise::AtMost(150_000.0),
+        promise: Promise::AtMost(50_000.0),
     },
 ];
