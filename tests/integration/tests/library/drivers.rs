@@ -321,7 +321,7 @@ async fn silence() {
     );
     // A driver that waits for nothing at all ends in the same way.
     let request = get_within(&url(home.port(), "wait"), |deadlines| {
-        deadlines.total_ms = 200
+        deadlines.total_ms = 200;
     });
     assert_eq!(
         cause(engine.client().send(request).await.map(drop)),
