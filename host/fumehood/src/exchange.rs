@@ -31,6 +31,11 @@ const DRIVER_USES: u32 = 1;
 /// exchange is over; this is for an embedder that hangs.
 const MAX_GRANT_MS: u32 = 10 * 60 * 1000;
 
+/// How much longer a grant holds than its exchange may take, in milliseconds: the
+/// broker's clock starts before the engine's, and who is late is to be told of
+/// the deadline. The grant is taken back with the exchange all the same.
+const GRANT_GRACE_MS: u32 = 1000;
+
 /// Where a response's content goes.
 #[derive(Debug)]
 pub enum Sink {
@@ -314,7 +319,8 @@ async fn send(
 /// Leave to dial what the exchange is for, and nothing else.
 fn leave(exchange: &Exchange, terms: &Terms) -> ToBroker {
     let Exchange { grant, target, .. } = exchange;
-    let lifetime_ms = exchange.deadlines.total_ms.min(MAX_GRANT_MS);
+    let needed_ms = exchange.deadlines.total_ms.saturating_add(GRANT_GRACE_MS);
+    let lifetime_ms = needed_ms.min(MAX_GRANT_MS);
     match target.scheme {
         Scheme::Http | Scheme::Https => ToBroker::Grant(fumehood_control::Grant {
             id: *grant,

@@ -173,7 +173,7 @@ async fn time() {
     let engine = engine().await;
     let server = Server::start(vec![Script::new().request().then_stall()]);
     let short = GrantTerms {
-        lifetime: Duration::from_millis(50),
+        lifetime: Duration::from_millis(300),
         uses: 2,
         ..terms(&server.url("/"))
     };

@@ -94,7 +94,7 @@ fn assert_crashes(it: &Setting) {
     let page = it.crashes(&["show", id]);
     let page = String::from_utf8(page.content().to_vec()).unwrap();
     for words in [
-        "the exchange went on in another instance",
+        "resumed: another instance took over on the same connection",
         "backtrace",
         "receive",
     ] {
