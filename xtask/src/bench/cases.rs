@@ -123,7 +123,7 @@ pub(super) const CASES: [Case; 26] = [
             quantity: Quantity::Throughput { bytes: 64 << 20 },
             rounds: 15,
         }),
-        promise: Promise::RatioAtLeast(0.4),
+        promise: Promise::RatioAtLeast(0.5),
     },
     Case {
         bench: Bench::Fetch,
@@ -200,7 +200,7 @@ pub(super) const CASES: [Case; 26] = [
         what: "the same with instance, key share and ClientHello, made during the connect",
         unit: "µs",
         source: Source::Inside,
-        promise: Promise::RatioAtMost(1.7),
+        promise: Promise::RatioAtMost(1.5),
     },
     Case {
         bench: Bench::Modules,
