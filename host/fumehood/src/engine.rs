@@ -19,6 +19,7 @@ use crate::modules::Registry;
 use crate::process::Process;
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
+use crate::traffic::Counters;
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) grants: Grants,
     /// What was answered for hosts.
     pub(crate) remembered: Remembered,
+    /// What went through, across launches.
+    pub(crate) counters: Arc<Counters>,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -82,6 +85,7 @@ pub(crate) struct Running {
 /// A broker that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
+    pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
     /// Grants whose exchanges are over. Its end ends the watch.
@@ -121,9 +125,10 @@ impl Engine {
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
+        let counters = Arc::new(Counters::default());
         let running = Running {
             broker: LiveBroker::watch(broker, &current),
-            engine: LiveEngine::watch(engine, &registry, &config),
+            engine: LiveEngine::watch(engine, &registry, &config, &counters),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -131,6 +136,7 @@ impl Engine {
             current,
             grants: Grants::default(),
             remembered: Remembered::default(),
+            counters,
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
             restarts: AtomicU64::new(0),
@@ -211,13 +217,18 @@ impl Engine {
         }
     }
 
+    /// Engines launched since the first, each in the place of one that died.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
+    }
+
     /// How the latest launch went: times, and every layer of both sandboxes.
     pub async fn launch_report(&self) -> LaunchReport {
         let running = self.shared.running.lock().await;
         LaunchReport {
             broker: running.broker.readiness.clone(),
             engine: running.engine.readiness.clone(),
-            restarts: self.shared.restarts.load(Ordering::Relaxed),
+            restarts: self.restarts(),
         }
     }
 }
@@ -237,17 +248,21 @@ impl Shared {
             let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
                 broker: LiveBroker::watch(broker, &self.current),
-                engine: LiveEngine::watch(engine, &self.registry, &self.config),
+                engine: self.watch(engine),
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
-            running.engine = LiveEngine::watch(engine, &self.registry, &self.config);
+            running.engine = self.watch(engine);
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
         Ok(running.clone())
+    }
+
+    fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
+        LiveEngine::watch(engine, &self.registry, &self.config, &self.counters)
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
@@ -293,6 +308,7 @@ impl LiveBroker {
     fn watch(launched: Launched<BrokerChannel>, current: &Arc<Current>) -> Arc<Self> {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
+        let pid = launched.process.id();
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
@@ -303,6 +319,7 @@ impl LiveBroker {
         ));
         Arc::new(LiveBroker {
             channel,
+            pid,
             readiness: launched.readiness,
             alive,
             over,
@@ -327,6 +344,7 @@ impl LiveEngine {
         launched: Launched<EngineChannel>,
         registry: &Arc<Registry>,
         config: &Config,
+        counters: &Arc<Counters>,
     ) -> Arc<Self> {
         registry.learn(&launched.drivers);
         let (orders, ordered) = unbounded_channel();
@@ -335,7 +353,7 @@ impl LiveEngine {
         tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
-            routes: Arc::new(Routes::new()),
+            routes: Arc::new(Routes::new(counters.clone())),
             orders,
             desk: Arc::new(desk),
             pid: launched.process.id(),

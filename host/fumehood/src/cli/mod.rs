@@ -7,6 +7,7 @@ mod chaos;
 mod content;
 mod crashes;
 mod data;
+mod help;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -37,11 +38,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
-use exit::Exit;
+use exit::{Exit, Failed};
 
 /// Runs the command line; gives the exit code.
 pub(crate) fn run() -> ExitCode {
     let matches = Cli::command().get_matches();
+    if let Err(error) = fumehood::log_to_stderr(None) {
+        return modules::complain(&Failed::new(Exit::Usage, error.to_string()));
+    }
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -60,6 +64,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man { directory } => help::manual(&directory),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(&args)),
