@@ -99,7 +99,11 @@ impl Page {
             traffic.under_way,
         );
         let name = "fumehood_exchanges_total";
-        self.metric(name, "counter", "Exchanges by how they ended: ok, or whom to blame.");
+        self.metric(
+            name,
+            "counter",
+            "Exchanges by how they ended: ok, or whom to blame.",
+        );
         for outcome in Outcome::ALL {
             let count = traffic.exchanges.get(&outcome).unwrap_or(&0);
             self.value(name, &[("outcome", outcome.name())], count);
@@ -127,7 +131,11 @@ impl Page {
         self.value(name, &[("direction", "sent")], traffic.payload_sent);
         let name = "fumehood_bytes_total";
         self.metric(name, "counter", "Bytes that guests saw, and that none saw.");
-        self.value(name, &[("way", "through-guests")], traffic.bytes_through_guests);
+        self.value(
+            name,
+            &[("way", "through-guests")],
+            traffic.bytes_through_guests,
+        );
         self.value(name, &[("way", "past-guests")], traffic.bytes_past_guests);
         self.single(
             "fumehood_guest_calls_total",
@@ -177,8 +185,18 @@ impl Page {
     fn modules(&mut self, modules: &[ModuleInfo]) {
         type Count = fn(&ModuleUse) -> u64;
         let metrics: [(&str, &str, &str, Count); 5] = [
-            ("fumehood_module_instances", "gauge", "Instances alive.", |it| it.live),
-            ("fumehood_module_instances_total", "counter", "Instances made.", |it| it.made),
+            (
+                "fumehood_module_instances",
+                "gauge",
+                "Instances alive.",
+                |it| it.live,
+            ),
+            (
+                "fumehood_module_instances_total",
+                "counter",
+                "Instances made.",
+                |it| it.made,
+            ),
             (
                 "fumehood_module_memory_bytes",
                 "gauge",
@@ -263,7 +281,11 @@ mod tests {
             format!("{name}_sum 70"),
             format!("{name}_count 3"),
         ] {
-            assert!(page.0.lines().any(|it| it == line), "{line} is not in\n{}", page.0);
+            assert!(
+                page.0.lines().any(|it| it == line),
+                "{line} is not in\n{}",
+                page.0
+            );
         }
     }
 }

@@ -332,7 +332,13 @@ mod tests {
         counters.refused(&by_rule(12));
         counters.refused(&denied(Reason::Localhost));
         let text = serde_json::to_string(&counters.snapshot()).unwrap();
-        assert!(text.contains(r#""denied-by-rule *.example (config.toml:12)":1"#), "{text}");
-        assert_eq!(serde_json::from_str::<Traffic>(&text).unwrap(), counters.snapshot());
+        assert!(
+            text.contains(r#""denied-by-rule *.example (config.toml:12)":1"#),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<Traffic>(&text).unwrap(),
+            counters.snapshot()
+        );
     }
 }

@@ -27,7 +27,10 @@ pub(crate) fn manual(directory: &Path) -> ExitCode {
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let why = format!("the pages cannot be written to {}: {error}", directory.display());
+            let why = format!(
+                "the pages cannot be written to {}: {error}",
+                directory.display()
+            );
             complain(&Failed::new(Exit::Write, why))
         }
     }

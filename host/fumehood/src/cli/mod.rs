@@ -7,7 +7,6 @@ mod chaos;
 mod content;
 mod crashes;
 mod data;
-mod help;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -15,6 +14,7 @@ mod escape;
 mod exit;
 mod fetch;
 mod headers;
+mod help;
 mod hop;
 mod judge;
 mod modules;

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use indicatif::HumanBytes;
 use fumehood::{Outcome, ProcessStatus, Status, Traffic};
+use indicatif::HumanBytes;
 
 use super::args::StatusArgs;
 use super::escape::for_terminal;
@@ -109,11 +109,7 @@ fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, &str)) {
     let failed = Outcome::ALL
         .into_iter()
         .filter(|outcome| *outcome != Outcome::Ok && ended(*outcome) > 0);
-    let mut line = format!(
-        "{} under way, {} ok",
-        traffic.under_way,
-        ended(Outcome::Ok)
-    );
+    let mut line = format!("{} under way, {} ok", traffic.under_way, ended(Outcome::Ok));
     for outcome in failed {
         let _infallible = write!(line, ", {} {}", ended(outcome), outcome.name());
     }
@@ -126,6 +122,9 @@ fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, &str)) {
     );
     row("", &line);
     for (ground, count) in &traffic.denials {
-        row("denied", &format!("{count} × {}", String::from(ground.clone())));
+        row(
+            "denied",
+            &format!("{count} × {}", String::from(ground.clone())),
+        );
     }
 }
