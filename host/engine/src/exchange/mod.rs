@@ -133,6 +133,7 @@ impl<'a> Running<'a> {
                 target: exchange.path.clone(),
                 fields: exchange.fields.clone(),
                 payload: exchange.payload,
+                upgrade: false,
             })
             .map_err(cause_of)?;
         let demand = connection.codec.demand().map_err(cause_of)?;

@@ -198,6 +198,9 @@ fn violation_name(violation: Violation) -> &'static str {
         Violation::ForbiddenTrailer => "forbidden-trailer",
         Violation::UnsolicitedUpgrade => "unsolicited-upgrade",
         Violation::UnsolicitedBytes => "unsolicited-bytes",
+        Violation::BadRequestLine => "bad-request-line",
+        Violation::BadTarget => "bad-target",
+        Violation::BadHost => "bad-host",
     }
 }
 
