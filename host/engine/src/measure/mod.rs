@@ -174,6 +174,7 @@ fn request_head(target: &Target) -> RequestHead {
         target: path,
         fields,
         payload,
+        upgrade: false,
     }
 }
 
