@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 4] = [
+const GUESTS: [Guest; 5] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -48,6 +48,11 @@ const GUESTS: [Guest; 4] = [
     Guest {
         name: "x509",
         package: "fumehood-guest-x509",
+        features: &["component"],
+    },
+    Guest {
+        name: "pac",
+        package: "fumehood-pac",
         features: &["component"],
     },
     // Contains the library of `http1`, which exports nothing there.

@@ -33,6 +33,8 @@ cargo xtask COMMAND
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
       --json         one JSON object a case
       --only CASE    one case
+  bench pac        hold the PAC evaluator against pacparser and pac-resolver;
+                   options as above
 
 Tools that are missing (nginx, curl, a wasm32 toolchain) are installed where
 this may be done, and named where not.";
@@ -68,6 +70,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             test::run(&Workspace::find()?, Some(filter))
         }
         ("tidy", []) => tidy::run(&Workspace::find()?),
+        ("bench", ["pac", options @ ..]) => bench::pac::run(&Workspace::find()?, options),
         ("bench", ["fetch", options @ ..]) => bench::run(&Workspace::find()?, options),
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",

@@ -31,6 +31,8 @@ mod instance;
 #[doc(hidden)]
 pub mod measure;
 mod outbox;
+#[cfg(any(test, feature = "measure"))]
+mod pac;
 mod payload;
 mod registry;
 mod replay;

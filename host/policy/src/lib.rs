@@ -12,6 +12,7 @@ mod host;
 mod net;
 mod pattern;
 mod ports;
+mod proxies;
 mod rules;
 mod target;
 mod url;
@@ -22,6 +23,7 @@ pub use host::{DnsName, Host, HostError, MAX_HOST_TEXT_BYTES, MAX_LABEL_BYTES, M
 pub use net::{IpNet, NetError};
 pub use pattern::{HostPattern, PatternError, PrivateHost};
 pub use ports::{BLOCKED_PORTS, is_blocked};
+pub use proxies::{FIRST_RETRY, LONGEST_RETRY, MAX_REMEMBERED, RetryMemory};
 pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Policy, Rule, TooManyRules};
 pub use target::{Scheme, Target};
 pub use url::{MAX_URL_BYTES, RequestUrl, UrlError, UserInfo};

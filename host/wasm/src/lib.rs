@@ -45,6 +45,10 @@ const fn fingerprint(bytes: &[u8]) -> u64 {
 /// handshake with a long chain) stays under 2 MiB.
 pub const MAX_GUEST_MEMORY: usize = 16 << 20;
 
+/// Largest linear memory of an evaluator, which runs scripts, in bytes: a
+/// script of 1 MiB needs about 30 MiB.
+pub const MAX_EVALUATOR_MEMORY: usize = 64 << 20;
+
 /// Linear memory and tables of a freed instance that stay mapped for the
 /// next, in bytes: about what a guest touches in one exchange.
 const KEEP_RESIDENT: usize = 128 << 10;
@@ -78,13 +82,23 @@ pub fn code_config() -> Config {
 /// The engine's settings: [`code_config`] with a pool for `instances` guests.
 #[must_use]
 pub fn engine_config(instances: u32) -> Config {
+    pooled(instances, MAX_GUEST_MEMORY)
+}
+
+/// The settings of an engine for evaluators: few, long-lived, larger.
+#[must_use]
+pub fn evaluator_config(instances: u32) -> Config {
+    pooled(instances, MAX_EVALUATOR_MEMORY)
+}
+
+fn pooled(instances: u32, memory: usize) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(4))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
         .total_stacks(0)
-        .max_memory_size(MAX_GUEST_MEMORY)
+        .max_memory_size(memory)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .decommit_batch_size(32)

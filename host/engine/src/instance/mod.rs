@@ -15,6 +15,8 @@ pub(crate) use codec::{
 };
 pub(crate) use fault::Fault;
 pub(crate) use state::{GuestState, arm, new_store};
+#[cfg(any(test, feature = "measure"))]
+pub(crate) use ticker::TICK;
 pub(crate) use ticker::Ticker;
 pub(crate) use trail::Trace;
 pub(crate) use words::{Event, Progress, cause_of_protocol};

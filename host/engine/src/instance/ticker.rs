@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::Engine;
 
 /// Time between two epochs. A call overruns its deadline by one tick at most.
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Epochs a call may take: half a second. The longest honest call, a chain of
 /// 16 RSA certificates, takes under 10 ms.

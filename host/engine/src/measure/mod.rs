@@ -9,6 +9,7 @@ mod modules;
 
 pub use modules::Idle;
 
+pub use crate::pac;
 pub use handshake::Connected;
 
 use std::os::fd::OwnedFd;

@@ -1,0 +1,194 @@
+//! The guest as it ships, under limits and under attack.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::OnceLock;
+
+use super::{
+    CallError, Ended, Finding, LoadError, Module, Moment, Proxy, Script, Surroundings, Target,
+    Transition,
+};
+use crate::registry::fixtures;
+
+/// Monday, 2026-09-21 14:13:20 UTC.
+const AT: Moment = Moment {
+    now: 1_790_000_000_000,
+    seed: 7,
+};
+
+fn module() -> &'static Module {
+    static MODULE: OnceLock<Module> = OnceLock::new();
+    MODULE.get_or_init(|| Module::load(&fixtures::native("pac")).unwrap())
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        addresses: vec!["2001:db8::5".to_owned(), "10.1.2.3".to_owned()],
+        zone: vec![Transition {
+            from: 0,
+            offset: 36_000,
+        }],
+    }
+}
+
+fn load(script: &str) -> Result<Result<Script<'static>, LoadError>, Ended> {
+    module().script(script.as_bytes(), surroundings(), AT)
+}
+
+fn script(text: &str) -> Script<'static> {
+    load(text).unwrap().unwrap()
+}
+
+fn target(host: &str) -> Target {
+    Target {
+        scheme: "https".to_owned(),
+        host: host.to_owned(),
+        port: None,
+        path: "/secret".to_owned(),
+    }
+}
+
+fn find(script: &mut Script<'_>, host: &str) -> Result<Result<Finding, CallError>, Ended> {
+    script.find(&target(host), AT)
+}
+
+#[test]
+fn a_call_goes_through_the_guest_and_back() {
+    let mut script = script(
+        "function FindProxyForURL(url, host) {
+             alert(url + ' ' + myIpAddress() + ' ' + new Date().getHours());
+             return 'PROXY a.test:1; HTTPS b; SOCKS [::1]; SOCKS5 c; DIRECT; nonsense';
+         }",
+    );
+    let found = find(&mut script, "www.test").unwrap().unwrap();
+    assert_eq!(found.alerts, ["https://www.test/ 10.1.2.3 0"]);
+    assert_eq!(found.skipped, ["nonsense"]);
+    let told: Vec<String> = found
+        .proxies
+        .iter()
+        .map(|proxy| match proxy {
+            Proxy::Direct => "direct".to_owned(),
+            Proxy::Http(e) => format!("http {} {}", e.host, e.port),
+            Proxy::Https(e) => format!("https {} {}", e.host, e.port),
+            Proxy::Socks4(e) => format!("socks4 {} {}", e.host, e.port),
+            Proxy::Socks5(e) => format!("socks5 {} {}", e.host, e.port),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "http a.test 1",
+            "https b 443",
+            "socks4 ::1 1080",
+            "socks5 c 1080",
+            "direct"
+        ]
+    );
+}
+
+#[test]
+fn a_call_that_needs_names_is_made_again() {
+    let mut script = script(
+        "function FindProxyForURL(url, host) {
+             return 'PROXY ' + dnsResolve('a.test') + ':1; PROXY ' + dnsResolveEx('b.test') + ':2';
+         }",
+    );
+    let needs = |name: &str| Ok(Err(CallError::Needs(name.to_owned())));
+    let told = |found: Result<Result<Finding, CallError>, Ended>| {
+        found.map(|found| found.map(|found| found.names))
+    };
+    assert_eq!(told(find(&mut script, "x")), needs("a.test"));
+    script.know("a.test", &["192.0.2.1"]);
+    assert_eq!(told(find(&mut script, "x")), needs("b.test"));
+    script.know("b.test", &["192.0.2.2"]);
+    let names = told(find(&mut script, "x")).unwrap().unwrap();
+    assert_eq!(names, ["a.test", "b.test"]);
+}
+
+#[test]
+fn what_a_script_does_to_itself_ends_with_its_call() {
+    let mut script = script(
+        "function deeper(f) { return 1 + deeper(f); }
+         function nest(n) { return eval('('.repeat(n) + '1' + ')'.repeat(n)); }
+         function FindProxyForURL(url, host) {
+             if (host === 'loop') while (true);
+             if (host === 'calls') (function loop(n) { for (var i = 0; i < 9e6; i++) if (n) loop(n - 1); })(9);
+             if (host === 'regex') /(a+)+$/.test('a'.repeat(60) + 'b');
+             if (host === 'pattern') shExpMatch('a'.repeat(60) + 'b', '(a+)+');
+             if (host === 'deep') deeper();
+             if (host === 'nest') nest(100000);
+             if (host === 'array') { var a = []; while (true) a.push(a.concat(a)); }
+             if (host === 'string') { var s = 'x'; while (true) s += s; }
+             if (host === 'repeat') 'x'.repeat(1 << 29).toUpperCase();
+             if (host === 'objects') { var o = {}; for (var i = 0; i < 9e6; i++) o = {o: o, i: [i]}; }
+             if (host === 'throw') throw new Error('thrown');
+             return 'DIRECT';
+         }",
+    );
+    let healthy = |script: &mut Script<'_>| {
+        let found = find(script, "other").unwrap().unwrap();
+        assert_eq!(found.proxies, [Proxy::Direct]);
+    };
+    for host in [
+        "loop", "calls", "regex", "pattern", "deep", "nest", "array", "string", "repeat",
+        "objects", "throw",
+    ] {
+        let ended = find(&mut script, host);
+        let expected = match (host, &ended) {
+            ("calls" | "regex" | "pattern", Err(ended)) => *ended == Ended::Hang,
+            ("throw", Ok(Err(CallError::Script(thrown)))) => thrown.message == "Error: thrown",
+            ("loop" | "deep", Ok(Err(CallError::Limit(_)))) => true,
+            ("nest", Err(_) | Ok(Err(_))) => true,
+            ("array" | "string" | "repeat" | "objects", Err(_) | Ok(Err(_))) => true,
+            _ => false,
+        };
+        assert!(expected, "{host}: {ended:?}");
+        healthy(&mut script);
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut script = script(
+        "var kept = [];
+         function FindProxyForURL() {
+             while (true) kept.push(new Array(1000).fill(0).map(function(x, i) { return {i: i}; }));
+         }",
+    );
+    let ended = find(&mut script, "x");
+    assert_eq!(ended.map(drop), Err(Ended::Memory));
+    assert_eq!(script.memory_bytes(), 0);
+}
+
+#[test]
+fn a_script_that_cannot_be_loaded_ends_alone() {
+    let nested = format!("var x = {}1{};", "(".repeat(100_000), ")".repeat(100_000));
+    assert!(!matches!(load(&nested), Ok(Ok(_))));
+    assert!(matches!(load("("), Ok(Err(LoadError::Syntax(_)))));
+    assert!(matches!(load(""), Ok(Err(LoadError::NoFunction))));
+    assert!(load("function FindProxyForURL() {}").unwrap().is_ok());
+}
+
+#[test]
+fn scripts_of_many_rules_fit() {
+    let chain = |joint: &str, end: &str| {
+        let rules: Vec<String> = (0..1900)
+            .map(|i| format!("shExpMatch(host, '*.rule{i}.test')"))
+            .collect();
+        format!(
+            "function FindProxyForURL(url, host) {{ {}{}{end} return 'DIRECT'; }}",
+            "if (",
+            rules.join(joint)
+        )
+    };
+    for text in [
+        chain(" || ", ") return 'PROXY a:1';"),
+        chain(") return 'PROXY a:1'; if (", ") return 'PROXY a:1';"),
+        chain(") return 'PROXY a:1'; else if (", ") return 'PROXY a:1';"),
+    ] {
+        let mut script = script(&text);
+        let found = find(&mut script, "www.rule1899.test").unwrap().unwrap();
+        assert_ne!(found.proxies, [Proxy::Direct]);
+        let found = find(&mut script, "www.other.test").unwrap().unwrap();
+        assert_eq!(found.proxies, [Proxy::Direct]);
+    }
+}
