@@ -2,6 +2,14 @@
 //!
 //! Not among the modules an engine starts with. Tests and benches drive it by
 //! this face, which is also what the engine will have of it.
+#![cfg_attr(
+    not(feature = "measure"),
+    allow(
+        unreachable_pub,
+        unused_imports,
+        reason = "benches see it; to the engine's own tests it is private"
+    )
+)]
 
 mod bindings;
 mod store;

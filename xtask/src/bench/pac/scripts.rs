@@ -25,8 +25,10 @@ fn simple() -> Script {
     if (dnsDomainIs(host, '.local.test')) return 'DIRECT';
     if (localHostOrDomainIs(host, 'www.intra.test')) return 'DIRECT';
     if (shExpMatch(host, '*.internal.test')) return 'DIRECT';
-    if (isInNet(host, '10.0.0.0', '255.0.0.0')) return 'DIRECT';
-    if (isInNet(host, '192.168.0.0', '255.255.0.0')) return 'DIRECT';
+    // No name is resolved: that would time the network.
+    var literal = /^[0-9]+([.][0-9]+){3}$/.test(host);
+    if (literal && isInNet(host, '10.0.0.0', '255.0.0.0')) return 'DIRECT';
+    if (literal && isInNet(host, '192.168.0.0', '255.255.0.0')) return 'DIRECT';
     if (url.substring(0, 4) == 'ftp:') return 'PROXY ftp.proxy.test:2121';
     if (shExpMatch(url, 'http://*.media.test/*')) return 'PROXY media.proxy.test:8080';
     if (dnsDomainLevels(host) > 4) return 'PROXY deep.proxy.test:8080';
@@ -81,7 +83,7 @@ fn many() -> Script {
 
 fn table() -> Script {
     let mut text = "var hosts = {\n".to_owned();
-    for host in 0..9_800 {
+    for host in 0..11_600 {
         let proxy = host % 5;
         let _ = writeln!(text, "\"w{host:05}.example.test\":\"p{proxy}:80\",");
     }
@@ -101,7 +103,7 @@ function FindProxyForURL(url, host) {
     });
     Script {
         name: "table-360kb",
-        what: "a table of 9,800 hosts, 360 kB",
+        what: "a table of 11,600 hosts, 360 kB",
         text,
         hosts: hosts.collect(),
         calls: 2000,
