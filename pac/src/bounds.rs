@@ -22,6 +22,12 @@ pub const MAX_ALERT_BYTES: usize = 2048;
 /// Most alerts kept of one call; the rest are counted. A person reads no more.
 pub const MAX_ALERTS: usize = 32;
 
+/// Most steps kept of a call that is explained, the latest. What decides comes last.
+pub const MAX_STEPS: usize = 512;
+
+/// Longest text of a step's arguments, and of its answer, in bytes.
+pub const MAX_STEP_BYTES: usize = 256;
+
 /// Longest answer of a script, in bytes: room for [`MAX_PROXIES`] of the
 /// longest names.
 pub const MAX_ANSWER_BYTES: usize = 16 << 10;

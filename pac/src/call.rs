@@ -1,9 +1,12 @@
 //! What one call knows and may: its time, its names, its alerts, its chance.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use crate::bounds::{MAX_ADDRESSES, MAX_ALERT_BYTES, MAX_ALERTS, MAX_NAME_BYTES, MAX_NAMES};
+use crate::bounds::{
+    MAX_ADDRESSES, MAX_ALERT_BYTES, MAX_ALERTS, MAX_NAME_BYTES, MAX_NAMES, MAX_STEPS,
+};
 use crate::builtins::Patterns;
 use crate::resolve::{Resolve, Unresolved};
 use crate::surroundings::{Civil, Surroundings};
@@ -17,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) now: Cell<i64>,
     chance: Cell<u64>,
     notes: RefCell<Notes>,
+    /// Where calls are to be told: the latest [`MAX_STEPS`], and how many before.
+    steps: RefCell<(VecDeque<Step>, u32)>,
     resolver: RefCell<Box<dyn Resolve>>,
 }
 
@@ -34,6 +39,17 @@ pub(crate) struct Notes {
     pub(crate) needs: Option<String>,
 }
 
+/// A function of ours that a script called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its name.
+    pub function: &'static str,
+    /// What it was given, as in source text; printable and cut.
+    pub arguments: String,
+    /// What it gave back, likewise.
+    pub answer: String,
+}
+
 impl Notes {
     pub(crate) fn into_names(self) -> Vec<String> {
         self.names.into_iter().map(|(name, _)| name).collect()
@@ -48,6 +64,7 @@ impl Shared {
             now: Cell::new(0),
             chance: Cell::new(0),
             notes: RefCell::default(),
+            steps: RefCell::default(),
             resolver: RefCell::new(resolver),
         }
     }
@@ -57,6 +74,7 @@ impl Shared {
         self.now.set(now);
         self.chance.set(seed);
         self.notes.take();
+        self.steps.take();
     }
 
     /// Ends it.
@@ -71,6 +89,21 @@ impl Shared {
         } else {
             notes.dropped_alerts = notes.dropped_alerts.saturating_add(1);
         }
+    }
+
+    pub(crate) fn step(&self, step: Step) {
+        let (steps, earlier) = &mut *self.steps.borrow_mut();
+        if steps.len() == MAX_STEPS {
+            steps.pop_front();
+            *earlier = earlier.saturating_add(1);
+        }
+        steps.push_back(step);
+    }
+
+    /// What was noted, and how much before it was not kept.
+    pub(crate) fn take_steps(&self) -> (Vec<Step>, u32) {
+        let (steps, earlier) = self.steps.take();
+        (steps.into(), earlier)
     }
 
     /// The next number of the call's sequence (SplitMix64): fair enough to

@@ -10,7 +10,7 @@ use boa_engine::{Context, JsError, JsObject, JsResult, JsValue, Source, js_strin
 
 use crate::Thrown;
 use crate::bounds::{MAX_BUFFER_BYTES, MAX_CALL_DEPTH, MAX_ERROR_BYTES, MAX_LOOP_PASSES};
-use crate::builtins;
+use crate::builtins::{self, Noted};
 use crate::call::Shared;
 use crate::text::{bounded, position_in_words};
 
@@ -56,7 +56,7 @@ pub(crate) enum Ended {
 }
 
 impl Engine {
-    pub(crate) fn new(shared: &Rc<Shared>) -> Result<Self, Ended> {
+    pub(crate) fn new(shared: &Rc<Shared>, noted: Noted) -> Result<Self, Ended> {
         let made = ContextBuilder::new()
             .host_hooks(Rc::new(Hooks(Rc::clone(shared))))
             .clock(Rc::new(Clock(Rc::clone(shared))))
@@ -69,7 +69,7 @@ impl Engine {
                 limits.set_loop_iteration_limit(MAX_LOOP_PASSES);
                 limits.set_recursion_limit(MAX_CALL_DEPTH);
                 context.insert_data(Handle(Rc::clone(shared)));
-                builtins::register(&mut context)?;
+                builtins::register(&mut context, noted)?;
                 Ok(context)
             });
         match made {

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::bounds::{MAX_ANSWER_BYTES, MAX_ERROR_BYTES, MAX_SCRIPT_BYTES};
-use crate::call::Shared;
+use crate::builtins::Noted;
+use crate::call::{Shared, Step};
 use crate::engine::{Ended, Engine};
 use crate::text::{bounded, decode};
 use crate::{Answer, CallError, LoadError, Proxy, Resolve, Surroundings, Target};
@@ -36,6 +37,18 @@ pub struct Finding {
     pub names: Vec<String>,
     /// How often it asked for names beyond the bound.
     pub refused_names: u32,
+}
+
+/// A call, and how it came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// What [`Evaluator::find`] would say.
+    pub outcome: Result<Finding, CallError>,
+    /// The functions of ours that the script called, its top level's first; the
+    /// latest [`MAX_STEPS`](crate::bounds::MAX_STEPS).
+    pub steps: Vec<Step>,
+    /// How many there were before those.
+    pub earlier_steps: u32,
 }
 
 /// One script, warm.
@@ -122,9 +135,35 @@ impl Evaluator {
         outcome
     }
 
+    /// As [`Evaluator::find`], and says what the script called on the way. It
+    /// runs in a context of its own: globals are as the script's top level
+    /// leaves them, and what it changes is gone after the call.
+    #[must_use]
+    pub fn explain(&mut self, target: &Target<'_>, moment: Moment) -> Explained {
+        let outcome = self.run_apart(target, moment);
+        let (steps, earlier_steps) = self.shared.take_steps();
+        Explained {
+            outcome,
+            steps,
+            earlier_steps,
+        }
+    }
+
+    fn run_apart(&mut self, target: &Target<'_>, moment: Moment) -> Result<Finding, CallError> {
+        let url = target.shown()?;
+        self.shared.begin(moment.now, moment.seed);
+        let loaded = self.loaded.as_ref().ok_or(CallError::NotLoaded)?;
+        let mut engine = self.begin(&loaded.script, Noted::Calls)?;
+        self.ask(&mut engine, &url, target.host)
+    }
+
     fn start(&self, script: &str) -> Result<Engine, LoadError> {
+        self.begin(script, Noted::Nothing)
+    }
+
+    fn begin(&self, script: &str, noted: Noted) -> Result<Engine, LoadError> {
         let failed = |ended| self.load_error(ended);
-        let mut engine = Engine::new(&self.shared).map_err(failed)?;
+        let mut engine = Engine::new(&self.shared, noted).map_err(failed)?;
         engine.run(script).map_err(failed)?;
         match engine.function(&ENTRY_POINTS).map_err(failed)? {
             Some(_) => Ok(engine),

@@ -25,8 +25,9 @@ mod surroundings;
 mod target;
 mod text;
 
+pub use call::Step;
 pub use error::{CallError, LoadError, Thrown};
-pub use evaluator::{Evaluator, Finding, Moment};
+pub use evaluator::{Evaluator, Explained, Finding, Moment};
 pub use lint::{MAX_REMARKS, Remark, Rule, Severity, lint};
 pub use proxies::{Answer, Endpoint, Proxy};
 pub use resolve::{Resolve, Unresolved};

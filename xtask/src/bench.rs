@@ -1,4 +1,4 @@
-//! `cargo xtask bench fetch`: holds the promises of SPECIFICATION.md against
+//! `cargo xtask bench NAME`: holds the promises of SPECIFICATION.md against
 //! real programs on this machine, and fails where one does not hold.
 //!
 //! Only comparisons made side by side say something on a machine that others
@@ -20,6 +20,7 @@ use crate::build;
 use crate::packages;
 use crate::report;
 use crate::workspace::Workspace;
+pub(crate) use cases::Bench;
 use cases::{CASES, Case, Source};
 
 /// One case's outcome, in the case's unit.
@@ -29,18 +30,21 @@ struct Measured {
     peer: Option<(f64, String)>,
 }
 
-/// The names of all cases.
-pub(crate) fn case_names() -> impl Iterator<Item = &'static str> {
-    CASES.iter().map(|case| case.name)
+/// All cases, as they are typed.
+pub(crate) fn case_names() -> impl Iterator<Item = (Bench, &'static str)> {
+    CASES.iter().map(|case| (case.bench, case.name))
 }
 
-pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<ExitCode> {
-    let options = Options::parse(options)?;
+pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Result<ExitCode> {
+    let options = Options::parse(bench, options)?;
     let cases: Vec<&Case> = CASES
         .iter()
+        .filter(|case| case.bench == bench)
         .filter(|case| options.only.is_none_or(|only| case.name == only))
         .collect();
-    packages::require_programs(&["nginx", "curl"])?;
+    if bench == Bench::Fetch {
+        packages::require_programs(&["nginx", "curl"])?;
+    }
     build::build(workspace)?;
 
     let mut rows = Vec::new();
@@ -102,7 +106,8 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn parse(words: &[&'a str]) -> Result<Self> {
+    fn parse(bench: Bench, words: &[&'a str]) -> Result<Self> {
+        let names = || case_names().filter_map(|(of, name)| (of == bench).then_some(name));
         let mut options = Self {
             json: false,
             only: None,
@@ -112,15 +117,18 @@ impl<'a> Options<'a> {
             match *word {
                 "--json" => options.json = true,
                 "--only" => match words.next() {
-                    Some(case) if case_names().any(|name| name == *case) => {
+                    Some(case) if names().any(|name| name == *case) => {
                         options.only = Some(case);
                     }
                     _ => bail!(
                         "--only needs one of: {}",
-                        case_names().collect::<Vec<_>>().join(", ")
+                        names().collect::<Vec<_>>().join(", ")
                     ),
                 },
-                other => bail!("`cargo xtask bench fetch` has no option `{other}`"),
+                other => bail!(
+                    "`cargo xtask bench {}` has no option `{other}`",
+                    bench.name()
+                ),
             }
         }
         Ok(options)
@@ -130,7 +138,7 @@ impl<'a> Options<'a> {
 fn json_row(case: &Case, measured: &Measured) -> Value {
     let peer = measured.peer.as_ref();
     json!({
-        "bench": "fetch",
+        "bench": case.bench.name(),
         "case": case.name,
         "unit": case.unit,
         "ours": measured.ours,
@@ -191,18 +199,26 @@ mod tests {
 
     #[test]
     fn options_are_understood_or_refused() {
-        let name = case_names().next().unwrap();
-        let options = Options::parse(&["--json", "--only", name]).unwrap();
+        let (bench, name) = case_names().next().unwrap();
+        let words = ["--json", "--only", name];
+        let options = Options::parse(bench, &words).unwrap();
         assert!(options.json);
         assert_eq!(options.only, Some(name));
-        assert!(Options::parse(&["--only"]).is_err());
-        assert!(Options::parse(&["--only", "no-such-case"]).is_err());
-        assert!(Options::parse(&["--fast"]).is_err());
+        let wrong: [&[&str]; 5] = [
+            &["--only"],
+            &["--only", "no-such-case"],
+            &["--only", "swap"],
+            &["--only", "policy-name"],
+            &["--fast"],
+        ];
+        for words in wrong {
+            assert!(Options::parse(bench, words).is_err(), "{words:?}");
+        }
     }
 
     #[test]
     fn no_two_cases_share_a_name() {
-        let mut names: Vec<_> = case_names().collect();
+        let mut names: Vec<_> = case_names().map(|(_, name)| name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CASES.len());

@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 5] = [
+const GUESTS: [Guest; 10] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -55,10 +55,35 @@ const GUESTS: [Guest; 5] = [
         package: "fumehood-pac",
         features: &["component"],
     },
-    // Contains the library of `http1`, which exports nothing there.
+    Guest {
+        name: "dns",
+        package: "fumehood-guest-dns",
+        features: &["component"],
+    },
+    // These contain the library of the guest they play, which exports nothing there.
     Guest {
         name: "http1-faulty",
         package: "fumehood-guest-http1-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "tls-faulty",
+        package: "fumehood-guest-tls-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "x509-faulty",
+        package: "fumehood-guest-x509-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "gopher",
+        package: "fumehood-driver-gopher",
+        features: &[],
+    },
+    Guest {
+        name: "driver-probe",
+        package: "fumehood-driver-probe",
         features: &[],
     },
 ];

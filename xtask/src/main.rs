@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod guests;
 mod packages;
 mod report;
@@ -31,10 +32,18 @@ cargo xtask COMMAND
   test [FILTER]    everything CI checks; with FILTER, only the tests so named
   tidy             check what no compiler checks: layout, directions, promises
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
+  bench modules    those about swaps, resumption, instances and idle connections
+  bench policy     those about decisions of the policy
       --json         one JSON object a case
       --only CASE    one case
   bench pac        hold the PAC evaluator against pacparser and pac-resolver;
                    options as above
+  fuzz list        the fuzz targets, a line each
+  fuzz TARGET      fuzz one, with nightly Rust; replay what is found behind glass
+      --seconds N    for so long; 60 where nothing is said
+      --jobs N       so many processes
+      --cmin         drop inputs of target/fuzz/corpus that reach nothing of their own
+      --minimize F   make a crashing input smaller
 
 Tools that are missing (nginx, curl, a wasm32 toolchain) are installed where
 this may be done, and named where not.";
@@ -70,8 +79,17 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             test::run(&Workspace::find()?, Some(filter))
         }
         ("tidy", []) => tidy::run(&Workspace::find()?),
+        ("bench", ["fetch", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Fetch, options)
+        }
+        ("bench", ["modules", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Modules, options)
+        }
+        ("bench", ["policy", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Policy, options)
+        }
+        ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         ("bench", ["pac", options @ ..]) => bench::pac::run(&Workspace::find()?, options),
-        ("bench", ["fetch", options @ ..]) => bench::run(&Workspace::find()?, options),
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
             args.join(" ")

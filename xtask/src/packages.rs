@@ -1,4 +1,4 @@
-//! What the distribution provides: nginx, curl, a toolchain for the guests.
+//! What the distribution provides: nginx, curl, unbound, a toolchain for the guests.
 
 use std::env;
 use std::process::Command;

@@ -19,16 +19,26 @@ use crate::tidy;
 use crate::workspace::{Workspace, effective_user};
 use tally::Tally;
 
-/// Cranelift belongs to the compiler alone. Built in one go with it, the
-/// engine would be tested with features that it does not ship with.
-const ALL_BUT_THE_COMPILER: [&str; 5] = [
+/// Cranelift belongs to the compiler and to the tests of drivers. Built in one
+/// go with them, the engine would be tested with features that it does not
+/// ship with.
+const ALL_BUT_THE_COMPILER: [&str; 7] = [
     "--workspace",
     "--exclude",
     "fumehood-compiler",
     "--exclude",
+    "fumehood-tests-drivers",
+    "--exclude",
     "xtask",
 ];
-const THE_COMPILER_AND_WE: [&str; 4] = ["--package", "fumehood-compiler", "--package", "xtask"];
+const THE_COMPILER_AND_WE: [&str; 6] = [
+    "--package",
+    "fumehood-compiler",
+    "--package",
+    "fumehood-tests-drivers",
+    "--package",
+    "xtask",
+];
 
 /// The tests that start real processes and real servers.
 const INTEGRATION: &str = "fumehood-tests";
@@ -54,12 +64,14 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
     };
     if filter.is_none() {
         run.check("format", |workspace| {
-            command::run(workspace.cargo().args(["fmt", "--all", "--check"]))
+            command::run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
+            let fuzzers = "--manifest-path=tests/fuzz/libfuzzer/Cargo.toml";
+            command::run(workspace.cargo().args(["fmt", fuzzers, "--check"]))
         });
         run.check("tidy", tidy::check);
     }
-    run.check("nginx and curl", |_| {
-        packages::require_programs(&["nginx", "curl"])
+    run.check("nginx, curl and unbound", |_| {
+        packages::require_programs(&["nginx", "curl", "unbound"])
     });
     run.check("guests", |workspace| {
         guests::build(workspace, Imports::MustMatch)
@@ -117,7 +129,7 @@ impl Run<'_> {
                 unprivileged::run_all(workspace, &integration, filter)
             });
         }
-        self.step("compiler and xtask", || {
+        self.step("compiler, drivers and xtask", || {
             let ours = programs::build(workspace, &THE_COMPILER_AND_WE)?;
             programs::run_all(&ours, filter)
         });

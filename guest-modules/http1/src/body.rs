@@ -48,19 +48,27 @@ impl Body {
         match self {
             Self::Length { left } | Self::Chunk { left } => Demand::Payload(*left),
             Self::UntilClose => Demand::PayloadUntilClose,
-            Self::FirstChunkSize => lines(1, MAX_LINE_BYTES),
-            Self::NextChunkSize => lines(2, MAX_NEXT_BYTES),
+            Self::FirstChunkSize => Demand::Lines(lines(1, MAX_LINE_BYTES)),
+            Self::NextChunkSize => Demand::Lines(lines(2, MAX_NEXT_BYTES)),
             Self::Trailers => Demand::EmptyLine(bound(MAX_HEAD_BYTES)),
         }
     }
 
-    /// The demanded piece has come.
+    /// What may be seen right after the demanded payload.
+    pub(crate) fn then(&self) -> Option<LineDemand> {
+        match self {
+            Self::Chunk { .. } => Some(lines(2, MAX_NEXT_BYTES)),
+            _ => None,
+        }
+    }
+
+    /// The demanded piece has come, and what was to be moved before it.
     pub(crate) fn receive(self, data: &[u8]) -> Result<Step, Error> {
         let size = match self {
             Self::FirstChunkSize => chunk::first_size(data)?,
-            Self::NextChunkSize => chunk::next_size(data)?,
+            Self::NextChunkSize | Self::Chunk { .. } => chunk::next_size(data)?,
             Self::Trailers => return head::trailers(data).map(Step::End),
-            Self::Length { .. } | Self::UntilClose | Self::Chunk { .. } => {
+            Self::Length { .. } | Self::UntilClose => {
                 return Err(Misuse::NotTheDemandedPiece.into());
             }
         };
@@ -100,11 +108,11 @@ impl Body {
     }
 }
 
-fn lines(count: u32, at_most: usize) -> Demand {
-    Demand::Lines(LineDemand {
+fn lines(count: u32, at_most: usize) -> LineDemand {
+    LineDemand {
         count,
         at_most: bound(at_most),
-    })
+    }
 }
 
 /// A bound as the WIT has it.

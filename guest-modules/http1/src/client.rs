@@ -82,7 +82,8 @@ impl Client {
     }
 
     /// Shows the bytes that were demanded: the whole piece, or as many as the
-    /// demand allows when its end is not within them.
+    /// demand allows when its end is not within them. Where lines were to follow
+    /// a payload ([`Progress::then`]), these, once all of it has been moved.
     ///
     /// # Errors
     /// When the peer broke the protocol or a bound, or when `data` is not the
@@ -118,6 +119,7 @@ impl Client {
             State::Idle => Ok(Progress {
                 events: Vec::new(),
                 demand: self.demand(),
+                then: None,
             }),
             State::Over => Err(Misuse::ConnectionOver.into()),
         }
@@ -160,9 +162,14 @@ impl Client {
                 }
             }
         };
+        let then = match &self.state {
+            State::Busy(exchange) => exchange.then(),
+            State::Idle | State::Over => None,
+        };
         Ok(Progress {
             events,
             demand: self.demand(),
+            then,
         })
     }
 }

@@ -5,8 +5,8 @@ use crate::bounds::{MAX_HEAD_BYTES, MAX_INFORMATIONAL};
 use crate::framing::{self, Framing, Persistence};
 use crate::upload::Upload;
 use crate::{
-    Completion, Demand, Error, Event, Limit, Misuse, RequestHead, ResponseHead, Truncation,
-    Violation, head, request,
+    Completion, Demand, Error, Event, Limit, LineDemand, Misuse, RequestHead, ResponseHead,
+    Truncation, Violation, head, request,
 };
 
 /// An exchange under way.
@@ -76,6 +76,14 @@ impl Exchange {
         match &self.stage {
             Stage::Head { .. } => Demand::EmptyLine(bound(MAX_HEAD_BYTES)),
             Stage::Body { body, .. } => body.demand(),
+        }
+    }
+
+    /// What may be seen right after the demanded payload.
+    pub(crate) fn then(&self) -> Option<LineDemand> {
+        match &self.stage {
+            Stage::Head { .. } => None,
+            Stage::Body { body, .. } => body.then(),
         }
     }
 

@@ -109,4 +109,7 @@ pub struct Progress {
     pub events: Vec<Event>,
     /// What must be seen next.
     pub demand: Demand,
+    /// With a demand for payload: the lines that may be shown right after it,
+    /// which says that all of the payload has been moved.
+    pub then: Option<LineDemand>,
 }

@@ -5,7 +5,8 @@ mod driver;
 
 use driver::{Peer, drive, request, sent};
 use fumehood_guest_http1::{
-    Client, Demand, Error, Misuse, PayloadLength, RequestHead, Truncation, Violation,
+    Client, Completion, Demand, Error, Event, Misuse, PayloadLength, RequestHead, Truncation,
+    Violation,
 };
 
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -61,6 +62,60 @@ fn exchanges_follow_each_other() {
     );
     client.encode_head(&request("GET")).unwrap();
     assert_eq!(client.receive(head).unwrap().demand, Demand::Payload(5));
+}
+
+#[test]
+fn a_chunk_costs_one_call_where_what_follows_is_shown_right_after_it() {
+    let chunked = |size_line: &[u8]| {
+        let mut client = sent("GET");
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(client.receive(head).unwrap().then, None);
+        let progress = client.receive(size_line).unwrap();
+        (client, progress)
+    };
+    let (mut client, progress) = chunked(b"2\r\n");
+    assert_eq!(progress.demand, Demand::Payload(2));
+    let lines = progress.then.unwrap();
+    assert_eq!(lines.count, 2);
+    let progress = client.receive(b"\r\n5;a=b\r\n").unwrap();
+    assert_eq!(progress.demand, Demand::Payload(5));
+    assert_eq!(progress.then, Some(lines));
+    // Telling of a part is no less right.
+    let progress = client.payload_moved(3).unwrap();
+    assert_eq!(progress.demand, Demand::Payload(2));
+    assert_eq!(progress.then, Some(lines));
+    let progress = client.receive(b"\r\n0\r\n").unwrap();
+    assert_eq!(
+        (progress.demand, progress.then),
+        (Demand::EmptyLine(256 * 1024), None)
+    );
+    let progress = client.receive(b"\r\n").unwrap();
+    assert_eq!(
+        progress.events,
+        [Event::Complete(Completion { reusable: true })]
+    );
+
+    // The rules are those of a chunk that was told of.
+    for (piece, violation) in [
+        (&b"x\r\n2\r\n"[..], Violation::BadChunkEnd),
+        (b"\n2\r\n", Violation::BadChunkEnd),
+        (b"\r\n2\n", Violation::BareLineEnding),
+        (b"\r\ng\r\n", Violation::BadChunk),
+    ] {
+        let (mut client, _) = chunked(b"2\r\n");
+        let shown = client.receive(piece);
+        let (mut told, _) = chunked(b"2\r\n");
+        told.payload_moved(2).unwrap();
+        assert_eq!(told.receive(piece), shown, "{piece:?}");
+        if piece.starts_with(b"\r\n") {
+            ended_by(&mut client, shown, violation);
+        } else {
+            assert!(shown.is_err(), "{piece:?}");
+        }
+    }
+    let (mut client, _) = chunked(b"2\r\n");
+    let outcome = client.end_of_stream(1);
+    ended_by(&mut client, outcome, Truncation::InPayload);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, ConnectionTrafficSecrets, Error, SupportedProtocolVersion, version};
 
+use crate::adopted::Adopted;
 use crate::imports::{AeadAlgorithm, ProtocolVersion, Secret};
 use crate::messages::{KEY_UPDATE_NOT_REQUESTED, Message};
 use crate::time::Moment;
@@ -38,6 +39,8 @@ enum State {
     },
     /// TLS 1.3 behind the handshake.
     Traffic(Box<KernelConnection<ClientConnectionData>>),
+    /// The same, where another instance shook hands.
+    Adopted(Adopted),
     /// Nothing is left to do: TLS 1.2 stands, or the handshake failed.
     Over,
 }
@@ -73,6 +76,20 @@ impl Client {
         self.go_on(Box::new(connection), Vec::new())
     }
 
+    /// Takes a connection of TLS 1.3 over behind its handshake, from an
+    /// instance that ended. `established` names the keys in force.
+    ///
+    /// # Errors
+    /// [`Failure`] with [`crate::Blame::Misuse`] behind any other call, and
+    /// for a connection that has nothing left to do.
+    pub fn adopt(&mut self, established: &Established) -> Result<(), Failure> {
+        if !matches!(self.state, State::New) {
+            return Err(Failure::misuse("this instance has a connection already"));
+        }
+        self.state = State::Adopted(Adopted::new(established)?);
+        Ok(())
+    }
+
     /// Takes one whole record, header included.
     ///
     /// # Errors
@@ -103,14 +120,14 @@ impl Client {
     /// # Errors
     /// [`Failure`]; the connection is of no further use.
     pub fn post_handshake(&mut self, message: &[u8]) -> Result<Update, Failure> {
-        let State::Traffic(connection) = &mut self.state else {
-            return Err(Failure::misuse(
-                "the connection is not one of TLS 1.3 at work",
-            ));
-        };
         if message.len() > MAX_MESSAGE {
             return Err(Failure::misuse("a handshake message longer than 64 KiB"));
         }
+        let connection = match &mut self.state {
+            State::Traffic(connection) => connection,
+            State::Adopted(adopted) => return adopted.post_handshake(message),
+            _ => return Err(not_at_work()),
+        };
         let failed = |error: Error| Failure::of(&error, Vec::new());
         match Message::parse(message)? {
             Message::NewSessionTicket(ticket) => {
@@ -139,9 +156,8 @@ impl Client {
     pub fn renew_outbound(&mut self) -> Result<Update, Failure> {
         match &mut self.state {
             State::Traffic(connection) => renew_outbound(connection),
-            _ => Err(Failure::misuse(
-                "the connection is not one of TLS 1.3 at work",
-            )),
+            State::Adopted(adopted) => Ok(adopted.renew_outbound()),
+            _ => Err(not_at_work()),
         }
     }
 
@@ -275,6 +291,10 @@ fn tls_config(config: Config) -> Result<ClientConfig, Failure> {
     tls.require_ems = true;
     tls.resumption = rustls::client::Resumption::disabled();
     Ok(tls)
+}
+
+fn not_at_work() -> Failure {
+    Failure::misuse("the connection is not one of TLS 1.3 at work")
 }
 
 fn renew_outbound(

@@ -10,6 +10,7 @@
 //! with the `component` feature it is the guest.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
+mod adopted;
 mod client;
 #[cfg(target_family = "wasm")]
 pub mod component;

@@ -246,6 +246,64 @@ fn keys_are_updated_in_both_directions() {
 }
 
 #[test]
+fn another_instance_goes_on_where_one_ended() {
+    for suite in [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS13_AES_256_GCM_SHA384,
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    ] {
+        let mut server = Server::new(&Options {
+            suite: Some(suite),
+            ..Options::default()
+        });
+        let mut connected = handshake(config(Tls13, Tls13), &mut server).unwrap();
+        for round in 0..20_u32 {
+            // What the one before did last is lost with it.
+            let _lost = connected.client.renew_outbound();
+            let (outbound, inbound) = with_host(|host| host.keys.in_use()).unwrap();
+            connected.established.outbound = outbound.0;
+            connected.established.inbound = inbound.0;
+            connected.client = Client::new();
+            connected.client.adopt(&connected.established).unwrap();
+            server.connection.refresh_traffic_keys().unwrap();
+            let data = round.to_be_bytes();
+            let wire = server.say(&data);
+            let mut reply = connected.open(&wire);
+            assert_eq!(connected.take(), data);
+            connected.sealer.seal_data(&data, &mut reply).unwrap();
+            server.receive(&reply);
+            assert_eq!(server.heard(), data);
+        }
+    }
+}
+
+#[test]
+fn only_an_idle_instance_adopts_and_only_what_goes_on() {
+    let mut server = Server::new(&Options::default());
+    let mut connected = handshake(config(Tls12, Tls12), &mut server).unwrap();
+    let blame = |failure: fumehood_guest_tls::Failure| failure.blame;
+    let established = &connected.established;
+    for client in [&mut connected.client, &mut Client::new()] {
+        assert_eq!(client.adopt(established).map_err(blame), Err(Blame::Misuse));
+    }
+    let mut server = Server::new(&Options::default());
+    let connected = handshake(config(Tls13, Tls13), &mut server).unwrap();
+    let mut client = Client::new();
+    client.adopt(&connected.established).unwrap();
+    assert_eq!(
+        client.adopt(&connected.established).map_err(blame),
+        Err(Blame::Misuse)
+    );
+    assert_eq!(
+        client.start(config(Tls13, Tls13)).map_err(blame),
+        Err(Blame::Misuse)
+    );
+    // Tickets need not make sense to it; key updates must.
+    assert!(client.post_handshake(&[4, 0, 0, 1, 9]).is_ok());
+    assert!(client.post_handshake(&[24, 0, 0, 1, 2]).is_err());
+}
+
+#[test]
 fn outbound_keys_are_renewed_on_demand() {
     let mut server = Server::new(&Options::default());
     let mut connected = handshake(config(Tls13, Tls13), &mut server).unwrap();

@@ -1,10 +1,10 @@
-//! One TCP connection to exactly one address.
+//! One connection to exactly one address.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
 /// Makes connections; tests put a simulated network in its place.
@@ -12,6 +12,11 @@ pub(crate) trait Connect: Send + Sync + 'static {
     /// Connects to this address and no other. Dropping the future closes the
     /// attempt.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = Result<OwnedFd, Errno>> + Send;
+
+    /// A UDP socket that sends to this address and hears no other. No packet
+    /// is sent.
+    fn associate(&self, address: SocketAddr)
+    -> impl Future<Output = Result<OwnedFd, Errno>> + Send;
 }
 
 /// Most attempts to connect under way at once; more wait, within the deadlines
@@ -20,7 +25,7 @@ pub(crate) trait Connect: Send + Sync + 'static {
 /// broker stays under its 1024 descriptors.
 pub const MAX_CONNECTING: usize = 256;
 
-/// The kernel's TCP.
+/// The kernel's TCP and UDP.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     places: Semaphore,
@@ -55,6 +60,25 @@ impl Connect for Tcp {
             .map(OwnedFd::from)
             .map_err(|why| errno(&why))
     }
+
+    async fn associate(&self, address: SocketAddr) -> Result<OwnedFd, Errno> {
+        associate(address).await.map_err(|why| errno(&why))
+    }
+}
+
+/// A connected UDP socket on a port of the kernel's choice.
+async fn associate(address: SocketAddr) -> std::io::Result<OwnedFd> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    let peer = socket.peer_addr()?;
+    if (peer.ip(), peer.port()) != (address.ip(), address.port()) {
+        return Err(Errno::PROTO.into());
+    }
+    socket.into_std().map(OwnedFd::from)
 }
 
 fn errno(why: &std::io::Error) -> Errno {

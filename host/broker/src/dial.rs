@@ -5,12 +5,15 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
-use fumehood_policy::{Decision, Denial, Policy, Target};
+use fumehood_policy::{Decision, Denial, Host, Policy, Target, Terms, Transport};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::connect::Connect;
+use crate::grants::Leave;
 use crate::race::{interleaved, race};
 use crate::resolve::{Resolve, addresses};
+use crate::sockets;
 
 /// Longest time that a dial may take, whatever was asked for: the longest
 /// deadline of an exchange's phase. It bounds how long a place is held.
@@ -23,6 +26,8 @@ pub(crate) struct Dialler<R, C> {
     pub(crate) resolver: R,
     /// For addresses.
     pub(crate) connector: C,
+    /// Where would-be denials are told; what finds it full is not told.
+    pub(crate) reports: mpsc::Sender<Denial>,
 }
 
 /// A connection and how it came about.
@@ -48,17 +53,18 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
     pub(crate) async fn dial(
         &self,
         policy: &Policy,
-        target: &Target,
+        leave: &Leave,
         deadline: Instant,
     ) -> Result<Connected, DialFailure> {
-        if let Decision::Deny(denial) = policy.check_target(target) {
-            return Err(DialFailure::Denied(denial));
+        let Leave { target, terms } = leave;
+        match policy.decide(target, terms) {
+            // The embedder has told of what is only reported.
+            Decision::Allow(_) | Decision::Report(_) => {}
+            Decision::Deny(denial) => return Err(DialFailure::Denied(denial)),
+            Decision::Ask(question) => return Err(DialFailure::Denied(question.unanswered())),
         }
         let begun = Instant::now();
-        let candidates = timeout_at(deadline, addresses(&self.resolver, &target.host))
-            .await
-            .map_err(|_| DialFailure::Timeout { resolving: true })?
-            .map_err(DialFailure::Resolve)?;
+        let candidates = self.look(&target.host, deadline).await?;
         let resolving = if target.host.address().is_some() {
             Duration::ZERO
         } else {
@@ -69,7 +75,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             passed,
             refused,
             first_denial,
-        } = judge(policy, target, &candidates);
+        } = self.judge(policy, leave, &candidates);
         if passed.is_empty() {
             return Err(first_denial.map_or_else(no_address, DialFailure::Denied));
         }
@@ -94,31 +100,106 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             None => Err(DialFailure::Connect(attempts)),
         }
     }
-}
 
-/// Judges the first [`MAX_CANDIDATES`] addresses, each once.
-fn judge(policy: &Policy, target: &Target, candidates: &[IpAddr]) -> Judged {
-    let mut judged = Judged {
-        passed: Vec::new(),
-        refused: Vec::new(),
-        first_denial: None,
-    };
-    for (at, address) in candidates.iter().take(MAX_CANDIDATES).enumerate() {
-        if candidates[..at].contains(address) {
-            continue;
-        }
-        let endpoint = SocketAddr::new(*address, target.port);
-        match policy.check_address(target, *address) {
-            Decision::Allow(_) => judged.passed.push(endpoint),
-            Decision::Deny(denial) => {
-                judged.refused.push(endpoint);
-                judged.first_denial.get_or_insert(denial);
+    /// The addresses of a host, not judged yet; the first [`MAX_CANDIDATES`].
+    pub(crate) async fn look(
+        &self,
+        host: &Host,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, DialFailure> {
+        let mut candidates = timeout_at(deadline, addresses(&self.resolver, host))
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: true })?
+            .map_err(DialFailure::Resolve)?;
+        candidates.truncate(MAX_CANDIDATES);
+        Ok(candidates)
+    }
+
+    /// Judges addresses, each once.
+    fn judge(&self, policy: &Policy, leave: &Leave, candidates: &[IpAddr]) -> Judged {
+        let Leave { target, terms } = leave;
+        let mut judged = Judged {
+            passed: Vec::new(),
+            refused: Vec::new(),
+            first_denial: None,
+        };
+        for (at, address) in candidates.iter().enumerate() {
+            if candidates[..at].contains(address) {
+                continue;
+            }
+            let endpoint = SocketAddr::new(*address, target.port);
+            match policy.decide_address(target, terms, *address) {
+                Decision::Allow(_) => judged.passed.push(endpoint),
+                Decision::Report(denial) => {
+                    judged.passed.push(endpoint);
+                    // The embedder told of what is known without an address.
+                    if !matches!(policy.decide(target, terms), Decision::Report(_)) {
+                        let _full = self.reports.try_send(denial);
+                    }
+                }
+                Decision::Deny(denial) => {
+                    judged.refused.push(endpoint);
+                    judged.first_denial.get_or_insert(denial);
+                }
+                Decision::Ask(question) => {
+                    judged.refused.push(endpoint);
+                    judged.first_denial.get_or_insert(question.unanswered());
+                }
             }
         }
+        judged
     }
-    judged
+
+    /// The addresses of a driver's host that pass as one of the targets.
+    pub(crate) async fn look_up(
+        &self,
+        policy: &Policy,
+        host: &Host,
+        (targets, terms): (&[Target], &Terms),
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, DialFailure> {
+        let candidates = self.look(host, deadline).await?;
+        let judged = sockets::judge(policy, terms, targets, &candidates)?;
+        for denial in judged.reported {
+            let _full = self.reports.try_send(denial);
+        }
+        Ok(judged.passed)
+    }
+
+    /// A driver's socket, connected to an address that passed.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        transport: Transport,
+        deadline: Instant,
+    ) -> Result<Connected, DialFailure> {
+        let begun = Instant::now();
+        let connecting = async {
+            match transport {
+                Transport::Tcp => self.connector.connect(address).await,
+                Transport::Udp => self.connector.associate(address).await,
+            }
+        };
+        let socket = timeout_at(deadline, connecting)
+            .await
+            .map_err(|_| DialFailure::Timeout { resolving: false })?
+            .map_err(|errno| {
+                DialFailure::Connect(vec![Attempt {
+                    address,
+                    errno: Some(errno.raw_os_error()),
+                }])
+            })?;
+        Ok(Connected {
+            socket,
+            peer: address,
+            refused: Vec::new(),
+            attempts: Vec::new(),
+            resolving: Duration::ZERO,
+            connecting: begun.elapsed(),
+        })
+    }
 }
 
-fn no_address() -> DialFailure {
+pub(crate) fn no_address() -> DialFailure {
     DialFailure::Resolve("the name exists but has no address".to_owned())
 }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use fumehood_control::{Grant, GrantId};
-use fumehood_policy::Target;
+use fumehood_policy::{Target, Terms};
 use tokio::time::Instant;
 
 /// Most grants held at once: eight for each of 512 connections. One more is
@@ -20,10 +20,17 @@ pub(crate) struct Grants {
 
 #[derive(Debug)]
 struct Held {
-    target: Target,
+    leave: Leave,
     uses: u32,
     /// From this moment on it holds no more.
     end: Instant,
+}
+
+/// What a grant gives leave for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leave {
+    pub(crate) target: Target,
+    pub(crate) terms: Terms,
 }
 
 impl Grants {
@@ -39,7 +46,10 @@ impl Grants {
         self.held.insert(
             grant.id,
             Held {
-                target: grant.target,
+                leave: Leave {
+                    target: grant.target,
+                    terms: grant.terms,
+                },
                 uses: grant.uses,
                 end,
             },
@@ -53,7 +63,7 @@ impl Grants {
 
     /// Uses a grant once, whether or not the dial then succeeds. `None` when it
     /// is unknown, used up, expired or revoked.
-    pub(crate) fn take(&mut self, id: GrantId, now: Instant) -> Option<Target> {
+    pub(crate) fn take(&mut self, id: GrantId, now: Instant) -> Option<Leave> {
         let Entry::Occupied(mut entry) = self.held.entry(id) else {
             return None;
         };
@@ -64,9 +74,9 @@ impl Grants {
         }
         held.uses -= 1;
         if held.uses == 0 {
-            Some(entry.remove().target)
+            Some(entry.remove().leave)
         } else {
-            Some(held.target.clone())
+            Some(held.leave.clone())
         }
     }
 }

@@ -9,6 +9,9 @@
 //! is checked, its name resolved, every address checked, and exactly an
 //! address that passed is connected to. Names are resolved anew for each dial
 //! and nothing is kept, so there is no older answer to confuse with a newer.
+//!
+//! A driver's sockets do the same in two steps, lookup and connect, since that
+//! is how WASI has them; `sockets` ties the two together.
 
 mod connect;
 mod dial;
@@ -17,6 +20,7 @@ mod link;
 mod race;
 mod resolve;
 mod serve;
+mod sockets;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -27,4 +31,5 @@ pub use grants::MAX_GRANTS;
 pub use link::{MAX_DIALS, MAX_REPLIES};
 pub use race::ATTEMPT_DELAY;
 pub use resolve::{IDLE_THREAD_LIFETIME, MAX_LOOKUPS};
+pub use sockets::{MAX_GRANTED_NAMES, MAX_SOCKET_GRANTS};
 pub use startup::{BrokerError, run};

@@ -1,12 +1,13 @@
 //! One engine's channel and the dials it asked for.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId};
-use fumehood_policy::{Policy, Target};
+use fumehood_policy::{Host, Policy, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -14,7 +15,9 @@ use tokio::time::Instant;
 
 use crate::connect::Connect;
 use crate::dial::{Connected, Dialler, MAX_DEADLINE};
+use crate::grants::Leave;
 use crate::resolve::Resolve;
+use crate::sockets::{LookupLeave, Use};
 
 /// Most dials under way at once: as many as the engine has connections, 512.
 /// One more is answered with `Busy`.
@@ -103,24 +106,90 @@ impl Link {
         let Start {
             id,
             grant,
-            target,
+            leave,
             deadline_ms,
         } = request;
-        let allowed = Duration::from_millis(deadline_ms.into()).min(MAX_DEADLINE);
-        let deadline = Instant::now() + allowed;
+        let deadline = deadline(deadline_ms);
+        self.begin(id, grant, async move {
+            connected(id, dialler.dial(&policy, &leave, deadline).await)
+        });
+    }
+
+    /// Connects a driver's socket.
+    pub(crate) fn connect<R: Resolve, C: Connect>(
+        &mut self,
+        request: StartSocket<SocketAddr>,
+        (transport, leave): (Transport, Use),
+        dialler: Arc<Dialler<R, C>>,
+    ) {
+        let StartSocket {
+            id,
+            grant,
+            to,
+            deadline_ms,
+        } = request;
+        let deadline = deadline(deadline_ms);
+        self.begin(id, grant, async move {
+            let outcome = dialler.connect(to, transport, deadline).await;
+            if outcome.is_ok() {
+                leave.spend();
+            }
+            connected(id, outcome)
+        });
+    }
+
+    /// Looks a driver's host up.
+    pub(crate) fn look_up<R: Resolve, C: Connect>(
+        &mut self,
+        request: StartSocket<Host>,
+        leave: LookupLeave,
+        dialler: Arc<Dialler<R, C>>,
+        policy: Arc<Policy>,
+    ) {
+        let StartSocket {
+            id,
+            grant,
+            to,
+            deadline_ms,
+        } = request;
+        let deadline = deadline(deadline_ms);
+        self.begin(id, grant, async move {
+            let LookupLeave {
+                targets,
+                terms,
+                known,
+            } = leave;
+            let places = (&targets[..], &terms);
+            match dialler.look_up(&policy, &to, places, deadline).await {
+                Ok(addresses) => {
+                    known.learn(&to, &addresses);
+                    (DialReply::Addresses { id, addresses }, None)
+                }
+                Err(failure) => (DialReply::Failed { id, failure }, None),
+            }
+        });
+    }
+
+    /// Starts a piece of work whose outcome is one reply.
+    fn begin(
+        &mut self,
+        id: u64,
+        grant: GrantId,
+        work: impl Future<Output = Reply> + Send + 'static,
+    ) {
         let (stop, stopped) = oneshot::channel();
         self.dials.insert(id, Dial { grant, stop });
         let channel = Arc::clone(&self.channel);
         self.tasks.spawn(async move {
-            let outcome = tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 Ok(stop) = stopped => match stop {
                     Stop::Cancelled => return Some(id),
-                    Stop::Revoked => Err(DialFailure::NoGrant),
+                    Stop::Revoked => connected(id, Err(DialFailure::NoGrant)),
                 },
-                outcome = dialler.dial(&policy, &target, deadline) => outcome,
+                answer = work => answer,
             };
-            reply(&channel, id, outcome).await;
+            reply(&channel, answer).await;
             Some(id)
         });
     }
@@ -129,7 +198,7 @@ impl Link {
     pub(crate) fn refuse(&mut self, id: u64, failure: DialFailure) {
         let channel = Arc::clone(&self.channel);
         self.tasks.spawn(async move {
-            reply(&channel, id, Err(failure)).await;
+            reply(&channel, connected(id, Err(failure))).await;
             None
         });
     }
@@ -156,14 +225,29 @@ impl Link {
 pub(crate) struct Start {
     pub(crate) id: u64,
     pub(crate) grant: GrantId,
-    pub(crate) target: Target,
+    pub(crate) leave: Leave,
     pub(crate) deadline_ms: u32,
 }
 
-/// Sends a dial's one reply. An engine that is gone is noticed by whoever
-/// waits for its requests.
-async fn reply(channel: &EngineChannel, id: u64, outcome: Result<Connected, DialFailure>) {
-    let _ = match outcome {
+/// A driver's request that has leave to start.
+#[derive(Debug)]
+pub(crate) struct StartSocket<T> {
+    pub(crate) id: u64,
+    pub(crate) grant: GrantId,
+    pub(crate) to: T,
+    pub(crate) deadline_ms: u32,
+}
+
+/// A message and the descriptor that goes with it.
+type Reply = (DialReply, Option<OwnedFd>);
+
+fn deadline(milliseconds: u32) -> Instant {
+    Instant::now() + Duration::from_millis(milliseconds.into()).min(MAX_DEADLINE)
+}
+
+/// What is said of a dial.
+fn connected(id: u64, outcome: Result<Connected, DialFailure>) -> Reply {
+    match outcome {
         Ok(it) => {
             let reply = DialReply::Connected {
                 id,
@@ -173,10 +257,17 @@ async fn reply(channel: &EngineChannel, id: u64, outcome: Result<Connected, Dial
                 resolve_us: microseconds(it.resolving),
                 connect_us: microseconds(it.connecting),
             };
-            channel.send(&reply, &[it.socket.as_fd()]).await
+            (reply, Some(it.socket))
         }
-        Err(failure) => channel.send(&DialReply::Failed { id, failure }, &[]).await,
-    };
+        Err(failure) => (DialReply::Failed { id, failure }, None),
+    }
+}
+
+/// Sends the one reply. An engine that is gone is noticed by whoever waits for
+/// its requests.
+async fn reply(channel: &EngineChannel, (reply, socket): Reply) {
+    let sockets: Vec<BorrowedFd<'_>> = socket.iter().map(AsFd::as_fd).collect();
+    let _ = channel.send(&reply, &sockets).await;
 }
 
 fn microseconds(it: Duration) -> u64 {

@@ -2,20 +2,31 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fumehood_control::{Assembly, DialFailure, DialRequest, FromBroker, ToBroker};
-use fumehood_policy::Policy;
+use fumehood_policy::{Denial, Policy, Target};
 use fumehood_sandbox::{AsyncChannel, ChannelError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::BrokerError;
 use crate::connect::Connect;
-use crate::dial::Dialler;
+use crate::dial::{Dialler, MAX_DEADLINE};
 use crate::grants::Grants;
-use crate::link::{Link, Start};
+use crate::link::{Link, Start, StartSocket};
 use crate::resolve::Resolve;
+use crate::sockets::SocketGrants;
+
+/// Most would-be denials that wait to be told of; the embedder counts those
+/// it hears of, and reads as fast as it can.
+const MAX_REPORTS: usize = 256;
+
+/// Most questions of the embedder's under way at once; people ask one by one.
+const MAX_LOOKS: usize = 16;
 
 /// The broker at work.
 #[derive(Debug)]
@@ -24,28 +35,39 @@ pub(crate) struct Broker<R, C> {
     /// Pieces of the next policy.
     fragments: Assembly,
     grants: Grants,
+    sockets: SocketGrants,
     engine: Option<Link>,
     dialler: Arc<Dialler<R, C>>,
+    reports: mpsc::Receiver<Denial>,
+    /// Questions of the embedder's, each with its answer.
+    looks: JoinSet<FromBroker>,
 }
 
 /// What happened next.
 enum Event {
     Embedder(Result<(ToBroker, Vec<OwnedFd>), ChannelError>),
     Engine(Result<DialRequest, ChannelError>),
+    /// Something to say to the embedder.
+    Say(FromBroker),
 }
 
 impl<R: Resolve, C: Connect> Broker<R, C> {
     /// A broker without grants or an engine.
     pub(crate) fn new(policy: Policy, resolver: R, connector: C) -> Self {
+        let (told, reports) = mpsc::channel(MAX_REPORTS);
         Self {
             policy: Arc::new(policy),
-            fragments: Assembly::default(),
+            fragments: Assembly::of_policy(),
             grants: Grants::default(),
+            sockets: SocketGrants::default(),
             engine: None,
             dialler: Arc::new(Dialler {
                 resolver,
                 connector,
+                reports: told,
             }),
+            reports,
+            looks: JoinSet::new(),
         }
     }
 
@@ -64,6 +86,10 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                     }
                     ended => ended,
                 },
+                Event::Say(message) => match embedder.send(&message, &[]).await {
+                    Ok(()) => Ok(()),
+                    Err(why) => Err(why.into()),
+                },
                 // It is gone or corrupt. Its dials go with it; the embedder
                 // will send another.
                 Event::Engine(Err(_)) => {
@@ -80,14 +106,33 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
     }
 
     async fn next(&mut self, embedder: &AsyncChannel<FromBroker, ToBroker>) -> Event {
-        let Some(engine) = &mut self.engine else {
-            return Event::Embedder(embedder.recv().await);
+        let request = async {
+            match &mut self.engine {
+                Some(engine) => engine.request().await,
+                None => std::future::pending().await,
+            }
         };
         tokio::select! {
             biased;
             received = embedder.recv() => Event::Embedder(received),
-            request = engine.request() => Event::Engine(request),
+            request = request => Event::Engine(request),
+            Some(denial) = self.reports.recv() => Event::Say(FromBroker::Reported(denial)),
+            Some(Ok(looked)) = self.looks.join_next() => Event::Say(looked),
         }
+    }
+
+    /// Resolves for the embedder, beside everything else.
+    fn look(&mut self, id: u64, target: Target, deadline_ms: u32) {
+        let (dialler, busy) = (Arc::clone(&self.dialler), self.looks.len() >= MAX_LOOKS);
+        let allowed = Duration::from_millis(deadline_ms.into()).min(MAX_DEADLINE);
+        let deadline = Instant::now() + allowed;
+        self.looks.spawn(async move {
+            let addresses = match busy {
+                true => Err(DialFailure::Busy),
+                false => dialler.look(&target.host, deadline).await,
+            };
+            FromBroker::Looked { id, addresses }
+        });
     }
 
     /// Reads all that the embedder has sent, so that a grant that was sent
@@ -111,7 +156,8 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         match message {
             ToBroker::PolicyFragment { bytes } => self.fragments.push(&bytes)?,
             ToBroker::Policy { bytes } => {
-                self.policy = Arc::new(std::mem::take(&mut self.fragments).finish(&bytes)?);
+                let fragments = std::mem::replace(&mut self.fragments, Assembly::of_policy());
+                self.policy = Arc::new(fragments.finish(&bytes)?);
             }
             ToBroker::Engine => {
                 // The former one's dials end before the new one is served.
@@ -121,12 +167,19 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 }
             }
             ToBroker::Grant(grant) => self.grants.insert(grant, Instant::now()),
+            ToBroker::SocketGrant(grant) => self.sockets.insert(grant, Instant::now()),
             ToBroker::Revoke(id) => {
                 self.grants.revoke(id);
+                self.sockets.revoke(id);
                 if let Some(engine) = &mut self.engine {
                     engine.revoke(id);
                 }
             }
+            ToBroker::Look {
+                id,
+                target,
+                deadline_ms,
+            } => self.look(id, target, deadline_ms),
             ToBroker::Hello { .. } | ToBroker::Start { .. } => {
                 return Err(BrokerError::OutOfTurn);
             }
@@ -139,30 +192,85 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         let Some(engine) = &mut self.engine else {
             return;
         };
-        match request {
-            DialRequest::Cancel { id } => engine.cancel(id),
+        let id = match request {
+            DialRequest::Cancel { id } => return engine.cancel(id),
+            DialRequest::Dial { id, .. }
+            | DialRequest::Connect { id, .. }
+            | DialRequest::Lookup { id, .. } => id,
+        };
+        if engine.is_dialling(id) {
             // A number in use twice: an engine that cannot count is corrupt.
-            DialRequest::Dial { id, .. } if engine.is_dialling(id) => self.engine = None,
-            DialRequest::Dial { id, .. } if engine.is_full() => {
-                engine.refuse(id, DialFailure::Busy);
-            }
+            self.engine = None;
+        } else if engine.is_full() {
+            engine.refuse(id, DialFailure::Busy);
+        } else if let Err(failure) = self.begin(request) {
+            self.refuse(id, failure);
+        }
+    }
+
+    /// Starts what was asked for, if there is leave.
+    fn begin(&mut self, request: DialRequest) -> Result<(), DialFailure> {
+        let (policy, now) = (&self.policy, Instant::now());
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        let dialler = Arc::clone(&self.dialler);
+        match request {
             DialRequest::Dial {
                 id,
                 grant,
                 deadline_ms,
-            } => match self.grants.take(grant, Instant::now()) {
-                None => engine.refuse(id, DialFailure::NoGrant),
-                Some(target) => engine.start(
-                    Start {
-                        id,
-                        grant,
-                        target,
-                        deadline_ms,
-                    },
-                    Arc::clone(&self.dialler),
-                    Arc::clone(&self.policy),
-                ),
-            },
+            } => {
+                let leave = self.grants.take(grant, now).ok_or(DialFailure::NoGrant)?;
+                let start = Start {
+                    id,
+                    grant,
+                    leave,
+                    deadline_ms,
+                };
+                engine.start(start, dialler, Arc::clone(policy));
+            }
+            DialRequest::Connect {
+                id,
+                grant,
+                address,
+                transport,
+                deadline_ms,
+            } => {
+                let leave = self
+                    .sockets
+                    .connect(policy, grant, address, transport, now)?;
+                let start = StartSocket {
+                    id,
+                    grant,
+                    to: address,
+                    deadline_ms,
+                };
+                engine.connect(start, (transport, leave), dialler);
+            }
+            DialRequest::Lookup {
+                id,
+                grant,
+                host,
+                deadline_ms,
+            } => {
+                let leave = self.sockets.lookup(policy, grant, &host, now)?;
+                let start = StartSocket {
+                    id,
+                    grant,
+                    to: host,
+                    deadline_ms,
+                };
+                engine.look_up(start, leave, dialler, Arc::clone(policy));
+            }
+            DialRequest::Cancel { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: u64, failure: DialFailure) {
+        if let Some(engine) = &mut self.engine {
+            engine.refuse(id, failure);
         }
     }
 }

@@ -137,7 +137,7 @@ fn receive_setup(embedder: &Embedder) -> Result<Setup, BrokerError> {
         ToBroker::Hello { version } => return Err(BrokerError::Version { theirs: version }),
         _ => return Err(BrokerError::OutOfTurn),
     }
-    let mut fragments = Assembly::default();
+    let mut fragments = Assembly::of_policy();
     let policy = loop {
         match embedder.recv()?.0 {
             ToBroker::PolicyFragment { bytes } => fragments.push(&bytes)?,

@@ -10,7 +10,7 @@ use fumehood_control::{
     DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, Layer, LayerState,
     PROTOCOL_VERSION, ToBroker, fragments,
 };
-use fumehood_policy::{Policy, RequestUrl};
+use fumehood_policy::{Policy, RequestUrl, Terms};
 use fumehood_sandbox::Channel;
 
 const BROKER: &str = "be-the-broker";
@@ -86,6 +86,7 @@ fn dials_in_its_sandbox() {
         let grant = Grant {
             id: GrantId(id),
             target,
+            terms: Terms::default(),
             uses: 1,
             lifetime_ms: 60_000,
         };

@@ -5,6 +5,8 @@ use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
 use wit_component::ComponentEncoder;
 
+use crate::heap;
+
 /// What byte 4 of a binary is in a component (a core module has 1 there).
 const COMPONENT_LAYER: u8 = 0x0d;
 
@@ -23,14 +25,16 @@ pub(crate) enum Error {
     Interfaces,
 }
 
-/// The component around a core module; a component is returned as it is.
+/// The component around a core module, which gets its heap; a component is
+/// returned as it is.
 pub(crate) fn wrap(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     if bytes.get(4) == Some(&COMPONENT_LAYER) {
         return Ok(bytes.to_vec());
     }
+    let roomy = heap::with_heap(bytes).map_err(|error| Error::Wrap(error.to_string()))?;
     ComponentEncoder::default()
         .validate(true)
-        .module(bytes)
+        .module(&roomy)
         .and_then(ComponentEncoder::encode)
         .map_err(|error| Error::Wrap(format!("{error:#}")))
 }

@@ -15,6 +15,7 @@
 //! makes it, or already a component.
 
 mod component;
+mod heap;
 mod sandboxed;
 
 use std::path::Path;

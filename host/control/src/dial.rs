@@ -1,11 +1,11 @@
 //! What embedder, engine and broker say to each other about dialling.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use fumehood_policy::{Denial, Target};
+use fumehood_policy::{Denial, Host, Target, Terms, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, Message};
+use crate::{LayerReport, Message, SocketGrant};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.
@@ -23,6 +23,8 @@ pub struct Grant {
     pub id: GrantId,
     /// What may be dialled.
     pub target: Target,
+    /// Who asks, how, and how far: what rules look at beside the target.
+    pub terms: Terms,
     /// How many connections may be made, at least 1.
     pub uses: u32,
     /// How long it holds, in milliseconds from when the broker reads it.
@@ -56,8 +58,20 @@ pub enum ToBroker {
     Engine,
     /// Leave to dial.
     Grant(Grant),
+    /// Leave for a driver's sockets. Taken back as any other.
+    SocketGrant(SocketGrant),
     /// Takes leave back; connections already made stay.
     Revoke(GrantId),
+    /// Resolve the target's name as a dial would, and connect to nothing. The
+    /// answer is [`FromBroker::Looked`].
+    Look {
+        /// By which the answer refers to it.
+        id: u64,
+        /// Whose name.
+        target: Target,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
 }
 
 impl Message for ToBroker {
@@ -83,6 +97,15 @@ pub enum FromBroker {
         /// One sentence for people.
         why: String,
     },
+    /// What the policy only reports was let through.
+    Reported(Denial),
+    /// The answer to [`ToBroker::Look`].
+    Looked {
+        /// Of the question.
+        id: u64,
+        /// The first [`MAX_CANDIDATES`] addresses, or why there are none.
+        addresses: Result<Vec<IpAddr>, DialFailure>,
+    },
 }
 
 impl Message for FromBroker {
@@ -100,6 +123,30 @@ pub enum DialRequest {
         id: u64,
         /// The leave.
         grant: GrantId,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
+    /// Connect a driver's socket to one address, which its grant must cover.
+    Connect {
+        /// By which the reply refers to it; from the same count as dials.
+        id: u64,
+        /// A [`SocketGrant`].
+        grant: GrantId,
+        /// Where to.
+        address: SocketAddr,
+        /// Over what.
+        transport: Transport,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+    },
+    /// Look up a name, which a driver's grant must cover.
+    Lookup {
+        /// By which the reply refers to it; from the same count as dials.
+        id: u64,
+        /// A [`SocketGrant`].
+        grant: GrantId,
+        /// The name, or an address written down.
+        host: Host,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
     },
@@ -128,7 +175,8 @@ pub struct Attempt {
 /// Broker to engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DialReply {
-    /// Connected. One descriptor: a non-blocking TCP socket with `TCP_NODELAY`.
+    /// Connected. One descriptor: a non-blocking TCP socket with
+    /// `TCP_NODELAY`, or a connected UDP socket where a driver asked for one.
     Connected {
         /// Of the dial.
         id: u64,
@@ -143,7 +191,15 @@ pub enum DialReply {
         /// Time to connect, in microseconds.
         connect_us: u64,
     },
-    /// Not connected.
+    /// A name's addresses that passed the policy, at least one. A driver's
+    /// sockets may be connected to them.
+    Addresses {
+        /// Of the lookup.
+        id: u64,
+        /// At most [`MAX_CANDIDATES`], best first.
+        addresses: Vec<IpAddr>,
+    },
+    /// Not connected, or not looked up.
     Failed {
         /// Of the dial.
         id: u64,
@@ -156,6 +212,17 @@ impl Message for DialReply {
     fn fd_count(&self) -> usize {
         usize::from(matches!(self, DialReply::Connected { .. }))
     }
+}
+
+/// What a driver asked for beyond its grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outside {
+    /// An address that no place of the grant has, and no name that was looked up.
+    Address(SocketAddr, Transport),
+    /// A name.
+    Host(Host),
+    /// One more name than may be looked up under one grant.
+    Names,
 }
 
 /// Why a dial brought no connection.
@@ -176,4 +243,7 @@ pub enum DialFailure {
     },
     /// The broker has as many dials as it takes; try later.
     Busy,
+    /// A driver asked for a name or an address that its grant does not cover.
+    /// Nothing was sent.
+    Outside(Outside),
 }

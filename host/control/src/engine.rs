@@ -1,9 +1,11 @@
 //! What embedder and engine say to each other.
 
+use fumehood_policy::ServedScheme;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary, SwapReason,
+    Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary,
+    SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -38,7 +40,7 @@ pub struct EngineSetup {
 /// What a module is; its native code comes as a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleHeader {
-    /// `http1`, `tls`, `x509`.
+    /// `http1`, `tls`, `x509`, or a driver's own.
     pub name: String,
     /// Semantic version.
     pub version: String,
@@ -74,10 +76,21 @@ pub enum ToEngine {
         /// Of the module.
         name: String,
     },
+    /// Forget a version that is not current; one that drains goes when it has.
+    /// The answer is [`ToEmbedder::ModuleWithdrawn`] or
+    /// [`ToEmbedder::ModuleRefused`].
+    Withdraw {
+        /// Of the module.
+        name: String,
+        /// Of the version.
+        digest: Digest,
+    },
     /// Ask for [`ToEmbedder::Inventory`].
     Inspect,
-    /// How scarce memory is outside; the engine shrinks its pools, then sheds
-    /// idle connections.
+    /// How scarce memory is outside. Above 80 % the engine closes the older half
+    /// of its idle connections, each time it is told; above 100 % all of them,
+    /// and it begins no exchange while there is one. Their guests' memory goes
+    /// back to the pool with them.
     Pressure {
         /// Share of the budget in use, in percent; above 100 it is over.
         percent: u16,
@@ -110,7 +123,13 @@ pub enum ToEngine {
     },
     /// Give up on an exchange; it ends with [`crate::Cause::Cancelled`].
     Cancel(ExchangeId),
-    /// Close all idle connections.
+    /// Takes a [`crate::Leave`] back: exchanges under it end with
+    /// [`crate::Cause::Lapsed`], and no payload of theirs moves any more.
+    Revoke {
+        /// Of the leave.
+        leave: u64,
+    },
+    /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
 }
 
@@ -124,9 +143,11 @@ impl Message for ToEngine {
             | ToEngine::ExchangeFragment { .. }
             | ToEngine::Swap { .. }
             | ToEngine::Rollback { .. }
+            | ToEngine::Withdraw { .. }
             | ToEngine::Inspect
             | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
+            | ToEngine::Revoke { .. }
             | ToEngine::CloseIdle => 0,
         }
     }
@@ -143,6 +164,8 @@ pub enum ToEmbedder {
         layers: Vec<LayerReport>,
         /// Trust anchors held by `x509`.
         anchors: u32,
+        /// The drivers among the modules that it was started with.
+        drivers: Vec<DriverSchemes>,
     },
     /// The engine will not run. It exits after this.
     Refused {
@@ -159,6 +182,8 @@ pub enum ToEmbedder {
         digest: Digest,
         /// Time to load and link it, in microseconds.
         took_us: u64,
+        /// A driver's schemes, at most [`crate::MAX_SCHEMES`].
+        schemes: Vec<ServedScheme>,
     },
     /// A module was not loaded, or not made current.
     ModuleRefused {
@@ -168,6 +193,13 @@ pub enum ToEmbedder {
         digest: Digest,
         /// One sentence that names what is wrong with it.
         why: String,
+    },
+    /// A version is forgotten, or will be when its connections have ended.
+    ModuleWithdrawn {
+        /// Of the module.
+        name: String,
+        /// Of the version.
+        digest: Digest,
     },
     /// Another version is current.
     Swapped {

@@ -109,6 +109,19 @@ pub struct Exchange {
     pub deadlines: Deadlines,
     /// Do not take an idle connection.
     pub fresh_connection: bool,
+    /// The embedder's leave that it runs under, if it needs one.
+    pub leave: Option<Leave>,
+}
+
+/// Leave of the embedder's that exchanges run under. [`crate::ToEngine::Revoke`]
+/// ends them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    /// By which it is revoked; never reused.
+    pub id: u64,
+    /// Payload that may move under it in both directions together, in bytes,
+    /// counted from the first exchange that names it.
+    pub bytes: u64,
 }
 
 /// The head of a response, informational or final, or its trailers.

@@ -1,5 +1,6 @@
 //! How an exchange ended: a summary, or a failure that says who is to blame.
 
+use fumehood_policy::Lapse;
 use serde::{Deserialize, Serialize};
 
 use crate::DialFailure;
@@ -49,6 +50,14 @@ pub enum Cause {
     },
     /// The peer broke HTTP: the violation's name.
     HttpViolation(String),
+    /// The peer broke the protocol that a driver speaks: one sentence of the
+    /// driver's, at most 1 KiB.
+    Violation {
+        /// The driver's name.
+        driver: String,
+        /// What it said.
+        detail: String,
+    },
     /// The peer exceeded a bound: the bound's name.
     Limit(String),
     /// The TLS handshake or record layer failed: one sentence.
@@ -98,6 +107,8 @@ pub enum Cause {
     EngineDied,
     /// The engine has as many exchanges as it takes.
     Busy,
+    /// The leave it ran under ended.
+    Lapsed(Lapse),
 }
 
 /// A typed failure.

@@ -27,27 +27,32 @@ mod journey;
 mod layers;
 mod module;
 mod replay;
+mod socket;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
 pub use compiler::{FromCompiler, MAX_INTERFACE_BYTES, MAX_INTERFACES, ToCompiler};
 pub use dial::{
     Attempt, DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, MAX_CANDIDATES,
-    ToBroker,
+    Outside, ToBroker,
 };
 pub use engine::{EngineSetup, ModuleHeader, ToEmbedder, ToEngine};
 pub use exchange::{
-    Deadlines, Exchange, ExchangeId, Field, PayloadLength, ResponseHead, SourceEnd, TlsOptions,
-    TlsVersion, Verification,
+    Deadlines, Exchange, ExchangeId, Field, Leave, PayloadLength, ResponseHead, SourceEnd,
+    TlsOptions, TlsVersion, Verification,
 };
 pub use failure::{Blame, Cause, Failure, RetrySafety, Summary, Timings};
-pub use fragment::{Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, fragments};
+pub use fragment::{
+    Assembly, AssemblyError, FRAGMENT_BYTES, MAX_BLOB_BYTES, MAX_POLICY_BYTES, fragments,
+    policy_fragments,
+};
 pub use journey::{Instance, JourneyEvent, TlsSummary};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
-    Digest, FaultReport, Frame, MAX_REPORT_STEPS, MAX_VERSIONS, ModuleState, ModuleStatus,
-    RecordedCall, SwapReason, TrailStep,
+    Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,
+    MAX_SCHEMES, MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
 pub use replay::{FromReplay, ToReplay};
+pub use socket::{MAX_PLACES, Place, SocketGrant};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

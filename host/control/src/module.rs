@@ -1,5 +1,6 @@
 //! Modules in a running engine: versions, their states, and how they end.
 
+use fumehood_policy::ServedScheme;
 use serde::{Deserialize, Serialize};
 
 use crate::ModuleHeader;
@@ -10,6 +11,12 @@ pub const MAX_VERSIONS: usize = 8;
 
 /// Most frames of a backtrace, and most steps of a trail, in a report.
 pub const MAX_REPORT_STEPS: usize = 64;
+
+/// Most schemes of one driver. Gopher has one, FTP two.
+pub const MAX_SCHEMES: usize = 4;
+
+/// Most drivers in an engine.
+pub const MAX_DRIVERS: usize = 16;
 
 /// SHA-256 of a component: what a version is known by.
 pub type Digest = [u8; 32];
@@ -53,6 +60,17 @@ pub struct ModuleStatus {
     pub resumed: u64,
 }
 
+/// What a driver serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverSchemes {
+    /// The module's name.
+    pub name: String,
+    /// Of the version.
+    pub digest: Digest,
+    /// At most [`MAX_SCHEMES`].
+    pub schemes: Vec<ServedScheme>,
+}
+
 /// Why another version became current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SwapReason {
@@ -90,6 +108,33 @@ pub struct RecordedCall {
     pub arguments: Vec<u8>,
 }
 
+/// What became of the work that a guest ended in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Aftermath {
+    /// It ended too, with an error that says so.
+    #[default]
+    Failed,
+    /// Another instance took over where this one stood, on the same connection.
+    Resumed,
+    /// It was begun again on another connection, and came to a good end there.
+    Retried,
+    /// The connection went on without a guest. What its guest had left to do is lost.
+    WentOn,
+}
+
+impl Aftermath {
+    /// `failed`, `resumed`, `retried` or `went-on`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Aftermath::Failed => "failed",
+            Aftermath::Resumed => "resumed",
+            Aftermath::Retried => "retried",
+            Aftermath::WentOn => "went-on",
+        }
+    }
+}
+
 /// How an instance ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultReport {
@@ -97,7 +142,7 @@ pub struct FaultReport {
     pub number: u64,
     /// The version.
     pub header: ModuleHeader,
-    /// `trap`, `hang`, `memory` or `nonsense`.
+    /// `trap`, `hang`, `memory`, `table`, `handles`, `transfer` or `nonsense`.
     pub kind: String,
     /// wasmtime's name of the trap, or the panic's message; at most 1 KiB.
     pub detail: String,
@@ -109,8 +154,8 @@ pub struct FaultReport {
     pub trail: Vec<TrailStep>,
     /// The calls themselves, where recording was asked for.
     pub recording: Vec<RecordedCall>,
-    /// The exchange went on in another instance.
-    pub resumed: bool,
+    /// What became of what it was doing.
+    pub aftermath: Aftermath,
     /// The version was quarantined for it.
     pub quarantined: bool,
 }

@@ -180,8 +180,8 @@ impl Connection {
         self.keep(kind, Some(hash), origin, bytes)
     }
 
-    /// HKDF-Expand under a label of TLS 1.3's key schedule. A `traffic upd`
-    /// erases what it is derived from, so old records stay unreadable.
+    /// HKDF-Expand under a label of TLS 1.3's key schedule. What a `traffic
+    /// upd` is derived from is erased once the new keys are in use.
     ///
     /// # Errors
     /// Faults for labels and lengths that do not belong to the secret.
@@ -203,11 +203,9 @@ impl Connection {
         let kind = label.applied_to(from.kind, hash)?;
         let bytes = kdf::expand(hash, &from.bytes, info, label.length)?;
         let origin = from.origin;
-        match kind {
-            Kind::ApplicationTraffic(_, 1..) => self.table.remove(prk),
+        if kind == Kind::Psk {
             // One ticket's secret at a time: a peer may send any number of tickets.
-            Kind::Psk => self.table.retain(|kind| kind != Kind::Psk),
-            _ => {}
+            self.table.retain(|kind| kind != Kind::Psk);
         }
         self.keep(kind, Some(hash), origin, bytes)
     }

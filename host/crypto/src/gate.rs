@@ -139,23 +139,73 @@ impl Connection {
         Ok(Opener::new(self.updated(Direction::Open, traffic)?, 0))
     }
 
+    /// Both of [`Connection::next_opener`] and [`Connection::next_sealer`], as
+    /// far as they are named, or neither.
+    ///
+    /// # Errors
+    /// Theirs.
+    pub fn update(
+        &mut self,
+        inbound: Option<Handle>,
+        outbound: Option<Handle>,
+    ) -> Result<(Option<Opener>, Option<Sealer>), Error> {
+        if let Some(traffic) = outbound {
+            self.next_number(Direction::Seal, traffic)?;
+        }
+        let opener = inbound.map(|traffic| self.next_opener(traffic));
+        let opener = opener.transpose()?;
+        let sealer = outbound.map(|traffic| self.next_sealer(traffic));
+        Ok((opener, sealer.transpose()?))
+    }
+
+    /// What names the secrets of the keys in use, outbound and inbound, for a
+    /// guest that goes on in the place of one that ended. Whatever else that
+    /// one derived behind the handshake is erased. `None` where no key can
+    /// follow: in TLS 1.2, and before [`Connection::release`].
+    pub fn in_use(&mut self) -> Option<(Handle, Handle)> {
+        let released = self.released.as_ref()?;
+        let outbound = Kind::ApplicationTraffic(Side::Client, released.sealing);
+        let inbound = Kind::ApplicationTraffic(Side::Server, released.opening);
+        self.table
+            .retain(|kind| [outbound, inbound, Kind::Resumption].contains(&kind));
+        self.table.find(outbound).zip(self.table.find(inbound))
+    }
+
     fn updated(&mut self, direction: Direction, traffic: Handle) -> Result<Protection, Error> {
+        let number = self.next_number(direction, traffic)?;
+        let released = self.released.as_mut().ok_or(Fault::WrongKind)?;
+        let aead = released.aead;
+        match direction {
+            Direction::Seal => released.sealing = number,
+            Direction::Open => released.opening = number,
+        }
+        let protection = self.protection(aead, traffic)?;
+        // What the peer sent under the keys before stays unreadable.
+        self.table.retain(|kind| match (kind, direction) {
+            (Kind::ApplicationTraffic(Side::Client, of), Direction::Seal)
+            | (Kind::ApplicationTraffic(Side::Server, of), Direction::Open) => of >= number,
+            _ => true,
+        });
+        Ok(protection)
+    }
+
+    /// How many updates lead to these keys, if they are the very next ones.
+    fn next_number(&self, direction: Direction, traffic: Handle) -> Result<u32, Error> {
         let Use::Application13(_, number) = self.purpose(Version::Tls13, direction, traffic)?
         else {
             return Err(Fault::WrongKind.into());
         };
-        let released = self.released.as_mut().ok_or(Fault::WrongKind)?;
-        let aead = released.aead;
+        let released = self.released.as_ref().ok_or(Fault::WrongKind)?;
         let before = match direction {
-            Direction::Seal => &mut released.sealing,
-            Direction::Open => &mut released.opening,
+            Direction::Seal => released.sealing,
+            Direction::Open => released.opening,
         };
         // Strictly the next: an earlier key again would repeat its nonces.
-        if Some(number) != before.checked_add(1) {
-            return Err(Fault::Repeated.into());
+        if Some(number) == before.checked_add(1) {
+            Ok(number)
+        } else {
+            Err(Fault::Repeated.into())
         }
-        *before = number;
-        Ok(self.protection(aead, traffic)?)
     }
 
     /// What records a secret protects, if it is of that version and direction.

@@ -24,6 +24,9 @@ mod authentication;
 mod connection;
 mod error;
 mod exchange;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod guest_key;
 mod kdf;

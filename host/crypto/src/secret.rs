@@ -136,8 +136,11 @@ impl Table {
         self.secrets.get(&handle).ok_or(Fault::UnknownHandle)
     }
 
-    pub(crate) fn remove(&mut self, handle: Handle) {
-        self.secrets.remove(&handle);
+    /// The first secret of a kind.
+    pub(crate) fn find(&self, kind: Kind) -> Option<Handle> {
+        let mut all = self.secrets.iter();
+        all.find(|(_, secret)| secret.kind == kind)
+            .map(|(handle, _)| *handle)
     }
 
     /// Erases all whose kind does not pass.

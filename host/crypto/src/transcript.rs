@@ -58,7 +58,7 @@ impl<'a> Hellos<'a> {
     /// Walks the messages at a transcript's beginning: ClientHello and
     /// ServerHello, before them perhaps the hash of a first ClientHello and a
     /// HelloRetryRequest (RFC 8446 section 4.4.1). The last of each counts.
-    fn find(mut rest: &'a [u8]) -> Self {
+    pub(crate) fn find(mut rest: &'a [u8]) -> Self {
         const CLIENT_HELLO: u8 = 1;
         const SERVER_HELLO: u8 = 2;
         const MESSAGE_HASH: u8 = 254;

@@ -272,15 +272,66 @@ fn handles_mean_nothing_elsewhere() {
 fn a_key_update_erases_the_key_before_it() {
     let mut schedule = schedule();
     let next = expand(&mut schedule.keys, schedule.inbound, "traffic upd").unwrap();
-    assert_eq!(
-        expand(&mut schedule.keys, schedule.inbound, "traffic upd"),
-        Err(Fault::UnknownHandle)
-    );
-    // Keys that are updated already are not those a connection begins with.
     let transcript = transcript(&schedule.random, &[], &schedule.share);
     assert!(prove(&mut schedule, &transcript));
-    schedule.inbound = next;
+    // Keys that are updated already are not those a connection begins with.
+    let first = std::mem::replace(&mut schedule.inbound, next);
     assert_eq!(schedule.release(), Err(Fault::WrongKind.into()));
+    schedule.inbound = first;
+    schedule.release().unwrap();
+    // Until they are taken, the keys before them are those in use.
+    let keys = &mut schedule.keys;
+    assert!(expand(keys, first, "traffic upd").is_ok());
+    keys.next_opener(next).map(drop).unwrap();
+    assert_eq!(
+        expand(keys, first, "traffic upd"),
+        Err(Fault::UnknownHandle)
+    );
+    assert_eq!(
+        keys.next_opener(next).map(drop),
+        Err(Fault::Repeated.into())
+    );
+}
+
+#[test]
+fn whoever_takes_over_gets_the_keys_in_use_and_no_others() {
+    let mut schedule = schedule();
+    assert_eq!(schedule.keys.in_use(), None);
+    let transcript = transcript(&schedule.random, &[], &schedule.share);
+    assert!(prove(&mut schedule, &transcript));
+    schedule.release().unwrap();
+    let (outbound, inbound) = (schedule.outbound, schedule.inbound);
+    let keys = &mut schedule.keys;
+    // What an instance derived before it ended is gone.
+    let lost = expand(keys, inbound, "traffic upd").unwrap();
+    assert_eq!(keys.in_use(), Some((outbound, inbound)));
+    assert_eq!(
+        keys.next_opener(lost).map(drop),
+        Err(Fault::UnknownHandle.into())
+    );
+    let next = expand(keys, inbound, "traffic upd").unwrap();
+    keys.next_opener(next).map(drop).unwrap();
+    assert_eq!(keys.in_use(), Some((outbound, next)));
+}
+
+#[test]
+fn an_update_is_taken_as_a_whole_or_not_at_all() {
+    let mut schedule = schedule();
+    let transcript = transcript(&schedule.random, &[], &schedule.share);
+    assert!(prove(&mut schedule, &transcript));
+    schedule.release().unwrap();
+    let (outbound, inbound) = (schedule.outbound, schedule.inbound);
+    let keys = &mut schedule.keys;
+    let next = expand(keys, inbound, "traffic upd").unwrap();
+    for wrong in [Handle(7), outbound, inbound, next] {
+        assert!(keys.update(Some(next), Some(wrong)).is_err());
+    }
+    let renewed = expand(keys, outbound, "traffic upd").unwrap();
+    assert!(keys.update(Some(Handle(7)), Some(renewed)).is_err());
+    let (opener, sealer) = keys.update(Some(next), Some(renewed)).unwrap();
+    assert!(opener.is_some() && sealer.is_some());
+    assert_eq!(keys.in_use(), Some((renewed, next)));
+    assert!(matches!(keys.update(None, None), Ok((None, None))));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
-use fumehood_control::Summary;
+use fumehood_control::{Instance, Summary};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::registry::Registry;
 use crate::resume::SteadyCodec;
@@ -16,6 +17,8 @@ pub(crate) struct Connection {
     pub transport: Transport,
     pub codec: SteadyCodec,
     pub peer: SocketAddr,
+    /// When it was begun to be made.
+    pub since: Instant,
     /// Room in the instance pool; given back with the connection.
     pub _room: OwnedSemaphorePermit,
 }
@@ -42,6 +45,12 @@ impl Connection {
         matches!(self.transport.poll_bytes(&mut cx), Poll::Pending)
     }
 
+    /// Gives back what an idle connection has no use for.
+    pub(crate) fn rest(&mut self) {
+        self.transport.shrink();
+        self.codec.rest();
+    }
+
     /// The `tls` guest that is still with it is of a version whose time is up.
     pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
         match &self.transport {
@@ -50,6 +59,13 @@ impl Connection {
                 .guest_version()
                 .is_some_and(|digest| registry.tls.has_drained(digest)),
         }
+    }
+
+    /// Instances that took over since the last time.
+    pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
+        let mut all = self.transport.taken_over();
+        all.append(&mut self.codec.taken_over());
+        all
     }
 
     /// What its guests have done until now.

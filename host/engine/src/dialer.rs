@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{Attempt, Cause, DialFailure, DialReply, DialRequest, GrantId};
+use fumehood_policy::{Host, Transport};
 use fumehood_sandbox::AsyncChannel;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -28,7 +29,9 @@ pub(crate) struct Dialled {
 }
 
 type Answer = Result<Dialled, Cause>;
-type Waiting = Mutex<HashMap<u64, oneshot::Sender<Answer>>>;
+/// A message, and the descriptor that came with it.
+type Reply = (DialReply, Option<OwnedFd>);
+type Waiting = Mutex<HashMap<u64, oneshot::Sender<Reply>>>;
 
 /// The engine's end of the channel to the broker.
 #[derive(Debug)]
@@ -50,10 +53,14 @@ impl Dialer {
     /// Hands replies to those who wait, until the broker is gone.
     pub(crate) async fn route_replies(&self) {
         while let Ok((reply, mut fds)) = self.channel.recv().await {
-            let (id, answer) = read_reply(reply, fds.pop());
+            let id = match &reply {
+                DialReply::Connected { id, .. }
+                | DialReply::Addresses { id, .. }
+                | DialReply::Failed { id, .. } => *id,
+            };
             if let Some(waiter) = self.lock().remove(&id) {
                 // A waiter that gave up drops its end, and the socket with it.
-                let _ = waiter.send(answer);
+                let _ = waiter.send((reply, fds.pop()));
             }
         }
         self.lock().clear();
@@ -65,6 +72,74 @@ impl Dialer {
     /// [`Cause::Dial`] with the broker's reason, or [`Cause::EngineDied`] when
     /// the broker is gone.
     pub(crate) async fn dial(&self, grant: GrantId, deadline: Duration) -> Answer {
+        let (reply, socket) = self
+            .ask(deadline, |id, deadline_ms| DialRequest::Dial {
+                id,
+                grant,
+                deadline_ms,
+            })
+            .await?;
+        read_dialled(reply, socket)
+    }
+
+    /// A driver's socket to an address that its grant covers, and how long it
+    /// took to connect, in microseconds.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub(crate) async fn connect(
+        &self,
+        grant: GrantId,
+        address: SocketAddr,
+        transport: Transport,
+        deadline: Duration,
+    ) -> Result<(OwnedFd, u64), Cause> {
+        let answer = self
+            .ask(deadline, |id, deadline_ms| DialRequest::Connect {
+                id,
+                grant,
+                address,
+                transport,
+                deadline_ms,
+            })
+            .await?;
+        match answer {
+            (DialReply::Connected { connect_us, .. }, Some(socket)) => Ok((socket, connect_us)),
+            (DialReply::Failed { failure, .. }, _) => Err(Cause::Dial(failure)),
+            _ => Err(Cause::EngineDied),
+        }
+    }
+
+    /// The addresses of a name that a driver's grant covers; at least one.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub(crate) async fn look_up(
+        &self,
+        grant: GrantId,
+        host: Host,
+        deadline: Duration,
+    ) -> Result<Vec<IpAddr>, Cause> {
+        let answer = self
+            .ask(deadline, |id, deadline_ms| DialRequest::Lookup {
+                id,
+                grant,
+                host,
+                deadline_ms,
+            })
+            .await?;
+        match answer {
+            (DialReply::Addresses { addresses, .. }, _) => Ok(addresses),
+            (DialReply::Failed { failure, .. }, _) => Err(Cause::Dial(failure)),
+            _ => Err(Cause::EngineDied),
+        }
+    }
+
+    async fn ask(
+        &self,
+        deadline: Duration,
+        request: impl FnOnce(u64, u32) -> DialRequest,
+    ) -> Result<Reply, Cause> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.lock().insert(id, sender);
@@ -75,26 +150,19 @@ impl Dialer {
         };
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         self.channel
-            .send(
-                &DialRequest::Dial {
-                    id,
-                    grant,
-                    deadline_ms,
-                },
-                &[],
-            )
+            .send(&request(id, deadline_ms), &[])
             .await
             .map_err(|_| Cause::EngineDied)?;
         let answer = tokio::time::timeout(deadline + BROKER_GRACE, receiver).await;
         pending.answered = matches!(answer, Ok(Ok(_)));
         match answer {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Cause::EngineDied),
             Err(_) => Err(Cause::Dial(DialFailure::Timeout { resolving: true })),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,12 +183,12 @@ impl Drop for Pending<'_> {
     }
 }
 
-fn read_reply(reply: DialReply, fd: Option<OwnedFd>) -> (u64, Answer) {
+fn read_dialled(reply: DialReply, fd: Option<OwnedFd>) -> Answer {
     match (reply, fd) {
-        (DialReply::Failed { id, failure }, _) => (id, Err(Cause::Dial(failure))),
+        (DialReply::Failed { failure, .. }, _) => Err(Cause::Dial(failure)),
         (
             DialReply::Connected {
-                id,
+                id: _,
                 peer,
                 refused,
                 attempts,
@@ -128,23 +196,20 @@ fn read_reply(reply: DialReply, fd: Option<OwnedFd>) -> (u64, Answer) {
                 connect_us,
             },
             Some(fd),
-        ) => {
-            let stream = TcpStream::from_std(std::net::TcpStream::from(fd));
-            let answer = stream
-                .map(|stream| Dialled {
-                    stream,
-                    peer,
-                    refused,
-                    attempts,
-                    resolve_us,
-                    connect_us,
-                })
-                .map_err(|error| Cause::Socket {
-                    errno: error.raw_os_error().unwrap_or(0),
-                });
-            (id, answer)
-        }
-        // The codec holds the number of descriptors to the type's.
-        (DialReply::Connected { id, .. }, None) => (id, Err(Cause::EngineDied)),
+        ) => TcpStream::from_std(std::net::TcpStream::from(fd))
+            .map(|stream| Dialled {
+                stream,
+                peer,
+                refused,
+                attempts,
+                resolve_us,
+                connect_us,
+            })
+            .map_err(|error| Cause::Socket {
+                errno: error.raw_os_error().unwrap_or(0),
+            }),
+        // The codec holds the number of descriptors to the type's; and nobody
+        // was asked for addresses.
+        (DialReply::Connected { .. } | DialReply::Addresses { .. }, _) => Err(Cause::EngineDied),
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use fumehood_control::{
-    Cause, DialFailure, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary, Timings,
+    Aftermath, Cause, DialFailure, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety,
+    Summary, Timings,
 };
 use fumehood_policy::Scheme;
 use tokio::net::TcpStream;
@@ -15,13 +16,14 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::dialer::Dialer;
+use crate::driver;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
-use crate::instance::Ticker;
+use crate::instance::{Faults, Ticker};
 use crate::outbox::Outbox;
 use crate::registry::{Registry, Version};
 use crate::resume::SteadyCodec;
-use crate::tls::{self, KeyLogFile, TlsModule, TlsStream, Verifier};
+use crate::tls::{self, HandshakeError, KeyLogFile, TlsModule, TlsStream};
 use crate::transport::{PlainStream, Transport};
 
 /// Guest instances that a connection needs: codec and TLS.
@@ -45,7 +47,7 @@ pub(crate) struct Hub {
 /// half each time it is told.
 const SHED_ABOVE: u16 = 80;
 
-/// Pressure, in percent, above which no exchange is begun.
+/// Pressure, in percent, above which no exchange is begun beside another.
 const REFUSE_ABOVE: u16 = 100;
 
 impl Hub {
@@ -66,6 +68,7 @@ impl Hub {
 
     /// Goes over what depends on versions: to be called when one became current.
     pub(crate) fn follow_swap(&self) {
+        let _active = self.ticker.activate();
         self.idle.sweep(&self.registry);
         self.registry.rest();
     }
@@ -98,6 +101,9 @@ impl Hub {
         exchange: &Exchange,
         pipes: Pipes,
     ) -> Result<Summary, Failure> {
+        if let Scheme::Served(scheme) = exchange.target.scheme {
+            return driver::run(self, id, exchange, scheme, &pipes).await;
+        }
         let began = Instant::now();
         let key = Key::new(&exchange.target, exchange.tls);
         let idle = if exchange.fresh_connection {
@@ -179,6 +185,7 @@ impl Hub {
         exchange: &Exchange,
         began: Instant,
     ) -> Result<(Connection, Timings), Cause> {
+        let since = Instant::now();
         let room = self.reserve(exchange.deadlines.connect_ms).await?;
         let reached = match exchange.target.scheme {
             Scheme::Http => {
@@ -190,6 +197,11 @@ impl Hub {
                 }
             }
             Scheme::Https => self.secured(id, exchange, began).await?,
+            // A driver has connections of its own, and never comes here.
+            Scheme::Served(scheme) => {
+                let why = format!("{} is not spoken over a kept connection", scheme.name());
+                return Err(Cause::BadRequest(why));
+            }
         };
         let Reached {
             transport,
@@ -205,6 +217,7 @@ impl Hub {
                 transport,
                 codec,
                 peer,
+                since,
                 _room: room,
             },
             timings,
@@ -238,32 +251,43 @@ impl Hub {
         Ok((dialled.stream, peer, timings))
     }
 
-    /// A connection with TLS. When a guest ends in the handshake, nothing of
-    /// the request was sent: it is tried once more, on another connection, with
-    /// the version before where there is one. (A handshake cannot be resumed:
-    /// its keys are gone.)
+    /// A connection with TLS. When the guest ends in the handshake, nothing of
+    /// the request was sent: it is tried again on another connection, with the
+    /// same version once, then with the good one before. (A handshake cannot be
+    /// taken over: what it knew of keys is gone.)
     async fn secured(
         &self,
         id: ExchangeId,
         exchange: &Exchange,
         began: Instant,
     ) -> Result<Reached, Cause> {
-        let mut guests = Guests {
-            tls: self.registry.tls.current()?,
-            x509: self.registry.x509.current()?,
+        let version = self.registry.tls.current()?;
+        let mut faults = match self.try_secured(id, exchange, began, &version).await {
+            Ok(reached) => return Ok(reached),
+            Err(HandshakeError::Other(cause)) => return Err(cause),
+            Err(HandshakeError::Guest(fault)) => Faults::from(fault),
         };
-        let first = match self.try_secured(id, exchange, began, &guests).await {
-            Err(cause @ Cause::Guest { .. }) => cause,
-            other => return other,
-        };
-        self.registry.enforce();
-        self.outbox.journey(id, JourneyEvent::Retried).await?;
-        guests.fall_back(&self.registry, &first)?;
-        match self.try_secured(id, exchange, began, &guests).await {
-            // The guest's end explains more than a used-up grant.
-            Err(Cause::Dial(DialFailure::NoGrant)) => Err(first),
-            other => other,
+        let again = Some(&version)
+            .filter(|version| !version.about.is_condemned())
+            .cloned();
+        let before = self.registry.tls.previous(version.digest());
+        for version in [again, before].into_iter().flatten() {
+            self.outbox.journey(id, JourneyEvent::Retried).await?;
+            match self.try_secured(id, exchange, began, &version).await {
+                Ok(reached) => {
+                    faults.settle(Aftermath::Retried);
+                    self.registry.enforce();
+                    return Ok(reached);
+                }
+                Err(HandshakeError::Guest(fault)) => faults.push(fault),
+                // The guest's end explains more than a used-up grant.
+                Err(HandshakeError::Other(Cause::Dial(DialFailure::NoGrant))) => break,
+                Err(HandshakeError::Other(cause)) => return Err(cause),
+            }
         }
+        let cause = faults.fail("it was tried again, and ended the same way");
+        self.registry.enforce();
+        Err(cause)
     }
 
     async fn try_secured(
@@ -271,10 +295,21 @@ impl Hub {
         id: ExchangeId,
         exchange: &Exchange,
         began: Instant,
-        guests: &Guests,
-    ) -> Result<Reached, Cause> {
-        let (stream, peer, mut timings) = self.dial(id, exchange, began).await?;
-        let stream = self.secure(id, exchange, stream, guests).await?;
+        version: &Arc<Version<TlsModule>>,
+    ) -> Result<Reached, HandshakeError> {
+        let peer = tls::Peer {
+            registry: &self.registry,
+            version,
+            options: exchange.tls,
+            host: &exchange.target.host,
+            key_log: self.key_log.clone(),
+        };
+        // The broker connects while the guest writes its ClientHello.
+        let dialling = self.dial(id, exchange, began);
+        let (dialled, begun) = tokio::join!(dialling, async { tls::begin(peer) });
+        let begun = begun?;
+        let (stream, peer, mut timings) = dialled?;
+        let stream = self.secure(id, exchange, stream, begun).await?;
         timings.tls_us = Some(micros(began.elapsed()));
         Ok(Reached {
             transport: Transport::Tls(Box::new(stream)),
@@ -284,7 +319,7 @@ impl Hub {
     }
 
     /// Room in the instance pool.
-    async fn reserve(&self, milliseconds: u32) -> Result<OwnedSemaphorePermit, Cause> {
+    pub(crate) async fn reserve(&self, milliseconds: u32) -> Result<OwnedSemaphorePermit, Cause> {
         let waiting = Arc::clone(&self.room).acquire_owned();
         if self.room.available_permits() == 0 {
             // Idle connections hold instances that a request needs now.
@@ -301,26 +336,20 @@ impl Hub {
         id: ExchangeId,
         exchange: &Exchange,
         stream: TcpStream,
-        guests: &Guests,
-    ) -> Result<TlsStream, Cause> {
+        begun: tls::Begun,
+    ) -> Result<TlsStream, HandshakeError> {
         let milliseconds = exchange.deadlines.tls_ms;
-        let peer = tls::Peer {
-            module: &guests.tls.module,
-            verifier: &guests.x509.module,
-            options: exchange.tls,
-            host: &exchange.target.host,
-            key_log: self.key_log.clone(),
-        };
-        let handshake = tls::handshake(stream, peer);
+        let handshake = tls::handshake(stream, begun);
         let established =
             match tokio::time::timeout(Duration::from_millis(milliseconds.into()), handshake).await
             {
                 Ok(outcome) => outcome?,
                 Err(_) => {
-                    return Err(Cause::Deadline {
+                    let deadline = Cause::Deadline {
                         phase: "tls".to_owned(),
                         milliseconds,
-                    });
+                    };
+                    return Err(deadline.into());
                 }
             };
         for instance in established.instances {
@@ -340,35 +369,6 @@ struct Reached {
     transport: Transport,
     peer: SocketAddr,
     timings: Timings,
-}
-
-/// Those of a handshake.
-struct Guests {
-    tls: Arc<Version<TlsModule>>,
-    x509: Arc<Version<Verifier>>,
-}
-
-impl Guests {
-    /// Takes other versions after one of these ended: of the module that
-    /// ended the good one before, if there is one, else the same again unless
-    /// it is quarantined by now.
-    fn fall_back(&mut self, registry: &Registry, cause: &Cause) -> Result<(), Cause> {
-        let Cause::Guest { module, .. } = cause else {
-            return Ok(());
-        };
-        if module == "x509" {
-            self.x509 = match registry.x509.previous(self.x509.digest()) {
-                Some(before) => before,
-                None => registry.x509.current()?,
-            };
-        } else {
-            self.tls = match registry.tls.previous(self.tls.digest()) {
-                Some(before) => before,
-                None => registry.tls.current()?,
-            };
-        }
-        Ok(())
-    }
 }
 
 /// How one try went.
@@ -411,6 +411,6 @@ fn not_sent(cause: Cause) -> Failure {
     failure(cause, RetrySafety::NotSent)
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

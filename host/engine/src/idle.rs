@@ -24,7 +24,7 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(target: &Target, tls: TlsOptions) -> Key {
         let tls = match target.scheme {
-            Scheme::Http => None,
+            Scheme::Http | Scheme::Served(_) => None,
             Scheme::Https => Some(tls),
         };
         Key {
@@ -44,6 +44,8 @@ pub(crate) struct Idle {
 #[derive(Default)]
 struct Parked {
     count: usize,
+    /// Connections made before this moment are not kept.
+    since: Option<Instant>,
     by_key: HashMap<Key, Vec<(Instant, Connection)>>,
 }
 
@@ -71,8 +73,11 @@ impl Idle {
 
     /// Keeps a connection, unless there is no room.
     pub(crate) fn park(&self, key: Key, mut connection: Connection) -> bool {
-        connection.transport.shrink();
+        connection.rest();
         let mut parked = self.lock();
+        if parked.since.is_some_and(|since| connection.since <= since) {
+            return false;
+        }
         if parked.count >= self.most {
             parked.drop_expired(self.keep);
         }
@@ -122,7 +127,15 @@ impl Idle {
 
     /// Closes all.
     pub(crate) fn clear(&self) {
-        *self.lock() = Parked::default();
+        self.lock().clear();
+    }
+
+    /// Closes all, and keeps none that was begun before now: what allowed it
+    /// may not hold any more.
+    pub(crate) fn retire(&self) {
+        let mut parked = self.lock();
+        parked.clear();
+        parked.since = Some(Instant::now());
     }
 
     fn lock(&self) -> MutexGuard<'_, Parked> {
@@ -131,6 +144,11 @@ impl Idle {
 }
 
 impl Parked {
+    fn clear(&mut self) {
+        self.by_key.clear();
+        self.count = 0;
+    }
+
     fn drop_expired(&mut self, keep: Duration) {
         self.keep_if(|since, _| since.elapsed() < keep);
     }

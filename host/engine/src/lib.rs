@@ -14,16 +14,22 @@
 //! resume     a codec that outlives its instances
 //! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
+//! driver     guests with sockets of their own, under a grant
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
 //! the network are framed by guests, and moved by the host.
 
+mod allowance;
 mod code;
 mod connection;
 mod demand;
 mod dialer;
+mod driver;
 mod exchange;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hub;
 mod idle;
 mod instance;

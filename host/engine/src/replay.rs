@@ -7,7 +7,7 @@ use fumehood_control::{FaultReport, ModuleHeader, RecordedCall};
 
 use crate::instance::{Call, CodecError, Ticker};
 use crate::registry::{Limits, Registry};
-use crate::tls::Anchors;
+use crate::tls::{Anchors, Recorded};
 
 /// What became of a recording.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub enum ReplayOutcome {
 /// Why a recording was not replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// Only `http1` depends on nothing but its calls.
-    #[error("a recording of {0} cannot be replayed: only http1 depends on nothing but its calls")]
+    /// Only `http1` and `x509` depend on nothing but their calls.
+    #[error("a recording of {0} cannot be replayed: it depends on more than its calls")]
     Kind(String),
     /// The module was not loaded: one sentence.
     #[error("the module is refused: {0}")]
@@ -49,29 +49,57 @@ pub fn replay(
     code: OwnedFd,
     recording: &[RecordedCall],
 ) -> Result<ReplayOutcome, ReplayError> {
-    if header.name != "http1" {
-        return Err(ReplayError::Kind(header.name.clone()));
+    match header.name.as_str() {
+        "http1" => {
+            let calls = decode(recording)?;
+            let (registry, ticker) = prepare(header, code, Anchors::default())?;
+            let _active = ticker.activate();
+            replay_codec(&registry, &calls)
+        }
+        "x509" => {
+            let mut recorded = Recorded::decode(recording).map_err(ReplayError::Call)?;
+            let anchors = std::mem::take(&mut recorded.anchors);
+            let (registry, ticker) = prepare(header, code, anchors)?;
+            let _active = ticker.activate();
+            let version = registry.x509.current().map_err(|_| not_current())?;
+            Ok(match version.module.ask_again(&recorded) {
+                Ok(true) => ReplayOutcome::Survived,
+                Ok(false) => ReplayOutcome::Refused("verify".to_owned()),
+                Err(faults) => ReplayOutcome::Fault(Box::new(faults.report().clone())),
+            })
+        }
+        other => Err(ReplayError::Kind(other.to_owned())),
     }
-    let calls = decode(recording)?;
+}
+
+/// The one module, current, and the clock that ends what hangs.
+fn prepare(
+    header: &ModuleHeader,
+    code: OwnedFd,
+    anchors: Anchors,
+) -> Result<(Registry, Ticker), ReplayError> {
     let refused = |why: &dyn std::fmt::Display| ReplayError::Module(why.to_string());
-    let registry =
-        Registry::new(Limits::for_one(), Anchors::default()).map_err(|error| refused(&error))?;
+    let registry = Registry::new(Limits::for_one(), anchors).map_err(|error| refused(&error))?;
     registry.load(header, code).map_err(|why| refused(&why))?;
     registry
         .swap(&header.name, header.digest)
         .map_err(|why| refused(&why))?;
     let ticker = Ticker::start(registry.engine().clone()).map_err(|error| refused(&error))?;
-    let _active = ticker.activate();
-    let version = registry
-        .http1
-        .current()
-        .map_err(|_| refused(&"it is not current"))?;
+    Ok((registry, ticker))
+}
+
+fn not_current() -> ReplayError {
+    ReplayError::Module("it is not current".to_owned())
+}
+
+fn replay_codec(registry: &Registry, calls: &[Call]) -> Result<ReplayOutcome, ReplayError> {
+    let version = registry.http1.current().map_err(|_| not_current())?;
     let mut codec = version
         .module
         .instantiate()
-        .map_err(|fault| refused(&fault))?;
+        .map_err(|fault| ReplayError::Module(fault.to_string()))?;
     let hasher = RandomState::new();
-    for call in &calls {
+    for call in calls {
         match codec.perform(call, &hasher) {
             Ok(_) => {}
             Err(CodecError::Protocol(_)) => {

@@ -9,14 +9,16 @@ use fumehood_control::{
     Assembly, Cause, Digest, Exchange, ExchangeId, Failure, RetrySafety, Summary, ToEmbedder,
     ToEngine, fragments,
 };
+use fumehood_policy::Lapse;
 use fumehood_sandbox::{AsyncChannel, ChannelError};
 use tokio::sync::oneshot;
 
+use crate::allowance::{Allowance, Leaves};
 use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
 use crate::payload::Pipe;
-use crate::registry::answer_load;
+use crate::registry::{answer_load, introduced};
 
 /// Time between two looks for idle connections that have waited too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -45,6 +47,7 @@ pub(crate) async fn serve(
         max_exchanges,
         assembling: HashMap::new(),
         running: Running::default(),
+        leaves: Leaves::default(),
     };
     loop {
         let (message, fds) = control.recv().await?;
@@ -53,7 +56,14 @@ pub(crate) async fn serve(
 }
 
 /// A `Running` map is shared with the tasks, which take themselves off it.
-type Running = Arc<Mutex<HashMap<ExchangeId, oneshot::Sender<()>>>>;
+type Running = Arc<Mutex<HashMap<ExchangeId, Held>>>;
+
+/// By which an exchange under way is ended.
+struct Held {
+    leave: Option<u64>,
+    /// Dropped without a word, it is a cancellation.
+    stop: oneshot::Sender<Cause>,
+}
 
 /// Where exchanges are taken in.
 struct Desk {
@@ -61,6 +71,7 @@ struct Desk {
     max_exchanges: usize,
     assembling: HashMap<ExchangeId, Assembly>,
     running: Running,
+    leaves: Leaves,
 }
 
 impl Desk {
@@ -79,15 +90,25 @@ impl Desk {
                 // Dropping the sender wakes the exchange.
                 self.lock().remove(&id);
             }
-            ToEngine::CloseIdle => self.hub.idle.clear(),
+            ToEngine::Revoke { leave } => self.revoke(leave),
+            ToEngine::CloseIdle => self.hub.idle.retire(),
             ToEngine::Module(header) => {
                 let Some(code) = fds.into_iter().next() else {
                     return;
                 };
-                // It takes a millisecond at most: other tasks move aside.
+                // It takes a millisecond at most: other tasks move aside. A module
+                // that never comes back from its start is ended like any guest.
+                let _active = self.hub.ticker.activate();
                 let answer =
                     tokio::task::block_in_place(|| answer_load(&self.hub.registry, header, code));
-                self.say(answer).await;
+                // A driver runs to say what it serves; nobody waits for it here.
+                let hub = Arc::clone(&self.hub);
+                tokio::spawn(async move {
+                    let _active = hub.ticker.activate();
+                    let answer = introduced(&hub.registry, answer).await;
+                    // Nobody is left to tell when this fails.
+                    let _ = hub.outbox.send(answer).await;
+                });
             }
             ToEngine::Swap { name, digest } => {
                 let answer = self.hub.registry.swap(&name, digest);
@@ -96,6 +117,13 @@ impl Desk {
             ToEngine::Rollback { name } => {
                 let answer = self.hub.registry.rollback(&name);
                 self.swapped(name, Digest::default(), answer).await;
+            }
+            ToEngine::Withdraw { name, digest } => {
+                let answer = match self.hub.registry.withdraw(&name, digest) {
+                    Ok(()) => ToEmbedder::ModuleWithdrawn { name, digest },
+                    Err(why) => ToEmbedder::ModuleRefused { name, digest, why },
+                };
+                self.say(answer).await;
             }
             ToEngine::Inspect => self.inventory().await,
             ToEngine::Pressure { percent } => self.hub.feel(percent),
@@ -119,25 +147,40 @@ impl Desk {
     }
 
     async fn begin(&mut self, id: ExchangeId, exchange: Exchange, fds: Vec<OwnedFd>) {
-        if self.lock().len() >= self.max_exchanges || self.hub.is_starved() {
+        let under_way = self.lock().len();
+        // With nothing under way nothing more is given back: one must get through.
+        if under_way >= self.max_exchanges || (under_way > 0 && self.hub.is_starved()) {
             return self.refuse(id, Cause::Busy).await;
         }
-        let pipes = match open_pipes(fds) {
+        let allowed = self.leaves.allow(exchange.leave);
+        let pipes = match allowed.and_then(|allowance| open_pipes(fds, allowance)) {
             Ok(pipes) => pipes,
             Err(cause) => return self.refuse(id, cause).await,
         };
-        let (cancel, cancelled) = oneshot::channel();
-        self.lock().insert(id, cancel);
+        let (stop, stopped) = oneshot::channel();
+        let leave = exchange.leave.map(|leave| leave.id);
+        self.lock().insert(id, Held { leave, stop });
         let hub = Arc::clone(&self.hub);
         let running = Arc::clone(&self.running);
         tokio::spawn(async move {
-            let outcome = run(&hub, id, &exchange, pipes, cancelled).await;
+            let outcome = run(&hub, id, &exchange, pipes, stopped).await;
             running
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&id);
             hub.outbox.finished(id, outcome).await;
         });
+    }
+
+    /// Ends what runs under a leave.
+    fn revoke(&mut self, leave: u64) {
+        self.leaves.forget(leave);
+        let mut running = self.lock();
+        let under_it = running.extract_if(|_, held| held.leave == Some(leave));
+        for (_, held) in under_it {
+            // It may have ended this moment.
+            let _ended = held.stop.send(Cause::Lapsed(Lapse::Revoked));
+        }
     }
 
     /// Answers a swap, and has idle connections follow it.
@@ -176,7 +219,7 @@ impl Desk {
             .await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, oneshot::Sender<()>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, Held>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,16 +230,19 @@ async fn run(
     id: ExchangeId,
     exchange: &Exchange,
     pipes: Pipes,
-    cancelled: oneshot::Receiver<()>,
+    stopped: oneshot::Receiver<Cause>,
 ) -> Result<Summary, Failure> {
     tokio::select! {
         outcome = hub.run(id, exchange, pipes) => outcome,
-        _ = cancelled => Err(failure(Cause::Cancelled, RetrySafety::MaybeProcessed)),
+        why = stopped => {
+            let cause = why.unwrap_or(Cause::Cancelled);
+            Err(failure(cause, RetrySafety::MaybeProcessed))
+        }
     }
 }
 
 /// The sink, then the source if there is one.
-fn open_pipes(fds: Vec<OwnedFd>) -> Result<Pipes, Cause> {
+fn open_pipes(fds: Vec<OwnedFd>, allowance: Allowance) -> Result<Pipes, Cause> {
     let mut fds = fds.into_iter();
     let mut next = || {
         fds.next()
@@ -207,7 +253,11 @@ fn open_pipes(fds: Vec<OwnedFd>) -> Result<Pipes, Cause> {
             })
     };
     match (next()?, next()?) {
-        (Some(sink), source) => Ok(Pipes { sink, source }),
+        (Some(sink), source) => Ok(Pipes {
+            sink,
+            source,
+            allowance,
+        }),
         (None, _) => Err(Cause::BadRequest(
             "an exchange came without a sink".to_owned(),
         )),
@@ -218,6 +268,7 @@ async fn sweep(hub: &Hub) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;
+        let _active = hub.ticker.activate();
         hub.idle.sweep(&hub.registry);
         hub.registry.rest();
     }

@@ -15,7 +15,8 @@ use crate::registry::{Limits, Registry};
 use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
 use fumehood_control::{
-    DialReply, DialRequest, EngineSetup, ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
+    DialReply, DialRequest, DriverSchemes, EngineSetup, LayerReport, ModuleHeader,
+    PROTOCOL_VERSION, ToEmbedder, ToEngine,
 };
 use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
 use tokio::runtime::Runtime;
@@ -183,8 +184,26 @@ struct Prepared {
     runtime: Runtime,
     hub: Hub,
     outgoing: Outgoing,
-    ready: ToEmbedder,
+    ready: Ready,
     setup: EngineSetup,
+}
+
+/// What is known of readiness once the sandbox is closed.
+struct Ready {
+    layers: Vec<LayerReport>,
+    anchors: u32,
+}
+
+impl Ready {
+    /// Drivers say what they serve only then.
+    fn with_drivers(self, drivers: Vec<DriverSchemes>) -> ToEmbedder {
+        ToEmbedder::Ready {
+            version: PROTOCOL_VERSION,
+            layers: self.layers,
+            anchors: self.anchors,
+            drivers,
+        }
+    }
 }
 
 fn prepare(
@@ -208,11 +227,7 @@ fn prepare(
         make_hub(&mut offer, outbox)?
     };
     let layers = isolated.seal(&offer.setup.required)?;
-    let ready = ToEmbedder::Ready {
-        version: PROTOCOL_VERSION,
-        layers,
-        anchors,
-    };
+    let ready = Ready { layers, anchors };
     Ok(Prepared {
         runtime,
         hub,
@@ -231,6 +246,13 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
             "max_instances of {} leaves no room for a connection; {} are needed at least",
             setup.max_instances,
             SHARED_INSTANCES + INSTANCES_PER_CONNECTION
+        )));
+    }
+    if setup.max_instances > fumehood_wasm::MAX_INSTANCES {
+        return Err(Stop::because(format!(
+            "max_instances of {} is more than a process has address space for: {} is the most",
+            setup.max_instances,
+            fumehood_wasm::MAX_INSTANCES
         )));
     }
     let anchors = match &offer.anchors {
@@ -295,6 +317,10 @@ impl Prepared {
         } = self;
         let served = runtime.block_on(async move {
             let control = control.into_async()?;
+            let ready = {
+                let _active = hub.ticker.activate();
+                ready.with_drivers(hub.registry.drivers.introduce_all().await)
+            };
             control.send(&ready, &[]).await?;
             serve::serve(
                 control,

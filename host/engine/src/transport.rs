@@ -4,15 +4,19 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use fumehood_control::Instance;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::tls::TlsStream;
 
-/// Bytes read from a plain socket at a time. Large enough that the system
-/// calls of a bulk transfer cost little; allocated when the first byte comes
-/// and freed while the connection is idle.
-const READ_BUFFER: usize = 256 * 1024;
+/// Bytes read from a plain socket at first: a usual response in one call.
+const SMALL: usize = 16 * 1024;
+
+/// Bytes read from a plain socket that fills the small buffer: large enough
+/// that the system calls of a bulk transfer cost little. Buffers are allocated
+/// when they are needed and freed while the connection is idle.
+const LARGE: usize = 256 * 1024;
 
 /// What an HTTP connection runs over.
 pub(crate) enum Transport {
@@ -85,6 +89,14 @@ impl Transport {
         }
     }
 
+    /// Guests of its own that took over since the last time.
+    pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
+        match self {
+            Transport::Plain(_) => Vec::new(),
+            Transport::Tls(tls) => tls.taken_over(),
+        }
+    }
+
     /// Gives buffers back while the connection idles.
     pub(crate) fn shrink(&mut self) {
         match self {
@@ -98,8 +110,14 @@ impl Transport {
 impl PlainStream {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         if self.start == self.end {
-            if self.buffer.is_empty() {
-                self.buffer = vec![0; READ_BUFFER].into_boxed_slice();
+            // What filled the buffer has more behind it, as a rule.
+            let wanted = match self.buffer.len() {
+                0 => SMALL,
+                length if self.end == length => LARGE,
+                length => length,
+            };
+            if wanted > self.buffer.len() {
+                self.buffer = vec![0; wanted].into_boxed_slice();
             }
             self.start = 0;
             self.end = 0;

@@ -13,17 +13,19 @@
 #[path = "../src/tests/origin.rs"]
 mod origin;
 
+#[path = "../src/tests/exchange.rs"]
+mod exchange;
+
 use std::io::{Read as _, Seek as _};
-use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode};
 
+use exchange::{broker, request};
 use fumehood_control::{
-    Deadlines, DialReply, DialRequest, EngineSetup, Exchange, ExchangeId, Field, GrantId,
-    JourneyEvent, Layer, LayerState, ModuleHeader, PROTOCOL_VERSION, PayloadLength, TlsOptions,
-    TlsVersion, ToEmbedder, ToEngine, Verification, fragments,
+    EngineSetup, ExchangeId, JourneyEvent, Layer, LayerState, ModuleHeader, PROTOCOL_VERSION,
+    ToEmbedder, ToEngine, fragments,
 };
-use fumehood_policy::{Host, Scheme, Target};
+use fumehood_policy::Scheme;
 use fumehood_sandbox::{Channel, sealed};
 use origin::{Origin, payload};
 
@@ -178,7 +180,8 @@ fn get(embedder: &Embedder, origin: &Origin, path: &str, made: &[&str], resumed:
     let mut sink = std::fs::File::from(
         rustix::fs::memfd_create("sink", rustix::fs::MemfdFlags::CLOEXEC).unwrap(),
     );
-    let bytes = fragments(&request(origin, path)).unwrap().pop().unwrap();
+    let request = request(Scheme::Http, origin.address, path, true);
+    let bytes = fragments(&request).unwrap().pop().unwrap();
     let exchange = ToEngine::Exchange {
         id: ExchangeId(1),
         bytes,
@@ -222,60 +225,4 @@ fn owned(versions: &[&str]) -> Vec<String> {
         .iter()
         .map(|version| (*version).to_owned())
         .collect()
-}
-
-fn request(origin: &Origin, path: &str) -> Exchange {
-    let target = Target {
-        scheme: Scheme::Http,
-        host: Host::V4(Ipv4Addr::LOCALHOST),
-        port: origin.address.port(),
-    };
-    let host = Field {
-        name: "host".to_owned(),
-        value: target.authority().into_bytes(),
-    };
-    Exchange {
-        grant: GrantId(target.port.into()),
-        target,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        fields: vec![host],
-        payload: PayloadLength::None,
-        source_end: fumehood_control::SourceEnd::EndOfFile,
-        tls: TlsOptions {
-            verification: Verification::Full,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-        },
-        deadlines: Deadlines {
-            connect_ms: 30_000,
-            tls_ms: 30_000,
-            head_ms: 30_000,
-            idle_ms: 30_000,
-            total_ms: 60_000,
-        },
-        fresh_connection: true,
-    }
-}
-
-/// A broker that dials the loopback port that a grant is called.
-fn broker() -> Channel<DialRequest, DialReply> {
-    let (engine, broker) = Channel::<DialRequest, DialReply>::pair().unwrap();
-    std::thread::spawn(move || {
-        while let Ok((DialRequest::Dial { id, grant, .. }, _)) = broker.recv() {
-            let peer = (Ipv4Addr::LOCALHOST, u16::try_from(grant.0).unwrap()).into();
-            let stream = TcpStream::connect(peer).unwrap();
-            stream.set_nonblocking(true).unwrap();
-            let reply = DialReply::Connected {
-                id,
-                peer,
-                refused: Vec::new(),
-                attempts: Vec::new(),
-                resolve_us: 0,
-                connect_us: 1,
-            };
-            broker.send(&reply, &[stream.as_fd()]).unwrap();
-        }
-    });
-    engine
 }

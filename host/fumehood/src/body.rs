@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use fumehood_control::Summary;
+use fumehood_control::{Instance, JourneyEvent, Summary};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use tokio::net::UnixStream;
@@ -24,6 +24,7 @@ const READ_BYTES: usize = 64 * 1024;
 pub struct Body {
     state: State,
     summary: Option<Summary>,
+    resumed: Vec<Instance>,
 }
 
 #[derive(Debug)]
@@ -57,6 +58,7 @@ impl Body {
         Body {
             state: State::Content(open),
             summary: None,
+            resumed: Vec::new(),
         }
     }
 
@@ -64,6 +66,13 @@ impl Body {
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.summary.as_ref()
+    }
+
+    /// Instances that took over where another had ended while content came;
+    /// all are there once the body has ended.
+    #[must_use]
+    pub fn resumed(&self) -> &[Instance] {
+        &self.resumed
     }
 }
 
@@ -98,7 +107,9 @@ impl http_body::Body for Body {
                     Poll::Ready(None) => this.state = State::Verdict(open, None),
                 },
                 State::Verdict(mut open, mut trailers) => {
-                    let Poll::Ready(verdict) = open.poll_verdict(context, &mut trailers) else {
+                    let Poll::Ready(verdict) =
+                        open.poll_verdict(context, &mut trailers, &mut this.resumed)
+                    else {
                         this.state = State::Verdict(open, trailers);
                         return Poll::Pending;
                     };
@@ -143,9 +154,11 @@ impl Open {
         &mut self,
         context: &mut Context<'_>,
         trailers: &mut Option<HeaderMap>,
+        resumed: &mut Vec<Instance>,
     ) -> Poll<Result<Summary, Error>> {
         loop {
             match ready!(self.exchange.poll_event(context)) {
+                Some(Event::Journey(JourneyEvent::Resumed(instance))) => resumed.push(instance),
                 Some(Event::Trailers(fields)) => *trailers = Some(headers(fields)),
                 Some(Event::Finished(Ok(summary))) => {
                     return Poll::Ready(self.check(summary));

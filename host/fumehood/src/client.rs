@@ -8,14 +8,16 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use fumehood_control::{Instance, JourneyEvent, ResponseHead, TlsSummary};
 use fumehood_policy::RequestUrl;
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use tower_service::Service;
 
 use crate::body::{Body, headers};
 use crate::error::{BoxError, CallerError, ChannelError};
 use crate::exchange::{InFlight, Options, Sink};
+use crate::retry::{self, Verdict};
 use crate::routes::Event;
-use crate::upload::{self, Pump};
+use crate::upload::{Content, Pump};
 use crate::{Engine, Error};
 
 /// Sends `http` requests through an [`Engine`]. Cheap to clone; always ready.
@@ -39,8 +41,11 @@ pub struct Journey {
     pub tls: Option<TlsSummary>,
     /// Guest instances made for the connection.
     pub instances: Vec<Instance>,
-    /// Instances that took over where another had ended.
+    /// Instances that took over where another had ended, up to the head; for
+    /// those after it see [`Body::resumed`].
     pub resumed: Vec<Instance>,
+    /// Engines that died under the request before this one had it.
+    pub engines_lost: u32,
 }
 
 impl Client {
@@ -50,6 +55,9 @@ impl Client {
 
     /// Sends a request; resolves with the response's head. What the body is
     /// worth, its end tells.
+    ///
+    /// When the engine dies before the response has begun, another is launched
+    /// and the request sent again where that does nothing twice: see [`crate::Retry`].
     ///
     /// # Errors
     /// [`Error`], split by blame.
@@ -63,13 +71,43 @@ impl Client {
             let why = "CONNECT asks for a tunnel, which a request is not".to_owned();
             return Err(Error::Caller(CallerError::Request(why)));
         }
-        let url = RequestUrl::parse(&head.uri.to_string());
-        let url = url.map_err(|e| Error::Caller(CallerError::Url(e)))?;
+        let url = self.engine.parse_url(&head.uri.to_string()).await?;
         let options = head.extensions.remove::<Options>().unwrap_or_default();
-        let (source, mut pump) = upload::begin(body)?;
+        let wanted = options.retry.unwrap_or(self.engine.shared.config.retry);
+        let mut content = Content::of(body, &head.method)?;
+        let mut engines_lost = 0;
+        loop {
+            let error = match self.once(&url, &head, &mut content, &options).await {
+                Ok(mut response) => {
+                    if let Some(journey) = response.extensions_mut().get_mut::<Journey>() {
+                        journey.engines_lost = engines_lost;
+                    }
+                    return Ok(response);
+                }
+                Err(error) => error,
+            };
+            match retry::judge(wanted, &head.method, content.kind(), &error, engines_lost) {
+                Verdict::GiveUp(_) => return Err(error),
+                Verdict::SendAgain => {
+                    tracing::info!(target = %url.target, "the engine died; the request is sent again");
+                    engines_lost += 1;
+                }
+            }
+        }
+    }
+
+    /// One try, on one engine.
+    async fn once(
+        &self,
+        url: &RequestUrl,
+        head: &Parts,
+        content: &mut Content,
+        options: &Options,
+    ) -> Result<Response<Body>, Error> {
+        let (source, mut pump) = content.open()?;
         let mut exchange = self
             .engine
-            .exchange(&url, &head, source, Sink::Body, &options)
+            .exchange(url, head, source, Sink::Body, options)
             .await?;
         let (mut response, journey) = answer(&mut exchange, pump.as_mut()).await?;
         let content = exchange.take_body().ok_or(ChannelError::OutOfOrder)?;

@@ -8,8 +8,10 @@ use std::time::Duration;
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
-use crate::modules::Maker;
-use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange};
+use crate::asking::{Answer, Asked, Asker};
+use crate::modules::{COMPILE_WITHIN, Maker};
+use crate::settings::{Current, Follow, Settings, SettingsSource};
+use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
 const CONNECT_MS: u32 = 30_000;
@@ -54,11 +56,14 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// What an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most guest instances alive at once. Default 264.
+    /// Most guest instances alive at once: two for each connection, and 6 that
+    /// are shared. Default 264, at most 16,384. What is not in use costs
+    /// address space alone; SPECIFICATION.md says what an idle one takes.
     pub max_instances: u32,
     /// Most exchanges under way at once; more wait their turn. Default 128.
     pub max_exchanges: u32,
-    /// Most idle connections kept. Default 32.
+    /// Most idle connections kept, 6 to an origin. Default 32. Each also takes
+    /// a descriptor, of which an engine has at most 16,384.
     pub max_idle_connections: u32,
     /// How long an idle connection is kept, in milliseconds. Default 90 s.
     pub idle_connection_ms: u32,
@@ -112,6 +117,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
+    pub(crate) retry: Retry,
     pub(crate) key_log: Option<Arc<OwnedFd>>,
     pub(crate) quarantine_faults: u32,
     pub(crate) quarantine_window: Duration,
@@ -119,10 +125,14 @@ pub(crate) struct Config {
     pub(crate) record: bool,
     pub(crate) trust: ModuleTrust,
     pub(crate) compiler: Option<PathBuf>,
+    pub(crate) compile_within: Duration,
     pub(crate) module_cache: Option<PathBuf>,
     pub(crate) module_directory: Option<(PathBuf, OnChange)>,
     pub(crate) admin_socket: Option<PathBuf>,
     pub(crate) crash_reports: CrashReports,
+    /// What is read again, and the file that the policy is of.
+    pub(crate) follow: Option<Follow>,
+    pub(crate) asker: Option<Asker>,
 }
 
 impl Config {
@@ -141,12 +151,19 @@ impl Config {
         }
     }
 
+    /// What requests go by until something else is said.
+    pub(crate) fn current(&self) -> Current {
+        let file = self.follow.as_ref().and_then(|it| it.file.clone());
+        Current::new(self.policy.clone(), self.deadlines, self.tls, file)
+    }
+
     /// What makes native code of modules.
     pub(crate) fn maker(&self) -> Maker {
         Maker {
             program: self.compiler.clone(),
             cache: self.module_cache.clone(),
             required: self.required.clone(),
+            within: self.compile_within,
         }
     }
 }
@@ -180,6 +197,7 @@ impl EngineBuilder {
                 limits: Limits::default(),
                 deadlines: default_deadlines(),
                 tls: default_tls(),
+                retry: Retry::default(),
                 key_log: None,
                 quarantine_faults: QUARANTINE_FAULTS,
                 quarantine_window: QUARANTINE_WINDOW,
@@ -187,10 +205,13 @@ impl EngineBuilder {
                 record: false,
                 trust: ModuleTrust::default(),
                 compiler: None,
+                compile_within: COMPILE_WITHIN,
                 module_cache: None,
                 module_directory: None,
                 admin_socket: None,
                 crash_reports: CrashReports::default(),
+                follow: None,
+                asker: None,
             },
         }
     }
@@ -198,6 +219,38 @@ impl EngineBuilder {
     /// Replaces the policy.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;
+        self
+    }
+
+    /// Goes by settings: takes their policy, timeouts, TLS versions and limits
+    /// in place of what was said before. They are read again by
+    /// [`Engine::reload`] and, with `watch`, whenever their file changes.
+    pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
+        self.config.policy = settings.policy.clone();
+        self.config.deadlines = settings.deadlines();
+        self.config.tls = settings.tls();
+        self.config.limits = settings.limits();
+        self.config.follow = Some(Follow {
+            source: source.clone(),
+            file: settings.file.clone(),
+            watch,
+        });
+        self
+    }
+
+    /// Asks where a rule of the policy wants it ([`fumehood_policy::Effect::Ask`]):
+    /// a request waits for the answer, and is denied where none comes within
+    /// the deadline. Requests that ask at once ask each for itself. Default
+    /// nobody, which is no.
+    pub fn on_ask<F, A>(mut self, deadline: Duration, ask: F) -> Self
+    where
+        F: Fn(Asked) -> A + Send + Sync + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        self.config.asker = Some(Asker {
+            ask: Arc::new(move |asked| Box::pin(ask(asked))),
+            deadline,
+        });
         self
     }
 
@@ -248,6 +301,13 @@ impl EngineBuilder {
     /// Sets how TLS is spoken on exchanges that do not say.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.config.tls = tls;
+        self
+    }
+
+    /// Says whether requests whose engine died are sent again by themselves, for
+    /// those that do not say. Default [`Retry::WhereSafe`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.config.retry = retry;
         self
     }
 
@@ -302,6 +362,13 @@ impl EngineBuilder {
         self
     }
 
+    /// How long compiling a module may take, start to end. The processor time it
+    /// has is bounded anyway, at 30 s. Default 60 s.
+    pub fn compile_within(mut self, time: Duration) -> Self {
+        self.config.compile_within = time;
+        self
+    }
+
     /// Where native code of modules is kept. Must be this user's alone.
     /// Default `$XDG_CACHE_HOME/fumehood/modules`.
     pub fn module_cache(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -329,6 +396,10 @@ impl EngineBuilder {
     pub fn crash_reports(mut self, reports: CrashReports) -> Self {
         self.config.crash_reports = reports;
         self
+    }
+
+    pub(crate) fn into_config(self) -> Config {
+        self.config
     }
 
     /// Starts the broker and the engine and waits until both are ready and

@@ -1,7 +1,7 @@
 //! Sentences for people: what happened, to what, and what to do.
 
-use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState};
-use fumehood_policy::Target;
+use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState, Outside};
+use fumehood_policy::{Target, Transport};
 
 /// Names of layers, for a message.
 pub(crate) fn layers(reports: &[LayerReport]) -> String {
@@ -36,6 +36,9 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
             truncation(place)
         ),
         Cause::HttpViolation(rule) => format!("{target} broke HTTP: {rule}"),
+        Cause::Violation { driver, detail } => {
+            format!("{target} broke the protocol, says the driver {driver}: {detail}")
+        }
         Cause::Limit(bound) => format!("{target} went over a bound: {bound}"),
         Cause::Tls(detail) => format!("TLS with {target} failed: {detail}"),
         Cause::Certificate { rejection, detail } => {
@@ -55,7 +58,8 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
             ..
         } if kind == "no-instance" => format!(
             "there is no instance of the guest {module} for {target}: {detail}; \
-             `fumehood modules list` shows which versions there are"
+             `fumehood modules list` shows which versions there are, `fumehood modules load` \
+             takes another, and `fumehood modules swap` makes one current"
         ),
         Cause::Guest {
             module,
@@ -88,6 +92,7 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
                 "the engine ended during the exchange with {target}; the next request gets a new one"
             )
         }
+        Cause::Lapsed(lapse) => format!("the exchange with {target} was ended: {lapse}"),
         Cause::Busy => "the engine has as many exchanges as it takes; try later".to_owned(),
     }
 }
@@ -124,6 +129,21 @@ fn dial(failure: &DialFailure, target: &Target) -> String {
             format!("{target} did not accept a connection in time")
         }
         DialFailure::Busy => "the broker has as many dials as it takes; try later".to_owned(),
+        DialFailure::Outside(outside) => format!(
+            "the driver asked for {}, and its leave is for {} alone; nothing was sent",
+            beyond(outside),
+            target.host_and_port()
+        ),
+    }
+}
+
+/// What lay beyond a driver's grant.
+fn beyond(outside: &Outside) -> String {
+    match outside {
+        Outside::Address(address, Transport::Tcp) => format!("a connection to {address}"),
+        Outside::Address(address, Transport::Udp) => format!("datagrams to {address}"),
+        Outside::Host(host) => format!("the addresses of {host}"),
+        Outside::Names => "the addresses of more names than it may look up".to_owned(),
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Digest, FaultReport, MAX_REPORT_STEPS, ModuleStatus, SwapReason, ToEmbedder, ToEngine,
+    Assembly, Digest, FaultReport, MAX_REPORT_STEPS, MAX_SCHEMES, ModuleStatus, SwapReason,
+    ToEmbedder, ToEngine,
 };
+use fumehood_policy::ServedScheme;
 use tokio::sync::{Mutex as TurnMutex, mpsc, oneshot};
 
 use crate::engine::LiveEngine;
@@ -31,12 +33,14 @@ pub(crate) enum Answer {
     Loaded {
         digest: Digest,
         took_us: u64,
+        schemes: Vec<ServedScheme>,
     },
     Swapped {
         from: Digest,
         to: Digest,
         took_us: u64,
     },
+    Withdrawn,
     Refused(String),
     Inventory(Vec<ModuleStatus>),
 }
@@ -95,6 +99,7 @@ impl Desk {
             message,
             ToEmbedder::ModuleLoaded { .. }
                 | ToEmbedder::ModuleRefused { .. }
+                | ToEmbedder::ModuleWithdrawn { .. }
                 | ToEmbedder::Swapped { .. }
                 | ToEmbedder::InventoryFragment { .. }
                 | ToEmbedder::Inventory { .. }
@@ -143,8 +148,16 @@ impl Desk {
         let mut inner = self.inner();
         match message {
             ToEmbedder::ModuleLoaded {
-                digest, took_us, ..
-            } => inner.answer(Answer::Loaded { digest, took_us }),
+                digest,
+                took_us,
+                schemes,
+                ..
+            } if schemes.len() <= MAX_SCHEMES => inner.answer(Answer::Loaded {
+                digest,
+                took_us,
+                schemes,
+            }),
+            ToEmbedder::ModuleWithdrawn { .. } => inner.answer(Answer::Withdrawn),
             ToEmbedder::ModuleRefused { why, .. } => inner.answer(Answer::Refused(why)),
             ToEmbedder::Swapped {
                 from,
@@ -241,11 +254,11 @@ impl Inner {
 pub(crate) async fn ask(
     engine: &Arc<LiveEngine>,
     question: ToEngine,
-    fd: Option<OwnedFd>,
+    fd: Option<Arc<OwnedFd>>,
 ) -> Result<Answer, ModuleError> {
     let engine = engine.clone();
     let asking = tokio::spawn(async move {
-        let fds: Vec<BorrowedFd<'_>> = fd.iter().map(AsFd::as_fd).collect();
+        let fds: Vec<BorrowedFd<'_>> = fd.iter().map(|fd| fd.as_fd()).collect();
         engine.desk.ask(&engine.channel, &question, &fds).await
     });
     asking.await.unwrap_or_else(|_| Err(gone()))

@@ -3,25 +3,31 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{ExchangeId, ToEngine};
+use fumehood_control::{FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
+use fumehood_policy::{Policy, RequestUrl, UrlError};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
+use crate::asking::Remembered;
 use crate::config::{Config, EngineBuilder};
 use crate::desk::{Desk, News};
-use crate::error::LaunchError;
+use crate::error::{CallerError, ChannelError, LaunchError};
+use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
-use crate::routes::Routes;
-use crate::{Client, Modules, admin, crashes, desk, modules, pressure, roles};
+use crate::routes::{Leave, Routes};
+use crate::settings::{self, Current};
+use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
 /// the last clone and the last exchange.
 ///
 /// When a process dies, exchanges under way end with
-/// [`crate::EngineError::Problem`], and the next request launches it again.
+/// [`crate::EngineError::Problem`], and the next request launches it again, with
+/// the modules it had, the same of them current. [`Client`] sends again
+/// what it safely can ([`crate::Retry`]).
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
@@ -34,14 +40,24 @@ pub struct LaunchReport {
     pub broker: Readiness,
     /// The process with the guests.
     pub engine: Readiness,
+    /// Engines launched since the first, each in the place of one that died.
+    pub restarts: u64,
 }
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// Policy and preferences that hold now.
+    pub(crate) current: Arc<Current>,
+    /// Leave that was given to parts of the program.
+    pub(crate) grants: Grants,
+    /// What was answered for hosts.
+    pub(crate) remembered: Remembered,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
     numbers: AtomicU64,
+    /// How often an engine took the place of one that had died.
+    restarts: AtomicU64,
     pub(crate) permits: Arc<Semaphore>,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
@@ -66,21 +82,23 @@ pub(crate) struct Running {
 /// A broker that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
-    _ends_watch: UnboundedSender<()>,
+    /// Grants whose exchanges are over. Its end ends the watch.
+    over: UnboundedSender<GrantId>,
 }
 
 /// An engine that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveEngine {
     pub(crate) channel: Arc<EngineChannel>,
     pub(crate) routes: Arc<Routes>,
-    /// Exchanges nobody waits for any more.
-    pub(crate) cancels: UnboundedSender<ExchangeId>,
+    /// What does not wait for an answer: exchanges nobody wants any more,
+    /// grants that were taken back.
+    pub(crate) orders: UnboundedSender<ToEngine>,
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
     pub(crate) pid: u32,
-    readiness: Readiness,
+    pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
 }
 
@@ -100,16 +118,22 @@ impl Engine {
             None => None,
         };
         let registry = Arc::new(Registry::new(&config.modules));
-        let (broker, engine) = launch::both(&config, &registry.offer()).await?;
+        let current = Arc::new(config.current());
+        let policy = Arc::clone(&current.now().policy);
+        let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let running = Running {
-            broker: LiveBroker::watch(broker),
+            broker: LiveBroker::watch(broker, &current),
             engine: LiveEngine::watch(engine, &registry, &config),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
             config,
+            current,
+            grants: Grants::default(),
+            remembered: Remembered::default(),
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
+            restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
             tasks: std::sync::Mutex::default(),
@@ -132,6 +156,10 @@ impl Engine {
             let watching = modules::watch(weak(), folder, on_change);
             tasks.push(tokio::spawn(watching).abort_handle());
         }
+        let follow = self.shared.config.follow.as_ref().filter(|it| it.watch);
+        if let Some(file) = follow.and_then(|follow| follow.file.clone()) {
+            tasks.push(tokio::spawn(settings::watch(weak(), file)).abort_handle());
+        }
         *self
             .shared
             .tasks
@@ -143,6 +171,28 @@ impl Engine {
     #[must_use]
     pub fn modules(&self) -> Modules {
         Modules::new(self.clone())
+    }
+
+    /// Reads a URL: of the web, or of a scheme that a driver module serves now.
+    /// Where the scheme is unknown and there is a module directory, all that is
+    /// in it is loaded first.
+    ///
+    /// # Errors
+    /// [`CallerError::Url`], which says what to do for an unknown scheme.
+    pub async fn parse_url(&self, text: &str) -> Result<RequestUrl, Error> {
+        let shared = &self.shared;
+        let parse = || RequestUrl::parse_served(text, &shared.registry.schemes());
+        let parsed = match (parse(), &shared.config.module_directory) {
+            (Err(UrlError::Scheme(_)), Some((folder, _))) => {
+                // What is refused of it is told elsewhere; what is there counts.
+                if let Err(error) = self.modules().load_directory(folder).await {
+                    tracing::warn!(%error, "the module directory cannot be read");
+                }
+                parse()
+            }
+            (parsed, _) => parsed,
+        };
+        parsed.map_err(|error| Error::Caller(CallerError::Url(error)))
     }
 
     /// A client that sends `http` requests: a [`tower_service::Service`].
@@ -167,6 +217,7 @@ impl Engine {
         LaunchReport {
             broker: running.broker.readiness.clone(),
             engine: running.engine.readiness.clone(),
+            restarts: self.shared.restarts.load(Ordering::Relaxed),
         }
     }
 }
@@ -181,18 +232,49 @@ impl Shared {
     pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
         let mut running = self.running.lock().await;
         if !running.broker.is_alive() {
-            let (broker, engine) = launch::both(&self.config, &self.registry.offer()).await?;
+            let policy = Arc::clone(&self.current.now().policy);
+            let modules = self.registry.offer();
+            let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
-                broker: LiveBroker::watch(broker),
+                broker: LiveBroker::watch(broker, &self.current),
                 engine: LiveEngine::watch(engine, &self.registry, &self.config),
             };
+            self.restarts.fetch_add(1, Ordering::Relaxed);
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
             running.engine = LiveEngine::watch(engine, &self.registry, &self.config);
+            self.restarts.fetch_add(1, Ordering::Relaxed);
         }
         Ok(running.clone())
+    }
+
+    /// Gives the broker another policy, which holds for requests from `hold` on.
+    /// Connections that were made under the one before are not kept.
+    pub(crate) async fn replace_policy<T>(
+        &self,
+        policy: &Policy,
+        hold: impl FnOnce() -> T,
+    ) -> Result<T, ChannelError> {
+        let pieces = policy_fragments(policy)?;
+        // No launch comes between, so no broker is missed.
+        let running = self.running.lock().await;
+        match launch::tell_policy(&running.broker.channel, pieces).await {
+            // One that is gone is launched again, with the policy of then.
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
+        let held = hold();
+        if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
+            running.engine.note(&error);
+        }
+        Ok(held)
+    }
+
+    /// Processes as they are, without launching others.
+    pub(crate) async fn as_it_is(&self) -> Running {
+        self.running.lock().await.clone()
     }
 
     /// The engine as it is, without launching another.
@@ -203,25 +285,31 @@ impl Shared {
 }
 
 impl LiveBroker {
-    fn watch(launched: Launched<BrokerChannel>) -> Arc<Self> {
-        let (ends_watch, unused) = unbounded_channel();
+    /// What holds a grant: dropped when the exchange is over, it is taken back.
+    pub(crate) fn leave(&self, grant: GrantId) -> Leave {
+        Leave::new(grant, &self.over)
+    }
+
+    fn watch(launched: Launched<BrokerChannel>, current: &Arc<Current>) -> Arc<Self> {
+        let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
             channel.clone(),
             alive.clone(),
-            unused,
+            ended,
+            current.clone(),
         ));
         Arc::new(LiveBroker {
             channel,
             readiness: launched.readiness,
             alive,
-            _ends_watch: ends_watch,
+            over,
         })
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
@@ -240,14 +328,15 @@ impl LiveEngine {
         registry: &Arc<Registry>,
         config: &Config,
     ) -> Arc<Self> {
-        let (cancels, cancelled) = unbounded_channel();
+        registry.learn(&launched.drivers);
+        let (orders, ordered) = unbounded_channel();
         let (desk, news) = Desk::new();
         let reports = crashes::Writer::new(&config.crash_reports, &launched.readiness.layers);
         tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
             routes: Arc::new(Routes::new()),
-            cancels,
+            orders,
             desk: Arc::new(desk),
             pid: launched.process.id(),
             readiness: launched.readiness,
@@ -259,41 +348,61 @@ impl LiveEngine {
             live.routes.clone(),
             live.desk.clone(),
             live.alive.clone(),
-            cancelled,
+            ordered,
         ));
         live
     }
 
-    fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
+    }
+
+    /// It was found to be gone, perhaps before the watch has found out.
+    pub(crate) fn is_gone(&self) {
+        self.alive.store(false, Ordering::Release);
     }
 
     /// A message did not reach it. When that is because it is gone, the next
     /// request need not find out by itself, even before the watch has.
     pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
         if matches!(error, fumehood_sandbox::ChannelError::Closed) {
-            self.alive.store(false, Ordering::Release);
+            self.is_gone();
         }
     }
 }
 
-/// Owns the broker. It has nothing to say after `Ready`, so whatever comes,
-/// the end of file first of all, ends it.
+/// Owns the broker. After `Ready` it tells of what the policy only reports;
+/// whatever else comes, the end of file first of all, ends it.
 async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
     alive: Arc<AtomicBool>,
-    mut unused: UnboundedReceiver<()>,
+    ended: UnboundedReceiver<GrantId>,
+    current: Arc<Current>,
 ) {
+    let reports = async {
+        while let Ok((FromBroker::Reported(denial), _none)) = channel.recv().await {
+            current.report(&denial);
+        }
+    };
     tokio::select! {
-        _ = channel.recv() => {}
-        _ = unused.recv() => {}
+        () = reports => {}
+        () = revoke_all(&channel, ended) => {}
     }
     alive.store(false, Ordering::Release);
     process.kill().await;
 }
 
-/// Owns the engine: routes what it says, passes cancellations on, until it
+/// Takes back the grants of exchanges that are over, until nobody has any.
+pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedReceiver<GrantId>) {
+    while let Some(grant) = ended.recv().await {
+        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Owns the engine: routes what it says, passes orders on, until it
 /// ends, says what it must not, or nobody holds it any more.
 async fn watch_engine(
     mut process: Process,
@@ -301,12 +410,12 @@ async fn watch_engine(
     routes: Arc<Routes>,
     desk: Arc<Desk>,
     alive: Arc<AtomicBool>,
-    cancelled: UnboundedReceiver<ExchangeId>,
+    ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
         () = route_all(&channel, &routes, &desk) => {}
-        () = cancel_all(&channel, cancelled) => {}
+        () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
     routes.close();
@@ -327,9 +436,9 @@ async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
     }
 }
 
-async fn cancel_all(channel: &EngineChannel, mut cancelled: UnboundedReceiver<ExchangeId>) {
-    while let Some(id) = cancelled.recv().await {
-        if channel.send(&ToEngine::Cancel(id), &[]).await.is_err() {
+async fn order_all(channel: &EngineChannel, mut ordered: UnboundedReceiver<ToEngine>) {
+    while let Some(order) = ordered.recv().await {
+        if channel.send(&order, &[]).await.is_err() {
             return;
         }
     }
@@ -343,7 +452,7 @@ async fn hear(mut news: Receiver<News>, registry: Arc<Registry>, reports: crashe
                 tracing::warn!(module = name, "a version is quarantined for its faults");
                 // A new engine is not to begin with it again.
                 registry.make_current(&name, &to);
-                registry.forget(&name, &from);
+                registry.quarantine(&name, &from);
             }
             News::Fault(report) => reports.write(*report).await,
             News::Flush(done) => {

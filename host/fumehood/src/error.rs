@@ -1,7 +1,7 @@
 //! What can go wrong, split by who has to change something.
 
 use fumehood_control::{Blame, Cause, DialFailure, Failure, LayerReport, RetrySafety};
-use fumehood_policy::{Denial, Target, UrlError};
+use fumehood_policy::{Denial, Lapse, Reason, Target, UrlError};
 
 use crate::{Role, describe};
 
@@ -259,6 +259,12 @@ impl Error {
             cause: Cause::Dial(DialFailure::Denied(denial)),
             retry: RetrySafety::NotSent,
         }))
+    }
+
+    /// The grant it is asked under does not hold for it.
+    pub(crate) fn lapsed(target: Target, lapse: Lapse) -> Self {
+        let reason = Reason::Grant(lapse);
+        Error::denied(target.clone(), Denial { target, reason })
     }
 
     /// The engine ended under the exchange.

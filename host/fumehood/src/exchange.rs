@@ -5,25 +5,36 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, Grant, GrantId, PayloadLength, RetrySafety, SourceEnd,
-    TlsOptions, ToBroker, ToEngine, fragments,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, RetrySafety,
+    SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
-use fumehood_policy::{Decision, RequestUrl};
+use fumehood_policy::{
+    ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Terms,
+};
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
 use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
-use crate::{Engine, Error, request};
+use crate::{Asked, Engine, Error, Grant, Retry, request};
 
-/// Connections a grant is good for: one, and one more where a kept
-/// connection is found dead and the request goes out again.
-const GRANT_USES: u32 = 2;
+/// Connections a grant is good for: one, and two more where a guest ends in
+/// the handshakes on the ones before.
+const GRANT_USES: u32 = 3;
 
-/// Longest life of a grant, in milliseconds. It is used within the connect
-/// deadline, or after a kept connection was found dead.
+/// Connections that a driver's grant is good for. It is not retried: what it
+/// has sent cannot be taken back.
+const DRIVER_USES: u32 = 1;
+
+/// Longest life of a grant, in milliseconds. It is taken back when the
+/// exchange is over; this is for an embedder that hangs.
 const MAX_GRANT_MS: u32 = 10 * 60 * 1000;
+
+/// How much longer a grant holds than its exchange may take, in milliseconds: the
+/// broker's clock starts before the engine's, and who is late is to be told of
+/// the deadline. The grant is taken back with the exchange all the same.
+const GRANT_GRACE_MS: u32 = 1000;
 
 /// Where a response's content goes.
 #[derive(Debug)]
@@ -52,7 +63,7 @@ pub enum Source {
 
 /// How an exchange differs from what the engine's builder said. Put it into
 /// an `http::Request`'s extensions to use it with [`crate::Client`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// When to give up.
     pub deadlines: Option<Deadlines>,
@@ -60,6 +71,13 @@ pub struct Options {
     pub tls: Option<TlsOptions>,
     /// Do not take a kept connection.
     pub fresh_connection: bool,
+    /// What [`crate::Client`] does when the engine dies; what the builder said
+    /// where it is none.
+    pub retry: Option<Retry>,
+    /// Which part of the program asks, for rules about clients.
+    pub client: Option<ClientName>,
+    /// The grant it is asked under, beside the policy.
+    pub grant: Option<Grant>,
 }
 
 /// An exchange under way. Dropped before its end, it is cancelled.
@@ -68,6 +86,8 @@ pub struct InFlight {
     inbox: Inbox,
     body: Option<UnixStream>,
     cancel: Cancel,
+    /// Held until it is over.
+    _grant: Option<Grant>,
 }
 
 /// Cancels when dropped, unless the exchange has finished.
@@ -89,7 +109,7 @@ impl Drop for Cancel {
     fn drop(&mut self) {
         if !self.finished {
             // An engine that is gone needs no cancelling.
-            let _gone = self.engine.cancels.send(self.id);
+            let _gone = self.engine.orders.send(ToEngine::Cancel(self.id));
         }
     }
 }
@@ -100,7 +120,8 @@ impl Engine {
     /// codec's to add, from `source`. Redirects are answers as any other.
     ///
     /// The policy is asked first; what it denies costs no packet. Waits while
-    /// as many exchanges are under way as the engine takes.
+    /// as many exchanges are under way as the engine takes. An exchange whose
+    /// engine dies is not begun again: that is [`crate::Client`]'s to do.
     ///
     /// # Errors
     /// Those known before the engine has the request; all others come with
@@ -113,17 +134,21 @@ impl Engine {
         sink: Sink,
         options: &Options,
     ) -> Result<InFlight, Error> {
-        let config = &self.shared.config;
-        if let Decision::Deny(denial) = config.policy.check_target(&url.target) {
-            return Err(Error::denied(url.target.clone(), denial));
-        }
+        let now = self.shared.current.now();
+        let terms = self.leave(&now.policy, url, head, options).await?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,
             Source::None | Source::Fd(..) | Source::Bytes(_) => SourceEnd::EndOfFile,
         };
         let (source, payload) = open_source(source)?;
-        let deadlines = options.deadlines.unwrap_or(config.deadlines);
+        let mut deadlines = options.deadlines.unwrap_or(now.deadlines);
+        let grant = options.grant.as_ref();
+        if let Some(grant) = grant {
+            deadlines.total_ms = deadlines.total_ms.min(grant.left_ms());
+        }
+        let leave = grant.map(|grant| grant.begin(&url.target)).transpose();
+        let leave = leave.map_err(|lapse| Error::lapsed(url.target.clone(), lapse))?;
         let mut exchange = Exchange {
             target: url.target.clone(),
             grant: GrantId(self.shared.number()),
@@ -132,30 +157,79 @@ impl Engine {
             fields: request::fields(&url.target, &head.headers)?,
             payload,
             source_end,
-            tls: options.tls.unwrap_or(config.tls),
+            tls: options.tls.unwrap_or(now.tls),
             deadlines,
-            fresh_connection: options.fresh_connection,
+            fresh_connection: options.fresh_connection || now.by_request || !terms.spaces.is_all(),
+            leave,
         };
         let fds = Descriptors { sink, source };
-        let (inbox, cancel) = match self.start(&exchange, &fds).await {
+        let (inbox, cancel) = match self.start(&exchange, &terms, grant, &fds).await {
             // A process was found dead just now, and nothing was sent.
             Err(error) if error.cause() == Some(&Cause::EngineDied) => {
                 exchange.grant = GrantId(self.shared.number());
-                self.start(&exchange, &fds).await?
+                self.start(&exchange, &terms, grant, &fds).await?
             }
             outcome => outcome?,
         };
+        if let Some(grant) = grant {
+            grant.catch_up();
+        }
         Ok(InFlight {
             inbox,
             body,
             cancel,
+            _grant: options.grant.clone(),
         })
+    }
+
+    /// Asks the policy about a request before anything is done for it.
+    async fn leave(
+        &self,
+        policy: &Policy,
+        url: &RequestUrl,
+        head: &http::request::Parts,
+        options: &Options,
+    ) -> Result<Terms, Error> {
+        let method = head.method.as_str().parse::<Method>();
+        let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
+        let target = &url.target;
+        if let Some(Err(lapse)) = options.grant.as_ref().map(|grant| grant.check(target)) {
+            return Err(Error::lapsed(target.clone(), lapse));
+        }
+        let mut terms = Terms {
+            method: Some(method),
+            client: options.client.clone(),
+            spaces: options.grant.as_ref().map_or(Spaces::ALL, Grant::spaces),
+            confirmed: false,
+        };
+        let mut decision = policy.decide(target, &terms);
+        if let Decision::Ask(question) = &decision {
+            let asked = Asked {
+                question: question.clone(),
+                method: terms.method.clone(),
+                client: terms.client.clone(),
+            };
+            let asker = self.shared.config.asker.as_ref();
+            terms.confirmed = self.shared.remembered.is_allowed(asker, &asked).await;
+            decision = policy.decide(target, &terms);
+        }
+        match decision {
+            Decision::Allow(_) => Ok(terms),
+            Decision::Report(denial) => {
+                self.shared.current.report(&denial);
+                Ok(terms)
+            }
+            Decision::Deny(denial) => Err(Error::denied(target.clone(), denial)),
+            Decision::Ask(question) => Err(Error::denied(target.clone(), question.unanswered())),
+        }
     }
 
     /// Passes an exchange on to processes that live, as far as is known.
     async fn start(
         &self,
         exchange: &Exchange,
+        terms: &Terms,
+        grant: Option<&Grant>,
         fds: &Descriptors,
     ) -> Result<(Inbox, Cancel), Error> {
         // Closed never: the semaphore lives as long as the engine.
@@ -163,19 +237,27 @@ impl Engine {
         let permit = permit.map_err(|_| ChannelError::OutOfOrder)?;
         let target = &exchange.target;
         let running = self.shared.running().await?;
+        if let Some(Err(lapse)) = grant.map(|grant| grant.bind(&running.engine)) {
+            return Err(Error::lapsed(target.clone(), lapse));
+        }
         let id = ExchangeId(self.shared.number());
         let not_sent = || Error::engine_died(target.clone(), RetrySafety::NotSent);
         let inbox = running
             .engine
             .routes
-            .open(id, target.clone(), permit)
+            .open(
+                id,
+                target.clone(),
+                permit,
+                running.broker.leave(exchange.grant),
+            )
             .ok_or_else(not_sent)?;
         let mut cancel = Cancel {
             id,
             engine: running.engine.clone(),
             finished: false,
         };
-        if let Err(error) = send(&running, id, exchange, fds).await {
+        if let Err(error) = send(&running, id, exchange, terms, fds).await {
             running.engine.routes.forget(id);
             cancel.finished = true;
             return Err(if error.is_closed() {
@@ -199,19 +281,14 @@ async fn send(
     running: &Running,
     id: ExchangeId,
     exchange: &Exchange,
+    terms: &Terms,
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    let leave = Grant {
-        id: exchange.grant,
-        target: exchange.target.clone(),
-        uses: GRANT_USES,
-        lifetime_ms: exchange.deadlines.total_ms.min(MAX_GRANT_MS),
-    };
     running
         .broker
         .channel
-        .send(&ToBroker::Grant(leave), &[])
+        .send(&leave(exchange, terms), &[])
         .await
         .inspect_err(|error| running.broker.note(error))?;
     let engine = &running.engine.channel;
@@ -237,6 +314,34 @@ async fn send(
         .await
         .inspect_err(|error| running.engine.note(error))?;
     Ok(())
+}
+
+/// Leave to dial what the exchange is for, and nothing else.
+fn leave(exchange: &Exchange, terms: &Terms) -> ToBroker {
+    let Exchange { grant, target, .. } = exchange;
+    let needed_ms = exchange.deadlines.total_ms.saturating_add(GRANT_GRACE_MS);
+    let lifetime_ms = needed_ms.min(MAX_GRANT_MS);
+    match target.scheme {
+        Scheme::Http | Scheme::Https => ToBroker::Grant(fumehood_control::Grant {
+            id: *grant,
+            target: target.clone(),
+            terms: terms.clone(),
+            uses: GRANT_USES,
+            lifetime_ms,
+        }),
+        Scheme::Served(served) => ToBroker::SocketGrant(SocketGrant {
+            id: *grant,
+            scheme: target.scheme,
+            terms: terms.clone(),
+            places: vec![Place {
+                host: HostPattern::exactly(&target.host),
+                ports: target.port..=target.port,
+                transport: served.transport(),
+            }],
+            uses: DRIVER_USES,
+            lifetime_ms,
+        }),
+    }
 }
 
 fn descriptor(error: std::io::Error) -> Error {
@@ -291,7 +396,8 @@ impl InFlight {
     /// has, nothing more is written to the sink.
     pub fn cancel(&self) {
         // An engine that is gone needs no cancelling.
-        let _gone = self.cancel.engine.cancels.send(self.cancel.id);
+        let cancel = ToEngine::Cancel(self.cancel.id);
+        let _gone = self.cancel.engine.orders.send(cancel);
     }
 
     /// The next event; `None` after [`Event::Finished`]. Progress that nobody

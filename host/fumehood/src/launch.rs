@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use fumehood_control::{
-    DialReply, DialRequest, FromBroker, LayerReport, LayerState, Message, PROTOCOL_VERSION,
-    ToBroker, ToEmbedder, ToEngine, fragments,
+    DialReply, DialRequest, DriverSchemes, FromBroker, LayerReport, LayerState, Message,
+    PROTOCOL_VERSION, ToBroker, ToEmbedder, ToEngine, policy_fragments,
 };
+use fumehood_policy::Policy;
 use fumehood_sandbox::{AsyncChannel, Channel, sealed};
 
 use crate::config::Config;
@@ -26,6 +27,8 @@ pub(crate) type BrokerChannel = AsyncChannel<ToBroker, FromBroker>;
 /// What a process is like once it is ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
+    /// Its number.
+    pub pid: u32,
     /// From the launch's start to its word that it is ready, in microseconds.
     pub ready_us: u64,
     /// Its sandbox.
@@ -37,11 +40,14 @@ pub(crate) struct Launched<C> {
     pub(crate) process: Process,
     pub(crate) channel: C,
     pub(crate) readiness: Readiness,
+    /// What the drivers among an engine's modules serve.
+    pub(crate) drivers: Vec<DriverSchemes>,
 }
 
 /// Starts both processes at once.
 pub(crate) async fn both(
     config: &Config,
+    policy: &Policy,
     modules: &[Module],
 ) -> Result<(Launched<BrokerChannel>, Launched<EngineChannel>), LaunchError> {
     let begun = Instant::now();
@@ -49,9 +55,31 @@ pub(crate) async fn both(
     let broker = Process::start(Role::Broker)?;
     let (engine_end, broker_end) = between(Role::Engine)?;
     tokio::try_join!(
-        ready_broker(config, broker, broker_end, begun),
+        ready_broker(config, policy, broker, Some(broker_end), begun),
         ready_engine(config, modules, engine, engine_end, begun),
     )
+}
+
+/// Starts a broker that no engine asks anything of.
+pub(crate) async fn broker_alone(
+    config: &Config,
+    policy: &Policy,
+) -> Result<Launched<BrokerChannel>, LaunchError> {
+    let broker = Process::start(Role::Broker)?;
+    ready_broker(config, policy, broker, None, Instant::now()).await
+}
+
+/// Gives a broker a policy, cut into pieces.
+pub(crate) async fn tell_policy(
+    channel: &BrokerChannel,
+    mut pieces: Vec<Vec<u8>>,
+) -> Result<(), ChannelError> {
+    let last = pieces.pop().unwrap_or_default();
+    for bytes in pieces {
+        let piece = ToBroker::PolicyFragment { bytes };
+        channel.send(&piece, &[]).await?;
+    }
+    Ok(channel.send(&ToBroker::Policy { bytes: last }, &[]).await?)
 }
 
 /// Starts an engine for a broker that is there already.
@@ -84,8 +112,9 @@ fn between(role: Role) -> Result<(OwnedFd, OwnedFd), LaunchError> {
 
 async fn ready_broker(
     config: &Config,
+    policy: &Policy,
     (process, channel): (Process, BrokerChannel),
-    engine: OwnedFd,
+    engine: Option<OwnedFd>,
     begun: Instant,
 ) -> Result<Launched<BrokerChannel>, LaunchError> {
     let talk = async {
@@ -97,14 +126,7 @@ async fn ready_broker(
                 &[],
             )
             .await?;
-        let mut pieces = fragments(&config.policy)?;
-        let last = pieces.pop().unwrap_or_default();
-        for bytes in pieces {
-            channel
-                .send(&ToBroker::PolicyFragment { bytes }, &[])
-                .await?;
-        }
-        channel.send(&ToBroker::Policy { bytes: last }, &[]).await?;
+        tell_policy(&channel, policy_fragments(policy)?).await?;
         channel
             .send(
                 &ToBroker::Start {
@@ -113,8 +135,9 @@ async fn ready_broker(
                 &[],
             )
             .await?;
-        channel.send(&ToBroker::Engine, &[engine.as_fd()]).await?;
-        drop(engine);
+        if let Some(engine) = engine {
+            channel.send(&ToBroker::Engine, &[engine.as_fd()]).await?;
+        }
         Ok(())
     };
     let answer = answer_to(Role::Broker, talk, &channel).await;
@@ -179,6 +202,7 @@ enum Answer {
     Ready {
         version: u16,
         layers: Vec<LayerReport>,
+        drivers: Vec<DriverSchemes>,
     },
     Refused {
         layers: Vec<LayerReport>,
@@ -190,8 +214,13 @@ enum Answer {
 impl From<FromBroker> for Answer {
     fn from(message: FromBroker) -> Self {
         match message {
-            FromBroker::Ready { version, layers } => Answer::Ready { version, layers },
+            FromBroker::Ready { version, layers } => Answer::Ready {
+                version,
+                layers,
+                drivers: Vec::new(),
+            },
             FromBroker::Refused { layers, why } => Answer::Refused { layers, why },
+            FromBroker::Reported(_) | FromBroker::Looked { .. } => Answer::Other,
         }
     }
 }
@@ -203,7 +232,12 @@ impl From<ToEmbedder> for Answer {
                 version,
                 layers,
                 anchors: _,
-            } => Answer::Ready { version, layers },
+                drivers,
+            } => Answer::Ready {
+                version,
+                layers,
+                drivers,
+            },
             ToEmbedder::Refused { layers, why } => Answer::Refused { layers, why },
             _ => Answer::Other,
         }
@@ -249,16 +283,26 @@ async fn finish<C>(
 ) -> Result<Launched<C>, LaunchError> {
     let role = process.role;
     match answer {
-        Ok(Answer::Ready { version, layers }) if version == PROTOCOL_VERSION => {
+        Ok(Answer::Ready {
+            version,
+            layers,
+            drivers,
+        }) if version == PROTOCOL_VERSION => {
             let missing = missing(config, &layers);
             if !missing.is_empty() {
                 return Err(LaunchError::MissingLayers { role, missing });
             }
             let ready_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let readiness = Readiness {
+                pid: process.id(),
+                ready_us,
+                layers,
+            };
             Ok(Launched {
                 process,
                 channel,
-                readiness: Readiness { ready_us, layers },
+                readiness,
+                drivers,
             })
         }
         Ok(Answer::Ready { version, .. }) => Err(LaunchError::Version {

@@ -33,6 +33,7 @@
 
 pub mod admin;
 mod anchors;
+mod asking;
 mod body;
 mod client;
 mod clock;
@@ -43,6 +44,8 @@ mod desk;
 mod engine;
 mod error;
 mod exchange;
+mod explain;
+mod grant;
 mod hex;
 mod launch;
 mod modules;
@@ -50,14 +53,19 @@ mod places;
 mod pressure;
 pub mod probe;
 mod process;
+mod proxy_status;
 pub mod replay;
 mod request;
+mod retry;
 mod roles;
 mod routes;
+mod settings;
+mod status;
 mod store;
 mod upload;
 
 pub use anchors::Anchors;
+pub use asking::{Answer, Asked};
 pub use body::Body;
 pub use client::{Client, Journey};
 pub use config::{EngineBuilder, Limits, default_deadlines, default_tls};
@@ -65,14 +73,22 @@ pub use crashes::CrashReports;
 pub use engine::{Engine, LaunchReport};
 pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchError, Problem};
 pub use exchange::{InFlight, Options, Sink, Source};
+pub use explain::{Explained, Explainer, Resolution, Verdict};
+pub use grant::{Grant, GrantStatus, GrantTerms, MAX_HELD_GRANTS, TooManyGrants};
 pub use launch::Readiness;
 pub use modules::{
-    Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey, ModuleTrust, ModuleUse,
-    Modules, OnChange, Refusal, SignatureState, Swapped, module_directory, signed_statement,
-    verify_module,
+    CompileLimit, Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
+    ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
+    signed_statement, verify_module,
 };
+pub use proxy_status::ProxyStatus;
+pub use retry::Retry;
 pub use roles::{Role, init};
 pub use routes::{Event, Progress};
+pub use settings::{
+    MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
+};
+pub use status::{PolicyStatus, ProcessStatus, Status};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

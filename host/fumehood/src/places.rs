@@ -21,6 +21,11 @@ pub(crate) fn modules() -> Option<PathBuf> {
     Some(base("XDG_DATA_HOME", ".local/share")?.join("modules"))
 }
 
+/// The configuration: `$XDG_CONFIG_HOME/fumehood/config.toml`.
+pub(crate) fn config() -> Option<PathBuf> {
+    Some(base("XDG_CONFIG_HOME", ".config")?.join("config.toml"))
+}
+
 /// Admin sockets: `$XDG_RUNTIME_DIR/fumehood`.
 pub(crate) fn sockets() -> Option<PathBuf> {
     Some(absolute("XDG_RUNTIME_DIR")?.join(OURS))

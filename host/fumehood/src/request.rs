@@ -1,7 +1,7 @@
 //! From an `http` request to what the engine is asked.
 
 use fumehood_control::Field;
-use fumehood_policy::Target;
+use fumehood_policy::{Scheme, Target};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 
@@ -31,10 +31,15 @@ pub(crate) fn fields(target: &Target, headers: &HeaderMap) -> Result<Vec<Field>,
         Some(host) => host.as_bytes().to_vec(),
         None => target.authority().into_bytes(),
     };
-    let mut fields = vec![Field {
+    let host = Field {
         name: HOST.as_str().to_owned(),
         value: host,
-    }];
+    };
+    // A driver is told the host apart, and may send no fields at all.
+    let mut fields = match target.scheme {
+        Scheme::Http | Scheme::Https => vec![host],
+        Scheme::Served(_) => Vec::new(),
+    };
     for (name, value) in headers {
         if name == HOST || name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
             continue;

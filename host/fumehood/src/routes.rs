@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fumehood_control::{
-    Assembly, ExchangeId, Field, JourneyEvent, ResponseHead, RetrySafety, Summary, ToEmbedder,
+    Assembly, ExchangeId, Field, GrantId, JourneyEvent, ResponseHead, RetrySafety, Summary,
+    ToEmbedder,
 };
 use fumehood_policy::Target;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -68,8 +69,35 @@ struct Route {
     assembly: Assembly,
     taken: u32,
     answered: bool,
-    /// Held until the engine is done with the exchange.
+    /// Both held until the engine is done with the exchange.
     _permit: OwnedSemaphorePermit,
+    _leave: Leave,
+}
+
+/// Leave for one exchange to dial. The broker takes it back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    grant: GrantId,
+    /// Weak, so that an exchange keeps no broker alive.
+    over: mpsc::WeakUnboundedSender<GrantId>,
+}
+
+impl Leave {
+    pub(crate) fn new(grant: GrantId, over: &mpsc::UnboundedSender<GrantId>) -> Leave {
+        Leave {
+            grant,
+            over: over.downgrade(),
+        }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(over) = self.over.upgrade() {
+            // A broker that is gone has nothing to take back.
+            let _gone = over.send(self.grant);
+        }
+    }
 }
 
 impl Routes {
@@ -93,6 +121,7 @@ impl Routes {
         id: ExchangeId,
         target: Target,
         permit: OwnedSemaphorePermit,
+        leave: Leave,
     ) -> Option<Inbox> {
         let (events, inbox) = mpsc::unbounded_channel();
         let (progress, watcher) = watch::channel(Progress::default());
@@ -104,6 +133,7 @@ impl Routes {
             taken: 0,
             answered: false,
             _permit: permit,
+            _leave: leave,
         };
         let mut table = self.table();
         if !table.open {
@@ -134,6 +164,7 @@ impl Routes {
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }
+            | ToEmbedder::ModuleWithdrawn { .. }
             | ToEmbedder::Swapped { .. }
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }

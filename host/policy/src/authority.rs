@@ -1,7 +1,7 @@
 //! Checks on a URL's text, before it is parsed, that make all parsers agree.
 
 use crate::host;
-use crate::{Scheme, UrlError};
+use crate::{Scheme, ServedScheme, UrlError};
 
 /// Refuses a text that is too long or has characters that parsers drop
 /// (control bytes) or turn (backslashes before the query).
@@ -32,16 +32,24 @@ pub(crate) fn split_scheme(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Checks that a URL has a scheme that is spoken and an authority that can be
-/// read in one way.
-pub(crate) fn check_absolute(text: &str) -> Result<Scheme, UrlError> {
-    let (name, rest) = split_scheme(text).ok_or(UrlError::Relative)?;
-    let scheme = Scheme::from_name(name).ok_or_else(|| {
+/// read in one way. Returns what follows the scheme's colon, too.
+pub(crate) fn check_absolute<'a>(
+    text: &'a str,
+    served: &[ServedScheme],
+) -> Result<(Scheme, &'a str), UrlError> {
+    let (name, after) = split_scheme(text).ok_or(UrlError::Relative)?;
+    let of_module = || {
+        let mut all = served.iter();
+        let found = all.find(|it| it.name().eq_ignore_ascii_case(name));
+        found.copied().map(Scheme::Served)
+    };
+    let scheme = Scheme::from_name(name)
+        .or_else(of_module)
         // A scheme may be as long as a URL; an error need not.
-        UrlError::Scheme(name.chars().take(32).collect())
-    })?;
-    let rest = rest.strip_prefix("//").ok_or(UrlError::NoHost)?;
+        .ok_or_else(|| UrlError::Scheme(name.chars().take(32).collect()))?;
+    let rest = after.strip_prefix("//").ok_or(UrlError::NoHost)?;
     check_authority(rest.split(['/', '?', '#']).next().unwrap_or_default())?;
-    Ok(scheme)
+    Ok((scheme, after))
 }
 
 /// `[userinfo@]host[:port]`. Parsers differ on a second `@`.

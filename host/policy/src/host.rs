@@ -195,6 +195,13 @@ impl TryFrom<String> for DnsName {
     }
 }
 
+/// So that a name can be looked up by its text, which hashes the same.
+impl std::borrow::Borrow<str> for DnsName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<DnsName> for String {
     fn from(name: DnsName) -> Self {
         name.0

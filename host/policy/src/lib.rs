@@ -9,21 +9,30 @@ mod address;
 mod authority;
 mod decision;
 mod host;
+mod index;
+mod judge;
 mod net;
 mod pattern;
 mod ports;
 mod proxies;
+pub mod resolver;
 mod rules;
+mod served;
 mod target;
+mod terms;
 mod url;
 
 pub use address::{AddressSpace, Standing, space_of, standing_of};
-pub use decision::{Decision, Denial, Grounds, Reason};
+pub use decision::{Decision, Denial, Grounds, Lapse, Question, Reason, RuleRef};
 pub use host::{DnsName, Host, HostError, MAX_HOST_TEXT_BYTES, MAX_LABEL_BYTES, MAX_NAME_BYTES};
 pub use net::{IpNet, NetError};
 pub use pattern::{HostPattern, PatternError, PrivateHost};
 pub use ports::{BLOCKED_PORTS, is_blocked};
 pub use proxies::{FIRST_RETRY, LONGEST_RETRY, MAX_REMEMBERED, RetryMemory};
-pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Policy, Rule, TooManyRules};
+pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Mode, Policy, Rule, TooManyRules};
+pub use served::{MAX_SCHEME_BYTES, SchemeError, ServedScheme, Transport};
 pub use target::{Scheme, Target};
+pub use terms::{
+    ClientName, MAX_CLIENT_BYTES, MAX_METHOD_BYTES, Method, Spaces, Terms, TermsError,
+};
 pub use url::{MAX_URL_BYTES, RequestUrl, UrlError, UserInfo};

@@ -64,6 +64,19 @@ impl IpNet {
         }
     }
 
+    /// The range of this length, at most the family's, that holds an address.
+    pub(crate) fn around(address: IpAddr, prefix: u8) -> Self {
+        IpNet {
+            address: masked(address, prefix),
+            prefix,
+        }
+    }
+
+    /// Whether it is of IPv4, and its length.
+    pub(crate) fn family_and_prefix(&self) -> (bool, u8) {
+        (self.address.is_ipv4(), self.prefix)
+    }
+
     /// Whether an address of the same family lies within.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

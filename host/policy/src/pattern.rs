@@ -52,6 +52,16 @@ pub enum PatternError {
 }
 
 impl HostPattern {
+    /// Of this host alone.
+    #[must_use]
+    pub fn exactly(host: &Host) -> Self {
+        match host {
+            Host::Name(name) => HostPattern::Name(name.clone()),
+            Host::V4(it) => HostPattern::Net(IpNet::of((*it).into())),
+            Host::V6(it) => HostPattern::Net(IpNet::of((*it).into())),
+        }
+    }
+
     /// Whether it holds for this host by its name or as a literal.
     #[must_use]
     pub fn matches(&self, host: &Host) -> bool {

@@ -1,26 +1,24 @@
-//! The policy: which targets and addresses may be dialled.
+//! The policy: which targets and addresses may be dialled. Its rules; how they
+//! are weighed is in `judge.rs`.
 
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::embedded;
-use crate::{
-    AddressSpace, Decision, Denial, Grounds, HostPattern, PrivateHost, Reason, Scheme, Target,
-    is_blocked, space_of,
-};
+use crate::index::Index;
+use crate::{ClientName, HostPattern, Method, PrivateHost, Scheme, Spaces};
 
-/// Most rules in a policy. Every dial goes through all of them; people write tens.
-pub const MAX_RULES: usize = 1024;
+/// Most rules in a policy: block lists that people import have some thousands.
+pub const MAX_RULES: usize = 16_384;
 
-/// Most private hosts allowed, for the same reason.
+/// Most private hosts allowed; they are named one by one, by hand.
 pub const MAX_PRIVATE_HOSTS: usize = 1024;
 
 /// Every port.
 pub const ANY_PORT: RangeInclusive<u16> = 0..=u16::MAX;
 
-/// What a rule does.
+/// What a rule does. One that denies beats one that asks, and that beats one
+/// that allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Effect {
     /// Lets through. Not past the address checks: only
@@ -28,6 +26,11 @@ pub enum Effect {
     Allow,
     /// Refuses, whatever else allows.
     Deny,
+    /// Lets through once whoever answers for the embedder has said yes
+    /// ([`crate::Terms::confirmed`]); as for `Allow`, not past the address
+    /// checks. It is asked before a name is resolved, so a range speaks of
+    /// literals alone, and [`Rule::spaces`] is not looked at.
+    Ask,
 }
 
 /// One rule. It matches when all its parts do.
@@ -41,6 +44,41 @@ pub struct Rule {
     pub host: HostPattern,
     /// For these ports; [`ANY_PORT`] for all.
     pub ports: RangeInclusive<u16>,
+    /// For these methods; empty for all.
+    pub methods: Vec<Method>,
+    /// For these clients; empty for all, and for requests of no client.
+    pub clients: Vec<ClientName>,
+    /// For addresses in these spaces. It narrows a rule, and opens nothing.
+    pub spaces: Spaces,
+    /// The line it was written on; 0 where it was not read from a file.
+    pub line: u32,
+}
+
+impl Rule {
+    /// A rule about hosts, whatever the rest.
+    #[must_use]
+    pub fn new(effect: Effect, host: HostPattern) -> Self {
+        Rule {
+            effect,
+            scheme: None,
+            host,
+            ports: ANY_PORT,
+            methods: Vec::new(),
+            clients: Vec::new(),
+            spaces: Spaces::ALL,
+            line: 0,
+        }
+    }
+}
+
+/// What becomes of a denial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// It holds.
+    #[default]
+    Enforce,
+    /// It is told of, and does not hold.
+    Report,
 }
 
 /// What may be dialled. [`Policy::default`] allows `http` and `https` to every
@@ -50,12 +88,60 @@ pub struct Rule {
 /// Deny wins: a rule that denies beats every rule that allows, and blocked
 /// ports and forbidden addresses beat everything. It travels between processes
 /// in postcard's encoding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Parts", into = "Parts")]
 pub struct Policy {
-    default: Effect,
-    rules: Vec<Rule>,
-    private: Vec<PrivateHost>,
+    pub(crate) parts: Parts,
+    pub(crate) denies: Index,
+    pub(crate) asks: Index,
+    pub(crate) allows: Index,
+    pub(crate) private: Index,
 }
+
+/// A policy as it is written down; the rest follows from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parts {
+    pub(crate) default: Effect,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) private: Vec<PrivateHost>,
+    pub(crate) rule_mode: Mode,
+    pub(crate) address_mode: Mode,
+    /// The file that the rules' lines are of; empty where there is none.
+    pub(crate) file: String,
+}
+
+impl From<Parts> for Policy {
+    fn from(parts: Parts) -> Self {
+        let mut policy = Policy {
+            parts,
+            denies: Index::default(),
+            asks: Index::default(),
+            allows: Index::default(),
+            private: Index::default(),
+        };
+        for at in 0..policy.parts.rules.len() {
+            policy.index_rule(at);
+        }
+        for at in 0..policy.parts.private.len() {
+            policy.index_private(at);
+        }
+        policy
+    }
+}
+
+impl From<Policy> for Parts {
+    fn from(policy: Policy) -> Self {
+        policy.parts
+    }
+}
+
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for Policy {}
 
 /// [`MAX_RULES`] or [`MAX_PRIVATE_HOSTS`] is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,11 +153,7 @@ pub struct TooManyRules {
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy {
-            default: Effect::Allow,
-            rules: Vec::new(),
-            private: Vec::new(),
-        }
+        Self::with_default(Effect::Allow)
     }
 }
 
@@ -79,10 +161,18 @@ impl Policy {
     /// A policy that allows only what rules and private hosts name.
     #[must_use]
     pub fn deny_by_default() -> Self {
-        Policy {
-            default: Effect::Deny,
-            ..Self::default()
-        }
+        Self::with_default(Effect::Deny)
+    }
+
+    fn with_default(default: Effect) -> Self {
+        Policy::from(Parts {
+            default,
+            rules: Vec::new(),
+            private: Vec::new(),
+            rule_mode: Mode::Enforce,
+            address_mode: Mode::Enforce,
+            file: String::new(),
+        })
     }
 
     /// Adds a rule; their order means nothing.
@@ -90,10 +180,11 @@ impl Policy {
     /// # Errors
     /// [`TooManyRules`] at [`MAX_RULES`].
     pub fn add_rule(&mut self, rule: Rule) -> Result<(), TooManyRules> {
-        if self.rules.len() >= MAX_RULES {
+        if self.parts.rules.len() >= MAX_RULES {
             return Err(TooManyRules { most: MAX_RULES });
         }
-        self.rules.push(rule);
+        self.parts.rules.push(rule);
+        self.index_rule(self.parts.rules.len() - 1);
         Ok(())
     }
 
@@ -108,160 +199,89 @@ impl Policy {
     /// # Errors
     /// [`TooManyRules`] at [`MAX_PRIVATE_HOSTS`].
     pub fn allow_private(&mut self, host: PrivateHost) -> Result<(), TooManyRules> {
-        if self.private.len() >= MAX_PRIVATE_HOSTS {
+        if self.parts.private.len() >= MAX_PRIVATE_HOSTS {
             return Err(TooManyRules {
                 most: MAX_PRIVATE_HOSTS,
             });
         }
-        self.private.push(host);
+        self.parts.private.push(host);
+        self.index_private(self.parts.private.len() - 1);
         Ok(())
     }
 
-    /// Decides on a target before its name is resolved. Every address must
-    /// pass [`Policy::check_address`] besides.
-    pub fn check_target(&self, target: &Target) -> Decision {
-        match self.judge_target(target) {
-            Ok(grounds) => Decision::Allow(grounds),
-            Err(reason) => Decision::Deny(Denial {
-                target: target.clone(),
-                reason,
-            }),
-        }
+    /// What becomes of denials by rules, and of those by an address's space.
+    /// Blocked ports, forbidden addresses and a name or literal that turns out
+    /// to be another address are denied in every mode.
+    pub fn set_modes(&mut self, rules: Mode, addresses: Mode) {
+        self.parts.rule_mode = rules;
+        self.parts.address_mode = addresses;
     }
 
-    /// Decides on one address that the target resolved to, or is.
-    pub fn check_address(&self, target: &Target, address: IpAddr) -> Decision {
-        match self.judge_address(target, address) {
-            Ok(grounds) => Decision::Allow(grounds),
-            Err(reason) => Decision::Deny(Denial {
-                target: target.clone(),
-                reason,
-            }),
-        }
+    /// Names the file that [`Rule::line`] speaks of.
+    pub fn set_file(&mut self, file: impl Into<String>) {
+        self.parts.file = file.into();
     }
 
-    fn judge_target(&self, target: &Target) -> Result<Grounds, Reason> {
-        if let Some(address) = target.host.address() {
-            return self.judge_address(target, address);
-        }
-        self.judge_port_and_name(target)?;
-        if target.host.is_localhost() {
-            let loopback = |net: &HostPattern| LOOPBACKS.iter().any(|it| net.matches_address(*it));
-            let allowed = self
-                .private_for_port(target.port)
-                .any(|it| it.host.matches(&target.host) || loopback(&it.host));
-            return if allowed {
-                Ok(Grounds::Private)
-            } else {
-                Err(Reason::Localhost)
-            };
-        }
-        if self.default == Effect::Allow {
-            return Ok(Grounds::Default);
-        }
-        if self
-            .rules_for(Effect::Allow, target)
-            .any(|it| it.host.matches(&target.host))
-        {
-            return Ok(Grounds::Rule);
-        }
-        let is_range = |host: &HostPattern| matches!(host, HostPattern::Net(_));
-        let rule = self
-            .rules_for(Effect::Allow, target)
-            .any(|it| is_range(&it.host));
-        let private = self
-            .private_for_port(target.port)
-            .any(|it| is_range(&it.host) || it.host.matches(&target.host));
-        if rule || private {
-            Ok(Grounds::Addresses)
-        } else {
-            Err(Reason::NotAllowed)
-        }
+    /// What happens where no rule speaks of a target: never [`Effect::Ask`].
+    #[must_use]
+    pub fn default_effect(&self) -> Effect {
+        self.parts.default
     }
 
-    fn judge_address(&self, target: &Target, address: IpAddr) -> Result<Grounds, Reason> {
-        self.judge_port_and_name(target)?;
-        if target
-            .host
-            .address()
-            .is_some_and(|literal| literal != address)
-        {
-            return Err(Reason::AnotherAddress(address));
-        }
-        // A deny rule also holds for the address that a translator would unwrap.
-        let inner = embedded(address).into_iter().flatten().map(IpAddr::V4);
-        for candidate in std::iter::once(address).chain(inner) {
-            let mut denials = self.rules_for(Effect::Deny, target);
-            if let Some(rule) = denials.find(|it| it.host.matches_address(candidate)) {
-                return Err(Reason::Rule(rule.host.clone()));
-            }
-        }
-        let space = space_of(address);
-        let localhost = target.host.is_localhost();
-        if localhost && space != AddressSpace::Loopback {
-            return Err(Reason::LocalhostElsewhere(address));
-        }
-        let private = self.is_private_allowed(target, address, space);
-        match space {
-            AddressSpace::Forbidden => Err(Reason::Address { address, space }),
-            AddressSpace::Local | AddressSpace::Loopback if private => Ok(Grounds::Private),
-            AddressSpace::Local | AddressSpace::Loopback => Err(Reason::Address { address, space }),
-            AddressSpace::Public if self.default == Effect::Allow => Ok(Grounds::Default),
-            AddressSpace::Public => {
-                let mut allows = self.rules_for(Effect::Allow, target);
-                if allows
-                    .any(|it| it.host.matches(&target.host) || it.host.matches_address(address))
-                {
-                    Ok(Grounds::Rule)
-                } else if private {
-                    Ok(Grounds::Private)
-                } else {
-                    Err(Reason::NotAllowed)
-                }
-            }
-        }
+    /// The rules, in the order they were added.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.parts.rules
     }
 
-    /// What holds for the port and the host as it is written.
-    fn judge_port_and_name(&self, target: &Target) -> Result<(), Reason> {
-        if is_blocked(target.port) {
-            return Err(Reason::BlockedPort);
-        }
-        let mut denials = self.rules_for(Effect::Deny, target);
-        match denials.find(|it| it.host.matches(&target.host)) {
-            Some(rule) => Err(Reason::Rule(rule.host.clone())),
-            None => Ok(()),
-        }
+    /// The private hosts, in the order they were added.
+    #[must_use]
+    pub fn private_hosts(&self) -> &[PrivateHost] {
+        &self.parts.private
     }
 
-    fn is_private_allowed(&self, target: &Target, address: IpAddr, space: AddressSpace) -> bool {
-        let named_itself = target.host.address().is_some() || target.host.is_localhost();
-        let by_range = space != AddressSpace::Loopback || named_itself;
-        self.private_for_port(target.port)
-            .any(|it| it.host.matches(&target.host) || by_range && it.host.matches_address(address))
+    /// The modes of rules and of address checks.
+    #[must_use]
+    pub fn modes(&self) -> (Mode, Mode) {
+        (self.parts.rule_mode, self.parts.address_mode)
     }
 
-    fn rules_for<'a>(
-        &'a self,
-        effect: Effect,
-        target: &'a Target,
-    ) -> impl Iterator<Item = &'a Rule> {
-        self.rules.iter().filter(move |it| {
-            it.effect == effect
-                && it.scheme.is_none_or(|scheme| scheme == target.scheme)
-                && it.ports.contains(&target.port)
+    /// Whether what one request may connect to, another to the same target may
+    /// not: then connections must not be shared.
+    #[must_use]
+    pub fn judges_connections_by_request(&self) -> bool {
+        self.parts.rules.iter().any(|rule| {
+            let by_request = !rule.methods.is_empty() || !rule.clients.is_empty();
+            let by_address = matches!(rule.host, HostPattern::Net(_)) || !rule.spaces.is_all();
+            by_request && by_address
         })
     }
 
-    fn private_for_port(&self, port: u16) -> impl Iterator<Item = &PrivateHost> {
-        self.private
-            .iter()
-            .filter(move |it| it.port.is_none_or(|wanted| wanted == port))
+    /// `config.toml:12`, for a rule of a file.
+    #[must_use]
+    pub fn place_of(&self, line: u32) -> Option<String> {
+        let known = line > 0 && !self.parts.file.is_empty();
+        known.then(|| format!("{}:{line}", self.parts.file))
+    }
+
+    fn index_rule(&mut self, at: usize) {
+        let rule = &self.parts.rules[at];
+        let index = match rule.effect {
+            Effect::Allow => &mut self.allows,
+            Effect::Deny => &mut self.denies,
+            Effect::Ask => &mut self.asks,
+        };
+        index.insert(&rule.host, &rule.ports, entry(at));
+    }
+
+    fn index_private(&mut self, at: usize) {
+        let PrivateHost { host, port } = &self.parts.private[at];
+        let ports = port.map_or(ANY_PORT, |port| port..=port);
+        self.private.insert(host, &ports, entry(at));
     }
 }
 
-/// What `localhost` resolves to.
-const LOOPBACKS: [IpAddr; 2] = [
-    IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-];
+/// Far fewer entries than this fit into any message.
+fn entry(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Host;
+use crate::{Host, ServedScheme};
 
 /// The schemes that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,15 +13,18 @@ pub enum Scheme {
     Http,
     /// HTTP over TLS (RFC 9110 section 4.2.2), port 443 by default.
     Https,
+    /// What a driver module serves.
+    Served(ServedScheme),
 }
 
 impl Scheme {
     /// As it stands in a URL.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+            Scheme::Served(served) => served.name(),
         }
     }
 
@@ -31,10 +34,11 @@ impl Scheme {
         match self {
             Scheme::Http => 80,
             Scheme::Https => 443,
+            Scheme::Served(served) => served.default_port(),
         }
     }
 
-    /// The scheme of that name, in any case.
+    /// The scheme of the web of that name, in any case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Scheme::Http, Scheme::Https]
@@ -56,7 +60,7 @@ pub struct Target {
     pub scheme: Scheme,
     /// To whom, in canonical form.
     pub host: Host,
-    /// On which TCP port.
+    /// On which port: of TCP, unless a driver's grant says otherwise.
     pub port: u16,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::authority::{check_absolute, check_text, split_scheme};
-use crate::{Host, HostError, Target, host};
+use crate::{Host, HostError, Scheme, ServedScheme, Target, host};
 
 /// Longest URL accepted, in bytes. Firefox and Chromium take 1 and 2 MiB;
 /// no honest request line is longer than this.
@@ -56,7 +56,11 @@ pub enum UrlError {
     #[error("the URL has no scheme; begin it with https:// or http://")]
     Relative,
     /// A scheme that is not spoken; at most 32 characters of it.
-    #[error("the URL's scheme {0:?} is not spoken; http and https are")]
+    #[error(
+        "the URL's scheme {0:?} is not spoken; http and https are, and those of driver modules: \
+         put one for it into the module directory (`fumehood fetch --module-directory DIR`), or \
+         load it (`fumehood modules load FILE`)"
+    )]
     Scheme(String),
     /// Nothing where the host should be.
     #[error("the URL has no host; after the scheme comes // and a host")]
@@ -78,16 +82,33 @@ impl RequestUrl {
     /// # Errors
     /// One of [`UrlError`].
     pub fn parse(text: &str) -> Result<Self, UrlError> {
+        Self::parse_served(text, &[])
+    }
+
+    /// As [`RequestUrl::parse`], and for schemes that modules serve besides.
+    /// Their URLs are read by the same rules, so that a host means the same
+    /// everywhere: WHATWG's would leave that of an unknown scheme opaque.
+    ///
+    /// # Errors
+    /// One of [`UrlError`].
+    pub fn parse_served(text: &str, served: &[ServedScheme]) -> Result<Self, UrlError> {
         check_text(text)?;
         let text = text.trim_matches(' ');
-        let scheme = check_absolute(text)?;
-        let url = url::Url::parse(text).map_err(|why| from_url_error(why, text))?;
+        let (scheme, after) = check_absolute(text, served)?;
+        let (url, port) = match scheme {
+            Scheme::Http | Scheme::Https => {
+                let url = url::Url::parse(text).map_err(|why| from_url_error(why, text))?;
+                let port = url.port();
+                (url, port)
+            }
+            Scheme::Served(_) => as_of_the_web(after, text)?,
+        };
         let host = Host::from_url(url.host().ok_or(UrlError::NoHost)?).map_err(UrlError::Host)?;
         Ok(RequestUrl {
             target: Target {
                 scheme,
                 host,
-                port: url.port().unwrap_or(scheme.default_port()),
+                port: port.unwrap_or(scheme.default_port()),
             },
             path_and_query: path_and_query(&url)?,
             userinfo: userinfo(&url)?,
@@ -103,13 +124,24 @@ impl RequestUrl {
     pub fn join(&self, reference: &str) -> Result<Self, UrlError> {
         check_text(reference)?;
         let reference = reference.trim_matches(' ');
+        let served = match &self.target.scheme {
+            Scheme::Http | Scheme::Https => &[][..],
+            Scheme::Served(served) => std::slice::from_ref(served),
+        };
         if split_scheme(reference).is_some() {
-            return Self::parse(reference);
+            return Self::parse_served(reference, served);
         }
         if reference.starts_with("//") {
-            return Self::parse(&format!("{}:{reference}", self.target.scheme));
+            let absolute = format!("{}:{reference}", self.target.scheme);
+            return Self::parse_served(&absolute, served);
         }
-        let base = self.to_string();
+        // A module's under one whose paths are read; it is not looked at again.
+        let base = match self.target.scheme {
+            Scheme::Http | Scheme::Https => self.to_string(),
+            Scheme::Served(_) => {
+                format!("http://{}{}", self.target.authority(), self.path_and_query)
+            }
+        };
         let url = url::Url::parse(&base)
             .and_then(|base| base.join(reference))
             .map_err(|why| from_url_error(why, reference))?;
@@ -134,6 +166,17 @@ impl std::str::FromStr for RequestUrl {
     fn from_str(text: &str) -> Result<Self, UrlError> {
         Self::parse(text)
     }
+}
+
+/// A module's URL, read as if it were of the web; and the port it names, also
+/// where that is the web's own, which the reader drops.
+fn as_of_the_web(after: &str, text: &str) -> Result<(url::Url, Option<u16>), UrlError> {
+    let read = |scheme: &str| {
+        url::Url::parse(&format!("{scheme}:{after}")).map_err(|why| from_url_error(why, text))
+    };
+    let (plain, secure) = (read("http")?, read("https")?);
+    let port = plain.port().or(secure.port());
+    Ok((plain, port))
 }
 
 /// Percent-encoding may have made it three times as long, so it is measured again.

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use fumehood_policy::{
-    ANY_PORT, Decision, Effect, HostPattern, MAX_RULES, PatternError, Policy, PrivateHost,
-    RequestUrl, Rule, Scheme, Target, TooManyRules,
+    Decision, Effect, HostPattern, MAX_RULES, PatternError, Policy, PrivateHost, RequestUrl, Rule,
+    Scheme, Target, TooManyRules,
 };
 use proptest::prelude::*;
 
@@ -22,12 +22,7 @@ fn private(hosts: &[&str]) -> Policy {
 }
 
 fn rule(effect: Effect, host: &str) -> Rule {
-    Rule {
-        effect,
-        scheme: None,
-        host: host.parse().unwrap(),
-        ports: ANY_PORT,
-    }
+    Rule::new(effect, host.parse().unwrap())
 }
 
 /// `allow`, or the reason's name.
@@ -35,6 +30,8 @@ fn verdict(decision: &Decision) -> &'static str {
     match decision {
         Decision::Allow(_) => "allow",
         Decision::Deny(denial) => denial.reason.name(),
+        Decision::Report(_) => "report",
+        Decision::Ask(_) => "ask",
     }
 }
 
@@ -237,14 +234,11 @@ fn deny_wins() {
 #[test]
 fn a_rule_matches_with_all_its_parts() {
     let mut policy = Policy::default();
-    let host = "*".parse().unwrap();
-    let (effect, scheme) = (Effect::Deny, Some(Scheme::Http));
     policy
         .add_rule(Rule {
-            effect,
-            scheme,
-            host,
+            scheme: Some(Scheme::Http),
             ports: 8000..=8999,
+            ..rule(Effect::Deny, "*")
         })
         .unwrap();
     assert_eq!(
@@ -307,13 +301,14 @@ fn a_denial_is_a_sentence_with_a_remedy() {
         .check_address(&target(url), address.parse().unwrap())
     {
         Decision::Deny(denial) => denial.to_string(),
-        Decision::Allow(_) => panic!("{url} at {address} is allowed"),
+        other => panic!("{url} at {address}: {other:?}"),
     };
     let policy = Policy::default();
     assert_eq!(
         said(&policy, "http://10.0.0.5/", "10.0.0.5"),
         "10.0.0.5:80 is not dialled: it is a private address (10.0.0.0/8, RFC 1918); to allow it, \
-         pass --allow-private 10.0.0.5:80 or call EngineBuilder::allow_private(\"10.0.0.5:80\")"
+         pass --allow-private 10.0.0.5:80, put \"10.0.0.5:80\" into policy.private-hosts of the \
+         configuration, or call EngineBuilder::allow_private(\"10.0.0.5:80\")"
     );
     assert!(
         said(&policy, "https://evil.example/", "127.0.0.1")

@@ -57,15 +57,32 @@ const KEEP_RESIDENT: usize = 128 << 10;
 /// pool's slots are this far apart, so a stray 32-bit offset hits no neighbour.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
+/// Most guests a pool may have room for: twice as many reservations would not
+/// fit the 47 bits of address space that a process has.
+pub const MAX_INSTANCES: u32 = 16_384;
+
 /// Native stack a guest may use, in bytes. Guests are shallow.
 const MAX_WASM_STACK: usize = 512 << 10;
+
+/// Drivers that may be between two calls or in one at once. Each has a stack of
+/// its own to wait on; the pool sets aside as many.
+pub const DRIVER_STACKS: u32 = 64;
+
+/// A driver's stack, in bytes: what its code may use, and as much for the host
+/// functions that wait on it.
+const DRIVER_STACK: usize = 2 * MAX_WASM_STACK;
+
+/// Native stack an evaluator may use, in bytes: a compiler of JavaScript
+/// recurses, and chains of thousands of parts are found in real scripts. A
+/// thread that calls one needs as much, and [`MAX_WASM_STACK`] for the host.
+pub const EVALUATOR_STACK: usize = 8 << 20;
 
 /// The settings native code depends on: the same for compiler and engine.
 #[must_use]
 pub fn code_config() -> Config {
     let mut config = Config::new();
     config
-        // Guests of this engine never wait, so no call needs a fiber.
+        // No component-model async: drivers wait on stacks, the others never.
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_reservation(MEMORY_RESERVATION)
@@ -82,22 +99,27 @@ pub fn code_config() -> Config {
 /// The engine's settings: [`code_config`] with a pool for `instances` guests.
 #[must_use]
 pub fn engine_config(instances: u32) -> Config {
-    pooled(instances, MAX_GUEST_MEMORY)
+    pooled(instances, MAX_GUEST_MEMORY, DRIVER_STACKS)
 }
 
 /// The settings of an engine for evaluators: few, long-lived, larger.
 #[must_use]
 pub fn evaluator_config(instances: u32) -> Config {
-    pooled(instances, MAX_EVALUATOR_MEMORY)
+    let mut config = pooled(instances, MAX_EVALUATOR_MEMORY, 0);
+    config
+        .max_wasm_stack(EVALUATOR_STACK)
+        // It has to hold the other, although evaluators never wait on one.
+        .async_stack_size(2 * EVALUATOR_STACK);
+    config
 }
 
-fn pooled(instances: u32, memory: usize) -> Config {
+fn pooled(instances: u32, memory: usize, stacks: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(4))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
-        .total_stacks(0)
+        .total_stacks(stacks)
         .max_memory_size(memory)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
@@ -107,6 +129,7 @@ fn pooled(instances: u32, memory: usize) -> Config {
     let mut config = code_config();
     config
         .memory_init_cow(true)
+        .async_stack_size(DRIVER_STACK)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

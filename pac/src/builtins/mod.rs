@@ -9,6 +9,7 @@ mod hosts;
 mod names;
 mod shexp;
 mod times;
+mod traced;
 
 use std::rc::Rc;
 
@@ -52,10 +53,22 @@ pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
     BUILTINS.iter().map(|(name, _, _)| *name)
 }
 
+/// Whether calls of them are noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// No: calls cost as little as they can.
+    Nothing,
+    /// Each as a step.
+    Calls,
+}
+
 /// Defines them in a fresh context, and gives `Math.random` the call's luck.
-pub(crate) fn register(context: &mut Context) -> JsResult<()> {
+pub(crate) fn register(context: &mut Context, noted: Noted) -> JsResult<()> {
     for (name, length, function) in BUILTINS {
-        let function = NativeFunction::from_fn_ptr(function);
+        let function = match noted {
+            Noted::Nothing => NativeFunction::from_fn_ptr(function),
+            Noted::Calls => traced::noting(name, function),
+        };
         context.register_global_builtin_callable(js_string!(name), length, function)?;
     }
     let math = context.global_object().get(js_string!("Math"), context)?;

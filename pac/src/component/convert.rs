@@ -2,7 +2,7 @@
 
 use super::wit;
 use crate::{
-    CallError, Endpoint, Finding, LoadError, Moment, Proxy, Remark, Severity, Surroundings, Thrown,
+    CallError, Endpoint, Explained, Finding, LoadError, Moment, Proxy, Remark, Severity, Surroundings, Thrown,
     Transition, Zone,
 };
 
@@ -95,6 +95,24 @@ impl From<Finding> for wit::Finding {
             dropped_alerts: finding.dropped_alerts,
             names: finding.names,
             refused_names: finding.refused_names,
+        }
+    }
+}
+
+impl From<Explained> for wit::Explained {
+    fn from(explained: Explained) -> Self {
+        let steps = explained.steps.into_iter().map(|step| wit::Step {
+            function: step.function.to_owned(),
+            arguments: step.arguments,
+            answer: step.answer,
+        });
+        wit::Explained {
+            outcome: match explained.outcome {
+                Ok(finding) => Ok(finding.into()),
+                Err(error) => Err(error.into()),
+            },
+            steps: steps.collect(),
+            earlier_steps: explained.earlier_steps,
         }
     }
 }

@@ -55,6 +55,16 @@ impl wit::Guest for PacEvaluator {
         with_evaluator(|evaluator| Ok(evaluator.find(&target, at.into())?.into()))
     }
 
+    fn explain(target: wit::Target, at: wit::Moment) -> wit::Explained {
+        let target = Target {
+            scheme: &target.scheme,
+            host: &target.host,
+            port: target.port,
+            path: &target.path,
+        };
+        with_evaluator(|evaluator| evaluator.explain(&target, at.into()).into())
+    }
+
     fn lint(script: Vec<u8>) -> Vec<wit::Remark> {
         panic::install();
         crate::lint(&script)

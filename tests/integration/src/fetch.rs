@@ -1,4 +1,4 @@
-//! `fumehood fetch` as a process: started, bounded in time, and looked after
+//! `fumehood fetch`, or another of its commands, as a process: started, bounded in time, and looked after
 //! once it has ended.
 
 use std::ffi::{OsStr, OsString};
@@ -69,13 +69,24 @@ impl Fetch {
     /// If the command has not been built.
     #[must_use]
     pub fn plain() -> Self {
+        Self::command("fetch")
+    }
+
+    /// Another command: `fumehood NAME`, looked after in the same way.
+    ///
+    /// # Panics
+    /// If the command has not been built.
+    #[must_use]
+    pub fn command(name: &str) -> Self {
         let mut command = Command::new(program("fumehood"));
         command
-            .arg("fetch")
+            .arg(name)
             // What is set where the tests run must not change them.
             .env_remove("SSLKEYLOGFILE")
             .env_remove("SSL_CERT_FILE")
             .env_remove("SSL_CERT_DIR")
+            .env_remove("FUMEHOOD_CONFIG")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -26,4 +26,4 @@ pub use gate::Gate;
 pub use request::Request;
 pub use script::{End, Script, Step};
 pub use server::{Canary, Server};
-pub use wire::server_config;
+pub use wire::{server_config, server_config_with};

@@ -3,6 +3,8 @@
 
 mod nginx;
 mod site;
+mod unbound;
 
 pub use nginx::{LoggedRequest, Nginx, Service};
 pub use site::Site;
+pub use unbound::Unbound;

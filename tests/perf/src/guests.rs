@@ -11,15 +11,26 @@ use crate::text;
 /// The shipped guests, trusting a throw-away authority.
 pub(crate) fn load(ca: &TestCa) -> Result<Guests, String> {
     let anchors = [ca.certificate().to_vec()];
-    Guests::load(&code("http1")?, &code("tls")?, &code("x509")?, &anchors)
+    Guests::load(
+        &code("http1", 0)?,
+        &code("tls", 0)?,
+        &code("x509", 0)?,
+        &anchors,
+    )
 }
 
-fn code(name: &str) -> Result<Code, String> {
-    let native = fs::read(artifacts::native_code(name)).map_err(text)?;
+/// A guest as if it were the version of this number.
+pub(crate) fn code(name: &str, number: u8) -> Result<Code, String> {
+    named_code(name, name, number)
+}
+
+/// The guest of this file as a version of the module `name`.
+pub(crate) fn named_code(name: &str, file: &str, number: u8) -> Result<Code, String> {
+    let native = fs::read(artifacts::native_code(file)).map_err(text)?;
     let header = ModuleHeader {
         name: name.to_owned(),
-        version: "0.0.0".to_owned(),
-        digest: [0; 32],
+        version: format!("0.0.{number}"),
+        digest: [number; 32],
     };
     Ok(Code { header, native })
 }

@@ -9,8 +9,12 @@
 
 mod guests;
 mod handshake;
+mod held;
 mod instance;
+mod live;
 mod memory;
+mod origins;
+mod policy;
 mod server;
 
 use std::process::ExitCode;
@@ -30,18 +34,40 @@ type Outcome = Result<Vec<Row>, String>;
 type Group = (&'static [&'static str], fn() -> Outcome);
 
 /// What measures which cases, so that asking for some does not run the rest.
-const GROUPS: [Group; 3] = [
+const GROUPS: [Group; 9] = [
     (&["instance-cycle", "instance-share"], instance::measure),
-    (&["tls13-handshake"], handshake::measure),
+    (
+        &["tls13-handshake", "tls13-handshake-work"],
+        handshake::measure,
+    ),
     (
         &["guest-memory", "guest-memory-growth", "guest-payload"],
         memory::measure,
+    ),
+    (&["swap", "resume"], live::changes),
+    (&["instances-rate", "instances-rate-held"], live::rates),
+    (&["swap-to-first-response"], held::swaps),
+    (&["idle-http", "idle-https"], held::memory),
+    (
+        &["held-connections", "held-requests-wrong", "held-request"],
+        held::many,
+    ),
+    (
+        &[
+            "policy-name",
+            "policy-name-worst",
+            "policy-address",
+            "policy-build",
+        ],
+        policy::measure,
     ),
 ];
 
 #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
 #[expect(clippy::print_stderr, reason = "the one way to say why there are none")]
 fn main() -> ExitCode {
+    // Some cases launch real engines, which are this program, executed again.
+    fumehood::init();
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let [memory::TRANSFER, length] = wanted.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         return match memory::transfer(length) {

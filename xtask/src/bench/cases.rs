@@ -6,8 +6,31 @@ use super::Measured;
 use super::reported::Reported;
 use super::transfers::{Quantity, Transfer};
 
+/// A set of cases: what one types behind `cargo xtask bench`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bench {
+    /// Fetching, against curl and rustls.
+    Fetch,
+    /// Modules and instances: swaps, resumption, idle connections.
+    Modules,
+    /// Decisions of the policy.
+    Policy,
+}
+
+impl Bench {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Modules => "modules",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// One promise, measured.
 pub(super) struct Case {
+    pub(super) bench: Bench,
     /// As given to `--only`.
     pub(super) name: &'static str,
     pub(super) what: &'static str,
@@ -31,6 +54,8 @@ pub(super) enum Source {
 pub(super) enum Promise {
     /// Ours ≤ this, in the case's unit.
     AtMost(f64),
+    /// Ours ≥ this, in the case's unit.
+    AtLeast(f64),
     /// Ours ÷ peer ≥ this.
     RatioAtLeast(f64),
     /// Ours ÷ peer ≤ this.
@@ -42,6 +67,7 @@ impl Promise {
     pub(super) fn holds(self, measured: &Measured) -> bool {
         match self {
             Self::AtMost(most) => measured.ours <= most,
+            Self::AtLeast(least) => measured.ours >= least,
             Self::RatioAtLeast(least) => measured.ratio().is_some_and(|ratio| ratio >= least),
             Self::RatioAtMost(most) => measured.ratio().is_some_and(|ratio| ratio <= most),
         }
@@ -52,14 +78,16 @@ impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
             Self::RatioAtLeast(least) => write!(f, "≥ {least} × peer"),
             Self::RatioAtMost(most) => write!(f, "≤ {most} × peer"),
         }
     }
 }
 
-pub(super) const CASES: [Case; 10] = [
+pub(super) const CASES: [Case; 26] = [
     Case {
+        bench: Bench::Fetch,
         name: "http-1gib",
         what: "1 GiB from nginx over HTTP to /dev/null, against curl",
         unit: "MiB/s",
@@ -72,6 +100,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtLeast(0.9),
     },
     Case {
+        bench: Bench::Fetch,
         name: "tls13-1gib",
         what: "the same over TLS 1.3 with AES-128-GCM",
         unit: "MiB/s",
@@ -84,6 +113,20 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtLeast(0.9),
     },
     Case {
+        bench: Bench::Fetch,
+        name: "http-chunks-64mib",
+        what: "64 MiB in chunks of 4 KiB over HTTP to /dev/null, against curl",
+        unit: "MiB/s",
+        source: Source::Transfer(Transfer {
+            server: "chunks",
+            file: "64mib",
+            quantity: Quantity::Throughput { bytes: 64 << 20 },
+            rounds: 15,
+        }),
+        promise: Promise::RatioAtLeast(0.5),
+    },
+    Case {
+        bench: Bench::Fetch,
         name: "https-cold-1kib",
         what: "1 KiB over https, the whole process from start to end, against curl",
         unit: "ms",
@@ -96,6 +139,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtMost(2.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "engine-ready",
         what: "spawning the engine until it is sandboxed and ready",
         unit: "ms",
@@ -103,6 +147,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(15.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "guest-memory",
         what: "resident memory of a guest while 1 GiB passes over TLS",
         unit: "MiB",
@@ -110,6 +155,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(1.5),
     },
     Case {
+        bench: Bench::Fetch,
         name: "guest-memory-growth",
         what: "what a body of 1 GiB adds to the guests' memory over one of 1 KiB",
         unit: "B",
@@ -117,6 +163,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(0.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "guest-payload",
         what: "bytes of a body of 1 GiB found in the guests' memory",
         unit: "B",
@@ -124,6 +171,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(0.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "instance-cycle",
         what: "creating an instance, its first call, dropping it",
         unit: "µs",
@@ -131,6 +179,7 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::AtMost(20.0),
     },
     Case {
+        bench: Bench::Fetch,
         name: "instance-share",
         what: "that cycle, beside a loopback connect, handshake and small request",
         unit: "µs",
@@ -138,10 +187,131 @@ pub(super) const CASES: [Case; 10] = [
         promise: Promise::RatioAtMost(0.02),
     },
     Case {
+        bench: Bench::Fetch,
         name: "tls13-handshake",
         what: "a full TLS 1.3 handshake through the guest, against native rustls",
         unit: "µs",
         source: Source::Inside,
         promise: Promise::RatioAtMost(1.3),
+    },
+    Case {
+        bench: Bench::Fetch,
+        name: "tls13-handshake-work",
+        what: "the same with instance, key share and ClientHello, made during the connect",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::RatioAtMost(1.5),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "swap",
+        what: "loading precompiled code, checking, linking, trying it, and the swap",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(500.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "swap-to-first-response",
+        what: "from the order to swap to the first response through the new version",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(3000.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "resume",
+        what: "a head over which a codec traps twice, until the version before takes over",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(1000.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "instances-rate",
+        what: "instances made, called once and dropped on one core",
+        unit: "/s",
+        source: Source::Inside,
+        promise: Promise::AtLeast(40000.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "instances-rate-held",
+        what: "the same while 5,000 others idle",
+        unit: "/s",
+        source: Source::Inside,
+        promise: Promise::RatioAtLeast(0.8),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "idle-http",
+        what: "memory of the engine for an idle http connection",
+        unit: "KiB",
+        source: Source::Inside,
+        promise: Promise::AtMost(48.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "idle-https",
+        what: "memory of the engine for an idle https connection",
+        unit: "KiB",
+        source: Source::Inside,
+        promise: Promise::AtMost(160.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "held-connections",
+        what: "idle connections held by one engine",
+        unit: "",
+        source: Source::Inside,
+        promise: Promise::AtLeast(5000.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "held-requests-wrong",
+        what: "requests on a sample of them that were not answered by it exactly",
+        unit: "",
+        source: Source::Inside,
+        promise: Promise::AtMost(0.0),
+    },
+    Case {
+        bench: Bench::Modules,
+        name: "held-request",
+        what: "a request on one of them",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2000.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-name",
+        what: "deciding on a target under 10,000 rules: one of each kind that matches, and one of none",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-name-worst",
+        what: "the same on the longest name with the most labels",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-address",
+        what: "deciding on an address of a name under these rules",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(2.0),
+    },
+    Case {
+        bench: Bench::Policy,
+        name: "policy-build",
+        what: "making that policy of its encoding, as the broker does when it changes",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(50_000.0),
     },
 ];

@@ -50,7 +50,7 @@ impl Peers {
         self.text("ca_file")
     }
 
-    /// The address of `file` on `server` (`http`, `tls12`, `tls13`).
+    /// The address of `file` on `server` (`http`, `tls12`, `tls13`, `chunks`).
     pub(super) fn url(&self, server: &str, file: &str) -> Result<String> {
         Ok(format!("{}/{file}", self.text(server)?))
     }

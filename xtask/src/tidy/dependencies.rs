@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 16] = [
+const DIRECTIONS: [(&str, &[&str]); 22] = [
     (
         "fumehood",
         &[
@@ -46,6 +46,7 @@ const DIRECTIONS: [(&str, &[&str]); 16] = [
     ("fumehood-policy", &[]),
     ("fumehood-sandbox", &["fumehood-control"]),
     ("fumehood-wasm", &[]),
+    ("fumehood-guest-dns", &["fumehood-guest-sdk"]),
     ("fumehood-guest-http1", &["fumehood-guest-sdk"]),
     ("fumehood-guest-sdk", &[]),
     ("fumehood-guest-tls", &["fumehood-guest-sdk"]),
@@ -54,6 +55,17 @@ const DIRECTIONS: [(&str, &[&str]); 16] = [
         "fumehood-guest-http1-faulty",
         &["fumehood-guest-http1", "fumehood-guest-sdk"],
     ),
+    ("fumehood-program-faults", &[]),
+    (
+        "fumehood-guest-tls-faulty",
+        &["fumehood-guest-tls", "fumehood-program-faults"],
+    ),
+    (
+        "fumehood-guest-x509-faulty",
+        &["fumehood-guest-x509", "fumehood-program-faults"],
+    ),
+    ("fumehood-driver-gopher", &[]),
+    ("fumehood-driver-probe", &["fumehood-guest-sdk"]),
     ("fumehood-pac", &["fumehood-guest-sdk"]),
     ("xtask", &[]),
 ];

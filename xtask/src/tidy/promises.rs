@@ -2,7 +2,7 @@
 //!
 //! A promise is a row of a table whose last column is headed `Held by`. That
 //! cell names, in backticks, either a case of the bench, as one would type it
-//! (`cargo xtask bench fetch --only CASE`), or a test (`PATH/FILE.rs::NAME`).
+//! (`cargo xtask bench BENCH --only CASE`), or a test (`PATH/FILE.rs::NAME`).
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::bench;
 use crate::workspace::Workspace;
 
 const FILE: &str = "SPECIFICATION.md";
-const BENCH: &str = "cargo xtask bench fetch --only ";
+const BENCH: &str = "cargo xtask bench ";
 
 pub(super) fn check(workspace: &Workspace, problems: &mut Vec<String>) {
     let Ok(text) = fs::read_to_string(workspace.root().join(FILE)) else {
@@ -32,14 +32,19 @@ pub(super) fn check(workspace: &Workspace, problems: &mut Vec<String>) {
             }
         }
     }
-    for case in bench::case_names() {
-        let held = format!("{BENCH}{case}");
+    for (bench, case) in bench::case_names() {
+        let held = typed(bench, case);
         if !rows.iter().any(|row| row.holders.contains(&held.as_str())) {
             problems.push(format!(
                 "{FILE}: the bench's case {case} holds no promise in it"
             ));
         }
     }
+}
+
+/// A case, as one types it.
+fn typed(bench: bench::Bench, case: &str) -> String {
+    format!("{BENCH}{} --only {case}", bench.name())
 }
 
 struct Promise<'a> {
@@ -75,12 +80,14 @@ fn last_cell(line: &str) -> Option<&str> {
 
 /// Why `holder` holds nothing, if so.
 fn missing(root: &Path, holder: &str) -> Option<String> {
-    if let Some(case) = holder.strip_prefix(BENCH) {
-        let known = bench::case_names().any(|name| name == case);
+    if holder.starts_with(BENCH) {
+        let known = bench::case_names().any(|(bench, case)| typed(bench, case) == holder);
         return (!known).then(|| "the bench has no such case".to_owned());
     }
     let Some((file, test)) = holder.split_once("::") else {
-        return Some(format!("neither `{BENCH}CASE` nor `FILE.rs::TEST`"));
+        return Some(format!(
+            "neither `{BENCH}NAME --only CASE` nor `FILE.rs::TEST`"
+        ));
     };
     let name = test.rsplit("::").next().unwrap_or(test);
     match fs::read_to_string(root.join(file)) {

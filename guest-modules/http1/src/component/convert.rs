@@ -2,8 +2,8 @@
 
 use super::wit;
 use crate::{
-    Completion, Demand, Error, Event, Field, Limit, PayloadFrame, PayloadLength, Progress,
-    RequestHead, ResponseHead, Truncation, Violation,
+    Completion, Demand, Error, Event, Field, Limit, LineDemand, PayloadFrame, PayloadLength,
+    Progress, RequestHead, ResponseHead, Truncation, Violation,
 };
 
 impl From<wit::RequestHead> for RequestHead {
@@ -39,6 +39,7 @@ impl From<Progress> for wit::Progress {
         Self {
             events: progress.events.into_iter().map(Into::into).collect(),
             demand: progress.demand.into(),
+            then: progress.then.map(wit::LineDemand::from),
         }
     }
 }
@@ -47,13 +48,19 @@ impl From<Demand> for wit::Demand {
     fn from(demand: Demand) -> Self {
         match demand {
             Demand::EmptyLine(at_most) => Self::EmptyLine(at_most),
-            Demand::Lines(lines) => Self::Lines(wit::LineDemand {
-                count: lines.count,
-                at_most: lines.at_most,
-            }),
+            Demand::Lines(lines) => Self::Lines(lines.into()),
             Demand::Payload(length) => Self::Payload(length),
             Demand::PayloadUntilClose => Self::PayloadUntilClose,
             Demand::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl From<LineDemand> for wit::LineDemand {
+    fn from(lines: LineDemand) -> Self {
+        Self {
+            count: lines.count,
+            at_most: lines.at_most,
         }
     }
 }

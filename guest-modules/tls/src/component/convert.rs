@@ -29,6 +29,20 @@ impl From<Established> for wit::Established {
     }
 }
 
+impl From<wit::Established> for Established {
+    fn from(established: wit::Established) -> Self {
+        Established {
+            version: established.version,
+            cipher_suite: established.cipher_suite,
+            aead: established.aead,
+            group: established.group,
+            alpn: established.alpn,
+            outbound: established.outbound,
+            inbound: established.inbound,
+        }
+    }
+}
+
 impl From<Progress> for wit::Progress {
     fn from(progress: Progress) -> Self {
         wit::Progress {

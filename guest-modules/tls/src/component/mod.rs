@@ -26,6 +26,10 @@ impl wit::Guest for TlsClient {
         with_client(|client| Ok(client.receive(&record)?.into()))
     }
 
+    fn adopt(established: wit::Established) -> Result<(), wit::Failure> {
+        with_client(|client| Ok(client.adopt(&established.into())?))
+    }
+
     fn post_handshake(message: Vec<u8>) -> Result<wit::Update, wit::Failure> {
         with_client(|client| Ok(client.post_handshake(&message)?.into()))
     }

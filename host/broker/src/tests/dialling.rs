@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
-use fumehood_policy::Policy;
+use fumehood_policy::{AddressSpace, Mode, Policy, Spaces};
 use rustix::io::Errno;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::world::{Answer, Names, Network, Peer, allowing, are, endpoint, target};
+use super::world::{Answer, Names, Network, Peer, allowing, are, endpoint, leave};
 use crate::connect::{Connect as _, Tcp};
 use crate::dial::{Connected, Dialler};
 
@@ -19,7 +20,7 @@ async fn dialled(dialler: &Dialler<Names, Network>, policy: &Policy, url: &str) 
     dialler
         .dial(
             policy,
-            &target(url),
+            &leave(url),
             Instant::now() + Duration::from_secs(30),
         )
         .await
@@ -36,6 +37,7 @@ fn world(names: &[(&str, &[Answer])], peers: &[(&str, Peer)]) -> Dialler<Names, 
     Dialler {
         resolver: Names::new(names),
         connector: Network::new(peers),
+        reports: mpsc::channel(1).0,
     }
 }
 
@@ -236,6 +238,7 @@ async fn a_refused_address_sees_no_packet() {
     let dialler = Dialler {
         resolver,
         connector: Tcp::new(),
+        reports: mpsc::channel(1).0,
     };
     let deadline = Instant::now() + Duration::from_secs(30);
     for url in [
@@ -245,7 +248,7 @@ async fn a_refused_address_sees_no_packet() {
         "[::ffff:127.0.0.1]",
         "127.1",
     ] {
-        let target = target(&format!("http://{url}:{port}/"));
+        let target = leave(&format!("http://{url}:{port}/"));
         let outcome = dialler.dial(&Policy::default(), &target, deadline).await;
         assert!(
             matches!(outcome, Err(DialFailure::Denied(_))),
@@ -253,7 +256,7 @@ async fn a_refused_address_sees_no_packet() {
         );
     }
     // The first connection that the canary sees is the one allowed now.
-    let target = target(&format!("http://127.0.0.1:{port}/"));
+    let target = leave(&format!("http://127.0.0.1:{port}/"));
     let it = dialler
         .dial(&allowing(&["127.0.0.1"]), &target, deadline)
         .await
@@ -276,4 +279,36 @@ async fn tcp_hands_over_a_connection_as_the_engine_wants_it() {
 
     drop(listener);
     assert_eq!(tcp.connect(address).await.unwrap_err(), Errno::CONNREFUSED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_reported_is_dialled_and_told_of_once() {
+    let addresses = are(&["10.0.0.1"]);
+    let mut dialler = world(
+        &[("b.example", &[addresses])],
+        &[("10.0.0.1:80", Peer::Accepts(1))],
+    );
+    let (told, mut reports) = mpsc::channel(9);
+    dialler.reports = told;
+    let mut policy = Policy::default();
+    policy.set_modes(Mode::Enforce, Mode::Report);
+    let it = dialled(&dialler, &policy, "http://b.example/")
+        .await
+        .unwrap();
+    assert_eq!(it.peer, endpoint("10.0.0.1:80"));
+    assert_eq!(reports.try_recv().unwrap().reason.name(), "local-address");
+    assert!(reports.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_leaves_a_space_out_reaches_nothing_there() {
+    let names: [(&str, &[Answer]); 1] = [("b.example", &[are(&["10.0.0.1"])])];
+    let dialler = world(&names, &[("10.0.0.1:80", Peer::Accepts(1))]);
+    let mut public = leave("http://b.example/");
+    public.terms.spaces = Spaces::of(&[AddressSpace::Public]);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let policy = allowing(&["10.0.0.0/8"]);
+    let outcome = dialler.dial(&policy, &public, deadline).await;
+    assert_eq!(reason(outcome), "outside-grant");
+    assert!(dialler.connector.started().is_empty());
 }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use fumehood_control::{Grant, GrantId};
+use fumehood_policy::Terms;
 use tokio::time::Instant;
 
-use super::world::target;
+use super::world::{leave, target};
 use crate::grants::{Grants, MAX_GRANTS};
 
 fn grant(id: u64, uses: u32, lifetime_ms: u32) -> Grant {
     Grant {
         id: GrantId(id),
         target: target("http://example.com/"),
+        terms: Terms::default(),
         uses,
         lifetime_ms,
     }
@@ -23,7 +25,7 @@ async fn a_grant_has_as_many_uses_as_it_says() {
     grants.insert(grant(1, 2, 1000), now);
     assert_eq!(
         grants.take(GrantId(1), now),
-        Some(target("http://example.com/"))
+        Some(leave("http://example.com/"))
     );
     assert!(grants.take(GrantId(1), now).is_some());
     assert_eq!(grants.take(GrantId(1), now), None);

@@ -6,4 +6,5 @@ mod grants;
 mod racing;
 mod resolving;
 mod serving;
+mod sockets;
 mod world;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use fumehood_control::DialFailure;
 use fumehood_policy::Policy;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::world::{Network, Peer, target};
+use super::world::{Network, Peer, leave};
 use crate::dial::Dialler;
 use crate::resolve::{MAX_LOOKUPS, System};
 
@@ -60,13 +61,14 @@ fn black_holed_lookups_do_not_hold_up_a_literal() {
         let dialler = Arc::new(Dialler {
             resolver,
             connector,
+            reports: mpsc::channel(1).0,
         });
         let dial = |url: &'static str, within: Duration| {
             let dialler = Arc::clone(&dialler);
             tokio::spawn(async move {
-                let (policy, target) = (Policy::default(), target(url));
+                let (policy, leave) = (Policy::default(), leave(url));
                 dialler
-                    .dial(&policy, &target, Instant::now() + within)
+                    .dial(&policy, &leave, Instant::now() + within)
                     .await
                     .map(|it| it.peer)
             })

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use fumehood_control::{
-    DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, ToBroker, fragments,
+    DialFailure, DialReply, DialRequest, FromBroker, Grant, GrantId, Place, ToBroker, fragments,
 };
-use fumehood_policy::Policy;
+use fumehood_policy::{Policy, Terms, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -55,6 +55,7 @@ impl Served {
         let grant = Grant {
             id: GrantId(id),
             target: target(url),
+            terms: Terms::default(),
             uses,
             lifetime_ms: 60_000,
         };
@@ -143,6 +144,7 @@ fn a_grant_sent_before_is_known_whatever_the_order_of_wakes() {
                 let grant = Grant {
                     id: GrantId(id),
                     target,
+                    terms: Terms::default(),
                     uses: 1,
                     lifetime_ms: 60_000,
                 };
@@ -392,4 +394,128 @@ async fn an_engine_that_does_not_read_holds_up_itself_alone() {
     let other = served.engine().await;
     ask(&other, 1, 99).await;
     assert_eq!(failure(&other).await, (1, DialFailure::NoGrant));
+}
+
+#[tokio::test]
+async fn the_embedder_may_look_names_up_before_any_engine_is_there() {
+    let names = Names::new(&[("a.example", &[are(&["1.1.1.1", "10.0.0.1"])])]);
+    let served = Served::new(Policy::default(), names, Network::new(&[]));
+    for (id, url, expected) in [
+        (1, "http://a.example/", vec!["1.1.1.1", "10.0.0.1"]),
+        (2, "http://9.9.9.9/", vec!["9.9.9.9"]),
+    ] {
+        let target = target(url);
+        let look = ToBroker::Look {
+            id,
+            target,
+            deadline_ms: 1000,
+        };
+        served.tell(look).await;
+        let expected = expected.iter().map(|it| it.parse().unwrap()).collect();
+        let addresses = Ok(expected);
+        let (answer, _) = served.embedder.recv().await.unwrap();
+        assert_eq!(answer, FromBroker::Looked { id, addresses });
+    }
+}
+
+async fn connect(engine: &Engine, id: u64, address: std::net::SocketAddr, transport: Transport) {
+    let request = DialRequest::Connect {
+        id,
+        grant: GrantId(7),
+        address,
+        transport,
+        deadline_ms: 30_000,
+    };
+    engine.send(&request, &[]).await.unwrap();
+}
+
+fn places(port: u16) -> Vec<Place> {
+    let of = |transport| Place {
+        host: "localhost".parse().unwrap(),
+        ports: port..=port,
+        transport,
+    };
+    vec![of(Transport::Tcp), of(Transport::Udp)]
+}
+
+#[tokio::test]
+async fn a_driver_looks_up_then_connects_over_either_transport() {
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = udp.local_addr().unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let served = Served::new(allowing(&["localhost"]), System::new(), Tcp::new());
+    let engine = served.engine().await;
+    served
+        .tell(ToBroker::SocketGrant(super::sockets::grant(
+            7,
+            places(address.port()),
+            2,
+        )))
+        .await;
+
+    connect(&engine, 1, address, Transport::Tcp).await;
+    let (1, DialFailure::Outside(_)) = failure(&engine).await else {
+        panic!("nothing was looked up yet")
+    };
+    let lookup = DialRequest::Lookup {
+        id: 2,
+        grant: GrantId(7),
+        host: fumehood_policy::Host::parse("localhost").unwrap(),
+        deadline_ms: 30_000,
+    };
+    engine.send(&lookup, &[]).await.unwrap();
+    let DialReply::Addresses { id: 2, addresses } = answer(&engine).await.0 else {
+        panic!("no addresses")
+    };
+    assert!(addresses.contains(&address.ip()), "{addresses:?}");
+
+    connect(&engine, 3, address, Transport::Tcp).await;
+    let (reply, sockets) = answer(&engine).await;
+    assert!(
+        matches!(reply, DialReply::Connected { id: 3, .. }),
+        "{reply:?}"
+    );
+    assert_eq!(sockets.len(), 1);
+    listener.accept().await.unwrap();
+
+    connect(&engine, 4, address, Transport::Udp).await;
+    let (reply, mut sockets) = answer(&engine).await;
+    assert!(
+        matches!(reply, DialReply::Connected { id: 4, .. }),
+        "{reply:?}"
+    );
+    let ours = std::net::UdpSocket::from(sockets.pop().unwrap());
+    assert_eq!(ours.peer_addr().unwrap(), address);
+    ours.set_nonblocking(false).unwrap();
+    ours.send(b"hello").unwrap();
+    let mut buffer = [0; 16];
+    let (count, from) = udp.recv_from(&mut buffer).unwrap();
+    assert_eq!(
+        (&buffer[..count], from),
+        (&b"hello"[..], ours.local_addr().unwrap())
+    );
+
+    connect(&engine, 5, address, Transport::Udp).await;
+    assert_eq!(failure(&engine).await, (5, DialFailure::NoGrant));
+}
+
+#[tokio::test]
+async fn a_revoked_grant_ends_a_connect_under_way() {
+    let network = Network::new(&[]);
+    let served = Served::new(allowing(&["10.0.0.1"]), Names::default(), network.clone());
+    let engine = served.engine().await;
+    let place = Place {
+        host: "10.0.0.1".parse().unwrap(),
+        ports: 70..=70,
+        transport: Transport::Tcp,
+    };
+    let grant = super::sockets::grant(7, vec![place], 1);
+    served.tell(ToBroker::SocketGrant(grant)).await;
+    connect(&engine, 1, "10.0.0.1:70".parse().unwrap(), Transport::Tcp).await;
+    while network.open() == 0 {
+        tokio::task::yield_now().await;
+    }
+    served.tell(ToBroker::Revoke(GrantId(7))).await;
+    assert_eq!(failure(&engine).await, (1, DialFailure::NoGrant));
+    assert_eq!(network.open(), 0);
 }

@@ -7,11 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fumehood_policy::{DnsName, Policy, RequestUrl, Target};
+use fumehood_policy::{DnsName, Policy, RequestUrl, Target, Terms};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
 use crate::connect::Connect;
+use crate::grants::Leave;
 use crate::resolve::Resolve;
 
 /// What a simulated address does with an attempt.
@@ -105,6 +106,13 @@ impl Connect for Network {
         drop(open);
         ended
     }
+
+    /// As a peer that accepts at once: nothing is sent.
+    async fn associate(&self, address: SocketAddr) -> Result<OwnedFd, Errno> {
+        let at = self.elapsed();
+        self.seen.lock().unwrap().started.push((at, address));
+        Ok(UnixStream::pair().unwrap().0.into())
+    }
 }
 
 /// Answers of a resolver: the first lookup of a name gets the first, and so
@@ -173,6 +181,14 @@ pub(super) fn endpoint(text: &str) -> SocketAddr {
 
 pub(super) fn target(url: &str) -> Target {
     RequestUrl::parse(url).unwrap().target
+}
+
+/// Leave for it, whoever asks.
+pub(super) fn leave(url: &str) -> Leave {
+    Leave {
+        target: target(url),
+        terms: Terms::default(),
+    }
 }
 
 /// The default policy with these private hosts.

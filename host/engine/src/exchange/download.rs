@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 use fumehood_control::Cause;
 
 use super::{cause_of, socket};
+use crate::allowance::Allowance;
 use crate::demand::{Collected, Collector, Delimiter};
-use crate::instance::{Demand, Event, Progress};
+use crate::instance::{Demand, Event, LineDemand, Progress};
 use crate::payload::Pipe;
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
@@ -15,6 +16,7 @@ use crate::transport::Transport;
 /// Receives a response.
 pub(super) struct Download {
     sink: Pipe,
+    allowance: Allowance,
     state: State,
     /// Payload bytes written to the sink.
     pub received: u64,
@@ -25,8 +27,13 @@ pub(super) struct Download {
 enum State {
     /// A piece for the codec.
     Collect(Collector),
-    /// Payload: how much was demanded, and how much of it is still to come.
-    Payload { demanded: u64, left: u64 },
+    /// Payload: how much was demanded, how much of it is still to come, and
+    /// what is to be collected behind it.
+    Payload {
+        demanded: u64,
+        left: u64,
+        then: Option<Collector>,
+    },
     /// Payload until the peer closes.
     PayloadUntilClose,
     /// The codec wants nothing more.
@@ -44,10 +51,11 @@ pub(super) enum Downloading {
 }
 
 impl Download {
-    pub(super) fn new(sink: Pipe, demand: &Demand) -> Download {
+    pub(super) fn new(sink: Pipe, allowance: Allowance, demand: &Demand) -> Download {
         Download {
             sink,
-            state: state_for(demand),
+            allowance,
+            state: state_for(demand, None),
             received: 0,
             begun: false,
         }
@@ -73,12 +81,21 @@ impl Download {
                         }
                     }
                 }
-                State::Payload { demanded, left } => {
-                    match poll_move(cx, transport, &self.sink, *left)? {
+                State::Payload {
+                    demanded,
+                    left,
+                    then,
+                } => {
+                    match poll_move(cx, transport, &self.sink, &self.allowance, *left)? {
                         Moved::Some(count) => {
                             self.received += count;
                             *left -= count;
                             if *left > 0 {
+                                continue;
+                            }
+                            // What comes behind it tells the codec that it was moved.
+                            if let Some(collector) = then.take() {
+                                self.state = State::Collect(collector);
                                 continue;
                             }
                             codec.payload_moved(*demanded)
@@ -88,15 +105,17 @@ impl Download {
                         Moved::AwaitsSink => return Ok(Downloading::Sink),
                     }
                 }
-                State::PayloadUntilClose => match poll_move(cx, transport, &self.sink, u64::MAX)? {
-                    Moved::Some(count) => {
-                        self.received += count;
-                        continue;
+                State::PayloadUntilClose => {
+                    match poll_move(cx, transport, &self.sink, &self.allowance, u64::MAX)? {
+                        Moved::Some(count) => {
+                            self.received += count;
+                            continue;
+                        }
+                        Moved::End => codec.end_of_stream(0),
+                        Moved::AwaitsPeer => return Ok(Downloading::Peer),
+                        Moved::AwaitsSink => return Ok(Downloading::Sink),
                     }
-                    Moved::End => codec.end_of_stream(0),
-                    Moved::AwaitsPeer => return Ok(Downloading::Peer),
-                    Moved::AwaitsSink => return Ok(Downloading::Sink),
-                },
+                }
             }
             .map_err(cause_of)?;
             if let Some(events) = self.advance(progress) {
@@ -107,26 +126,29 @@ impl Download {
 
     /// Takes up the codec's next demand; returns what it said, if anything.
     fn advance(&mut self, progress: Progress) -> Option<Vec<Event>> {
-        self.state = state_for(&progress.demand);
+        self.state = state_for(&progress.demand, progress.then);
         (!progress.events.is_empty()).then_some(progress.events)
     }
 }
 
-fn state_for(demand: &Demand) -> State {
+fn state_for(demand: &Demand, then: Option<LineDemand>) -> State {
     match demand {
         Demand::EmptyLine(at_most) => {
             State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
         }
-        Demand::Lines(lines) => {
-            State::Collect(Collector::new(Delimiter::Lines(lines.count), lines.at_most))
-        }
+        Demand::Lines(lines) => State::Collect(collector_of(*lines)),
         Demand::Payload(length) => State::Payload {
             demanded: *length,
             left: *length,
+            then: then.map(collector_of),
         },
         Demand::PayloadUntilClose => State::PayloadUntilClose,
         Demand::Nothing => State::Idle,
     }
+}
+
+fn collector_of(lines: LineDemand) -> Collector {
+    Collector::new(Delimiter::Lines(lines.count), lines.at_most)
 }
 
 enum Piece {
@@ -168,7 +190,25 @@ fn poll_move(
     cx: &mut Context<'_>,
     transport: &mut Transport,
     sink: &Pipe,
+    allowance: &Allowance,
     left: u64,
+) -> Result<Moved, Cause> {
+    let reserved = allowance.reserve(left)?;
+    let moved = poll_move_within(cx, transport, sink, reserved);
+    let count = match &moved {
+        Ok(Moved::Some(count)) => *count,
+        _ => 0,
+    };
+    allowance.give_back(reserved - count);
+    moved
+}
+
+/// Moves at most `most` bytes.
+fn poll_move_within(
+    cx: &mut Context<'_>,
+    transport: &mut Transport,
+    sink: &Pipe,
+    most: u64,
 ) -> Result<Moved, Cause> {
     let offered = match transport.poll_bytes(cx) {
         Poll::Pending => return Ok(Moved::AwaitsPeer),
@@ -176,7 +216,7 @@ fn poll_move(
         Poll::Ready(Ok([])) => return Ok(Moved::End),
         Poll::Ready(Ok(offered)) => offered,
     };
-    let most = usize::try_from(left).unwrap_or(usize::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     let count = match sink.poll_write(cx, &offered[..offered.len().min(most)]) {
         Poll::Pending => return Ok(Moved::AwaitsSink),
         Poll::Ready(Ok(count)) => count,

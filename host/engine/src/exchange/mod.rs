@@ -15,6 +15,7 @@ use fumehood_control::{
 };
 use tokio::time::{Instant, Sleep};
 
+use crate::allowance::Allowance;
 use crate::connection::Connection;
 use crate::instance::{CodecError, Event, RequestHead, cause_of_protocol};
 use crate::outbox::Outbox;
@@ -23,7 +24,7 @@ use download::{Download, Downloading};
 use upload::{Upload, Uploading};
 
 /// Shortest time between two `Progress` messages of an exchange.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What an exchange brought, and whether its connection can go on.
 pub(crate) struct Outcome {
@@ -41,6 +42,8 @@ pub(crate) struct Pipes {
     pub sink: Pipe,
     /// Where the request's comes from.
     pub source: Option<Pipe>,
+    /// How much of it may move.
+    pub allowance: Allowance,
 }
 
 /// What became of the request's source of payload.
@@ -139,8 +142,8 @@ impl<'a> Running<'a> {
             outbox,
             id,
             deadlines: exchange.deadlines,
-            upload: Upload::new(head, exchange, pipes.source.clone()),
-            download: Download::new(pipes.sink.clone(), &demand),
+            upload: Upload::new(head, exchange, pipes),
+            download: Download::new(pipes.sink.clone(), pipes.allowance.clone(), &demand),
             timer: Box::pin(tokio::time::sleep_until(now)),
             peer_moved: now,
             reported: now,
@@ -153,7 +156,7 @@ impl<'a> Running<'a> {
     async fn drive(&mut self) -> Result<(), Cause> {
         loop {
             let step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
-            for instance in self.connection.codec.taken_over() {
+            for instance in self.connection.taken_over() {
                 self.outbox
                     .journey(self.id, JourneyEvent::Resumed(instance))
                     .await?;
@@ -303,11 +306,13 @@ pub(crate) fn failure(cause: Cause, retry: RetrySafety) -> Failure {
 fn blame_for(cause: &Cause) -> Blame {
     use fumehood_control::DialFailure;
     match cause {
-        Cause::Dial(DialFailure::Denied(_) | DialFailure::NoGrant) => Blame::Policy,
+        Cause::Dial(DialFailure::Denied(_) | DialFailure::NoGrant | DialFailure::Outside(_))
+        | Cause::Lapsed(_) => Blame::Policy,
         Cause::Dial(DialFailure::Busy) | Cause::EngineDied | Cause::Busy => Blame::Engine,
         Cause::Dial(_) | Cause::Socket { .. } | Cause::Deadline { .. } => Blame::Network,
         Cause::Truncated { .. }
         | Cause::HttpViolation(_)
+        | Cause::Violation { .. }
         | Cause::Limit(_)
         | Cause::Tls(_)
         | Cause::Certificate { .. } => Blame::Peer,

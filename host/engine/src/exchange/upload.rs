@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use fumehood_control::{Cause, Exchange, PayloadLength, SourceEnd};
 
-use super::{cause_of, socket};
+use super::{Pipes, cause_of, socket};
+use crate::allowance::Allowance;
 use crate::payload::{Pipe, SOURCE_CHUNK};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
@@ -18,6 +19,7 @@ pub(super) struct Upload {
     chunk: Vec<u8>,
     source: Option<Pipe>,
     source_end: SourceEnd,
+    allowance: Allowance,
     /// Payload still to be read; `None` until the source ends.
     left: Option<u64>,
     /// Payload bytes read from the source.
@@ -52,7 +54,7 @@ pub(super) enum Uploading {
 
 impl Upload {
     /// Begins with an encoded head.
-    pub(super) fn new(head: Vec<u8>, exchange: &Exchange, source: Option<Pipe>) -> Upload {
+    pub(super) fn new(head: Vec<u8>, exchange: &Exchange, pipes: &Pipes) -> Upload {
         let left = match exchange.payload {
             PayloadLength::None => Some(0),
             PayloadLength::Known(length) => Some(length),
@@ -63,8 +65,9 @@ impl Upload {
             out: head,
             written: 0,
             chunk: Vec::new(),
-            source,
+            source: pipes.source.clone(),
             source_end: exchange.source_end,
+            allowance: pipes.allowance.clone(),
             left,
             sent: 0,
             begun: false,
@@ -141,8 +144,16 @@ impl Upload {
         let count = match (&self.source, room) {
             (_, 0) | (None, _) => 0,
             (Some(source), room) => {
-                self.chunk.resize(room.min(SOURCE_CHUNK), 0);
-                match source.poll_read(cx, &mut self.chunk) {
+                let reserved = self.allowance.reserve(room.min(SOURCE_CHUNK) as u64)?;
+                self.chunk
+                    .resize(usize::try_from(reserved).unwrap_or(SOURCE_CHUNK), 0);
+                let read = source.poll_read(cx, &mut self.chunk);
+                let count = match &read {
+                    Poll::Ready(Ok(count)) => *count,
+                    _ => 0,
+                };
+                self.allowance.give_back(reserved - count as u64);
+                match read {
                     Poll::Pending => return Ok(Poll::Pending),
                     Poll::Ready(Ok(count)) => count,
                     Poll::Ready(Err(error)) => {

@@ -3,7 +3,7 @@
 use fumehood_control::{Field, PayloadLength};
 use serde::{Deserialize, Serialize};
 
-use super::trail::Trace;
+use super::trail::{Trace, Trail};
 use super::words::{Event, Progress};
 use super::{Demand, PayloadFrame};
 
@@ -90,18 +90,19 @@ impl Call {
 }
 
 impl Answer {
-    pub(super) fn traces(&self) -> Vec<Trace> {
+    pub(super) fn trace_in(&self, trail: &mut Trail) {
         match self {
-            Answer::Bytes(bytes) => vec![Trace::CallWith("answered", bytes.len() as u64)],
+            Answer::Bytes(bytes) => trail.note(Trace::CallWith("answered", bytes.len() as u64)),
             Answer::Frame(frame) => {
                 let around = frame.before.len() + frame.after.len();
-                vec![Trace::CallWith("framed with", around as u64)]
+                trail.note(Trace::CallWith("framed with", around as u64));
             }
-            Answer::Demand(demand) => vec![trace_of(demand)],
+            Answer::Demand(demand) => trail.note(trace_of(demand)),
             Answer::Progress(progress) => {
-                let mut traces: Vec<Trace> = progress.events.iter().map(trace_of_event).collect();
-                traces.push(trace_of(&progress.demand));
-                traces
+                for event in &progress.events {
+                    trail.note(trace_of_event(event));
+                }
+                trail.note(trace_of(&progress.demand));
             }
         }
     }

@@ -15,7 +15,7 @@ use super::words::{self, Nonsense};
 use super::{Fault, GuestState, arm, new_store};
 use crate::registry::About;
 
-pub(crate) use wire::{Demand, Error as ProtocolError, PayloadFrame};
+pub(crate) use wire::{Demand, Error as ProtocolError, LineDemand, PayloadFrame};
 
 impl panic::Host for GuestState {
     fn panicked(&mut self, message: String, location: String) {
@@ -114,6 +114,13 @@ impl Codec {
         self.store.data().alive.memory_bytes()
     }
 
+    /// Gives back what is kept of an exchange that is over.
+    pub(crate) fn rest(&mut self) {
+        let state = self.store.data_mut();
+        state.recording.begin();
+        state.trail.shrink();
+    }
+
     /// Makes a call. An answer that no sound codec gives is a fault too.
     pub(crate) fn perform(
         &mut self,
@@ -139,10 +146,7 @@ impl Codec {
             _ => 0,
         };
         let trail = &mut self.store.data_mut().trail;
-        answer
-            .traces()
-            .into_iter()
-            .for_each(|trace| trail.note(trace));
+        answer.trace_in(trail);
         Ok(Answered {
             answer,
             fingerprint,
@@ -201,7 +205,7 @@ impl Told {
         Ok(match self {
             Told::Bytes(bytes) => Answer::Bytes(bytes),
             Told::Frame(frame) => Answer::Frame(frame),
-            Told::Demand(demand) => Answer::Demand(demand),
+            Told::Demand(demand) => Answer::Demand(words::demand(demand)?),
             Told::Progress(progress) => Answer::Progress(words::progress(progress)?),
         })
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use fumehood_control::{Cause, FaultReport, Frame, MAX_REPORT_STEPS};
+use fumehood_control::{Aftermath, Cause, FaultReport, Frame, MAX_REPORT_STEPS};
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::state::{GuestState, bounded};
@@ -31,7 +32,10 @@ impl Fault {
         let kind = match trap {
             Some(Trap::Interrupt) => "hang",
             _ if state.memory_refused => "memory",
+            _ if state.table_refused => "table",
             _ if state.starved => NO_INSTANCE,
+            None if is_for_handles(error) => "handles",
+            None if says(error, TRANSFER_REFUSED) => "transfer",
             Some(_) => "trap",
             None if state.last_words.is_some() => "trap",
             // An import ends a guest that asks for what is not its to ask for.
@@ -75,7 +79,7 @@ impl Fault {
             backtrace: Vec::new(),
             trail: state.trail.tell(),
             recording: state.recording.tell(),
-            resumed: false,
+            aftermath: Aftermath::Failed,
             quarantined: false,
         });
         Fault { about, report }
@@ -92,18 +96,87 @@ impl Fault {
     }
 
     /// Counts it against its version and reports it. To be called once, when
-    /// it is known whether another instance took over.
-    pub(crate) fn settle(&self, resumed: bool) {
+    /// it is known what became of what the guest was doing.
+    pub(crate) fn settle(&self, aftermath: Aftermath) {
         if self.report.kind == NO_INSTANCE {
             return;
         }
         let mut report = self.report.clone();
-        report.resumed = resumed;
+        report.aftermath = aftermath;
         report.quarantined = self.about.strike(Instant::now());
-        if resumed {
+        if aftermath == Aftermath::Resumed {
             self.about.tally.resumed.fetch_add(1, Ordering::Relaxed);
         }
         self.about.supervisor.report(report);
+    }
+}
+
+/// Ends of guests in one piece of work, of which nobody knows yet what becomes.
+/// Forgotten, in a cancelled exchange for one, they are reported as its failure.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    first: Fault,
+    others: Vec<Fault>,
+    settled: bool,
+}
+
+impl Faults {
+    /// Adds one more.
+    pub(crate) fn push(&mut self, fault: Fault) {
+        self.others.push(fault);
+    }
+
+    /// Adds those of another attempt.
+    pub(crate) fn append(&mut self, mut more: Faults) {
+        self.others.push(more.first.clone());
+        self.others.append(&mut more.others);
+        more.settled = true;
+    }
+
+    /// Counts and reports them all.
+    pub(crate) fn settle(mut self, aftermath: Aftermath) {
+        self.tell(aftermath);
+    }
+
+    /// What is known of the first of them.
+    pub(crate) fn report(&self) -> &FaultReport {
+        self.first.report()
+    }
+
+    /// The first of them as a cause.
+    pub(crate) fn first(&self) -> Cause {
+        self.first.clone().into()
+    }
+
+    /// For who is told why it failed: the first, and what was tried then. They
+    /// are reported as a failure.
+    pub(crate) fn fail(self, remark: &str) -> Cause {
+        let mut first = self.first.clone();
+        first.remark(remark);
+        first.into()
+    }
+
+    fn tell(&mut self, aftermath: Aftermath) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.first.settle(aftermath);
+            self.others.iter().for_each(|other| other.settle(aftermath));
+        }
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(first: Fault) -> Faults {
+        Faults {
+            first,
+            others: Vec::new(),
+            settled: false,
+        }
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        self.tell(Aftermath::Failed);
     }
 }
 
@@ -142,6 +215,26 @@ impl From<Fault> for Cause {
             detail,
         }
     }
+}
+
+/// wasmtime's words for a call that passes more than
+/// [`super::state::CALL_BYTES`], and for more than
+/// [`super::state::MAX_HANDLES`]. It has no types for them; the tests of these
+/// kinds hold it to its words.
+const TRANSFER_REFUSED: &str = "fuel allocated for hostcalls has been exhausted";
+const HANDLE_REFUSED: &str = "store handle limit exceeded";
+
+/// A resource was refused: one of the store's handles, or a place in the
+/// connection's own table.
+fn is_for_handles(error: &wasmtime::Error) -> bool {
+    matches!(
+        error.downcast_ref::<ResourceTableError>(),
+        Some(ResourceTableError::Full)
+    ) || says(error, HANDLE_REFUSED)
+}
+
+fn says(error: &wasmtime::Error, words: &str) -> bool {
+    error.chain().any(|cause| cause.to_string().contains(words))
 }
 
 fn frames(backtrace: &WasmBacktrace) -> Vec<Frame> {

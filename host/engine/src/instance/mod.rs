@@ -11,15 +11,15 @@ mod words;
 
 pub(crate) use call::{Answer, Call, RequestHead};
 pub(crate) use codec::{
-    Answered, Codec, CodecError, CodecModule, Demand, PayloadFrame, ProtocolError,
+    Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
-pub(crate) use fault::Fault;
-pub(crate) use state::{GuestState, arm, new_store};
-#[cfg(any(test, feature = "measure"))]
-pub(crate) use ticker::TICK;
-pub(crate) use ticker::Ticker;
+pub(crate) use fault::{Fault, Faults};
+pub(crate) use state::{GuestState, arm, bounded, new_store};
+#[cfg(feature = "fuzz")]
+pub(crate) use ticker::Active;
+pub(crate) use ticker::{CALL_DEADLINE_TICKS, Ticker};
 pub(crate) use trail::Trace;
-pub(crate) use words::{Event, Progress, cause_of_protocol};
+pub(crate) use words::{Event, Progress, cause_of_protocol, sound_head};
 
 /// Generated bindings of the `http1-client` world, alone in their module.
 pub(crate) mod http1 {

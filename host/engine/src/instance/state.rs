@@ -1,11 +1,12 @@
 //! What every guest's store holds: limits, a meter and its last words.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::{AsContextMut, ResourceLimiter, Store, StoreContextMut};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::recording::Recording;
-use super::ticker::CALL_DEADLINE_TICKS;
+use super::ticker::{CALL_DEADLINE_TICKS, ticks};
 use super::trail::Trail;
 use crate::registry::{About, Alive};
 
@@ -16,11 +17,11 @@ const MAX_MEMORY_BYTES: usize = fumehood_wasm::MAX_GUEST_MEMORY;
 const MAX_TABLE_ELEMENTS: usize = 16 * 1024;
 
 /// Most resource handles a guest may hold; a handshake has about ten.
-const MAX_HANDLES: usize = 256;
+pub(super) const MAX_HANDLES: usize = 256;
 
 /// Most bytes that one call may move between guest and host (wasmtime's
 /// "hostcall fuel"): twice the largest thing passed, a 384 KiB head.
-const CALL_BYTES: usize = 1 << 20;
+pub(super) const CALL_BYTES: usize = 1 << 20;
 
 /// Most bytes kept of a panic's message, and of its place.
 pub(crate) const MAX_LAST_WORDS: usize = 1024;
@@ -47,10 +48,15 @@ pub(crate) struct GuestState {
     pub last_words: Option<LastWords>,
     /// The instance stands, and calls go into it.
     pub entered: bool,
+    /// How long the guest has waited for another guest in the present call;
+    /// its own deadline is put off by so much.
+    pub away: Duration,
     /// Calls made into the guest.
     pub calls: u64,
     /// Growth beyond the guest's own bound was refused.
     pub memory_refused: bool,
+    /// Growth of a table beyond its bound was refused.
+    pub table_refused: bool,
     /// Growth was refused for what other guests have.
     pub starved: bool,
 }
@@ -64,8 +70,10 @@ impl GuestState {
             recording: Recording::new(about.supervisor.limits.record),
             last_words: None,
             entered: false,
+            away: Duration::ZERO,
             calls: 0,
             memory_refused: false,
+            table_refused: false,
             starved: false,
         }
     }
@@ -81,7 +89,7 @@ impl GuestState {
 
 /// The text's first [`MAX_LAST_WORDS`] bytes, control characters replaced: it
 /// comes from a guest that may be in a peer's hands.
-pub(super) fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     let mut end = text.len().min(MAX_LAST_WORDS);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -115,21 +123,28 @@ impl ResourceLimiter for GuestState {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.table_refused |= desired > MAX_TABLE_ELEMENTS;
         Ok(desired <= MAX_TABLE_ELEMENTS)
     }
 }
 
-/// A store whose guest can be stopped, and holds no more than it may. `limiter`
-/// finds the part that bounds it.
+/// A store whose guest can be stopped, and holds no more than it may. `shared`
+/// finds the part that all guests' stores have.
 pub(crate) fn new_store<T: 'static>(
     engine: &wasmtime::Engine,
     data: T,
-    limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
+    shared: fn(&mut T) -> &mut GuestState,
 ) -> Store<T> {
     let mut store = Store::new(engine, data);
-    store.limiter(limiter);
+    store.limiter(move |data| shared(data));
     store.set_max_component_handles(MAX_HANDLES);
-    store.epoch_deadline_trap();
+    store.epoch_deadline_callback(move |mut store| {
+        let away = std::mem::take(&mut shared(store.data_mut()).away);
+        Ok(match ticks(away) {
+            0 => UpdateDeadline::Interrupt,
+            ticks => UpdateDeadline::Continue(ticks),
+        })
+    });
     arm(&mut store);
     store
 }
@@ -137,6 +152,63 @@ pub(crate) fn new_store<T: 'static>(
 /// Readies a store for its next call: a fresh deadline and a fresh allowance.
 pub(crate) fn arm<T: 'static>(store: &mut Store<T>) {
     store.set_epoch_deadline(CALL_DEADLINE_TICKS);
-    let mut context: StoreContextMut<'_, T> = store.as_context_mut();
-    context.set_hostcall_fuel(CALL_BYTES);
+    store.set_hostcall_fuel(CALL_BYTES);
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_control::ModuleHeader;
+
+    use super::*;
+    use crate::registry::{Limits, Supervisor};
+
+    fn state() -> GuestState {
+        let header = ModuleHeader {
+            name: String::new(),
+            version: String::new(),
+            digest: [0; 32],
+        };
+        let supervisor = Supervisor::new(Limits::for_one());
+        GuestState::new(&About::new(header, &supervisor))
+    }
+
+    #[test]
+    fn memory_grows_to_its_bound_and_no_byte_further() -> wasmtime::Result<()> {
+        let mut state = state();
+        assert!(state.memory_growing(0, MAX_MEMORY_BYTES, None)?);
+        assert!(!state.memory_growing(MAX_MEMORY_BYTES, MAX_MEMORY_BYTES + 1, None)?);
+        assert!(state.memory_refused && !state.starved);
+        assert_eq!(state.alive.memory_bytes(), MAX_MEMORY_BYTES as u64);
+        Ok(())
+    }
+
+    #[test]
+    fn tables_grow_to_their_bound_and_no_element_further() -> wasmtime::Result<()> {
+        let mut state = state();
+        assert!(state.table_growing(0, MAX_TABLE_ELEMENTS, None)?);
+        assert!(!state.table_refused);
+        assert!(!state.table_growing(0, MAX_TABLE_ELEMENTS + 1, None)?);
+        assert!(state.table_refused);
+        Ok(())
+    }
+
+    #[test]
+    fn what_others_have_is_nobodys_fault() -> wasmtime::Result<()> {
+        let (mut state, mut hungry) = (state(), Vec::new());
+        while state.memory_growing(0, MAX_MEMORY_BYTES, None)? {
+            let about = Arc::clone(&state.alive.about);
+            hungry.push(std::mem::replace(&mut state, GuestState::new(&about)));
+        }
+        assert!(state.starved && !state.memory_refused && !hungry.is_empty());
+        hungry.pop();
+        assert!(state.memory_growing(0, MAX_MEMORY_BYTES, None)?);
+        Ok(())
+    }
+
+    #[test]
+    fn last_words_are_cut_and_cannot_break_out() {
+        let long = "\u{1b}[2J".to_owned() + &"ä".repeat(MAX_LAST_WORDS);
+        let told = bounded(&long);
+        assert!(told.len() <= MAX_LAST_WORDS + 2 && told.starts_with("\u{fffd}[2J"));
+    }
 }

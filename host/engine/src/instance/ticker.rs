@@ -12,6 +12,11 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// 16 RSA certificates, takes under 10 ms.
 pub(crate) const CALL_DEADLINE_TICKS: u64 = 50;
 
+/// So much time in epochs, rounded up.
+pub(super) fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
+}
+
 /// Advances the engine's epoch from a thread of its own, since a hung guest
 /// keeps its own thread busy. With nothing under way it sleeps without waking.
 #[derive(Clone, Debug)]

@@ -59,6 +59,11 @@ impl Trail {
         self.steps.push_back((Instant::now(), trace));
     }
 
+    /// Gives unused memory back.
+    pub(crate) fn shrink(&mut self) {
+        self.steps.shrink_to_fit();
+    }
+
     /// For a report, oldest first.
     pub(crate) fn tell(&self) -> Vec<TrailStep> {
         let step = |(at, trace): &(Instant, Trace)| TrailStep {

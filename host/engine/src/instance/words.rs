@@ -3,10 +3,15 @@
 use fumehood_control::{Cause, Field, ResponseHead};
 
 use super::http1::exports::fumehood::http1::client as wire;
-use wire::{Demand, Error as ProtocolError, Limit, Truncation, Violation};
+use wire::{Demand, Error as ProtocolError, Limit, LineDemand, Truncation, Violation};
 
 /// Most fields of a head or of trailers that a codec may tell; its own bound.
 const MAX_FIELDS: usize = 256;
+
+/// Longest piece of the stream, in bytes, that a codec may demand: the longest
+/// head. The host holds it while it comes in, so a guest in the peer's hand is
+/// not to ask for more.
+const MAX_PIECE_BYTES: u32 = 256 * 1024;
 
 /// What a codec said that no sound codec says. The peer may have taken the
 /// guest over, so its words are held to what the embedder relies on.
@@ -34,6 +39,8 @@ pub(crate) enum Event {
 pub(crate) struct Progress {
     pub events: Vec<Event>,
     pub demand: Demand,
+    /// With a demand for payload: what to collect once that is moved.
+    pub then: Option<LineDemand>,
 }
 
 /// A step's outcome, if all of it makes sense.
@@ -53,10 +60,36 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         .into_iter()
         .map(event)
         .collect::<Result<_, _>>()?;
+    if told.then.is_some() && !matches!(told.demand, Demand::Payload(_)) {
+        return Err(Nonsense("lines that follow a payload, and no payload"));
+    }
+    told.then.as_ref().map_or(Ok(()), bounded_lines)?;
     Ok(Progress {
         events,
-        demand: told.demand,
+        demand: demand(told.demand)?,
+        then: told.then,
     })
+}
+
+/// A demand, if the host can meet it.
+pub(super) fn demand(told: Demand) -> Result<Demand, Nonsense> {
+    match &told {
+        Demand::EmptyLine(at_most) => bounded_piece(*at_most)?,
+        Demand::Lines(lines) => bounded_lines(lines)?,
+        _ => {}
+    }
+    Ok(told)
+}
+
+fn bounded_lines(lines: &LineDemand) -> Result<(), Nonsense> {
+    bounded_piece(lines.at_most)
+}
+
+fn bounded_piece(at_most: u32) -> Result<(), Nonsense> {
+    match at_most {
+        1..=MAX_PIECE_BYTES => Ok(()),
+        _ => Err(Nonsense("a piece of no bytes, or of more than a head has")),
+    }
 }
 
 /// A head as the embedder may rely on it: a status it can classify, and
@@ -83,6 +116,24 @@ fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
         reason,
         fields: fields(told)?,
     })
+}
+
+/// A driver's final head, held to the same.
+pub(crate) fn sound_head(
+    status: u16,
+    fields: impl Iterator<Item = (String, Vec<u8>)>,
+) -> Result<ResponseHead, &'static str> {
+    if status < 200 {
+        return Err("a final status below 200");
+    }
+    let field = |(name, value)| wire::Field { name, value };
+    let told = wire::ResponseHead {
+        minor_version: 1,
+        status,
+        reason: Vec::new(),
+        fields: fields.map(field).collect(),
+    };
+    head(told).map_err(|Nonsense(what)| what)
 }
 
 /// Fields as the embedder may rely on them.
@@ -188,6 +239,22 @@ mod tests {
     fn a_sound_head_passes() {
         let head = told(200, "x-a", "caf\u{e9}\t b".as_bytes()).expect("sound");
         assert_eq!((head.status, head.fields.len()), (200, 1));
+    }
+
+    #[test]
+    fn no_piece_is_longer_than_a_head() {
+        let lines = |at_most| LineDemand { count: 1, at_most };
+        for at_most in [0, MAX_PIECE_BYTES + 1, u32::MAX] {
+            assert!(demand(Demand::EmptyLine(at_most)).is_err(), "{at_most}");
+            let then = wire::Progress {
+                events: Vec::new(),
+                demand: Demand::Payload(1),
+                then: Some(lines(at_most)),
+            };
+            assert!(progress(then).is_err(), "{at_most}");
+        }
+        assert!(demand(Demand::EmptyLine(MAX_PIECE_BYTES)).is_ok());
+        assert!(demand(Demand::Lines(lines(1))).is_ok());
     }
 
     #[test]

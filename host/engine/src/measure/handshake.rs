@@ -5,6 +5,9 @@ use fumehood_policy::Target;
 use super::{Guests, request};
 use crate::tls;
 
+/// A handshake whose ClientHello is ready to be sent.
+pub struct Begun(tls::Begun);
+
 /// A connection that has shaken hands.
 pub struct Connected(#[expect(dead_code, reason = "only its drop matters")] tls::Finished);
 
@@ -16,29 +19,39 @@ impl Guests {
         work()
     }
 
-    /// Makes a `tls` instance, has it shake hands and the certificate judged,
-    /// and takes its keys. What is returned is the connection, for the caller
-    /// to drop when it is over. `exchange` is given what the client sends
-    /// and returns what the server answers.
+    /// Makes a `tls` instance and has it write its ClientHello, as the engine
+    /// does while the connection is dialled.
+    ///
+    /// # Errors
+    /// When there is no instance, or nothing to offer.
+    pub fn begin(&self, target: &Target) -> Result<Begun, String> {
+        let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
+        let peer = tls::Peer {
+            registry: &self.registry,
+            version: &version,
+            options: request(target, "/").tls,
+            host: &target.host,
+            key_log: None,
+        };
+        tls::begin(peer)
+            .map(Begun)
+            .map_err(|error| format!("{:?}", error.into_cause()))
+    }
+
+    /// Shakes hands, has the certificate judged, and takes the keys. What is
+    /// returned is the connection, for the caller to drop when it is over.
+    /// `exchange` is given what the client sends and returns what the server
+    /// answers.
     ///
     /// # Errors
     /// Why the handshake failed.
     pub fn handshake(
         &self,
-        target: &Target,
+        begun: Begun,
         exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
     ) -> Result<Connected, String> {
-        let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
-        let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
-        let peer = tls::Peer {
-            module: &module.module,
-            verifier: &verifier.module,
-            options: request(target, "/").tls,
-            host: &target.host,
-            key_log: None,
-        };
-        tls::handshake_in_memory(peer, exchange)
+        tls::handshake_in_memory(begun.0, exchange)
             .map(Connected)
-            .map_err(|cause| format!("{cause:?}"))
+            .map_err(|error| format!("{:?}", error.into_cause()))
     }
 }

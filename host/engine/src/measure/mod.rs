@@ -10,7 +10,7 @@ mod modules;
 pub use modules::Idle;
 
 pub use crate::pac;
-pub use handshake::Connected;
+pub use handshake::{Begun, Connected};
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::allowance::Allowance;
 use crate::connection::Connection;
 use crate::exchange::{self, Pipes};
 use crate::instance::{RequestHead, Ticker};
@@ -34,8 +35,8 @@ use crate::resume::SteadyCodec;
 use crate::tls::{self, Anchors};
 use crate::transport::{PlainStream, Transport};
 
-/// Room for guests; a bench uses a handful at a time.
-const INSTANCES: u32 = 64;
+/// Room for guests: those of 5,000 idle connections, and a handful at work.
+const INSTANCES: u32 = 5_064;
 
 /// A module as a bench loads it.
 #[derive(Debug)]
@@ -63,18 +64,11 @@ impl Guests {
         x509: &Code,
         anchors: &[Vec<u8>],
     ) -> Result<Guests, String> {
-        let mut packed = Vec::new();
-        for anchor in anchors {
-            let length = u32::try_from(anchor.len()).map_err(|e| e.to_string())?;
-            packed.extend_from_slice(&length.to_le_bytes());
-            packed.extend_from_slice(anchor);
-        }
-        let anchors = Anchors::parse(&packed).ok_or("the anchors do not parse")?;
         let limits = Limits {
             instances: INSTANCES,
             ..Limits::for_one()
         };
-        let registry = Registry::new(limits, anchors).map_err(|e| e.to_string())?;
+        let registry = Registry::new(limits, Anchors::of(anchors)).map_err(|e| e.to_string())?;
         let ticker = Ticker::start(registry.engine().clone()).map_err(|e| e.to_string())?;
         let guests = Guests {
             registry: Arc::new(registry),
@@ -116,20 +110,20 @@ impl Guests {
         let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
         let peer = stream.peer_addr().map_err(|error| error.to_string())?;
         let transport = match target.scheme {
-            Scheme::Http => Transport::Plain(PlainStream::new(stream)),
+            Scheme::Http | Scheme::Served(_) => Transport::Plain(PlainStream::new(stream)),
             Scheme::Https => {
-                let module = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
-                let verifier = self.registry.x509.current().map_err(|e| format!("{e:?}"))?;
+                let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
                 let peer = tls::Peer {
-                    module: &module.module,
-                    verifier: &verifier.module,
+                    registry: &self.registry,
+                    version: &version,
                     options: request.tls,
                     host: &target.host,
                     key_log: None,
                 };
-                let established = tls::handshake(stream, peer)
+                let begun = tls::begin(peer).map_err(|cause| format!("{cause:?}"))?;
+                let established = tls::handshake(stream, begun)
                     .await
-                    .map_err(|cause| format!("{cause:?}"))?;
+                    .map_err(|error| format!("{:?}", error.into_cause()))?;
                 Transport::Tls(Box::new(established.stream))
             }
         };
@@ -142,12 +136,14 @@ impl Guests {
             transport,
             codec,
             peer,
+            since: Instant::now(),
             _room: room,
         };
         let before = connection.meter();
         let pipes = Pipes {
             sink: Pipe::new(sink).map_err(|e| e.to_string())?,
             source: None,
+            allowance: Allowance::default(),
         };
         let (outbox, mut outgoing) = Outbox::new();
         let drained = tokio::spawn(async move { while outgoing.recv().await.is_some() {} });
@@ -216,5 +212,6 @@ fn request(target: &Target, path: &str) -> Exchange {
             total_ms: u32::MAX,
         },
         fresh_connection: true,
+        leave: None,
     }
 }

@@ -6,12 +6,14 @@
 //! standing     where a version stands, as a machine
 //! about        what a version's instances share: tally, faults
 //! supervisor   what all guests share: memory, reports
+//! drivers      modules of schemes of their own, any number
 //! ```
 //!
 //! A connection takes the version that is current when it is made. After a swap
 //! it goes on with what it has until its next message boundary.
 
 mod about;
+mod drivers;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod shelf;
@@ -28,11 +30,13 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 pub(crate) use about::{About, Alive};
+pub(crate) use drivers::Drivers;
 pub(crate) use shelf::{Shelf, Version};
 pub(crate) use supervisor::{Limits, Supervisor};
 use world::{Face, World};
 
 use crate::code::CodeLoader;
+use crate::driver::DriverModule;
 use crate::instance::{CodecModule, Fault};
 use crate::tls::{Anchors, TlsModule, Verifier};
 
@@ -41,6 +45,7 @@ pub(crate) struct Registry {
     pub http1: Shelf<CodecModule>,
     pub tls: Shelf<TlsModule>,
     pub x509: Shelf<Verifier>,
+    pub drivers: Drivers,
     pub supervisor: Arc<Supervisor>,
     loader: CodeLoader,
     anchors: Arc<Anchors>,
@@ -57,6 +62,7 @@ impl Registry {
             http1: Shelf::new(world::HTTP1.name, &supervisor),
             tls: Shelf::new(world::TLS.name, &supervisor),
             x509: Shelf::new(world::X509.name, &supervisor),
+            drivers: Drivers::new(&supervisor),
             supervisor,
             loader: CodeLoader::new(fumehood_wasm::engine_config(limits.instances))?,
             anchors: Arc::new(anchors),
@@ -99,9 +105,13 @@ impl Registry {
                     Ok((Ok(()), module))
                 },
             ),
-            other => Err(format!(
-                "there is no kind of module called {other}: http1, tls and x509 are"
-            )),
+            driver => {
+                let (shelf, stacks) = (self.drivers.shelf(driver)?, &self.drivers.stacks);
+                self.admit(&shelf, &world::DRIVER, header, code, |about, component| {
+                    let module = DriverModule::new(self.engine(), about, component, stacks)?;
+                    Ok((Ok(()), module))
+                })
+            }
         }
     }
 
@@ -113,7 +123,7 @@ impl Registry {
         code: OwnedFd,
         link: impl FnOnce(Arc<About>, &Component) -> wasmtime::Result<(Result<(), Fault>, M)>,
     ) -> Result<(), String> {
-        if shelf.holds(header.digest) {
+        if shelf.take_back(header.digest) {
             return Ok(());
         }
         let (component, native_bytes) = self.loader.load(code).map_err(|e| e.to_string())?;
@@ -140,7 +150,10 @@ impl Registry {
             "http1" => self.http1.swap(digest),
             "tls" => self.tls.swap(digest),
             "x509" => self.x509.swap(digest),
-            other => Err(format!("there is no kind of module called {other}")),
+            other => match self.drivers.get(other) {
+                Some(shelf) => shelf.swap(digest),
+                None => Err(format!("there is no module called {other}")),
+            },
         }
     }
 
@@ -153,6 +166,22 @@ impl Registry {
             "http1" => self.http1.rollback(),
             "tls" => self.tls.rollback(),
             "x509" => self.x509.rollback(),
+            other => match self.drivers.get(other) {
+                Some(shelf) => shelf.rollback(),
+                None => Err(format!("there is no module called {other}")),
+            },
+        }
+    }
+
+    /// Forgets a version that is not current.
+    ///
+    /// # Errors
+    /// One sentence on why not.
+    pub(crate) fn withdraw(&self, name: &str, digest: Digest) -> Result<(), String> {
+        match name {
+            "http1" => self.http1.withdraw(digest),
+            "tls" => self.tls.withdraw(digest),
+            "x509" => self.x509.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
     }
@@ -162,6 +191,7 @@ impl Registry {
         let mut all = self.http1.statuses();
         all.extend(self.tls.statuses());
         all.extend(self.x509.statuses());
+        all.extend(self.drivers.statuses());
         all
     }
 
@@ -183,10 +213,12 @@ impl Registry {
         self.http1.enforce();
         self.tls.enforce();
         self.x509.enforce();
+        self.drivers.all().iter().for_each(|shelf| shelf.enforce());
     }
 }
 
-/// Answers a message about modules that came after `Start`.
+/// Answers a message about modules that came after `Start`. To be called
+/// where a millisecond's work does not matter.
 pub(crate) fn answer_load(registry: &Registry, header: ModuleHeader, code: OwnedFd) -> ToEmbedder {
     let began = Instant::now();
     let ModuleHeader { name, digest, .. } = header.clone();
@@ -197,8 +229,31 @@ pub(crate) fn answer_load(registry: &Registry, header: ModuleHeader, code: Owned
                 name,
                 digest,
                 took_us,
+                schemes: Vec::new(),
             }
         }
+        Err(why) => ToEmbedder::ModuleRefused { name, digest, why },
+    }
+}
+
+/// Completes the answer: a driver has yet to say what it serves.
+pub(crate) async fn introduced(registry: &Registry, answer: ToEmbedder) -> ToEmbedder {
+    let ToEmbedder::ModuleLoaded {
+        name,
+        digest,
+        took_us,
+        ..
+    } = answer
+    else {
+        return answer;
+    };
+    match registry.drivers.introduce(&name, digest).await {
+        Ok(schemes) => ToEmbedder::ModuleLoaded {
+            name,
+            digest,
+            took_us,
+            schemes,
+        },
         Err(why) => ToEmbedder::ModuleRefused { name, digest, why },
     }
 }

@@ -36,11 +36,13 @@ impl<M> Version<M> {
 struct Entry<M> {
     version: Arc<Version<M>>,
     standing: Standing,
+    /// It goes with its last connection, and is used for no new one.
+    withdrawn: bool,
 }
 
 /// The versions of one module.
 pub(crate) struct Shelf<M> {
-    name: &'static str,
+    name: String,
     supervisor: Arc<Supervisor>,
     inner: RwLock<Inner<M>>,
 }
@@ -55,9 +57,9 @@ struct Inner<M> {
 }
 
 impl<M> Shelf<M> {
-    pub(crate) fn new(name: &'static str, supervisor: &Arc<Supervisor>) -> Shelf<M> {
+    pub(crate) fn new(name: &str, supervisor: &Arc<Supervisor>) -> Shelf<M> {
         Shelf {
-            name,
+            name: name.to_owned(),
             supervisor: Arc::clone(supervisor),
             inner: RwLock::new(Inner {
                 entries: Vec::new(),
@@ -67,9 +69,77 @@ impl<M> Shelf<M> {
         }
     }
 
-    /// Whether a version is there already.
-    pub(crate) fn holds(&self, digest: Digest) -> bool {
-        self.read().position(digest).is_some()
+    /// Whether a version is there already; one that was withdrawn is back then.
+    pub(crate) fn take_back(&self, digest: Digest) -> bool {
+        let mut inner = self.write();
+        let Some(at) = inner.position(digest) else {
+            return false;
+        };
+        inner.entries[at].withdrawn = false;
+        true
+    }
+
+    /// Forgets a version, once its connections have ended. One that is not
+    /// there is forgotten already.
+    ///
+    /// # Errors
+    /// One sentence when it is current.
+    pub(crate) fn withdraw(&self, digest: Digest) -> Result<(), String> {
+        let mut inner = self.write();
+        let Some(at) = inner.position(digest) else {
+            return Ok(());
+        };
+        if inner.entries[at].standing == Standing::Current {
+            return Err(format!(
+                "this version of {} is current: make another current first",
+                self.name
+            ));
+        }
+        inner.entries[at].withdrawn = true;
+        inner.history.retain(|former| *former != digest);
+        inner.settle();
+        Ok(())
+    }
+
+    /// The module's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether there is no version at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.read().entries.is_empty()
+    }
+
+    /// Whether some version was made current, good or not.
+    pub(crate) fn has_current(&self) -> bool {
+        let inner = self.read();
+        inner.current.is_some() || !inner.history.is_empty()
+    }
+
+    /// The version of this digest.
+    pub(crate) fn version(&self, digest: Digest) -> Option<Arc<Version<M>>> {
+        let inner = self.read();
+        let at = inner.position(digest)?;
+        Some(Arc::clone(&inner.entries[at].version))
+    }
+
+    /// Whether some version is so.
+    pub(crate) fn any(&self, is_so: impl Fn(&Version<M>) -> bool) -> bool {
+        self.read()
+            .entries
+            .iter()
+            .any(|entry| is_so(&entry.version))
+    }
+
+    /// Takes a version off the shelf: it should not have been put there.
+    pub(crate) fn remove(&self, digest: Digest) {
+        let mut inner = self.write();
+        inner
+            .entries
+            .retain(|entry| entry.version.digest() != digest);
+        inner.history.retain(|former| *former != digest);
+        inner.current.take_if(|version| version.digest() == digest);
     }
 
     /// Puts a version on the shelf, as a candidate.
@@ -91,6 +161,7 @@ impl<M> Shelf<M> {
         inner.entries.push(Entry {
             version,
             standing: Standing::Candidate,
+            withdrawn: false,
         });
         Ok(())
     }
@@ -221,7 +292,9 @@ impl<M> Shelf<M> {
         self.enforce();
         let mut inner = self.write();
         inner.settle();
-        let status = |Entry { version, standing }: &Entry<M>| {
+        let status = |Entry {
+                          version, standing, ..
+                      }: &Entry<M>| {
             let tally = &version.about.tally;
             ModuleStatus {
                 header: version.about.header.clone(),
@@ -242,7 +315,7 @@ impl<M> Shelf<M> {
     fn swapped(&self, from: Digest, to: Digest, began: Instant, reason: SwapReason) -> ToEmbedder {
         let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         ToEmbedder::Swapped {
-            name: self.name.to_owned(),
+            name: self.name.clone(),
             from,
             to,
             took_us,
@@ -252,12 +325,12 @@ impl<M> Shelf<M> {
 
     fn none_left(&self) -> Cause {
         Cause::Guest {
-            module: self.name.to_owned(),
+            module: self.name.clone(),
             version: String::new(),
             kind: "no-instance".to_owned(),
             detail: format!(
                 "every version of {} that was in use is quarantined, and there is no other way to \
-                 do its work: load a better one, or ask for one of these by name",
+                 do its work: load a better one, or make one of these current by name",
                 self.name
             ),
         }
@@ -282,7 +355,9 @@ impl<M> Inner<M> {
     /// A version that is loaded and was not found bad.
     fn good(&self, digest: Digest) -> Option<Arc<Version<M>>> {
         let entry = &self.entries[self.position(digest)?];
-        let bad = entry.standing == Standing::Quarantined || entry.version.about.is_condemned();
+        let bad = entry.standing == Standing::Quarantined
+            || entry.version.about.is_condemned()
+            || entry.withdrawn;
         (!bad).then(|| Arc::clone(&entry.version))
     }
 
@@ -296,6 +371,7 @@ impl<M> Inner<M> {
             entry.standing.supersede(now + drain);
         }
         self.entries[at].standing.promote();
+        self.entries[at].withdrawn = false;
         let before = self.current.replace(version).map(|before| before.digest());
         self.history
             .retain(|former| *former != digest && Some(*former) != before);
@@ -311,6 +387,10 @@ impl<M> Inner<M> {
         for entry in &mut self.entries {
             entry.standing.settle(entry.version.live(), now);
         }
+        self.entries.retain(|entry| {
+            let over = matches!(entry.standing, Standing::Candidate | Standing::Quarantined);
+            !(entry.withdrawn && over)
+        });
     }
 
     /// Forgets the oldest version that is neither current nor in use.

@@ -223,7 +223,7 @@ mod tests {
                 backtrace: Vec::new(),
                 trail: Vec::new(),
                 recording: Vec::new(),
-                resumed: false,
+                aftermath: fumehood_control::Aftermath::Failed,
                 quarantined: false,
             }));
         }

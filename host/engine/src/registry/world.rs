@@ -37,6 +37,30 @@ pub(crate) static X509: World = World {
     exports: &["fumehood:x509/verifier@0.1.0"],
 };
 
+/// Any module that is none of the above is a driver.
+pub(crate) static DRIVER: World = World {
+    name: "driver",
+    imports: &[
+        "fumehood:guest/panic@0.1.0",
+        "wasi:clocks/monotonic-clock@0.2.12",
+        "wasi:clocks/wall-clock@0.2.12",
+        "wasi:io/error@0.2.12",
+        "wasi:io/poll@0.2.12",
+        "wasi:io/streams@0.2.12",
+        "wasi:random/insecure-seed@0.2.12",
+        "wasi:random/insecure@0.2.12",
+        "wasi:random/random@0.2.12",
+        "wasi:sockets/instance-network@0.2.12",
+        "wasi:sockets/ip-name-lookup@0.2.12",
+        "wasi:sockets/network@0.2.12",
+        "wasi:sockets/tcp-create-socket@0.2.12",
+        "wasi:sockets/tcp@0.2.12",
+        "wasi:sockets/udp-create-socket@0.2.12",
+        "wasi:sockets/udp@0.2.12",
+    ],
+    exports: &["fumehood:driver/client@0.1.0"],
+};
+
 /// What a component imports and exports, each sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Face {
@@ -63,6 +87,19 @@ impl Face {
     }
 }
 
+/// Whether an interface of ours is what a guest imports. WASI's patch versions
+/// only add: a guest that knows fewer functions finds those it knows, and one
+/// that wants more fails to link by the function's name.
+fn satisfies(ours: &str, import: &str) -> bool {
+    let minor = |name: &str| {
+        let (interface, version) = name.rsplit_once('@')?;
+        let (minor, patch) = version.rsplit_once('.')?;
+        let is_patch = !patch.is_empty() && patch.bytes().all(|it| it.is_ascii_digit());
+        is_patch.then(|| (interface.to_owned(), minor.to_owned()))
+    };
+    ours == import || ours.starts_with("wasi:") && minor(ours) == minor(import)
+}
+
 impl World {
     /// Holds a component's face against this world.
     ///
@@ -70,7 +107,7 @@ impl World {
     /// One sentence that names what is too much, or missing, or of another version.
     pub(crate) fn check(&self, face: &Face) -> Result<(), String> {
         for import in &face.imports {
-            if !self.imports.contains(&import.as_str()) {
+            if !self.imports.iter().any(|ours| satisfies(ours, import)) {
                 return Err(match other_version(import, self.imports) {
                     Some(ours) => format!("it imports {import}, and this engine has {ours}"),
                     None => format!("it imports {import}, which no {} guest may have", self.name),
@@ -121,6 +158,42 @@ mod tests {
             Ok(())
         );
         assert_eq!(TLS.check(&face(TLS.imports, TLS.exports)), Ok(()));
+    }
+
+    #[test]
+    fn any_patch_version_of_wasi_will_do_and_no_other_version() {
+        let takes = |import: &str| {
+            let face = face(&[import], DRIVER.exports);
+            DRIVER.check(&face).is_ok()
+        };
+        for version in ["0.2.0", "0.2.6", "0.2.12", "0.2.99"] {
+            assert!(takes(&format!("wasi:sockets/tcp@{version}")), "{version}");
+        }
+        for version in [
+            "0.1.0", "0.3.0", "1.2.0", "0.2", "0.2.", "0.2.x", "0.2.0-rc",
+        ] {
+            assert!(!takes(&format!("wasi:sockets/tcp@{version}")), "{version}");
+        }
+        assert!(!takes("fumehood:guest/panic@0.1.1"));
+    }
+
+    #[test]
+    fn a_driver_gets_no_file_no_environment_and_no_listener() {
+        for import in [
+            "wasi:filesystem/types@0.2.12",
+            "wasi:filesystem/preopens@0.2.12",
+            "wasi:cli/environment@0.2.12",
+            "wasi:cli/stdout@0.2.12",
+            "wasi:http/outgoing-handler@0.2.12",
+            "fumehood:crypto/keys@0.1.0",
+        ] {
+            assert_eq!(
+                DRIVER.check(&face(&[import], DRIVER.exports)),
+                Err(format!(
+                    "it imports {import}, which no driver guest may have"
+                )),
+            );
+        }
     }
 
     #[test]

@@ -12,11 +12,11 @@ mod journal;
 use std::hash::RandomState;
 use std::sync::Arc;
 
-use fumehood_control::{Cause, Instance};
+use fumehood_control::{Aftermath, Cause, Instance};
 
 use crate::instance::{
-    Answer, Answered, Call, Codec, CodecError, CodecModule, Demand, Fault, PayloadFrame, Progress,
-    ProtocolError, RequestHead,
+    Answer, Answered, Call, Codec, CodecError, CodecModule, Demand, Fault, Faults, PayloadFrame,
+    Progress, ProtocolError, RequestHead,
 };
 use crate::registry::{Registry, Version};
 use journal::{Journal, Step};
@@ -76,6 +76,13 @@ impl SteadyCodec {
         self.replace(current, codec);
         self.journal = Journal::default();
         Ok(Some(self.describe()))
+    }
+
+    /// Gives back what is kept of an exchange that is over: nothing of it
+    /// would be made again.
+    pub(crate) fn rest(&mut self) {
+        self.journal = Journal::default();
+        self.codec.rest();
     }
 
     /// The present instance, for the journey.
@@ -174,19 +181,19 @@ impl SteadyCodec {
 
     /// Has another instance make the calls so far, then the one that failed.
     fn take_over(&mut self, call: &Call, fault: Fault) -> Result<Answered, CodecError> {
-        let mut faults = vec![fault];
+        let mut first = fault.clone();
+        let mut faults = Faults::from(fault);
         let outcome = self.try_others(call, &mut faults);
-        let resumed = outcome.is_ok();
-        for fault in &faults {
-            fault.settle(resumed);
-        }
+        faults.settle(match outcome {
+            Ok(_) => Aftermath::Resumed,
+            Err(_) => Aftermath::Failed,
+        });
         self.registry.enforce();
         match outcome {
             Ok(answered) => answered.map_err(CodecError::Protocol),
             Err(why) => {
-                let mut fault = faults.swap_remove(0);
-                fault.remark(why);
-                Err(CodecError::Fault(fault))
+                first.remark(why);
+                Err(CodecError::Fault(first))
             }
         }
     }
@@ -196,7 +203,7 @@ impl SteadyCodec {
     fn try_others(
         &mut self,
         call: &Call,
-        faults: &mut Vec<Fault>,
+        faults: &mut Faults,
     ) -> Result<Result<Answered, ProtocolError>, &'static str> {
         if self.journal.has_overflowed() {
             return Err("the exchange was too long to be resumed");
@@ -275,7 +282,7 @@ fn replay(
 /// An instance; its failure is reported.
 fn instantiate(version: &Version<CodecModule>) -> Result<Codec, Cause> {
     version.module.instantiate().map_err(|fault| {
-        fault.settle(false);
+        fault.settle(Aftermath::Failed);
         fault.into()
     })
 }

@@ -3,8 +3,12 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 
-/// No mapping but the pool's guard regions is as large, in bytes.
-const GUARD: u64 = 1 << 30;
+/// What is behind a slot: no mapping but the pool's is as large, in bytes.
+const GUARD_BEHIND: u64 = 1 << 30;
+
+/// What is before the first slot, in bytes; before the others is what is
+/// behind the one before.
+const GUARD_BEFORE: u64 = 32 << 20;
 
 /// In how many guests' memory the bytes stand.
 pub(crate) fn guests_that_hold(text: &[u8]) -> usize {
@@ -22,7 +26,7 @@ pub(crate) fn guests_that_hold(text: &[u8]) -> usize {
         .count()
 }
 
-/// The pool's slots: writable mappings in a row between two guard regions.
+/// The pool's slots: writable mappings in a row between two guards.
 fn slots() -> Vec<Vec<(u64, u64)>> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let mut slots: Vec<Vec<(u64, u64)>> = Vec::new();
@@ -32,8 +36,9 @@ fn slots() -> Vec<Vec<(u64, u64)>> {
         let (start, end) = range.split_once('-').unwrap();
         let number = |digits| u64::from_str_radix(digits, 16).unwrap();
         let (start, end) = (number(start), number(end));
-        if rest.starts_with("---") && end - start >= GUARD {
-            slots.extend(slot.replace(Vec::new()));
+        if rest.starts_with("---") && end - start >= GUARD_BEFORE {
+            let found = slot.replace(Vec::new());
+            slots.extend(found.filter(|_| end - start >= GUARD_BEHIND));
         } else if let (Some(slot), true) = (&mut slot, rest.starts_with("rw")) {
             slot.push((start, end));
         } else {

@@ -1,16 +1,20 @@
 //! Modules live: swaps, crashes, quarantine, bounds, with the real guests over sockets.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+pub(crate) mod exchange;
 pub(crate) mod memory;
-mod origin;
-mod rig;
+pub(crate) mod origin;
+pub(crate) mod rig;
+mod uploads;
 
 use std::time::Duration;
 
-use fumehood_control::{Cause, JourneyEvent, ModuleState, SwapReason, ToEmbedder, ToEngine};
+use fumehood_control::{Cause, Field, JourneyEvent, ModuleState, SwapReason, ToEmbedder, ToEngine};
+use fumehood_policy::Scheme;
 
 use crate::registry::{Limits, fixtures};
 use crate::{ReplayOutcome, replay};
+use exchange::request;
 use origin::{Origin, payload};
 use rig::{LIMITS, Rig};
 
@@ -227,7 +231,7 @@ fn what_is_no_such_module_is_refused_by_name() {
         (
             "smtp",
             sealed(GOOD),
-            "there is no kind of module called smtp",
+            "it does not export fumehood:driver/client@0.1.0, so it is no driver",
         ),
         (
             "http1",
@@ -314,36 +318,69 @@ fn scarce_memory_sheds_idle_connections_then_refuses() {
         assert_eq!(rig.hub.idle.count(), left, "{percent}");
     }
     rig.tell(&ToEngine::Pressure { percent: 101 });
+    // What pools keep counts as used, so one at a time is taken all the same.
+    let closed = Origin::start();
+    let (started, sink) = rig.begin(&closed, "/gate/10", true);
+    rig.wait_for_head(started);
     assert_eq!(
         rig.get(&origin, "/plain/1").outcome.unwrap_err().cause,
         Cause::Busy
     );
     rig.tell(&ToEngine::Pressure { percent: 100 });
     assert!(rig.get(&origin, "/plain/1").outcome.is_ok());
+    closed.open_gate();
+    assert!(rig.finish(started, sink).outcome.is_ok());
+}
+
+/// Bytes ahead of a marker. A guest's allocator writes into what is freed, at
+/// its beginning first.
+const AHEAD: usize = 4000;
+
+/// What a connection carries both ways: path, cookie, and a field of the answer.
+fn marked(origin: &Origin, name: &str) -> (fumehood_control::Exchange, [String; 3]) {
+    let path = format!("the-path-of-{name}");
+    let cookie = format!("the-cookie-of-{name}");
+    let ahead = "x".repeat(AHEAD);
+    let target = format!("/mark/{ahead}{path}");
+    let mut request = request(Scheme::Http, origin.address, &target, true);
+    request.fields.push(Field {
+        name: "cookie".to_owned(),
+        value: format!("{ahead}{cookie}").into_bytes(),
+    });
+    let answer = path.to_uppercase();
+    (request, [path, cookie, answer])
 }
 
 #[test]
-fn what_one_connection_was_told_is_in_no_other_guest() {
+fn what_one_connection_carries_is_in_no_other_guest() {
     let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
-    let marker = "only-for-the-first-connection";
-    rig.get_with(&origin, &format!("/mark/{marker}"), true);
-    assert_eq!(
-        memory::guests_that_hold(marker.as_bytes()),
-        1,
-        "the search finds what is there"
-    );
-    // Other guests come and go beside it.
+    let holders = |marks: &[String; 3]| {
+        marks
+            .each_ref()
+            .map(|mark| memory::guests_that_hold(mark.as_bytes()))
+    };
+    let carry = |rig: &mut Rig, name| {
+        let (request, marks) = marked(&origin, name);
+        let (started, sink) = rig.ask(&request);
+        assert!(rig.finish(started, sink).outcome.unwrap().connection_kept);
+        marks
+    };
+    let first = carry(&mut rig, "one");
+    assert_eq!(holders(&first), [1; 3], "the search finds what is there");
+    // Another lives beside it, and others come and go.
+    let second = carry(&mut rig, "two");
+    assert_eq!(rig.version(1).live, 2);
     for _ in 0..8 {
         assert!(rig.get_with(&origin, "/plain/9", true).outcome.is_ok());
     }
-    assert_eq!(memory::guests_that_hold(marker.as_bytes()), 1);
-    // Its slot is used again, and again.
+    assert_eq!((holders(&first), holders(&second)), ([1; 3], [1; 3]));
+    // Their slots are used again, and again.
     rig.tell(&ToEngine::CloseIdle);
     for _ in 0..2 * LIMITS.instances {
         assert!(rig.get_with(&origin, "/plain/9", true).outcome.is_ok());
         rig.tell(&ToEngine::CloseIdle);
     }
-    assert_eq!(memory::guests_that_hold(marker.as_bytes()), 0);
+    assert_eq!((holders(&first), holders(&second)), ([0; 3], [0; 3]));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Serves until the test ends.
-pub(super) struct Origin {
-    pub(super) address: SocketAddr,
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -19,7 +19,7 @@ struct Shared {
 }
 
 impl Origin {
-    pub(super) fn start() -> Origin {
+    pub(crate) fn start() -> Origin {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
@@ -35,19 +35,19 @@ impl Origin {
     }
 
     /// Connections that came so far.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Lets the answers under `/gate` go on.
-    pub(super) fn open_gate(&self) {
+    pub(crate) fn open_gate(&self) {
         *self.shared.open.lock().unwrap() = true;
         self.shared.opened.notify_all();
     }
 }
 
 /// The payload of so many bytes.
-pub(super) fn payload(length: usize) -> Vec<u8> {
+pub(crate) fn payload(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| u8::try_from(at * 31 % 251).unwrap())
         .collect()
@@ -57,7 +57,7 @@ impl Shared {
     /// ```text
     /// /plain/LENGTH            /gate/LENGTH (half, then the gate)
     /// /fault/KIND/LENGTH       /chunks/KIND/COUNT/SIZE (with a trailer)
-    /// /mark/TEXT               /echo (the request's payload is counted)
+    /// /mark/TEXT (told in capitals)
     /// ```
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
@@ -70,7 +70,10 @@ impl Shared {
                 ["fault", kind, length] => {
                     whole(stream, &format!("x-fumehood-fault: {kind}\r\n"), length)
                 }
-                ["mark", text] => whole(stream, &format!("x-mark: {text}\r\n"), "3"),
+                ["mark", text] => {
+                    let told = text.to_uppercase();
+                    whole(stream, &format!("x-mark: {told}\r\n"), "3")
+                }
                 ["chunks", kind, count, size] => chunked(stream, kind, count, size),
                 _ => panic!("{path}"),
             };

@@ -3,22 +3,21 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Cause, Deadlines, DialReply, DialRequest, Exchange, ExchangeId, Failure, FaultReport,
-    Field, GrantId, Instance, JourneyEvent, ModuleHeader, ModuleStatus, PayloadLength,
-    ResponseHead, Summary, TlsOptions, TlsVersion, ToEmbedder, ToEngine, Verification, fragments,
+    Assembly, Cause, Exchange, ExchangeId, Failure, FaultReport, Field, Instance, JourneyEvent,
+    ModuleHeader, ModuleStatus, ResponseHead, Summary, ToEmbedder, ToEngine, fragments,
 };
-use fumehood_policy::{Host, Scheme, Target};
+use fumehood_policy::Scheme;
 use fumehood_sandbox::Channel;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::exchange::{broker, request};
 use super::origin::Origin;
 use crate::dialer::Dialer;
 use crate::hub::Hub;
@@ -33,7 +32,7 @@ use crate::tls::Anchors;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the engines of these tests are like, unless a test says otherwise.
-pub(super) const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     instances: 40,
     quarantine_faults: 1000,
     quarantine_window: Duration::from_secs(3600),
@@ -42,8 +41,8 @@ pub(super) const LIMITS: Limits = Limits {
 };
 
 /// The engine, and its embedder.
-pub(super) struct Rig {
-    pub(super) hub: Arc<Hub>,
+pub(crate) struct Rig {
+    pub(crate) hub: Arc<Hub>,
     engine: Channel<ToEngine, ToEmbedder>,
     inbox: VecDeque<ToEmbedder>,
     next: u64,
@@ -52,20 +51,20 @@ pub(super) struct Rig {
 
 /// An exchange under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Started(ExchangeId);
+pub(crate) struct Started(ExchangeId);
 
 /// What an exchange came to.
-pub(super) struct Done {
-    pub(super) journey: Vec<JourneyEvent>,
-    pub(super) head: Option<ResponseHead>,
-    pub(super) trailers: Vec<Field>,
-    pub(super) body: Vec<u8>,
-    pub(super) outcome: Result<Summary, Failure>,
+pub(crate) struct Done {
+    pub(crate) journey: Vec<JourneyEvent>,
+    pub(crate) head: Option<ResponseHead>,
+    pub(crate) trailers: Vec<Field>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) outcome: Result<Summary, Failure>,
 }
 
 impl Done {
     /// Instances that took over, by version.
-    pub(super) fn resumed(&self) -> Vec<&str> {
+    pub(crate) fn resumed(&self) -> Vec<&str> {
         self.versions(|event| match event {
             JourneyEvent::Resumed(instance) => Some(instance),
             _ => None,
@@ -73,7 +72,7 @@ impl Done {
     }
 
     /// Instances that were made, by version.
-    pub(super) fn made(&self) -> Vec<&str> {
+    pub(crate) fn made(&self) -> Vec<&str> {
         self.versions(|event| match event {
             JourneyEvent::Instantiated(instance) => Some(instance),
             _ => None,
@@ -88,7 +87,7 @@ impl Done {
             .collect()
     }
 
-    pub(super) fn guest_fault(&self) -> (&str, &str) {
+    pub(crate) fn guest_fault(&self) -> (&str, &str) {
         match &self.outcome {
             Err(Failure {
                 cause: Cause::Guest { kind, detail, .. },
@@ -102,10 +101,19 @@ impl Done {
 impl Rig {
     /// With versions of `http1`: the file and the number that each is known
     /// by. The last is current, those before were.
-    pub(super) fn new(limits: Limits, versions: &[(&str, u8)]) -> Rig {
-        let registry = Registry::new(limits, Anchors::default()).unwrap();
-        for (file, number) in versions {
-            fixtures::put(&registry, "http1", file, *number).unwrap();
+    pub(crate) fn new(limits: Limits, versions: &[(&str, u8)]) -> Rig {
+        let versions: Vec<_> = versions
+            .iter()
+            .map(|&(file, number)| ("http1", file, number))
+            .collect();
+        Rig::with(limits, &[], &versions)
+    }
+
+    /// With trust anchors, and versions of any module.
+    pub(crate) fn with(limits: Limits, anchors: &[Vec<u8>], versions: &[(&str, &str, u8)]) -> Rig {
+        let registry = Registry::new(limits, Anchors::of(anchors)).unwrap();
+        for (name, file, number) in versions {
+            fixtures::put(&registry, name, file, *number).unwrap();
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -142,12 +150,12 @@ impl Rig {
         }
     }
 
-    pub(super) fn tell(&self, message: &ToEngine) {
+    pub(crate) fn tell(&self, message: &ToEngine) {
         self.engine.send(message, &[]).unwrap();
     }
 
     /// Offers a module to the running engine; its answer follows.
-    pub(super) fn offer(&mut self, name: &str, code: &OwnedFd, number: u8) -> ToEmbedder {
+    pub(crate) fn offer(&mut self, name: &str, code: &OwnedFd, number: u8) -> ToEmbedder {
         let header = ModuleHeader {
             name: name.to_owned(),
             version: format!("0.0.{number}"),
@@ -165,7 +173,7 @@ impl Rig {
     }
 
     /// Makes a version of `http1` current.
-    pub(super) fn swap(&mut self, number: u8) -> ToEmbedder {
+    pub(crate) fn swap(&mut self, number: u8) -> ToEmbedder {
         let digest = fixtures::digest(number);
         self.tell(&ToEngine::Swap {
             name: "http1".to_owned(),
@@ -174,7 +182,7 @@ impl Rig {
         self.wait_for_swap()
     }
 
-    pub(super) fn wait_for_swap(&mut self) -> ToEmbedder {
+    pub(crate) fn wait_for_swap(&mut self) -> ToEmbedder {
         self.wait(|message| match message {
             ToEmbedder::Swapped { .. } | ToEmbedder::ModuleRefused { .. } => {
                 Pick::Done(message.clone())
@@ -183,7 +191,7 @@ impl Rig {
         })
     }
 
-    pub(super) fn inventory(&mut self) -> Vec<ModuleStatus> {
+    pub(crate) fn inventory(&mut self) -> Vec<ModuleStatus> {
         self.tell(&ToEngine::Inspect);
         let mut assembly = Assembly::default();
         let last = self.wait(|message| match message {
@@ -198,7 +206,7 @@ impl Rig {
     }
 
     /// A version of `http1`, from the inventory.
-    pub(super) fn version(&mut self, number: u8) -> ModuleStatus {
+    pub(crate) fn version(&mut self, number: u8) -> ModuleStatus {
         let digest = fixtures::digest(number);
         self.inventory()
             .into_iter()
@@ -206,7 +214,7 @@ impl Rig {
             .unwrap()
     }
 
-    pub(super) fn report(&mut self) -> FaultReport {
+    pub(crate) fn report(&mut self) -> FaultReport {
         let mut assembly = Assembly::default();
         let last = self.wait(|message| match message {
             ToEmbedder::ReportFragment { bytes, .. } => {
@@ -220,34 +228,50 @@ impl Rig {
     }
 
     /// A GET from begin to end.
-    pub(super) fn get(&mut self, origin: &Origin, path: &str) -> Done {
+    pub(crate) fn get(&mut self, origin: &Origin, path: &str) -> Done {
         self.get_with(origin, path, false)
     }
 
-    pub(super) fn get_with(&mut self, origin: &Origin, path: &str, fresh: bool) -> Done {
+    pub(crate) fn get_with(&mut self, origin: &Origin, path: &str, fresh: bool) -> Done {
         let (started, sink) = self.begin(origin, path, fresh);
         self.finish(started, sink)
     }
 
-    pub(super) fn begin(&mut self, origin: &Origin, path: &str, fresh: bool) -> (Started, File) {
+    pub(crate) fn begin(&mut self, origin: &Origin, path: &str, fresh: bool) -> (Started, File) {
+        self.ask(&request(Scheme::Http, origin.address, path, fresh))
+    }
+
+    /// An exchange without a payload of its own.
+    pub(crate) fn ask(&mut self, request: &Exchange) -> (Started, File) {
+        self.send(request, None)
+    }
+
+    /// One that reads its payload from `source`.
+    pub(crate) fn upload(&mut self, request: &Exchange, source: OwnedFd) -> (Started, File) {
+        self.send(request, Some(source))
+    }
+
+    fn send(&mut self, request: &Exchange, source: Option<OwnedFd>) -> (Started, File) {
         self.next += 1;
         let id = ExchangeId(self.next);
         let sink =
             File::from(rustix::fs::memfd_create("sink", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
-        let mut pieces = fragments(&request(origin, path, fresh)).unwrap();
+        let mut pieces = fragments(request).unwrap();
         let last = pieces.pop().unwrap();
         assert!(pieces.is_empty());
         let exchange = ToEngine::Exchange {
             id,
             bytes: last,
-            with_source: false,
+            with_source: source.is_some(),
         };
-        self.engine.send(&exchange, &[sink.as_fd()]).unwrap();
+        let mut fds = vec![sink.as_fd()];
+        fds.extend(source.as_ref().map(AsFd::as_fd));
+        self.engine.send(&exchange, &fds).unwrap();
         (Started(id), sink)
     }
 
     /// Waits for an exchange's final head.
-    pub(super) fn wait_for_head(&mut self, started: Started) {
+    pub(crate) fn wait_for_head(&mut self, started: Started) {
         let is_head = |message: &ToEmbedder| matches!(message, ToEmbedder::Head { id, .. } if *id == started.0);
         if !self.inbox.iter().any(is_head) {
             loop {
@@ -261,7 +285,16 @@ impl Rig {
         }
     }
 
-    pub(super) fn finish(&mut self, started: Started, mut sink: File) -> Done {
+    /// Waits for an informational response.
+    pub(crate) fn wait_for_informational(&mut self, started: Started) {
+        self.wait(|message| match message {
+            ToEmbedder::Informational { id, .. } if *id == started.0 => Pick::Done(()),
+            ToEmbedder::Finished { id, outcome } if *id == started.0 => panic!("{outcome:?}"),
+            _ => Pick::Leave,
+        });
+    }
+
+    pub(crate) fn finish(&mut self, started: Started, mut sink: File) -> Done {
         let mut done = Done {
             journey: Vec::new(),
             head: None,
@@ -326,60 +359,4 @@ enum Pick<T> {
     Take,
     /// It is the last part.
     Done(T),
-}
-
-fn request(origin: &Origin, path: &str, fresh: bool) -> Exchange {
-    let target = Target {
-        scheme: Scheme::Http,
-        host: Host::V4(Ipv4Addr::LOCALHOST),
-        port: origin.address.port(),
-    };
-    let host = Field {
-        name: "host".to_owned(),
-        value: target.authority().into_bytes(),
-    };
-    Exchange {
-        grant: GrantId(target.port.into()),
-        target,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        fields: vec![host],
-        payload: PayloadLength::None,
-        source_end: fumehood_control::SourceEnd::EndOfFile,
-        tls: TlsOptions {
-            verification: Verification::Full,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-        },
-        deadlines: Deadlines {
-            connect_ms: 30_000,
-            tls_ms: 30_000,
-            head_ms: 30_000,
-            idle_ms: 30_000,
-            total_ms: 60_000,
-        },
-        fresh_connection: fresh,
-    }
-}
-
-/// A broker that dials the loopback port that a grant is called.
-fn broker() -> Channel<DialRequest, DialReply> {
-    let (engine, broker) = Channel::<DialRequest, DialReply>::pair().unwrap();
-    std::thread::spawn(move || {
-        while let Ok((DialRequest::Dial { id, grant, .. }, _)) = broker.recv() {
-            let peer = (Ipv4Addr::LOCALHOST, u16::try_from(grant.0).unwrap()).into();
-            let stream = TcpStream::connect(peer).unwrap();
-            stream.set_nonblocking(true).unwrap();
-            let reply = DialReply::Connected {
-                id,
-                peer,
-                refused: Vec::new(),
-                attempts: Vec::new(),
-                resolve_us: 0,
-                connect_us: 1,
-            };
-            broker.send(&reply, &[stream.as_fd()]).unwrap();
-        }
-    });
-    engine
 }

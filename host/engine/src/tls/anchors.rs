@@ -19,6 +19,11 @@ impl Anchors {
         Some(Anchors(anchors))
     }
 
+    /// Certificates in DER.
+    pub(crate) fn of(certificates: &[Vec<u8>]) -> Anchors {
+        Anchors(certificates.to_vec())
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)

@@ -12,7 +12,7 @@ use super::verifier::Rejection;
 /// A failed handshake: the certificate's fate says more than the guest can.
 pub(super) fn cause_of(message: String, judgement: Judgement, server_name: &str) -> Cause {
     match judgement {
-        Judgement::Fault(fault) => fault.into(),
+        Judgement::Nobody(cause) => cause,
         Judgement::Rejected(rejection) => rejected(rejection, server_name),
         Judgement::None | Judgement::Believed(_) => Cause::Tls(message),
     }

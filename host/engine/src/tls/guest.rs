@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Cause, Digest, Instance};
+use fumehood_control::{Cause, Instance};
 use fumehood_crypto::record::{Opener, Sealer};
 use fumehood_crypto::{Error, Handle};
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -14,12 +14,13 @@ use super::bindings::client::fumehood::guest::panic;
 use super::bindings::client::fumehood::tls::verify;
 use super::bindings::client::{TlsClient, TlsClientPre};
 use super::state::{Judgement, Subject, TlsState};
-use super::{KeyLogFile, Verifier, failure, imports};
+use super::{KeyLogFile, failure, imports};
 use crate::connection::Meter;
 use crate::instance::{Fault, Trace, arm, new_store};
-use crate::registry::About;
+use crate::registry::{About, Registry};
 
-pub(super) use wire::{Config, Established, Progress, Update};
+use wire::Update;
+pub(super) use wire::{Config, Established, Progress};
 
 /// A loaded `tls` module, ready to make instances.
 pub(crate) struct TlsModule {
@@ -54,12 +55,43 @@ impl TlsModule {
     pub(super) fn instantiate(
         &self,
         subject: Subject,
-        verifier: &Verifier,
+        registry: &Arc<Registry>,
         key_log: Option<Arc<KeyLogFile>>,
-    ) -> Result<Guest, Cause> {
-        let state = TlsState::new(&self.about, subject, verifier.clone(), key_log)
+    ) -> Result<Guest, HandshakeError> {
+        let state = TlsState::new(&self.about, subject, registry, key_log)
             .map_err(|fault| Cause::Tls(fault.to_string()))?;
-        let mut store = new_store(&self.engine, state, |state| state);
+        self.instantiate_with(state)
+            .map_err(|(fault, _state)| fault.into())
+    }
+
+    /// A fresh instance that takes over where another shook hands and ended.
+    /// `established` names the keys in force. What it was about is given back
+    /// with the fault of one that ends at once.
+    pub(super) fn adopt(
+        &self,
+        state: TlsState,
+        established: &Established,
+    ) -> Result<Guest, (Fault, Box<TlsState>)> {
+        let mut guest = self.instantiate_with(state.hand_over(&self.about))?;
+        let adopted = guest.call("adopt", 0, |client, store| {
+            client.fumehood_tls_client().call_adopt(store, established)
+        });
+        match adopted {
+            Ok(()) => Ok(guest),
+            Err(failed) => {
+                let fault = match failed.error {
+                    HandshakeError::Guest(fault) => fault,
+                    HandshakeError::Other(_) => {
+                        guest.nonsense("it refused to take a connection over".to_owned())
+                    }
+                };
+                Err((fault, Box::new(guest.into_state())))
+            }
+        }
+    }
+
+    fn instantiate_with(&self, state: TlsState) -> Result<Guest, (Fault, Box<TlsState>)> {
+        let mut store = new_store(&self.engine, state, |state| &mut state.guest);
         match self.pre.instantiate(&mut store) {
             Ok(client) => {
                 store.data_mut().guest.entered = true;
@@ -69,7 +101,10 @@ impl TlsModule {
                     bytes: 0,
                 })
             }
-            Err(error) => Err(ended(Fault::of_call(&store.data().guest, &error))),
+            Err(error) => {
+                let fault = Fault::of_call(&store.data().guest, &error);
+                Err((fault, Box::new(store.into_data())))
+            }
         }
     }
 }
@@ -81,29 +116,81 @@ pub(super) struct Guest {
     bytes: u64,
 }
 
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum HandshakeError {
+    /// The `tls` guest ended; not counted yet, as what comes of it is the
+    /// caller's to know.
+    Guest(Fault),
+    /// Anything else.
+    Other(Cause),
+}
+
+impl From<Cause> for HandshakeError {
+    fn from(cause: Cause) -> Self {
+        HandshakeError::Other(cause)
+    }
+}
+
+impl From<Fault> for HandshakeError {
+    fn from(fault: Fault) -> Self {
+        HandshakeError::Guest(fault)
+    }
+}
+
+#[cfg(any(test, feature = "measure"))]
+impl HandshakeError {
+    /// For who does not try again.
+    pub(crate) fn into_cause(self) -> Cause {
+        match self {
+            HandshakeError::Guest(fault) => {
+                fault.settle(fumehood_control::Aftermath::Failed);
+                fault.into()
+            }
+            HandshakeError::Other(cause) => cause,
+        }
+    }
+}
+
 /// A step that failed: why, and what to tell the peer.
 pub(super) struct Failed {
-    pub(super) cause: Cause,
+    pub(super) error: HandshakeError,
     /// A whole alert record; possibly empty.
     pub(super) alert: Vec<u8>,
 }
 
-impl From<Cause> for Failed {
-    fn from(cause: Cause) -> Self {
+impl<E: Into<HandshakeError>> From<E> for Failed {
+    fn from(error: E) -> Self {
         Failed {
-            cause,
+            error: error.into(),
             alert: Vec::new(),
         }
     }
 }
 
+/// What a guest is asked behind the handshake.
+#[derive(Clone, Copy)]
+pub(super) enum Ask<'a> {
+    /// To look at one whole message.
+    Message(&'a [u8]),
+    /// For new outbound keys.
+    RenewOutbound,
+}
+
+/// What it changes, in this order.
+#[derive(Default)]
+pub(super) struct NewKeys {
+    pub(super) opener: Option<Opener>,
+    /// To be sealed with the keys in use.
+    pub(super) reply: Option<Vec<u8>>,
+    pub(super) sealer: Option<Sealer>,
+}
+
 impl Guest {
     /// Who took part, for the journey.
     pub(super) fn instances(&self) -> Vec<Instance> {
-        let state = self.store.data();
-        let alive = &state.guest.alive;
-        let mut instances = vec![alive.about.describe(alive.number)];
-        if let Judgement::Believed(verifier) = &state.judgement {
+        let mut instances = vec![self.describe()];
+        if let Judgement::Believed(verifier) = &self.store.data().judgement {
             instances.push(verifier.clone());
         }
         instances
@@ -124,51 +211,70 @@ impl Guest {
         self.store.data().keys.live_secrets() > 0
     }
 
-    /// The version that the guest is an instance of.
-    pub(super) fn digest(&self) -> Digest {
-        self.store.data().guest.alive.about.header.digest
+    /// This instance, for the journey.
+    pub(super) fn describe(&self) -> Instance {
+        let alive = &self.store.data().guest.alive;
+        alive.about.describe(alive.number)
     }
 
     /// Begins; the ClientHello is to be sent.
     pub(super) fn start(&mut self, config: &Config) -> Result<Progress, Failed> {
-        self.note(Trace::Call("start"));
-        let progress =
-            self.call(|client, store| client.fumehood_tls_client().call_start(store, config))?;
-        self.note(Trace::CallWith("answered", progress.send.len() as u64));
-        self.bytes += progress.send.len() as u64;
+        let progress = self.call("start", 0, |client, store| {
+            client.fumehood_tls_client().call_start(store, config)
+        })?;
+        self.said(progress.send.len());
         Ok(progress)
     }
 
     /// Shows one whole record of the handshake.
     pub(super) fn receive(&mut self, record: &[u8]) -> Result<Progress, Failed> {
-        self.bytes += record.len() as u64;
-        self.note(Trace::CallWith("receive", record.len() as u64));
-        let progress =
-            self.call(|client, store| client.fumehood_tls_client().call_receive(store, record))?;
-        self.note(Trace::CallWith("answered", progress.send.len() as u64));
-        self.bytes += progress.send.len() as u64;
+        let progress = self.call("receive", record.len(), |client, store| {
+            client.fumehood_tls_client().call_receive(store, record)
+        })?;
+        self.said(progress.send.len());
         Ok(progress)
     }
 
-    /// Shows one whole message that came behind the handshake.
-    pub(super) fn post_handshake(&mut self, message: &[u8]) -> Result<Update, Failed> {
-        self.bytes += message.len() as u64;
-        self.note(Trace::CallWith("post-handshake", message.len() as u64));
-        self.call(|client, store| {
-            client
-                .fumehood_tls_client()
-                .call_post_handshake(store, message)
+    /// Asks for what follows the handshake.
+    pub(super) fn ask(&mut self, ask: Ask<'_>) -> Result<NewKeys, HandshakeError> {
+        let update = match ask {
+            Ask::Message(message) => self.call("post-handshake", message.len(), |client, store| {
+                client
+                    .fumehood_tls_client()
+                    .call_post_handshake(store, message)
+            }),
+            Ask::RenewOutbound => self.call("renew-outbound", 0, |client, store| {
+                client.fumehood_tls_client().call_renew_outbound(store)
+            }),
+        };
+        self.keys_of(update.map_err(|failed| failed.error)?)
+    }
+
+    /// The keys that an update names: all of them, or it was a lie.
+    fn keys_of(&mut self, update: Update) -> Result<NewKeys, HandshakeError> {
+        let Update {
+            inbound,
+            reply,
+            outbound,
+        } = update;
+        let keys = &mut self.store.data_mut().keys;
+        let (opener, sealer) = keys
+            .update(inbound.map(Handle), outbound.map(Handle))
+            .map_err(|error| self.misled(error))?;
+        Ok(NewKeys {
+            opener,
+            reply,
+            sealer,
         })
     }
 
-    /// Asks for new outbound keys.
-    pub(super) fn renew_outbound(&mut self) -> Result<Update, Failed> {
-        self.note(Trace::Call("renew-outbound"));
-        self.call(|client, store| client.fumehood_tls_client().call_renew_outbound(store))
+    /// What the connection is about, for another instance.
+    pub(super) fn into_state(self) -> TlsState {
+        self.store.into_data()
     }
 
     /// Takes the traffic keys over, if the peer is who it should be.
-    pub(super) fn release(&mut self, keys: &Established) -> Result<(Sealer, Opener), Cause> {
+    pub(super) fn release(&mut self, keys: &Established) -> Result<(Sealer, Opener), Fault> {
         let released = self.store.data_mut().keys.release(
             imports::version(keys.version),
             imports::aead(keys.aead),
@@ -178,41 +284,39 @@ impl Guest {
         released.map_err(|error| self.misled(error))
     }
 
-    /// The next inbound keys.
-    pub(super) fn next_opener(&mut self, keys: u64) -> Result<Opener, Cause> {
-        let opener = self.store.data_mut().keys.next_opener(Handle(keys));
-        opener.map_err(|error| self.misled(error))
-    }
-
-    /// The next outbound keys.
-    pub(super) fn next_sealer(&mut self, keys: u64) -> Result<Sealer, Cause> {
-        let sealer = self.store.data_mut().keys.next_sealer(Handle(keys));
-        sealer.map_err(|error| self.misled(error))
-    }
-
     /// The group of the key exchange, as the host knows it.
     pub(super) fn group(&self) -> Option<fumehood_crypto::Group> {
         self.store.data().keys.group()
     }
 
     /// The guest asked for keys that are not its to ask for.
-    pub(super) fn misled(&self, error: Error) -> Cause {
-        ended(Fault::of_words(
-            &self.store.data().guest,
-            "trap",
-            error.to_string(),
-        ))
+    pub(super) fn misled(&self, error: Error) -> Fault {
+        Fault::of_words(&self.store.data().guest, "trap", error.to_string())
     }
 
+    /// The guest said what no sound guest says.
+    pub(super) fn nonsense(&self, what: String) -> Fault {
+        Fault::of_words(&self.store.data().guest, "nonsense", what)
+    }
+
+    /// Makes a call that shows so many bytes.
     fn call<T>(
         &mut self,
+        name: &'static str,
+        shown: usize,
         function: impl FnOnce(
             &TlsClient,
             &mut Store<TlsState>,
         ) -> wasmtime::Result<Result<T, wire::Failure>>,
     ) -> Result<T, Failed> {
         arm(&mut self.store);
-        self.store.data_mut().guest.calls += 1;
+        self.bytes += shown as u64;
+        let state = &mut self.store.data_mut().guest;
+        state.calls += 1;
+        state.trail.note(match shown {
+            0 => Trace::Call(name),
+            _ => Trace::CallWith(name, shown as u64),
+        });
         match function(&self.client, &mut self.store) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failed)) => {
@@ -220,22 +324,18 @@ impl Guest {
                 let judgement = std::mem::take(&mut state.judgement);
                 let cause = failure::cause_of(failed.message, judgement, state.server_name());
                 Err(Failed {
-                    cause,
+                    error: cause.into(),
                     alert: failed.alert,
                 })
             }
-            Err(error) => Err(ended(Fault::of_call(&self.store.data().guest, &error)).into()),
+            Err(error) => Err(Fault::of_call(&self.store.data().guest, &error).into()),
         }
     }
 
-    fn note(&mut self, trace: Trace) {
-        self.store.data_mut().guest.trail.note(trace);
+    /// Counts what the guest made.
+    fn said(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        let trail = &mut self.store.data_mut().guest.trail;
+        trail.note(Trace::CallWith("answered", bytes as u64));
     }
-}
-
-/// Counts and reports a fault. What a connection's handshake knew of keys is
-/// gone with its guest, so no other instance takes over.
-fn ended(fault: Fault) -> Cause {
-    fault.settle(false);
-    fault.into()
 }

@@ -1,4 +1,9 @@
 //! A handshake over a socket: records to the guest one at a time, its answers to the peer.
+//!
+//! ```text
+//! begin       while the connection is dialled: instance, key share, ClientHello
+//! handshake   once it is there: that goes out, and the rest follows
+//! ```
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,9 +15,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::bindings::client::fumehood::crypto::keys::ProtocolVersion;
-use super::guest::{self, Failed, Guest};
+use super::guest::{self, Failed, Guest, HandshakeError};
 use super::state::Subject;
-use super::{KeyLogFile, TlsModule, TlsStream, Verifier, failure, names};
+use super::steady::SteadyGuest;
+use super::{KeyLogFile, TlsModule, TlsStream, failure, names};
+use crate::instance::Fault;
+use crate::registry::{Registry, Version};
 
 /// Bytes asked of the socket at a time: a server's whole flight, usually.
 const READ: usize = 16 * 1024;
@@ -22,11 +30,22 @@ const ALPN: [&[u8]; 1] = [b"http/1.1"];
 
 /// Whom to shake hands with, and how.
 pub(crate) struct Peer<'a> {
-    pub module: &'a TlsModule,
-    pub verifier: &'a Verifier,
+    /// Where those are who judge, and who take over.
+    pub registry: &'a Arc<Registry>,
+    /// The version to shake hands with.
+    pub version: &'a Arc<Version<TlsModule>>,
     pub options: TlsOptions,
     pub host: &'a Host,
     pub key_log: Option<Arc<KeyLogFile>>,
+}
+
+/// A handshake whose ClientHello is ready to be sent.
+pub(crate) struct Begun {
+    pub(super) guest: Guest,
+    pub(super) first: guest::Progress,
+    registry: Arc<Registry>,
+    version: Arc<Version<TlsModule>>,
+    options: TlsOptions,
 }
 
 /// A handshake that succeeded.
@@ -37,35 +56,63 @@ pub(crate) struct Established {
     pub instances: Vec<Instance>,
 }
 
-/// Shakes hands. Without a deadline: the caller has one.
+/// Does all of a handshake that needs no connection.
 ///
 /// # Errors
-/// [`Cause::Certificate`], [`Cause::Tls`], [`Cause::Truncated`] and
-/// [`Cause::Socket`] for what the peer or the network did, [`Cause::Guest`]
-/// for a guest's end.
-pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Established, Cause> {
+/// [`HandshakeError::Guest`] for the guest's end, [`Cause::Tls`] where nothing
+/// can be offered.
+pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, HandshakeError> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let subject = Subject::new(peer.host, peer.options.verification, now);
     let config = config(&subject, peer.options);
-    let mut guest = peer
-        .module
-        .instantiate(subject, peer.verifier, peer.key_log)?;
+    let module = &peer.version.module;
+    let mut guest = module.instantiate(subject, peer.registry, peer.key_log)?;
+    let first = guest.start(&config).map_err(|failed| failed.error)?;
+    // The first connection of all waits for the verifier's anchors here.
+    peer.registry.x509.current()?.module.wake();
+    Ok(Begun {
+        guest,
+        first,
+        registry: Arc::clone(peer.registry),
+        version: Arc::clone(peer.version),
+        options: peer.options,
+    })
+}
+
+/// Shakes hands. Without a deadline: the caller has one.
+///
+/// # Errors
+/// [`HandshakeError::Guest`] for the `tls` guest's end; otherwise
+/// [`Cause::Certificate`], [`Cause::Tls`], [`Cause::Truncated`] and
+/// [`Cause::Socket`] for what the peer or the network did, and
+/// [`Cause::Guest`] where no verifier survived the certificate.
+pub(crate) async fn handshake(
+    mut tcp: TcpStream,
+    begun: Begun,
+) -> Result<Established, HandshakeError> {
+    let Begun {
+        mut guest,
+        first,
+        registry,
+        version,
+        options,
+    } = begun;
     // Small messages are the rule in a handshake; none should wait for another.
     tcp.set_nodelay(true)
         .map_err(|error| failure::socket(&error))?;
-    let (keys, leftover) = match converse(&mut tcp, &mut guest, &config).await {
+    let (keys, leftover) = match converse(&mut tcp, &mut guest, first).await {
         Ok(done) => done,
-        Err(Failed { cause, alert }) => {
+        Err(Failed { error, alert }) => {
             if !alert.is_empty() {
                 // The peer may be gone; our failure is the same.
                 let _ = tcp.try_write(&alert);
             }
-            return Err(cause);
+            return Err(error);
         }
     };
-    check_version(&guest, keys.version, peer.options)?;
+    check_version(&guest, keys.version, options)?;
     let (sealer, opener) = guest.release(&keys)?;
     let summary = TlsSummary {
         version: version_of(keys.version),
@@ -73,11 +120,18 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
         group: names::group(guest.group()),
         alpn: keys
             .alpn
-            .map(|name| String::from_utf8_lossy(&name).into_owned()),
-        verified: peer.options.verification == Verification::Full,
+            .as_deref()
+            .map(|name| String::from_utf8_lossy(name).into_owned()),
+        verified: options.verification == Verification::Full,
     };
     let instances = guest.instances();
-    let stream = TlsStream::new(tcp, sealer, Inbound::new(opener, &leftover), guest);
+    let meter = guest.meter();
+    // TLS 1.2 has nothing behind the handshake, and its guest ends here.
+    let guest = guest
+        .has_more_to_do()
+        .then(|| SteadyGuest::new(&registry, &version, guest, keys));
+    let inbound = Inbound::new(opener, &leftover);
+    let stream = TlsStream::new(tcp, sealer, inbound, guest.map(Box::new), meter);
     Ok(Established {
         stream,
         summary,
@@ -90,15 +144,13 @@ pub(crate) async fn handshake(mut tcp: TcpStream, peer: Peer<'_>) -> Result<Esta
 async fn converse(
     tcp: &mut TcpStream,
     guest: &mut Guest,
-    config: &guest::Config,
+    mut progress: guest::Progress,
 ) -> Result<(guest::Established, Vec<u8>), Failed> {
     let mut arrived: Vec<u8> = Vec::new();
-    let mut progress = guest.start(config)?;
     loop {
         if !progress.send.is_empty() {
-            tcp.write_all(&progress.send)
-                .await
-                .map_err(|error| failure::socket(&error))?;
+            let sent = tcp.write_all(&progress.send).await;
+            sent.map_err(|error| failure::socket(&error))?;
         }
         if let Some(established) = progress.established {
             return Ok((established, arrived));
@@ -157,7 +209,7 @@ fn check_version(
     guest: &Guest,
     version: ProtocolVersion,
     options: TlsOptions,
-) -> Result<(), Cause> {
+) -> Result<(), Fault> {
     let version = version_of(version);
     if (options.min_version..=options.max_version).contains(&version) {
         Ok(())

@@ -1,14 +1,10 @@
 //! A handshake with a peer that is a function: no socket, so what is timed is the client.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use fumehood_control::Cause;
 use fumehood_crypto::record::{Opener, Sealer, framed};
 
-use super::guest::{Failed, Guest};
-use super::handshake::config;
-use super::state::Subject;
-use super::{Peer, failure};
+use super::guest::{Failed, Guest, HandshakeError};
+use super::{Begun, failure};
 
 /// What a handshake leaves behind.
 pub(crate) struct Finished {
@@ -17,26 +13,22 @@ pub(crate) struct Finished {
     _guest: Guest,
 }
 
-/// Shakes hands with `exchange`, which is given what the client sends and
+/// Goes on with a handshake, with `exchange` as the peer, which is given what the client sends and
 /// returns what the server answers. The instance is returned with its keys, as
 /// it lives on with the connection.
 ///
 /// # Errors
 /// As [`super::handshake`].
 pub(crate) fn handshake_in_memory(
-    peer: Peer<'_>,
+    begun: Begun,
     exchange: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-) -> Result<Finished, Cause> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let subject = Subject::new(peer.host, peer.options.verification, now);
-    let config = config(&subject, peer.options);
-    let mut guest = peer
-        .module
-        .instantiate(subject, peer.verifier, peer.key_log)?;
-    let told = |failed: Failed| failed.cause;
-    let mut progress = guest.start(&config).map_err(told)?;
+) -> Result<Finished, HandshakeError> {
+    let Begun {
+        mut guest,
+        first: mut progress,
+        ..
+    } = begun;
+    let told = |failed: Failed| failed.error;
     let mut arrived = Vec::new();
     loop {
         if !progress.send.is_empty() {

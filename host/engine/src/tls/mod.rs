@@ -4,6 +4,8 @@
 //! handshake   records to the `tls` guest, its answers to the peer, then:
 //! stream      application data sealed and opened here, never seen by a guest
 //! guest       the `tls` guest, typed; imports and state are what it calls
+//! steady      the same behind the handshake, where it outlives its instances
+//! judge       which verifier is asked, and which when that one ends
 //! verifier    the `x509` guest, shared by all connections
 //! ```
 //!
@@ -12,16 +14,18 @@
 //! key exchange. What the guest says about either is not asked.
 
 mod anchors;
-mod bindings;
+pub(crate) mod bindings;
 mod failure;
 mod guest;
 mod handshake;
 mod imports;
 #[cfg(any(test, feature = "measure"))]
 mod in_memory;
+mod judge;
 mod key_log;
 mod names;
 mod state;
+mod steady;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,12 +33,12 @@ mod verifier;
 
 pub(crate) use anchors::Anchors;
 pub(crate) use failure::cause_inside;
-pub(crate) use guest::TlsModule;
-pub(crate) use handshake::{Peer, handshake};
+pub(crate) use guest::{HandshakeError, TlsModule};
+pub(crate) use handshake::{Begun, Peer, begin, handshake};
 #[cfg(feature = "measure")]
 pub(crate) use in_memory::Finished;
 #[cfg(any(test, feature = "measure"))]
 pub(crate) use in_memory::handshake_in_memory;
 pub(crate) use key_log::KeyLogFile;
 pub(crate) use stream::TlsStream;
-pub(crate) use verifier::Verifier;
+pub(crate) use verifier::{Recorded, Verifier};

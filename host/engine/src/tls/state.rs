@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Instance, Verification};
+use fumehood_control::{Cause, Instance, Verification};
 use fumehood_crypto::{Connection, Error, Fault as KeyFault, KeyLog, Refusal};
 use fumehood_policy::Host;
+use wasmtime::Result;
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, Result};
 
 use super::KeyLogFile;
 use super::bindings::client::fumehood::crypto::keys;
-use super::verifier::{Rejection, Unverified, Verifier};
-use crate::instance::{Fault, GuestState};
-use crate::registry::About;
+use super::judge::{Unverified, judge};
+use super::verifier::{Question, Rejection};
+use crate::instance::GuestState;
+use crate::registry::{About, Registry};
 
 /// Most key exchanges, transcripts and record keys of a connection alive at
 /// once; a handshake has about ten.
@@ -49,7 +50,8 @@ pub(super) struct TlsState {
     pub(super) keys: Connection,
     pub(super) resources: ResourceTable,
     subject: Subject,
-    verifier: Verifier,
+    /// Where those are who judge.
+    registry: Arc<Registry>,
     /// What the verifier said, kept from the guest.
     pub(super) judgement: Judgement,
 }
@@ -64,15 +66,15 @@ pub(super) enum Judgement {
     Believed(Instance),
     /// Not believed.
     Rejected(Rejection),
-    /// The verifier itself failed.
-    Fault(Fault),
+    /// Nobody could judge: every verifier there is ended over it.
+    Nobody(Cause),
 }
 
 impl TlsState {
     pub(super) fn new(
         about: &Arc<About>,
         subject: Subject,
-        verifier: Verifier,
+        registry: &Arc<Registry>,
         key_log: Option<Arc<KeyLogFile>>,
     ) -> std::result::Result<Self, KeyFault> {
         let log = key_log.map(|file| -> KeyLog { Arc::new(move |line: &str| file.write(line)) });
@@ -83,9 +85,21 @@ impl TlsState {
             keys: Connection::new(log)?,
             resources,
             subject,
-            verifier,
+            registry: Arc::clone(registry),
             judgement: Judgement::None,
         })
+    }
+
+    /// The same connection for an instance of another version, with its keys
+    /// and none of what the instance before made of them.
+    pub(super) fn hand_over(self, about: &Arc<About>) -> Self {
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_RESOURCES);
+        TlsState {
+            guest: GuestState::new(about),
+            resources,
+            ..self
+        }
     }
 
     /// Whom the connection is for.
@@ -96,12 +110,25 @@ impl TlsState {
     /// Has the chain judged and keeps the answer. Tells the guest only whether
     /// it may go on.
     pub(super) fn judge(&mut self, chain: &[Vec<u8>]) -> Result<std::result::Result<(), ()>> {
+        if !matches!(self.judgement, Judgement::None) {
+            return Err(KeyFault::Repeated.into());
+        }
         let Subject {
             server_name,
             verification,
             now,
         } = &self.subject;
-        match self.verifier.judge(*verification, chain, server_name, *now) {
+        let question = Question {
+            verification: *verification,
+            chain,
+            server_name,
+            now: *now,
+        };
+        let asked = std::time::Instant::now();
+        let judged = judge(&self.registry, question);
+        // What the verifier took is not this guest's doing.
+        self.guest.away += asked.elapsed();
+        match judged {
             Ok((key, instance)) => {
                 self.keys.record_verdict(key)?;
                 self.judgement = Judgement::Believed(instance);
@@ -111,21 +138,11 @@ impl TlsState {
                 self.judgement = Judgement::Rejected(rejection);
                 Ok(Err(()))
             }
-            Err(Unverified::Fault(fault)) => {
-                self.judgement = Judgement::Fault(fault);
+            Err(Unverified::Nobody(cause)) => {
+                self.judgement = Judgement::Nobody(cause);
                 Ok(Err(()))
             }
         }
-    }
-}
-
-impl ResourceLimiter for TlsState {
-    fn memory_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> Result<bool> {
-        self.guest.memory_growing(now, desired, most)
-    }
-
-    fn table_growing(&mut self, now: usize, desired: usize, most: Option<usize>) -> Result<bool> {
-        self.guest.table_growing(now, desired, most)
     }
 }
 

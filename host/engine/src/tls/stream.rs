@@ -4,13 +4,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use fumehood_control::{Cause, Digest};
+use fumehood_control::{Cause, Digest, Instance};
 use fumehood_crypto::record::{Alert, Inbound, RecordError, SealError, Sealer, Step};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::failure;
-use super::guest::{Failed, Guest, Update};
+use super::guest::{Ask, NewKeys};
+use super::steady::{Asked, SteadyGuest};
 use crate::connection::Meter;
 
 /// Most plaintext sealed at a time, in bytes: four records a system call.
@@ -29,8 +30,8 @@ pub(crate) struct TlsStream {
     outbound: Vec<u8>,
     sent: usize,
     /// For messages behind the handshake; TLS 1.2 has none.
-    guest: Option<Box<Guest>>,
-    /// The guest ended over such a message. Data goes on; what later messages
+    guest: Option<Box<SteadyGuest>>,
+    /// No instance survived such a message. Data goes on; what later messages
     /// say is lost, and a record under keys they brought cannot be opened.
     lost: Option<Cause>,
     meter: Meter,
@@ -41,10 +42,15 @@ pub(crate) struct TlsStream {
 }
 
 impl TlsStream {
-    /// Keeps the guest only where it has something left to do.
-    pub(super) fn new(tcp: TcpStream, sealer: Sealer, inbound: Inbound, guest: Guest) -> Self {
-        let meter = guest.meter();
-        let guest = guest.has_more_to_do().then(|| Box::new(guest));
+    /// With a guest only where it has something left to do; `meter` is what it
+    /// has done so far.
+    pub(super) fn new(
+        tcp: TcpStream,
+        sealer: Sealer,
+        inbound: Inbound,
+        guest: Option<Box<SteadyGuest>>,
+        meter: Meter,
+    ) -> Self {
         TlsStream {
             tcp,
             inbound,
@@ -69,7 +75,13 @@ impl TlsStream {
 
     /// The guest's work on this connection so far.
     pub(crate) fn meter(&self) -> Meter {
-        self.guest.as_deref().map_or(self.meter, Guest::meter)
+        self.guest.as_deref().map_or(self.meter, SteadyGuest::meter)
+    }
+
+    /// What names the keys it began with, outbound and inbound.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> Option<(u64, u64)> {
+        self.guest.as_deref().map(SteadyGuest::keys)
     }
 
     /// Ends the connection for a reason, and tells the peer if it should know.
@@ -95,57 +107,53 @@ impl TlsStream {
 
     /// The version of the guest that is still with the connection.
     pub(crate) fn guest_version(&self) -> Option<Digest> {
-        self.guest.as_deref().map(Guest::digest)
+        self.guest.as_deref().map(SteadyGuest::digest)
     }
 
-    /// Shows a message to the guest and does what it asks.
-    fn post_handshake(&mut self, message: &[u8]) -> io::Result<()> {
-        let Some(guest) = &mut self.guest else {
+    /// Instances that took over since the last time.
+    pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
+        self.guest
+            .as_deref_mut()
+            .map(SteadyGuest::taken_over)
+            .unwrap_or_default()
+    }
+
+    /// Asks the guest, and does what it says. Where none is left, data goes on.
+    fn ask(&mut self, ask: Ask<'_>) -> io::Result<()> {
+        let Some(guest) = self.guest.take() else {
             return match &self.lost {
                 Some(_) => Ok(()),
                 None => Err(self.broken_record(RecordError::UnexpectedType)),
             };
         };
-        match guest.post_handshake(message) {
-            Ok(update) => self.apply(update),
-            Err(Failed {
-                cause: cause @ Cause::Guest { .. },
-                ..
-            }) => {
-                self.meter = guest.meter();
-                self.guest = None;
+        match guest.ask(ask) {
+            Asked::Keys(guest, keys) => {
+                self.guest = Some(guest);
+                self.apply(keys)
+            }
+            Asked::Refused(cause) => Err(self.fail(cause, Some(Alert::UNEXPECTED_MESSAGE))),
+            Asked::Lost(cause, meter) => {
+                self.meter = meter;
                 self.lost = Some(cause);
                 Ok(())
             }
-            Err(failed) => Err(self.fail(failed.cause, Some(Alert::UNEXPECTED_MESSAGE))),
         }
     }
 
     /// New keys and a reply, in the order of `wit/tls`.
-    fn apply(&mut self, update: Update) -> io::Result<()> {
-        let Some(guest) = &mut self.guest else {
-            return Ok(());
-        };
-        if let Some(keys) = update.inbound {
-            match guest
-                .next_opener(keys)
-                .map(|opener| self.inbound.replace(opener))
-            {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(self.broken_record(error)),
-                Err(cause) => return Err(self.fail(cause, Some(Alert::INTERNAL_ERROR))),
-            }
+    fn apply(&mut self, keys: NewKeys) -> io::Result<()> {
+        if let Some(opener) = keys.opener
+            && let Err(error) = self.inbound.replace(opener)
+        {
+            return Err(self.broken_record(error));
         }
-        if let Some(reply) = update.reply.filter(|_| !self.closing)
+        if let Some(reply) = keys.reply.filter(|_| !self.closing)
             && let Err(error) = self.sealer.seal_message(&reply, &mut self.outbound)
         {
             return Err(self.fail(failure::seal(error), None));
         }
-        if let Some(keys) = update.outbound {
-            match guest.next_sealer(keys) {
-                Ok(sealer) => self.sealer = sealer,
-                Err(cause) => return Err(self.fail(cause, Some(Alert::INTERNAL_ERROR))),
-            }
+        if let Some(sealer) = keys.sealer {
+            self.sealer = sealer;
         }
         Ok(())
     }
@@ -155,12 +163,7 @@ impl TlsStream {
         match self.sealer.seal_data(data, &mut self.outbound) {
             Ok(sealed) => Ok(sealed),
             Err(SealError::KeyLimit) if self.guest.is_some() => {
-                if let Some(guest) = &mut self.guest {
-                    match guest.renew_outbound() {
-                        Ok(update) => self.apply(update)?,
-                        Err(failed) => return Err(self.fail(failed.cause, None)),
-                    }
-                }
+                self.ask(Ask::RenewOutbound)?;
                 self.sealer
                     .seal_data(data, &mut self.outbound)
                     .map_err(|error| self.fail(failure::seal(error), None))
@@ -196,7 +199,7 @@ impl TlsStream {
                 Ok(Step::Data) => {}
                 Ok(Step::Closed) => return Poll::Ready(Ok(())),
                 Ok(Step::Message(message)) => {
-                    self.post_handshake(&message)?;
+                    self.ask(Ask::Message(&message))?;
                     // An answer goes out now or with the next write.
                     let _ = self.poll_drain(cx)?;
                 }

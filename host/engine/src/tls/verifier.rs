@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fumehood_control::{Instance, Verification};
+use fumehood_control::{Aftermath, Instance, RecordedCall, Verification};
 use fumehood_crypto::{KeyKind, PublicKey, signature};
+use serde::Serialize;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -12,14 +13,27 @@ use super::bindings::x509::exports::fumehood::x509::verifier as wire;
 use super::bindings::x509::fumehood::crypto::signatures;
 use super::bindings::x509::fumehood::guest::panic;
 use super::bindings::x509::{X509Verifier, X509VerifierPre};
-use crate::instance::{Fault, GuestState, Trace, arm, new_store};
+use crate::instance::{Fault, Faults, GuestState, Trace, arm, new_store};
 use crate::registry::About;
 
 pub(super) use wire::Rejection;
 
-/// Judges certificates. Clones share the one instance.
-#[derive(Clone)]
-pub(crate) struct Verifier(Arc<Shared>);
+/// What calls are recorded as. A chain's verdict depends on the anchors and the
+/// question, and on nothing that was asked before.
+const ANCHORS: &str = "set-anchors";
+const VERIFY: &str = "verify";
+
+/// What is to be judged, for whom, and when (seconds since the Unix epoch).
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Question<'a> {
+    pub(super) verification: Verification,
+    pub(super) chain: &'a [Vec<u8>],
+    pub(super) server_name: &'a str,
+    pub(super) now: u64,
+}
+
+/// Judges certificates with one instance.
+pub(crate) struct Verifier(Shared);
 
 struct Shared {
     about: Arc<About>,
@@ -35,12 +49,40 @@ struct Running {
     guest: X509Verifier,
 }
 
-/// Why there is no key.
-pub(super) enum Unverified {
-    /// The certificate is not believed.
-    Rejected(Rejection),
-    /// The guest is no more; the next verification gets another.
-    Fault(Fault),
+/// A chain that was judged, and by whom.
+pub(super) struct Judged {
+    pub(super) verdict: Result<PublicKey, Rejection>,
+    pub(super) by: Instance,
+}
+
+/// A recorded question, and the anchors it was asked with.
+pub(crate) struct Recorded {
+    pub anchors: Anchors,
+    verification: Verification,
+    chain: Vec<Vec<u8>>,
+    server_name: String,
+    now: u64,
+}
+
+impl Recorded {
+    /// Reads what [`Running::ask`] records; otherwise says which call is wrong.
+    pub(crate) fn decode(recording: &[RecordedCall]) -> Result<Recorded, usize> {
+        let arguments = |at: usize, function: &str| {
+            let call = recording.get(at).filter(|call| call.function == function);
+            call.map(|call| &call.arguments[..]).ok_or(at)
+        };
+        let anchors: Vec<Vec<u8>> =
+            postcard::from_bytes(arguments(0, ANCHORS)?).map_err(|_| 0_usize)?;
+        let (verification, chain, server_name, now) =
+            postcard::from_bytes(arguments(1, VERIFY)?).map_err(|_| 1_usize)?;
+        Ok(Recorded {
+            anchors: Anchors::of(&anchors),
+            verification,
+            chain,
+            server_name,
+            now,
+        })
+    }
 }
 
 impl panic::Host for GuestState {
@@ -92,61 +134,67 @@ impl Verifier {
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         signatures::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         let pre = X509VerifierPre::new(linker.instantiate_pre(component)?)?;
-        Ok(Verifier(Arc::new(Shared {
+        Ok(Verifier(Shared {
             about,
             engine: engine.clone(),
             pre,
             anchors,
             running: Mutex::new(None),
-        })))
+        }))
     }
 
-    /// The key of a chain's leaf, if the chain is believed or belief was not asked for.
-    /// Blocks while another connection's chain is judged, at most for the
-    /// deadline of a call. An instance that ends is replaced, and asked once more.
-    pub(super) fn judge(
-        &self,
-        verification: Verification,
-        chain: &[Vec<u8>],
-        server_name: &str,
-        now: u64,
-    ) -> Result<(PublicKey, Instance), Unverified> {
+    /// Has a chain judged, or its leaf's key told where no judgement was asked
+    /// for. Blocks while another connection's chain is judged, at most for the
+    /// deadline of two calls. An instance that ends is replaced, and asked once
+    /// more.
+    ///
+    /// # Errors
+    /// The ends of both.
+    pub(super) fn judge(&self, question: Question<'_>) -> Result<Judged, Faults> {
         let mut slot = self
             .0
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut ended: Option<Fault> = None;
-        loop {
-            // Taken out, and put back only if it is whole.
-            let judged = match slot.take() {
-                Some(running) => Ok(running),
-                None => self.0.instantiate(),
+        let mut faults = match self.0.ask(&mut slot, question) {
+            Ok(judged) => return Ok(judged),
+            Err(fault) => Faults::from(fault),
+        };
+        match self.0.ask(&mut slot, question) {
+            Ok(judged) => {
+                faults.settle(Aftermath::Resumed);
+                Ok(judged)
             }
-            .and_then(|mut running| {
-                let verdict = running.ask(verification, chain, server_name, now)?;
-                Ok((running, verdict))
-            });
-            match (judged, ended) {
-                (Ok((running, verdict)), before) => {
-                    if let Some(fault) = before {
-                        fault.settle(true);
-                    }
-                    let alive = &running.store.data().alive;
-                    let instance = alive.about.describe(alive.number);
-                    *slot = Some(running);
-                    return verdict
-                        .map(|verdict| (key_of(verdict), instance))
-                        .map_err(Unverified::Rejected);
-                }
-                (Err(fault), None) => ended = Some(fault),
-                (Err(fault), Some(first)) => {
-                    first.settle(false);
-                    fault.settle(false);
-                    return Err(Unverified::Fault(fault));
-                }
+            Err(fault) => {
+                faults.push(fault);
+                Err(faults)
             }
         }
+    }
+
+    /// Makes the instance ahead of a verification, if there is none. One that
+    /// ends over it is replaced, and told of, when it is needed.
+    pub(crate) fn wake(&self) {
+        // Somebody who holds the lock has it made already.
+        if let Ok(mut slot) = self.0.running.try_lock()
+            && slot.is_none()
+        {
+            *slot = self.0.instantiate().ok();
+        }
+    }
+
+    /// Asks a recorded question again: whether the chain is believed.
+    ///
+    /// # Errors
+    /// The ends of two instances.
+    pub(crate) fn ask_again(&self, recorded: &Recorded) -> Result<bool, Faults> {
+        let judged = self.judge(Question {
+            verification: recorded.verification,
+            chain: &recorded.chain,
+            server_name: &recorded.server_name,
+            now: recorded.now,
+        })?;
+        Ok(judged.verdict.is_ok())
     }
 
     /// Ends the instance; the next verification makes another.
@@ -163,14 +211,21 @@ impl Verifier {
 impl Running {
     fn ask(
         &mut self,
-        verification: Verification,
-        chain: &[Vec<u8>],
-        server_name: &str,
-        now: u64,
+        anchors: &Anchors,
+        question: Question<'_>,
     ) -> Result<Result<wire::Verdict, Rejection>, Fault> {
+        let Question {
+            verification,
+            chain,
+            server_name,
+            now,
+        } = question;
         arm(&mut self.store);
         let state = self.store.data_mut();
         state.calls += 1;
+        state.recording.begin();
+        state.recording.note(ANCHORS, &anchors.certificates());
+        state.recording.note(VERIFY, &question);
         state.trail.note(Trace::CallWith(
             "verify",
             chain.iter().map(|one| one.len() as u64).sum(),
@@ -188,6 +243,20 @@ impl Running {
 }
 
 impl Shared {
+    /// Asks the running instance, or a fresh one where there is none.
+    fn ask(&self, slot: &mut Option<Running>, question: Question<'_>) -> Result<Judged, Fault> {
+        // Taken out, and put back only if it is whole.
+        let mut running = match slot.take() {
+            Some(running) => running,
+            None => self.instantiate()?,
+        };
+        let verdict = running.ask(&self.anchors, question)?.map(key_of);
+        let alive = &running.store.data().alive;
+        let by = alive.about.describe(alive.number);
+        *slot = Some(running);
+        Ok(Judged { verdict, by })
+    }
+
     /// A fresh instance that holds the anchors.
     fn instantiate(&self) -> Result<Running, Fault> {
         let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);

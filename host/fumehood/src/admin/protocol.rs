@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Engine, ModuleError, ModuleId};
+use crate::{Engine, ModuleError, ModuleId, SettingsError};
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,15 @@ pub enum Request {
     Rollback {
         /// Of the module.
         name: String,
+    },
+    /// How the engine is: a [`crate::Status`].
+    Status {},
+    /// Read the configuration again: a [`crate::Revision`].
+    PolicyReload {},
+    /// Take a grant back, and end what runs under it.
+    Revoke {
+        /// Its number, as in [`crate::GrantStatus`].
+        grant: u64,
     },
 }
 
@@ -112,6 +121,18 @@ impl Answer {
     }
 }
 
+impl From<ModuleError> for Answer {
+    fn from(error: ModuleError) -> Self {
+        Answer::refused(error.code(), error.to_string())
+    }
+}
+
+impl From<SettingsError> for Answer {
+    fn from(error: SettingsError) -> Self {
+        Answer::refused("configuration", error.to_string())
+    }
+}
+
 /// Does what a line asks.
 pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
     let request = match serde_json::from_slice::<Value>(line) {
@@ -125,10 +146,20 @@ pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
                 result: Some(result),
                 error: None,
             },
-            Err(error) => Answer::refused(error.code(), error.to_string()),
+            Err(refusal) => refusal,
         },
         Err((value, error)) => {
-            let known = ["list", "inspect", "load", "verify", "swap", "rollback"];
+            let known = [
+                "list",
+                "inspect",
+                "load",
+                "verify",
+                "swap",
+                "rollback",
+                "status",
+                "policy-reload",
+                "revoke",
+            ];
             match value.get("command").and_then(Value::as_str) {
                 Some(command) if known.contains(&command) => {
                     Answer::refused("malformed", error.to_string())
@@ -142,10 +173,10 @@ pub(crate) async fn answer(engine: &Engine, line: &[u8]) -> Answer {
     }
 }
 
-async fn perform(engine: &Engine, request: Request) -> Result<Value, ModuleError> {
+async fn perform(engine: &Engine, request: Request) -> Result<Value, Answer> {
     let modules = engine.modules();
     let json = |value: Result<Value, serde_json::Error>| {
-        value.map_err(|e| ModuleError::Compiler(e.to_string()))
+        value.map_err(|e| Answer::refused("malformed", e.to_string()))
     };
     match request {
         Request::List {} => json(serde_json::to_value(modules.list().await?)),
@@ -168,6 +199,13 @@ async fn perform(engine: &Engine, request: Request) -> Result<Value, ModuleError
         }
         Request::Swap { name, digest } => Ok(swapped(&modules.swap_to(&name, &digest).await?)),
         Request::Rollback { name } => Ok(swapped(&modules.rollback(&name).await?)),
+        Request::Status {} => json(serde_json::to_value(engine.status().await)),
+        Request::Revoke { grant } if engine.revoke(grant) => Ok(json!({ "revoked": grant })),
+        Request::Revoke { grant } => Err(Answer::refused(
+            "unknown-grant",
+            format!("nobody holds a grant of number {grant}"),
+        )),
+        Request::PolicyReload {} => json(serde_json::to_value(engine.reload().await?)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use fumehood::ModuleKey;
 use fumehood::control::{Layer, TlsVersion};
-use fumehood::policy::PrivateHost;
+use fumehood::policy::{ClientName, Method, PrivateHost};
 
 use super::exit;
 
@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Fetch(Box<Fetch>),
     /// List, check, load and swap the guests, of a running engine too
     Modules(Modules),
+    /// Show what may be reached and why, and check what would become of a request
+    Policy(PolicyArgs),
+    /// Tell how a running engine is
+    Status(StatusArgs),
     /// Show how guests ended
     Crashes(Crashes),
     /// Tell which layers of the sandbox this machine can give, and what to do about the rest
@@ -32,6 +36,114 @@ pub(crate) enum Command {
     /// Show, measured, what the sandbox is worth; takes under a minute
     #[cfg(feature = "demo")]
     Demo(Demo),
+    /// Transfer while modules are swapped, guests trap and the engine is killed,
+    /// and tell whether every byte still arrived
+    #[cfg(feature = "demo")]
+    Chaos(Chaos),
+}
+
+/// What `policy` takes.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) action: PolicyAction,
+}
+
+/// What is done with the policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyAction {
+    /// Tell whether requests would be made; one line a URL, and fetch's exit code
+    Check(Box<Asked>),
+    /// Tell why, step by step: rule, addresses, and what a client would see
+    Explain(Box<Asked>),
+    /// Show the policy and the preferences that hold, each with its origin
+    Show(Show),
+    /// Take back a grant of a running engine (see `fumehood status`)
+    Revoke {
+        /// Its number
+        grant: u64,
+        /// The admin socket of a running engine
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+    },
+    /// Have a running engine read its configuration again
+    Reload {
+        /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)
+        #[arg(long, value_name = "PATH")]
+        socket: PathBuf,
+        /// Print one JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A request that is asked about.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Of the request
+    #[arg(required = true, value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    /// Its method
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: Method,
+    /// Who asks, for rules about clients
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<ClientName>,
+    /// Who looks the addresses up
+    #[arg(long, value_enum, default_value_t = Resolving::Broker)]
+    pub(crate) resolve: Resolving,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Let a host be reached whose address is not public
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_private: Vec<PrivateHost>,
+    /// Go on without this layer of the sandbox (see `fumehood doctor`)
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Print one JSON object a URL instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Who looks addresses up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Resolving {
+    /// A broker, as for a request
+    Broker,
+    /// Nobody: only what is known without them is told
+    None,
+}
+
+/// What `policy show` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Let a host be reached whose address is not public
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_private: Vec<PrivateHost>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct Configuration {
+    /// Go by this configuration [default: $FUMEHOOD_CONFIG, or that of the user]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `modules` takes.
@@ -172,6 +284,39 @@ pub(crate) struct Demo {
     /// Size of the large download, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) mebibytes: u64,
+    /// Go on without this layer of the sandbox
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+}
+
+/// What `chaos` takes.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Chaos {
+    /// How many transfers, each made twice: undisturbed to compare with, then disturbed
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count(1, 1_000_000))]
+    pub(crate) transfers: usize,
+    /// How many at once, each over a connection
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 256))]
+    pub(crate) connections: usize,
+    /// Poison one response in N; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count(0, 1_000_000))]
+    pub(crate) poison: usize,
+    /// How often http1 and tls are swapped, each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(0, 1000))]
+    pub(crate) swaps: usize,
+    /// How often the engine is killed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(0, 100))]
+    pub(crate) kills: usize,
+    /// What the transfers are drawn from
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Put crash reports there, to look at them afterwards
+    #[arg(long, value_name = "DIR")]
+    pub(crate) crash_reports: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Go on without this layer of the sandbox
     #[arg(long, value_name = "LAYER", value_parser = layer)]
     pub(crate) allow_missing_layer: Vec<Layer>,
@@ -334,12 +479,17 @@ pub(crate) struct Trust {
     /// Do not verify the server's certificate
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
-    /// Oldest TLS version accepted
-    #[arg(long, value_name = "VERSION", value_parser = tls_version, default_value = "1.2")]
-    pub(crate) tls_min: TlsVersion,
-    /// Newest TLS version offered
-    #[arg(long, value_name = "VERSION", value_parser = tls_version, default_value = "1.3")]
-    pub(crate) tls_max: TlsVersion,
+    /// Oldest TLS version accepted [default: the configuration's, or 1.2]
+    #[arg(long, value_name = "VERSION", value_parser = tls_version)]
+    pub(crate) tls_min: Option<TlsVersion>,
+    /// Newest TLS version offered [default: the configuration's, or 1.3]
+    #[arg(long, value_name = "VERSION", value_parser = tls_version)]
+    pub(crate) tls_max: Option<TlsVersion>,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Who asks, for rules about clients
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<ClientName>,
     /// Let a host be reached whose address is not public
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) allow_private: Vec<PrivateHost>,
@@ -363,6 +513,15 @@ fn seconds(text: &str) -> Result<u32, String> {
         reason = "between 1 and 4e9, as was checked"
     )]
     Ok((seconds * 1000.0) as u32)
+}
+
+/// A number within these bounds.
+#[cfg(feature = "demo")]
+fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| {
+        let count = text.parse().ok().filter(|n| (least..=most).contains(n));
+        count.ok_or_else(|| format!("not a number from {least} to {most}"))
+    }
 }
 
 fn module_key(text: &str) -> Result<ModuleKey, String> {

@@ -64,6 +64,17 @@ fn line(report: &CrashReport) -> String {
     for_terminal(text.lines().collect::<Vec<_>>().join(" ").as_bytes()) + "\n"
 }
 
+/// What became of what the guest was doing, for people.
+fn aftermath(report: &CrashReport) -> &str {
+    match report.aftermath.as_str() {
+        "resumed" => "resumed: another instance took over on the same connection",
+        "retried" => "retried: it succeeded on another connection",
+        "went-on" => "the connection went on without a guest",
+        "failed" => "what it was doing failed with it",
+        other => other,
+    }
+}
+
 fn page(report: &CrashReport, folder: &std::path::Path) -> String {
     let mut text = String::new();
     let mut say = |line: String| {
@@ -82,9 +93,7 @@ fn page(report: &CrashReport, folder: &std::path::Path) -> String {
     if !report.location.is_empty() {
         say(format!("  at {}", report.location));
     }
-    if report.resumed {
-        say("  the exchange went on in another instance".to_owned());
-    }
+    say(format!("  {}", aftermath(report)));
     if report.quarantined {
         say("  the version was quarantined".to_owned());
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fumehood::control::{Blame, Cause, DialFailure};
+use fumehood::policy::Denial;
 use fumehood::{CallerError, EngineError, Error};
 
 /// An exit code. The number is part of the interface.
@@ -32,10 +33,11 @@ pub(crate) enum Exit {
     Engine = 112,
     Launch = 113,
     Module = 114,
+    Configuration = 115,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 23] = [
+    pub(crate) const ALL: [Exit; 24] = [
         Exit::Usage,
         Exit::Url,
         Exit::Resolve,
@@ -59,6 +61,7 @@ impl Exit {
         Exit::Engine,
         Exit::Launch,
         Exit::Module,
+        Exit::Configuration,
     ];
 
     /// The number the shell sees.
@@ -107,6 +110,7 @@ impl Exit {
                 "module",
                 "a module or a crash report is not there or was refused",
             ),
+            Exit::Configuration => ("configuration", "the configuration was refused"),
         }
     }
 
@@ -134,7 +138,7 @@ impl Exit {
             Cause::Dial(failure) => Exit::of_dial(failure),
             Cause::Socket { .. } => Exit::Receive,
             Cause::Truncated { place } => Exit::of_truncation(place),
-            Cause::HttpViolation(_) | Cause::Limit(_) => Exit::WeirdReply,
+            Cause::HttpViolation(_) | Cause::Violation { .. } | Cause::Limit(_) => Exit::WeirdReply,
             Cause::Tls(_) => Exit::Tls,
             Cause::Certificate { .. } => Exit::Certificate,
             Cause::Deadline { .. } => Exit::Timeout,
@@ -142,13 +146,14 @@ impl Exit {
             Cause::Sink { .. } => Exit::Write,
             Cause::Source { .. } => Exit::Read,
             Cause::BadRequest(_) => Exit::BadRequest,
+            Cause::Lapsed(_) => Exit::Policy,
             Cause::Cancelled | Cause::EngineDied | Cause::Busy => Exit::Engine,
         }
     }
 
-    fn of_dial(failure: &DialFailure) -> Self {
+    pub(crate) fn of_dial(failure: &DialFailure) -> Self {
         match failure {
-            DialFailure::Denied(_) => Exit::Policy,
+            DialFailure::Denied(_) | DialFailure::Outside(_) => Exit::Policy,
             DialFailure::Resolve(_) => Exit::Resolve,
             DialFailure::Connect(_) => Exit::Connect,
             DialFailure::Timeout { .. } => Exit::Timeout,
@@ -174,6 +179,8 @@ pub(crate) struct Failed {
     pub(crate) message: String,
     /// Sending again could help and does nothing twice.
     pub(crate) retryable: bool,
+    /// What the policy said, where that was it.
+    pub(crate) denial: Option<Box<Denial>>,
 }
 
 impl Failed {
@@ -184,6 +191,7 @@ impl Failed {
             blame: None,
             message: message.into(),
             retryable: false,
+            denial: None,
         }
     }
 }
@@ -196,7 +204,12 @@ impl fmt::Display for Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
+        let denial = match error.cause() {
+            Some(Cause::Dial(DialFailure::Denied(denial))) => Some(Box::new(denial.clone())),
+            _ => None,
+        };
         Failed {
+            denial,
             exit: Exit::of(&error),
             blame: Some(error.blame()),
             retryable: error.is_retryable(),
@@ -211,6 +224,7 @@ impl From<fumehood::LaunchError> for Failed {
             exit: Exit::of_launch(&error),
             blame: Some(Blame::Engine),
             retryable: false,
+            denial: None,
             message: error.to_string(),
         }
     }

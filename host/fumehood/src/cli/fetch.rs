@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::ArgMatches;
-use fumehood::policy::{Policy, Scheme};
-use fumehood::{Anchors, CrashReports, Engine, EngineBuilder, LaunchReport, ModuleTrust, OnChange};
+use fumehood::policy::Scheme;
+use fumehood::{
+    Anchors, CrashReports, Engine, EngineBuilder, LaunchReport, ModuleTrust, OnChange, Settings,
+};
 
 use super::args::Fetch;
 use super::data::Data;
@@ -16,7 +18,7 @@ use super::output::{Output, remote_name};
 use super::report::Record;
 use super::transfer::{self, Session, Transfer};
 use super::verbose::Teller;
-use super::{headers, resume};
+use super::{headers, resume, settings};
 
 /// Runs the command.
 pub(crate) async fn run(args: &Fetch, matches: &ArgMatches) -> ExitCode {
@@ -37,9 +39,10 @@ pub(crate) async fn run(args: &Fetch, matches: &ArgMatches) -> ExitCode {
 }
 
 async fn all(args: &Fetch, matches: &ArgMatches) -> Result<ExitCode, Failed> {
-    let (builder, policy) = builder(args)?;
+    let (builder, settings) = builder(args)?;
     // The processes start while everything else is made ready.
-    let (engine, prepared) = tokio::join!(builder.launch(), async { prepare(args, matches) });
+    let preparing = async { prepare(args, &settings, matches) };
+    let (engine, prepared) = tokio::join!(builder.launch(), preparing);
     let (data, headers) = prepared?;
     let engine = engine?;
     let report = engine.launch_report().await;
@@ -51,7 +54,6 @@ async fn all(args: &Fetch, matches: &ArgMatches) -> Result<ExitCode, Failed> {
         args,
         data: &data,
         headers,
-        policy,
         teller,
         progress,
     };
@@ -77,21 +79,23 @@ async fn all(args: &Fetch, matches: &ArgMatches) -> Result<ExitCode, Failed> {
     Ok(code)
 }
 
-fn prepare(args: &Fetch, matches: &ArgMatches) -> Result<(Data, http::HeaderMap), Failed> {
+fn prepare(
+    args: &Fetch,
+    settings: &Settings,
+    matches: &ArgMatches,
+) -> Result<(Data, http::HeaderMap), Failed> {
     let data = Data::collect(matches)?;
     let posts = !data.is_none() && !args.request.get;
-    let headers = headers::build(&args.request, posts)?;
+    let agent = settings.user_agent.value.as_deref();
+    let headers = headers::build(&args.request, agent, posts)?;
     Ok((data, headers))
 }
 
-fn builder(args: &Fetch) -> Result<(EngineBuilder, Policy), Failed> {
-    let mut policy = Policy::default();
-    for host in &args.trust.allow_private {
-        let added = policy.allow_private(host.clone());
-        added.map_err(|e| Failed::new(Exit::Usage, e.to_string()))?;
-    }
+fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
+    let source = settings::source(&args.trust.configuration, &args.trust.allow_private);
+    let settings = settings::load(&source)?;
     let mut builder = Engine::builder()
-        .policy(policy.clone())
+        .follow(&settings, &source, true)
         .anchors(anchors(args));
     builder = guests(builder, args);
     for layer in &args.trust.allow_missing_layer {
@@ -106,7 +110,7 @@ fn builder(args: &Fetch) -> Result<(EngineBuilder, Policy), Failed> {
             )
         })?;
     }
-    Ok((builder, policy))
+    Ok((builder, settings))
 }
 
 fn guests(mut builder: EngineBuilder, args: &Fetch) -> EngineBuilder {
@@ -152,7 +156,7 @@ async fn one(
     text: &str,
     record: &mut Record,
 ) -> Result<(), Failed> {
-    let url = transfer::parse(session, text)?;
+    let url = transfer::parse(session, text).await?;
     let args = &session.args.output;
     let path = match args.output.get(index) {
         _ if args.remote_name => Some(remote_name(&url.path_and_query)?),

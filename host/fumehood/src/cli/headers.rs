@@ -12,13 +12,19 @@ use super::exit::{Exit, Failed};
 /// What forms are sent as (`application/x-www-form-urlencoded`, WHATWG URL section 5).
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
-/// Builds the fields of a first request, as curl would.
-pub(crate) fn build(args: &Request, has_data: bool) -> Result<HeaderMap, Failed> {
+/// What we call ourselves where nobody says otherwise.
+pub(crate) const DEFAULT_USER_AGENT: &str = concat!("fumehood/", env!("CARGO_PKG_VERSION"));
+
+/// Builds the fields of a first request, as curl would; `user_agent` is the
+/// configuration's.
+pub(crate) fn build(
+    args: &Request,
+    user_agent: Option<&str>,
+    has_data: bool,
+) -> Result<HeaderMap, Failed> {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("fumehood/", env!("CARGO_PKG_VERSION"))),
-    );
+    let agent = user_agent.unwrap_or(DEFAULT_USER_AGENT);
+    set(&mut headers, USER_AGENT, agent)?;
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     if has_data {
         headers.insert(CONTENT_TYPE, FORM);

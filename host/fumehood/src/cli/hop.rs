@@ -41,7 +41,6 @@ pub(crate) async fn run(
     may_retry: bool,
 ) -> Result<Ending, Failed> {
     let session = transfer.session;
-    session.teller.policy(&session.policy, &ask.url);
     let include = session.args.output.include || session.args.request.head;
     let sink = transfer.output.sink(transfer.is_judged(), include)?;
     let direct = matches!(sink, Sink::Fd(_));
@@ -53,6 +52,9 @@ pub(crate) async fn run(
     let (head, ()) = request(ask)?.into_parts();
     session.teller.request(&ask.method, &ask.url, &ask.headers);
     let options = transfer.options()?;
+    session
+        .teller
+        .policy(&session.engine.policy(), ask, options.client.as_ref());
     let exchange = session
         .engine
         .exchange(&ask.url, &head, source, sink, &options)

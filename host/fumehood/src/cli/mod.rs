@@ -1,6 +1,10 @@
 //! The command `fumehood`: the command line and what each subcommand does.
 
 mod args;
+#[cfg(feature = "demo")]
+mod chaos;
+#[cfg(feature = "demo")]
+mod content;
 mod crashes;
 mod data;
 #[cfg(feature = "demo")]
@@ -14,10 +18,16 @@ mod hop;
 mod judge;
 mod modules;
 mod output;
+mod policy;
 mod progress;
 mod redirect;
 mod report;
 mod resume;
+mod settings;
+#[cfg(feature = "demo")]
+mod show;
+mod shown;
+mod status;
 mod transfer;
 mod verbose;
 
@@ -47,10 +57,14 @@ pub(crate) fn run() -> ExitCode {
             on_runtime(fetch::run(&args, matches))
         }
         Command::Modules(args) => on_runtime(modules::run(&args)),
+        Command::Policy(args) => on_runtime(policy::run(&args)),
+        Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(&args)),
+        #[cfg(feature = "demo")]
+        Command::Chaos(args) => on_runtime(chaos::run(&args)),
     }
 }
 

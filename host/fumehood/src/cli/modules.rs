@@ -277,10 +277,13 @@ fn table(listing: &Listing) -> String {
     for info in &listing.modules {
         let digest: String = info.digest.chars().take(12).collect();
         let state = info.state.as_deref().unwrap_or("-");
-        let line = format!(
+        let mut line = format!(
             "{:<8} {:<12} {digest}  {state:<11} {:<9} {}",
             info.name, info.version, info.origin, info.signature
         );
+        if let Some(it) = info.in_use.filter(|it| it.faults > 0) {
+            line += &format!("  {} faults, {} resumed", it.faults, it.resumed);
+        }
         text += &(for_terminal(line.as_bytes()) + "\n");
     }
     for refusal in &listing.refused {
@@ -305,6 +308,9 @@ fn page(info: &ModuleInfo) -> String {
     say(format!("  signature  {}", info.signature));
     if let Some(state) = &info.state {
         say(format!("  state      {state}"));
+    }
+    if !info.schemes.is_empty() {
+        say(format!("  serves     {}", list_of(&info.schemes)));
     }
     say(format!("  imports    {}", list_of(&info.imports)));
     say(format!("  exports    {}", list_of(&info.exports)));
@@ -348,6 +354,7 @@ impl From<ModuleError> for Failed {
 impl From<AdminError> for Failed {
     fn from(error: AdminError) -> Self {
         let exit = match &error {
+            AdminError::Refused { code, .. } if code == "configuration" => Exit::Configuration,
             AdminError::Refused { .. } => Exit::Module,
             _ => Exit::Connect,
         };

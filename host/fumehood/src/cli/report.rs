@@ -138,6 +138,8 @@ pub(crate) fn error(failed: &Failed) -> Value {
         "message": failed.message,
         "exit_code": failed.exit.code(),
         "retryable": failed.retryable,
+        "reason": failed.denial.as_ref().map(|it| it.reason.name()),
+        "remedy": failed.denial.as_ref().and_then(|it| it.remedy()),
     })
 }
 

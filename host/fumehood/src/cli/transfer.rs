@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use fumehood::control::{Deadlines, TlsOptions, Verification};
-use fumehood::policy::{Policy, RequestUrl};
-use fumehood::{Engine, Options, default_deadlines};
+use fumehood::policy::RequestUrl;
+use fumehood::{CallerError, Engine, Error, Options};
 use http::{HeaderMap, Method};
 
 use super::args::Fetch;
@@ -28,7 +28,6 @@ pub(crate) struct Session<'a> {
     pub(crate) args: &'a Fetch,
     pub(crate) data: &'a Data,
     pub(crate) headers: HeaderMap,
-    pub(crate) policy: Policy,
     pub(crate) teller: Teller,
     pub(crate) progress: bool,
 }
@@ -57,7 +56,7 @@ pub(crate) struct Transfer<'a> {
 }
 
 /// The URL as it is asked for: with `-G`, the data is in it.
-pub(crate) fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Failed> {
+pub(crate) async fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Failed> {
     let joined = match (session.args.request.get, session.data) {
         (true, Data::Bytes(bytes)) => data::into_query(text, bytes)?,
         (true, Data::File(_) | Data::Stdin) => {
@@ -74,7 +73,16 @@ pub(crate) fn parse(session: &Session<'_>, text: &str) -> Result<RequestUrl, Fai
     } else {
         format!("http://{joined}")
     };
-    RequestUrl::parse(&absolute).map_err(|e| Failed::new(Exit::Url, format!("{text}: {e}")))
+    session
+        .engine
+        .parse_url(&absolute)
+        .await
+        .map_err(|error| match error {
+            Error::Caller(CallerError::Url(why)) => {
+                Failed::new(Exit::Url, format!("{text}: {why}"))
+            }
+            error => Failed::from(error),
+        })
 }
 
 impl<'a> Transfer<'a> {
@@ -215,7 +223,7 @@ impl<'a> Transfer<'a> {
     /// Deadlines and TLS for a hop that begins now.
     pub(crate) fn options(&self) -> Result<Options, Failed> {
         let args = self.session.args;
-        let defaults = default_deadlines();
+        let defaults = self.session.engine.deadlines();
         let total_ms = match self.ends {
             None => defaults.total_ms,
             Some(ends) => {
@@ -227,6 +235,7 @@ impl<'a> Transfer<'a> {
             return Err(Failed::new(Exit::Timeout, "the time of --max-time is over"));
         }
         let connect_ms = args.transfer.connect_timeout.unwrap_or(defaults.connect_ms);
+        let tls = self.session.engine.tls();
         let verification = if args.trust.insecure {
             Verification::None
         } else {
@@ -240,10 +249,11 @@ impl<'a> Transfer<'a> {
             }),
             tls: Some(TlsOptions {
                 verification,
-                min_version: args.trust.tls_min,
-                max_version: args.trust.tls_max,
+                min_version: args.trust.tls_min.unwrap_or(tls.min_version),
+                max_version: args.trust.tls_max.unwrap_or(tls.max_version),
             }),
-            fresh_connection: false,
+            client: args.trust.client.clone(),
+            ..Options::default()
         })
     }
 

@@ -4,11 +4,12 @@ use std::io::{IsTerminal as _, Write as _};
 
 use fumehood::LaunchReport;
 use fumehood::control::{JourneyEvent, LayerReport, LayerState, ResponseHead, Summary};
-use fumehood::policy::{Decision, Grounds, Policy, RequestUrl};
+use fumehood::policy::{ClientName, Decision, Grounds, Policy, RequestUrl, Terms};
 use http::{HeaderMap, Method};
 
 use super::escape::for_terminal;
 use super::report::tls_name;
+use super::transfer::Ask;
 
 /// Tells, or keeps silent.
 #[derive(Clone, Copy)]
@@ -46,17 +47,27 @@ impl Teller {
         }
     }
 
-    pub(crate) fn policy(self, policy: &Policy, url: &RequestUrl) {
+    pub(crate) fn policy(self, policy: &Policy, ask: &Ask, client: Option<&ClientName>) {
         if !self.speaks {
             return;
         }
-        let target = &url.target;
-        match policy.check_target(target) {
+        let target = &ask.url.target;
+        let terms = Terms {
+            method: ask.method.as_str().parse().ok(),
+            client: client.cloned(),
+            ..Terms::default()
+        };
+        match policy.decide(target, &terms) {
+            Decision::Report(denial) => self.remark(&format!("policy only reports: {denial}")),
+            Decision::Ask(question) => {
+                self.remark(&format!("policy denies: {}", question.unanswered()));
+            }
             Decision::Deny(denial) => self.remark(&format!("policy denies: {denial}")),
             Decision::Allow(grounds) => {
                 let why = match grounds {
                     Grounds::Default => "no rule against it",
-                    Grounds::Rule => "by a rule",
+                    Grounds::Rule { .. } => "by a rule",
+                    Grounds::Confirmed => "it was asked about",
                     Grounds::Private => "as a private host, allowed by name",
                     Grounds::Addresses => "if its address passes",
                 };

@@ -29,7 +29,7 @@ pub struct CrashReport {
     pub version: String,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
-    /// `trap`, `hang`, `memory` or `nonsense`.
+    /// `trap`, `hang`, `memory`, `table`, `handles`, `transfer` or `nonsense`.
     pub kind: String,
     /// wasmtime's name of the trap, or the panic's message.
     pub detail: String,
@@ -39,8 +39,10 @@ pub struct CrashReport {
     pub backtrace: Vec<CrashFrame>,
     /// The last calls into the guest and what it answered, without content.
     pub trail: Vec<CrashStep>,
-    /// The exchange went on in another instance.
-    pub resumed: bool,
+    /// What became of what it was doing: `resumed` by another instance on the
+    /// same connection, `retried` with success on another connection,
+    /// `went-on` without a guest, or `failed`.
+    pub aftermath: String,
     /// The version was quarantined for it.
     pub quarantined: bool,
     /// Layers that the engine's sandbox held.
@@ -123,7 +125,7 @@ impl CrashReport {
             location: fault.location.clone(),
             backtrace: fault.backtrace.iter().map(frame).collect(),
             trail: fault.trail.iter().map(step).collect(),
-            resumed: fault.resumed,
+            aftermath: fault.aftermath.name().to_owned(),
             quarantined: fault.quarantined,
             layers: layers.collect(),
             recording: None,

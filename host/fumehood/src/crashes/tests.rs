@@ -25,7 +25,7 @@ fn fault(number: u64) -> FaultReport {
             what: "receive 412 bytes".to_owned(),
         }],
         recording: Vec::new(),
-        resumed: true,
+        aftermath: fumehood_control::Aftermath::Resumed,
         quarantined: false,
     }
 }
@@ -89,6 +89,7 @@ fn the_json_has_the_shape_that_is_promised() {
         .collect();
     keys.sort_unstable();
     let promised = [
+        "aftermath",
         "backtrace",
         "detail",
         "digest",
@@ -101,7 +102,6 @@ fn the_json_has_the_shape_that_is_promised() {
         "module",
         "quarantined",
         "recording",
-        "resumed",
         "time",
         "trail",
         "version",

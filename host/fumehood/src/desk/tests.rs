@@ -25,7 +25,7 @@ fn report(trail: usize) -> FaultReport {
             trail
         ],
         recording: Vec::new(),
-        resumed: false,
+        aftermath: fumehood_control::Aftermath::Failed,
         quarantined: false,
     }
 }

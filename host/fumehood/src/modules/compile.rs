@@ -11,15 +11,15 @@ use fumehood_control::{
     FromCompiler, Layer, MAX_INTERFACE_BYTES, MAX_INTERFACES, PROTOCOL_VERSION, ToCompiler,
 };
 use fumehood_sandbox::{
-    AsyncChannel, Channel, MAX_COMPILER_CPU_SECONDS, MAX_COMPILER_MEMORY, MAX_COMPILER_OUTPUT,
-    map_sealed, scratch, seal_scratch, sealed,
+    AsyncChannel, Channel, MAX_COMPILER_CPU_SECONDS, MAX_COMPILER_OUTPUT, map_sealed, scratch,
+    seal_scratch, sealed,
 };
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 
 use super::cache::{Cache, Found, Native};
 use super::candidate::Candidate;
-use super::error::ModuleError;
+use super::error::{CompileLimit, ModuleError};
 use crate::places;
 
 /// The program's name.
@@ -33,7 +33,7 @@ const LOG_VARIABLE: &str = "FUMEHOOD_LOG";
 
 /// How long a compiler may take, start to end: twice the processor time it
 /// has, for a machine that is busy.
-const COMPILE_WITHIN: Duration = Duration::from_secs(2 * MAX_COMPILER_CPU_SECONDS);
+pub(crate) const COMPILE_WITHIN: Duration = Duration::from_secs(2 * MAX_COMPILER_CPU_SECONDS);
 
 /// What native code begins with, being an ELF file.
 const CODE_MAGIC: [u8; 4] = *b"\x7fELF";
@@ -47,6 +47,8 @@ pub(crate) struct Maker {
     pub(crate) cache: Option<PathBuf>,
     /// Layers of the compiler's sandbox without which not to compile.
     pub(crate) required: Vec<Layer>,
+    /// How long it may take.
+    pub(crate) within: Duration,
 }
 
 impl Default for Maker {
@@ -55,6 +57,7 @@ impl Default for Maker {
             program: None,
             cache: None,
             required: Layer::ALL.to_vec(),
+            within: COMPILE_WITHIN,
         }
     }
 }
@@ -116,16 +119,15 @@ impl Maker {
 
     async fn compile(&self, candidate: &Candidate) -> Result<Native, ModuleError> {
         let mut compiler = Compiler::start(&self.program()?)?;
-        match tokio::time::timeout(COMPILE_WITHIN, compiler.work(&self.required, candidate)).await {
+        match tokio::time::timeout(self.within, compiler.work(&self.required, candidate)).await {
             Ok(Ok(native)) => Ok(native),
             Ok(Err(Stop::Error(error))) => Err(error),
             Ok(Err(Stop::Gone)) => Err(compiler.autopsy(candidate).await),
             Err(_) => Err(ModuleError::CompileLimit {
                 module: candidate.id.to_string(),
-                why: format!(
-                    "the compiler took longer than {} s",
-                    COMPILE_WITHIN.as_secs()
-                ),
+                limit: CompileLimit::Time {
+                    milliseconds: u64::try_from(self.within.as_millis()).unwrap_or(u64::MAX),
+                },
             }),
         }
     }
@@ -268,25 +270,16 @@ impl Compiler {
 }
 
 fn autopsy(status: ExitStatus, module: String) -> ModuleError {
-    let signal = status.signal().and_then(Signal::from_named_raw);
-    let why = match signal {
-        // Out of processor time, or killed by the system for want of memory.
-        Some(Signal::KILL | Signal::XCPU) => format!(
-            "the compiler was killed; it has {MAX_COMPILER_CPU_SECONDS} s of processor time"
-        ),
-        Some(Signal::ABORT) => {
-            format!(
-                "the compiler gave up; it has {} MiB of memory",
-                MAX_COMPILER_MEMORY >> 20
-            )
-        }
-        Some(Signal::SEGV) => "the compiler's stack overflowed".to_owned(),
-        Some(Signal::SYS) => {
-            "the compiler tried what its sandbox forbids and was killed for it".to_owned()
-        }
+    let limit = match status.signal().and_then(Signal::from_named_raw) {
+        Some(Signal::XCPU) => CompileLimit::ProcessorTime,
+        // What allocates in vain gives up.
+        Some(Signal::ABORT) => CompileLimit::Memory,
+        Some(Signal::SEGV) => CompileLimit::Stack,
+        Some(Signal::KILL) => CompileLimit::Killed,
+        Some(Signal::SYS) => CompileLimit::Sandbox,
         _ => return ModuleError::Compiler(format!("it ended without a word ({status})")),
     };
-    ModuleError::CompileLimit { module, why }
+    ModuleError::CompileLimit { module, limit }
 }
 
 fn stop(error: fumehood_sandbox::ChannelError) -> Stop {

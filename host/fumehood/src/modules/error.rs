@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, LaunchError};
+use crate::{EngineError, Error, LaunchError};
 
 /// Why something could not be done with a module. Nothing has changed then:
 /// what was current is current.
@@ -102,12 +102,12 @@ pub enum ModuleError {
     #[error("the compiler failed: {0}")]
     Compiler(String),
     /// The compiler was ended for the time or memory it took, or died of it.
-    #[error("{module} was not compiled: {why}; a module that takes so much is not taken")]
+    #[error("{module} was not compiled: {limit}; a module that takes so much is not taken")]
     CompileLimit {
         /// Name and version.
         module: String,
         /// Which bound.
-        why: String,
+        limit: CompileLimit,
     },
     /// The compiler refused the module.
     #[error("{module} cannot be compiled: {why}")]
@@ -142,6 +142,36 @@ pub enum ModuleError {
     Engine(Box<Error>),
 }
 
+/// A bound of the compiler that a module reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileLimit {
+    /// Processor time.
+    #[error(
+        "the compiler used up its processor time, {} s",
+        fumehood_sandbox::MAX_COMPILER_CPU_SECONDS
+    )]
+    ProcessorTime,
+    /// Memory.
+    #[error("the compiler used up its memory, {} MiB", fumehood_sandbox::MAX_COMPILER_MEMORY >> 20)]
+    Memory,
+    /// Its stack: nested too deep.
+    #[error("the compiler's stack overflowed")]
+    Stack,
+    /// Time by the clock.
+    #[error("the compiler was not done after {milliseconds} ms")]
+    Time {
+        /// What it had, start to end.
+        milliseconds: u64,
+    },
+    /// Killed by somebody else, most likely by a system short of memory.
+    #[error("the compiler was killed, as a system does that is short of memory")]
+    Killed,
+    /// A system call that it must not make.
+    #[error("the compiler tried what its sandbox forbids and was killed for it")]
+    Sandbox,
+}
+
 impl ModuleError {
     /// A name for machines; never changes.
     #[must_use]
@@ -165,6 +195,19 @@ impl ModuleError {
             ModuleError::Ambiguous(_) => "ambiguous",
             ModuleError::NoAnswer { .. } => "no-answer",
             ModuleError::Engine(_) => "engine",
+        }
+    }
+}
+
+impl ModuleError {
+    /// Whether the engine is simply gone.
+    pub(crate) fn is_engines_death(&self) -> bool {
+        match self {
+            ModuleError::Engine(error) => match &**error {
+                Error::Engine(EngineError::Channel(error)) => error.is_closed(),
+                _ => false,
+            },
+            _ => false,
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use fumehood_control::{ModuleState, ModuleStatus};
+use fumehood_policy::{ServedScheme, Transport};
 use serde::{Deserialize, Serialize};
 
 use super::Module;
-use super::registry::{Known, Origin, RefusedFile};
+use super::registry::{Known, Lot, Origin, RefusedFile};
 use crate::hex;
 
 /// One version of a module: what this side knows of it, and what the engine does.
@@ -26,6 +27,10 @@ pub struct ModuleInfo {
     pub signature: String,
     /// `candidate`, `current`, `draining` or `quarantined`; none without an engine.
     pub state: Option<String>,
+    /// What a driver serves: `gopher (tcp 70)`. Each transfer of it may reach
+    /// the host and port of its URL, over one connection.
+    #[serde(default)]
+    pub schemes: Vec<String>,
     /// Interfaces it imports: its capabilities.
     pub imports: Vec<String>,
     /// Interfaces it exports.
@@ -82,7 +87,7 @@ impl Listing {
             match modules.iter_mut().find(same) {
                 Some(info) => info.add(status),
                 None => {
-                    // Forgotten here, as what is quarantined is; the engine still has it.
+                    // Forgotten here; the engine has it until its connections end.
                     let mut info = ModuleInfo::of_header(status, digest);
                     info.add(status);
                     modules.push(info);
@@ -122,10 +127,14 @@ impl ModuleInfo {
             origin: origin.to_owned(),
             file: file.map(|path: &std::path::PathBuf| Path::display(path).to_string()),
             signature: known.signature.text(),
+            schemes: known.schemes.iter().map(scheme_text).collect(),
             imports: known.imports.clone(),
             exports: known.exports.clone(),
             component_bytes: known.component_bytes,
             native_bytes: code.len() as u64,
+            // What the engine says of it comes on top.
+            state: (known.lot == Lot::Quarantined)
+                .then(|| state_name(ModuleState::Quarantined).to_owned()),
             ..ModuleInfo::default()
         }
     }
@@ -154,6 +163,14 @@ impl ModuleInfo {
             resumed: status.resumed,
         });
     }
+}
+
+fn scheme_text(scheme: &ServedScheme) -> String {
+    let transport = match scheme.transport() {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    format!("{} ({transport} {})", scheme.name(), scheme.default_port())
 }
 
 fn state_name(state: ModuleState) -> &'static str {

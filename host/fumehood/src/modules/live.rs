@@ -1,6 +1,8 @@
 //! The modules of a running engine: list, load, swap, roll back, inspect.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use fumehood_control::{Digest, ModuleStatus, ToEngine};
 use fumehood_sandbox::sealed;
@@ -11,10 +13,9 @@ use super::compile::Made;
 use super::error::ModuleError;
 use super::identity::ModuleId;
 use super::info::{Listing, ModuleInfo};
-use super::registry::{Known, Origin};
+use super::registry::{Known, Lot, Origin};
 use super::trust::SignatureState;
 use crate::desk::{self, Answer};
-use crate::engine::LiveEngine;
 use crate::{Engine, hex};
 
 /// The modules of an engine. Made by [`Engine::modules`]; cheap to clone.
@@ -106,6 +107,10 @@ impl Modules {
     /// # Errors
     /// [`ModuleError`]; nothing has changed then.
     pub async fn swap(&self, name: &str, digest: Digest) -> Result<Swapped, ModuleError> {
+        // An engine that was launched since does not have it.
+        if let Some(module) = self.engine.shared.registry.quarantined(name, &digest) {
+            self.offer(&module).await?;
+        }
         let question = ToEngine::Swap {
             name: name.to_owned(),
             digest,
@@ -173,16 +178,19 @@ impl Modules {
         let shared = &self.engine.shared;
         let signature = judge(&shared.config.trust, &candidate).await?;
         let maker = shared.config.maker();
-        let engine = shared.running().await?.engine;
         let mut made = maker.make(&candidate).await?;
-        let mut answer = offer(&engine, &candidate, &made).await?;
+        let mut answer = self.offer(&module_of(&candidate, &made)).await?;
         // The code may be of a build that only seems to be ours: once more, with new code.
         if made.cached && matches!(answer, Answer::Refused(_)) {
             made = maker.make_anew(&candidate).await?;
-            answer = offer(&engine, &candidate, &made).await?;
+            answer = self.offer(&module_of(&candidate, &made)).await?;
         }
-        let took_us = match answer {
-            Answer::Loaded { digest, took_us } if digest == candidate.digest => took_us,
+        let (took_us, schemes) = match answer {
+            Answer::Loaded {
+                digest,
+                took_us,
+                schemes,
+            } if digest == candidate.digest => (took_us, schemes),
             Answer::Refused(why) => {
                 return Err(ModuleError::Refused {
                     module: candidate.id.to_string(),
@@ -200,6 +208,8 @@ impl Modules {
             component_bytes: candidate.bytes.len() as u64,
             imports: made.native.imports,
             exports: made.native.exports,
+            lot: Lot::Sound,
+            schemes,
         });
         let Candidate { id, digest, .. } = candidate;
         Ok(Loaded {
@@ -212,11 +222,13 @@ impl Modules {
     }
 
     async fn change(&self, name: &str, question: ToEngine) -> Result<Swapped, ModuleError> {
-        let shared = &self.engine.shared;
-        let engine = shared.running().await?.engine;
-        match desk::ask(&engine, question, None).await? {
+        match self.ask(question, None).await? {
             Answer::Swapped { from, to, took_us } => {
-                shared.registry.make_current(name, &to);
+                let registry = &self.engine.shared.registry;
+                registry.make_current(name, &to);
+                for digest in registry.to_go(name) {
+                    self.withdraw(name, digest).await?;
+                }
                 Ok(Swapped { from, to, took_us })
             }
             Answer::Refused(why) => Err(ModuleError::Refused {
@@ -227,24 +239,51 @@ impl Modules {
         }
     }
 
+    /// A version's file is gone: nobody is to take it any more. The current one
+    /// stays until another is.
+    pub(crate) async fn withdraw(&self, name: &str, digest: Digest) -> Result<(), ModuleError> {
+        let registry = &self.engine.shared.registry;
+        let question = ToEngine::Withdraw {
+            name: name.to_owned(),
+            digest,
+        };
+        match self.ask(question, None).await? {
+            Answer::Withdrawn => registry.forget(name, &digest),
+            Answer::Refused(_) => registry.will_go(name, &digest),
+            _ => return Err(astray()),
+        }
+        Ok(())
+    }
+
+    async fn offer(&self, module: &Module) -> Result<Answer, ModuleError> {
+        let code = sealed(&module.name, &[&module.code])
+            .map_err(|e| ModuleError::Compiler(e.to_string()))?;
+        self.ask(ToEngine::Module(module.header()), Some(code))
+            .await
+    }
+
     async fn inventory(&self) -> Result<Vec<ModuleStatus>, ModuleError> {
-        let engine = self.engine.shared.running().await?.engine;
-        match desk::ask(&engine, ToEngine::Inspect, None).await? {
+        match self.ask(ToEngine::Inspect, None).await? {
             Answer::Inventory(all) => Ok(all),
             _ => Err(astray()),
         }
     }
-}
 
-async fn offer(
-    engine: &std::sync::Arc<LiveEngine>,
-    candidate: &Candidate,
-    made: &Made,
-) -> Result<Answer, ModuleError> {
-    let module = module_of(candidate, made);
-    let code =
-        sealed(&module.name, &[&module.code]).map_err(|e| ModuleError::Compiler(e.to_string()))?;
-    desk::ask(engine, ToEngine::Module(module.header()), Some(code)).await
+    /// Asks the engine. One that died without an answer has changed nothing that
+    /// outlives it, so the one launched in its place is asked the same.
+    async fn ask(&self, question: ToEngine, fd: Option<OwnedFd>) -> Result<Answer, ModuleError> {
+        let shared = &self.engine.shared;
+        let fd = fd.map(Arc::new);
+        let engine = shared.running().await?.engine;
+        match desk::ask(&engine, question.clone(), fd.clone()).await {
+            Err(error) if error.is_engines_death() => {
+                engine.is_gone();
+                let engine = shared.running().await?.engine;
+                desk::ask(&engine, question, fd).await
+            }
+            answer => answer,
+        }
+    }
 }
 
 pub(super) fn module_of(candidate: &Candidate, made: &Made) -> Module {

@@ -23,8 +23,8 @@ mod watch;
 use std::borrow::Cow;
 use std::path::Path;
 
-pub(crate) use compile::Maker;
-pub use error::ModuleError;
+pub(crate) use compile::{COMPILE_WITHIN, Maker};
+pub use error::{CompileLimit, ModuleError};
 pub use identity::ModuleId;
 pub use info::{Listing, ModuleInfo, ModuleUse, Refusal};
 pub use live::{Loaded, Modules, Swapped};
@@ -43,7 +43,7 @@ include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 /// `fumehood-compiler` made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The role it plays: `http1`, `tls`, `x509`.
+    /// The role it plays: `http1`, `tls`, `x509`; any other name is a driver's.
     pub name: Cow<'static, str>,
     /// Semantic version.
     pub version: Cow<'static, str>,
@@ -156,6 +156,8 @@ pub(crate) async fn verify(
         component_bytes: candidate.bytes.len() as u64,
         imports: made.native.imports,
         exports: made.native.exports,
+        lot: registry::Lot::Sound,
+        schemes: Vec::new(),
     };
     Ok(ModuleInfo::of_known(&known))
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fumehood_control::{Digest, MAX_VERSIONS};
+use fumehood_control::{Digest, DriverSchemes, MAX_SCHEMES, MAX_VERSIONS};
+use fumehood_policy::ServedScheme;
 
 use super::Module;
 use super::error::ModuleError;
@@ -40,6 +41,22 @@ pub(crate) struct Known {
     pub(crate) component_bytes: u64,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
+    pub(crate) lot: Lot,
+    /// What it serves, if it is a driver and an engine has asked it.
+    pub(crate) schemes: Vec<ServedScheme>,
+}
+
+/// What is to become of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Lot {
+    /// It is used as the engine sees fit.
+    #[default]
+    Sound,
+    /// Trapped too often: no engine is launched with it, unless it is asked
+    /// for by name.
+    Quarantined,
+    /// Its file was deleted while it was current: it goes when another is.
+    Withdrawn,
 }
 
 /// A file that was not taken.
@@ -80,6 +97,8 @@ impl Registry {
                 component_bytes: 0,
                 imports: Vec::new(),
                 exports: Vec::new(),
+                lot: Lot::Sound,
+                schemes: Vec::new(),
             });
             registry.make_current(&module.name, &module.digest);
         }
@@ -119,12 +138,61 @@ impl Registry {
             return;
         };
         if let Some(index) = versions.iter().position(|v| v.module.digest == *digest) {
-            let version = versions.remove(index);
+            let mut version = versions.remove(index);
+            if version.lot == Lot::Quarantined {
+                version.lot = Lot::Sound;
+            }
             versions.push(version);
         }
     }
 
-    /// Forgets a version: the engine did not take it, or ended it for its faults.
+    /// The engine ended a version for its faults, and another took over.
+    pub(crate) fn quarantine(&self, name: &str, digest: &Digest) {
+        self.with(name, digest, |known| known.lot = Lot::Quarantined);
+    }
+
+    /// A version whose file is gone is current, and goes when another is.
+    pub(crate) fn will_go(&self, name: &str, digest: &Digest) {
+        self.with(name, digest, |known| known.lot = Lot::Withdrawn);
+    }
+
+    /// A version that was quarantined, as an engine wants it that may not have it.
+    pub(crate) fn quarantined(&self, name: &str, digest: &Digest) -> Option<Module> {
+        let inner = self.inner();
+        let mut versions = inner.versions.get(name)?.iter();
+        let known = versions.find(|v| v.module.digest == *digest)?;
+        (known.lot == Lot::Quarantined).then(|| known.module.clone())
+    }
+
+    /// Versions of a module that go now that another is current.
+    pub(crate) fn to_go(&self, name: &str) -> Vec<Digest> {
+        let inner = self.inner();
+        let versions = inner.versions.get(name).map(Vec::as_slice);
+        let Some((_current, others)) = versions.and_then(<[Known]>::split_last) else {
+            return Vec::new();
+        };
+        let withdrawn = others.iter().filter(|v| v.lot == Lot::Withdrawn);
+        withdrawn.map(|v| v.module.digest).collect()
+    }
+
+    /// Versions that came from this file of the module directory.
+    pub(crate) fn of_file(&self, path: &std::path::Path) -> Vec<(String, Digest)> {
+        let of_it = |known: &Known| matches!(&known.origin, Origin::Directory(it) if it == path);
+        let all = self.all().into_iter().filter(of_it);
+        all.map(|known| (known.module.name.into_owned(), known.module.digest))
+            .collect()
+    }
+
+    fn with(&self, name: &str, digest: &Digest, change: impl FnOnce(&mut Known)) {
+        let mut inner = self.inner();
+        let versions = inner.versions.get_mut(name);
+        let known = versions.and_then(|all| all.iter_mut().find(|v| v.module.digest == *digest));
+        if let Some(known) = known {
+            change(known);
+        }
+    }
+
+    /// Forgets a version.
     pub(crate) fn forget(&self, name: &str, digest: &Digest) {
         if let Some(versions) = self.inner().versions.get_mut(name) {
             versions.retain(|v| v.module.digest != *digest);
@@ -132,15 +200,35 @@ impl Registry {
     }
 
     /// What an engine is started with: of each module the versions in the
-    /// order in which they were current.
+    /// order in which they were current, those quarantined aside.
     pub(crate) fn offer(&self) -> Vec<Module> {
         let inner = self.inner();
         inner
             .versions
             .values()
             .flatten()
+            .filter(|known| known.lot != Lot::Quarantined)
             .map(|known| known.module.clone())
             .collect()
+    }
+
+    /// Notes what drivers serve that an engine was started with.
+    pub(crate) fn learn(&self, drivers: &[DriverSchemes]) {
+        let mut inner = self.inner();
+        for driver in drivers {
+            let versions = inner.versions.get_mut(&driver.name).into_iter().flatten();
+            for known in versions.filter(|known| known.module.digest == driver.digest) {
+                known.schemes.clone_from(&driver.schemes);
+                known.schemes.truncate(MAX_SCHEMES);
+            }
+        }
+    }
+
+    /// The schemes that current versions of drivers serve.
+    pub(crate) fn schemes(&self) -> Vec<ServedScheme> {
+        let inner = self.inner();
+        let current = inner.versions.values().filter_map(|all| all.last());
+        current.flat_map(|known| known.schemes.clone()).collect()
     }
 
     /// All that is known, by name.
@@ -206,6 +294,8 @@ mod tests {
             component_bytes: 0,
             imports: Vec::new(),
             exports: Vec::new(),
+            lot: Lot::Sound,
+            schemes: Vec::new(),
         }
     }
 
@@ -228,6 +318,30 @@ mod tests {
         assert_eq!(order(&registry), [1]);
         registry.make_current("m", &[9; 32]);
         assert_eq!(order(&registry), [1]);
+    }
+
+    #[test]
+    fn what_is_quarantined_is_known_and_not_offered_until_it_is_current_again() {
+        let registry = Registry::new(&[known(1).module, known(2).module]);
+        registry.make_current("m", &[1; 32]);
+        registry.quarantine("m", &[2; 32]);
+        assert_eq!(order(&registry), [1]);
+        assert_eq!(registry.find("m", "0202").unwrap(), [2; 32]);
+        assert!(registry.quarantined("m", &[2; 32]).is_some());
+        assert!(registry.quarantined("m", &[1; 32]).is_none());
+        registry.make_current("m", &[2; 32]);
+        assert_eq!(order(&registry), [1, 2]);
+        assert!(registry.quarantined("m", &[2; 32]).is_none());
+    }
+
+    #[test]
+    fn what_is_current_goes_only_after_another_is() {
+        let registry = Registry::new(&[known(1).module, known(2).module]);
+        registry.will_go("m", &[2; 32]);
+        assert!(registry.to_go("m").is_empty() && registry.to_go("x").is_empty());
+        assert_eq!(order(&registry), [1, 2]);
+        registry.make_current("m", &[1; 32]);
+        assert_eq!(registry.to_go("m"), [[2; 32]]);
     }
 
     #[test]

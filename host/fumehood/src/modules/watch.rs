@@ -184,6 +184,12 @@ async fn watch_until_error(
     loop {
         let looking = folder.clone();
         let now = blocking(move || looking.look()).await?;
+        for name in before.keys().filter(|name| !now.contains_key(*name)) {
+            let Some(shared) = engine.upgrade() else {
+                return Ok(());
+            };
+            let_go(&Engine { shared }, &folder.path_of(name)).await;
+        }
         for name in changed(&before, &now) {
             let Some(shared) = engine.upgrade() else {
                 return Ok(());
@@ -217,6 +223,18 @@ async fn take(engine: &Engine, folder: &std::sync::Arc<Folder>, name: &str, on_c
     if let Err(error) = taken.await {
         tracing::warn!(file = %path.display(), %error, "a module was not taken");
         registry.refuse(path, &error);
+    }
+}
+
+/// A file is gone: what came from it is withdrawn, or will be when another
+/// version is current.
+async fn let_go(engine: &Engine, path: &Path) {
+    let registry = &engine.shared.registry;
+    registry.pardon(path);
+    for (name, digest) in registry.of_file(path) {
+        if let Err(error) = engine.modules().withdraw(&name, digest).await {
+            tracing::warn!(file = %path.display(), %error, "a module was not withdrawn");
+        }
     }
 }
 

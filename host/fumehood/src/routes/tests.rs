@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Blame, Cause, ExchangeId, Failure, fragments};
+use fumehood_control::{Blame, Cause, ExchangeId, Failure, GrantId, fragments};
 use fumehood_policy::RequestUrl;
 use tokio::sync::Semaphore;
 
@@ -15,18 +15,26 @@ struct Setting {
     routes: Routes,
     inbox: Inbox,
     permits: Arc<Semaphore>,
+    over: mpsc::UnboundedSender<GrantId>,
+    ended: mpsc::UnboundedReceiver<GrantId>,
 }
+
+const GRANT: GrantId = GrantId(70);
 
 fn setting() -> Setting {
     let permits = Arc::new(Semaphore::new(1));
     let permit = permits.clone().try_acquire_owned().unwrap();
     let routes = Routes::new();
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
-    let inbox = routes.open(ID, target, permit).unwrap();
+    let (over, ended) = mpsc::unbounded_channel();
+    let leave = Leave::new(GRANT, &over);
+    let inbox = routes.open(ID, target, permit, leave).unwrap();
     Setting {
         routes,
         inbox,
         permits,
+        over,
+        ended,
     }
 }
 
@@ -138,7 +146,46 @@ fn an_engines_death_ends_what_was_under_way_and_nothing_new_begins() {
     assert!(!error.is_retryable());
     let permit = it.permits.clone().try_acquire_owned().unwrap();
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
-    assert!(it.routes.open(ExchangeId(9), target, permit).is_none());
+    let leave = Leave::new(GRANT, &it.over);
+    let id = ExchangeId(9);
+    assert!(it.routes.open(id, target, permit, leave).is_none());
+}
+
+#[test]
+fn however_an_exchange_ends_its_grant_is_taken_back() {
+    let failure = || Failure {
+        blame: Blame::Network,
+        cause: Cause::Socket { errno: 104 },
+        retry: RetrySafety::NotSent,
+    };
+    let ends: [fn(&Routes, Failure); 3] = [
+        |routes, failure| routes.take(finished(Err(failure))).unwrap(),
+        |routes, _| routes.forget(ID),
+        |routes, _| routes.close(),
+    ];
+    for end in ends {
+        let mut it = setting();
+        assert!(
+            it.ended.try_recv().is_err(),
+            "it holds while it is under way"
+        );
+        end(&it.routes, failure());
+        assert_eq!(it.ended.try_recv(), Ok(GRANT));
+    }
+}
+
+#[tokio::test]
+async fn the_broker_is_told_of_every_grant_that_is_over() {
+    use fumehood_control::{FromBroker, ToBroker};
+    let (ours, theirs) = fumehood_sandbox::Channel::<ToBroker, FromBroker>::pair().unwrap();
+    let ours = ours.into_async().unwrap();
+    let it = setting();
+    it.routes.close();
+    // Nobody is left who could end another exchange.
+    drop(it.over);
+    crate::engine::revoke_all(&ours, it.ended).await;
+    let (told, _none) = theirs.recv().unwrap();
+    assert_eq!(told, ToBroker::Revoke(GRANT));
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) fn all_commands(it: &Setting) {
             "name",
             "native_bytes",
             "origin",
+            "schemes",
             "signature",
             "state",
             "use",

@@ -16,11 +16,12 @@ pub(crate) fn what_is_put_there_is_taken(it: &Setting) {
         let engine = builder.launch().await.unwrap();
         let modules = engine.modules();
         put(&outside, &it.path("dir/http1@9.0.0.wasm"));
-        let candidate = until(async || in_state(&modules, "candidate").await).await;
-        assert_eq!(
-            (candidate.version.as_str(), candidate.origin.as_str()),
-            ("9.0.0", "directory")
-        );
+        // The engine may list it a moment before it is known where it came from.
+        let taken = async || {
+            let candidate = in_state(&modules, "candidate").await;
+            candidate.filter(|it| it.origin == "directory")
+        };
+        assert_eq!(until(taken).await.version, "9.0.0");
     });
 }
 
@@ -54,6 +55,61 @@ pub(crate) fn becomes_current_if_asked(it: &Setting) {
             "9.0.0"
         );
     });
+}
+
+pub(crate) fn what_is_deleted_is_withdrawn(it: &Setting) {
+    it.run(async {
+        let first = it.guest("dir/http1@9.0.0.wasm");
+        let builder = it
+            .builder()
+            .module_directory(it.path("dir"), OnChange::Swap);
+        let engine = builder.launch().await.unwrap();
+        let modules = engine.modules();
+        let find = async |version: &str| {
+            let all = modules.inspect("http1").await.unwrap();
+            let found = all.into_iter().find(|it| it.version == version);
+            found.map(|it| (it.state.unwrap_or_default(), it.digest))
+        };
+        let stands =
+            async |version: &str, state: &str| find(version).await.filter(|found| found.0 == state);
+        until(async || stands("9.0.0", "current").await).await;
+        // A candidate goes with its file, and cannot be asked for any more.
+        let older = other_digest(it, &first, "dir/http1@0.0.1.wasm");
+        let (_, digest) = until(async || stands("0.0.1", "candidate").await).await;
+        fs::remove_file(older).unwrap();
+        until(async || find("0.0.1").await.is_none().then_some(())).await;
+        let error = modules.swap_to("http1", &digest).await.unwrap_err();
+        assert_eq!(error.code(), "unknown-module");
+        // What is current stays until another is, and is nothing to go back to then.
+        let second = other_digest(it, &first, "outside.wasm");
+        fs::remove_file(&first).unwrap();
+        fs::write(it.path("dir/nameless.wasm"), "x").unwrap();
+        let seen = async || !modules.list().await.unwrap().refused.is_empty();
+        until(async || seen().await.then_some(())).await;
+        assert!(stands("9.0.0", "current").await.is_some());
+        put(&second, &it.path("dir/http1@9.1.0.wasm"));
+        until(async || stands("9.1.0", "current").await).await;
+        until(async || find("9.0.0").await.is_none().then_some(())).await;
+        let back = modules.rollback("http1").await.unwrap();
+        let (state, digest) = find("0.1.0").await.unwrap();
+        assert_eq!((state.as_str(), back.to), ("current", digest_of(&digest)));
+    });
+}
+
+/// The guest with a custom section more, under another name.
+fn other_digest(it: &Setting, from: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let mut bytes = fs::read(from).unwrap();
+    let section = [&[0, 2, 1][..], &name.as_bytes()[name.len() - 8..][..1]].concat();
+    bytes.extend(section);
+    fs::write(it.path("part"), bytes).unwrap();
+    let path = it.path(name);
+    put(&it.path("part"), &path);
+    path
+}
+
+fn digest_of(hex: &str) -> [u8; 32] {
+    let digits = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    std::array::from_fn(digits)
 }
 
 pub(crate) fn what_is_refused_is_listed(it: &Setting) {

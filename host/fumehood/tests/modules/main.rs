@@ -8,6 +8,7 @@
 mod admin;
 mod crash;
 mod directory;
+mod limits;
 mod live;
 mod setting;
 
@@ -18,7 +19,7 @@ use setting::Setting;
 
 type Test = (&'static str, fn(&Setting));
 
-const TESTS: [Test; 14] = [
+const TESTS: [Test; 18] = [
     (
         "a_file_becomes_current_and_goes_back",
         live::a_file_becomes_current_and_goes_back,
@@ -57,6 +58,16 @@ const TESTS: [Test; 14] = [
         "what_is_refused_is_listed",
         directory::what_is_refused_is_listed,
     ),
+    (
+        "what_is_deleted_from_the_directory_is_withdrawn",
+        directory::what_is_deleted_is_withdrawn,
+    ),
+    (
+        "a_compiler_s_processor_time_is_a_limit_by_name",
+        limits::processor_time,
+    ),
+    ("a_compiler_s_memory_is_a_limit_by_name", limits::memory),
+    ("a_compiler_s_time_is_a_limit_by_name", limits::time),
     ("all_commands_over_the_admin_socket", admin::all_commands),
     ("odd_lines_get_an_answer", admin::odd_lines_get_an_answer),
     (

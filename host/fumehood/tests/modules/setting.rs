@@ -58,7 +58,7 @@ pub(crate) fn component(name: &str) -> PathBuf {
     path
 }
 
-fn release_folder() -> PathBuf {
+pub(crate) fn release_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(2).unwrap().to_owned()
 }

@@ -6,9 +6,11 @@ use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, umask};
 use crate::layers::{Failed, because};
 use crate::sys;
 
-/// Most descriptors of an engine: 512 connections, a sink and a source for as
-/// many exchanges, and the runtime's own, with room for messages in flight.
-pub const MAX_ENGINE_FILES: u64 = 4096;
+/// Most descriptors of an engine: 8,192 connections, which is more than its
+/// embedder may ask for; a sink and a source for each of 2,048 exchanges; the
+/// runtime's own and those of messages in flight. Where the system's hard limit
+/// is lower, that holds.
+pub const MAX_ENGINE_FILES: u64 = 16_384;
 
 /// Most descriptors of a broker: 64 dials with several attempts each, and 64
 /// resolver threads with a few sockets each.
@@ -20,6 +22,9 @@ pub const MAX_COMPILER_FILES: u64 = 16;
 /// Processor time of a compiler, in seconds: 20 times what the largest of our
 /// guests takes. The kernel kills it a second later at the latest.
 pub const MAX_COMPILER_CPU_SECONDS: u64 = 30;
+
+/// Processor time, in seconds, between the signal that says it is used up and the end.
+const CPU_GRACE_SECONDS: u64 = 1;
 
 /// Address space of a compiler, in bytes: several times what the largest of
 /// our guests takes. It reserves none for guests, as it runs none.
@@ -65,7 +70,7 @@ pub(super) fn limit_work() -> Result<String, Failed> {
     lower(&[
         (
             Resource::Cpu,
-            MAX_COMPILER_CPU_SECONDS,
+            MAX_COMPILER_CPU_SECONDS + CPU_GRACE_SECONDS,
             "setrlimit(RLIMIT_CPU)",
         ),
         (Resource::As, MAX_COMPILER_MEMORY, "setrlimit(RLIMIT_AS)"),
@@ -87,8 +92,13 @@ fn lower(limits: &[(Resource, u64, &'static str)]) -> Result<(), Failed> {
         let most = getrlimit(resource)
             .maximum
             .map_or(wanted, |most| most.min(wanted));
+        let current = match resource {
+            // So that it ends by SIGXCPU, and not by a signal of many meanings.
+            Resource::Cpu => most.saturating_sub(CPU_GRACE_SECONDS).max(1),
+            _ => most,
+        };
         let limit = Rlimit {
-            current: Some(most),
+            current: Some(current),
             maximum: Some(most),
         };
         setrlimit(resource, limit).map_err(because(call))?;

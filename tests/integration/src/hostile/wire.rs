@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 
 use crate::certs::Identity;
@@ -17,14 +18,26 @@ pub fn server_config(
     identity: &Identity,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    Arc::new(server_config_with(identity, versions, provider))
+}
+
+/// The same with cryptography of the test's own, and yet to be changed.
+///
+/// # Panics
+/// As [`server_config`].
+#[must_use]
+pub fn server_config_with(
+    identity: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+    provider: CryptoProvider,
+) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .expect("the provider has suites for all versions")
         .with_no_client_auth()
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-        .expect("the key belongs to the certificate");
-    Arc::new(config)
+        .expect("the key belongs to the certificate")
 }
 
 /// What a script is played on.

@@ -1,8 +1,10 @@
 //! `fumehood fetch`, the real processes, against servers good and hostile.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod configuration;
 mod connections;
 mod content;
+mod drivers;
 mod hostile;
 mod output;
 mod policy;

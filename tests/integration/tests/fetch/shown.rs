@@ -173,7 +173,15 @@ fn the_report_has_its_schema() {
 
     let report = Fetch::new("http://127.0.0.1:1/").run().report();
     assert_eq!(keys(&report), top);
-    let error = ["blame", "code", "exit_code", "message", "retryable"];
+    let error = [
+        "blame",
+        "code",
+        "exit_code",
+        "message",
+        "reason",
+        "remedy",
+        "retryable",
+    ];
     assert_eq!(keys(&report["error"]), error);
 }
 

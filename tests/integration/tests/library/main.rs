@@ -4,11 +4,17 @@
 //! prints what the standard one would.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod drivers;
 mod faults;
+mod grants;
+mod handshakes;
 mod harness;
+mod last_resort;
 mod leaks;
 mod messages;
 mod mortality;
+mod policy;
+mod pressure;
 mod support;
 mod time;
 
@@ -19,10 +25,16 @@ use harness::Test;
 fn main() -> ExitCode {
     fumehood::init();
     let tests: Vec<Test> = [
-        &faults::TESTS[..],
+        &drivers::TESTS[..],
+        &faults::TESTS,
+        &grants::TESTS,
+        &handshakes::TESTS,
+        &last_resort::TESTS,
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
+        &policy::TESTS,
+        &pressure::TESTS,
         &time::TESTS,
     ]
     .concat();

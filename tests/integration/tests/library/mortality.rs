@@ -3,16 +3,20 @@
 
 use std::time::Duration;
 
-use fumehood::Error;
+use bytes::Bytes;
 use fumehood::control::{Cause, RetrySafety};
+use fumehood::{Engine, Error, Journey, Retry};
 use fumehood_tests::hostile::{Canary, Gate, Script, Server};
 use fumehood_tests::processes::wait_for;
-use http_body_util::BodyExt;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Empty, Full};
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, content, engine, fetch, get, own, own_all};
+use crate::support::{
+    HELLO, builder, content, engine, fetch, get, own, own_all, with_faulty_http1,
+};
 
-pub(crate) const TESTS: [Test; 6] = [
+pub(crate) const TESTS: [Test; 10] = [
     test("mortality::a_killed_engine_is_replaced", || {
         Box::pin(engine_killed())
     }),
@@ -27,6 +31,18 @@ pub(crate) const TESTS: [Test; 6] = [
     }),
     test("mortality::processes_end_with_the_last_engine", || {
         Box::pin(dropped())
+    }),
+    test("mortality::what_is_safe_is_sent_again", || {
+        Box::pin(sent_again())
+    }),
+    test("mortality::what_is_not_safe_is_not_sent_again", || {
+        Box::pin(not_sent_again())
+    }),
+    test("mortality::a_second_death_is_the_caller_s", || {
+        Box::pin(second_death())
+    }),
+    test("mortality::a_new_engine_has_the_same_modules", || {
+        Box::pin(modules_replayed())
     }),
     test("mortality::engines_do_not_share_a_fate", || {
         Box::pin(two_engines())
@@ -49,7 +65,8 @@ async fn engine_killed() {
     let unanswered = Server::start(vec![Script::new().request().then_stall()]);
     let waiting = tokio::spawn({
         let (engine, url) = (engine.clone(), unanswered.url("/"));
-        async move { engine.client().send(get(&url)).await.map(drop) }
+        let post = Request::post(url).body(Empty::<Bytes>::new()).unwrap();
+        async move { engine.client().send(post).await.map(drop) }
     });
     let mut response = engine.client().send(get(&server.url("/"))).await.unwrap();
     let first = response.body_mut().frame().await.unwrap().unwrap();
@@ -152,4 +169,131 @@ async fn two_engines() {
     assert_eq!(fetch(&first, &server.url("/")).await.unwrap(), b"hello");
     drop(first);
     assert_eq!(fetch(&second, &server.url("/")).await.unwrap(), b"hello");
+}
+
+/// A connection that takes a request and is silent, then one that answers.
+fn silent_then(answer: Script) -> Server {
+    Server::start(vec![Script::new().request().then_stall(), answer])
+}
+
+/// Sends a request and kills the engine once the server has it.
+async fn killed_under(
+    engine: &Engine,
+    server: &Server,
+    request: Request<Full<Bytes>>,
+) -> Result<http::Response<fumehood::Body>, Error> {
+    let sent = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.client().send(request).await }
+    });
+    until_requested(server, 1).await;
+    own("engine").kill().unwrap();
+    sent.await.unwrap()
+}
+
+/// Waits until the server has had so many requests.
+async fn until_requested(server: &Server, count: usize) {
+    while server.requests().concat().len() < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Lets go of an engine and waits until its process has ended.
+async fn end(engine: Engine) {
+    drop(engine);
+    // Tasks of this thread look after it.
+    while !own_all("engine").is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn request(method: &Method, url: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(method).uri(url);
+    request.body(Full::from(body)).unwrap()
+}
+
+async fn sent_again() {
+    for (method, body) in [
+        (Method::GET, &b""[..]),
+        (Method::PUT, b"content"),
+        (Method::DELETE, b""),
+    ] {
+        let engine = engine().await;
+        let server = silent_then(Script::answers(&[HELLO]));
+        let asked = request(&method, &server.url("/a"), body);
+        let response = killed_under(&engine, &server, asked).await.unwrap();
+        let journey = response.extensions().get::<Journey>().unwrap();
+        assert_eq!(journey.engines_lost, 1, "{method}");
+        assert_eq!(content(response).await.unwrap(), b"hello");
+        let requests = server.requests().concat();
+        assert_eq!(requests.len(), 2, "{method}");
+        assert_eq!(requests[0], requests[1], "{method}");
+        assert_eq!(requests[0].content, body, "{method}");
+        assert_eq!(engine.launch_report().await.restarts, 1);
+        end(engine).await;
+    }
+}
+
+async fn not_sent_again() {
+    let never = builder().retry(Retry::Never).launch().await.unwrap();
+    let server = silent_then(Script::answers(&[HELLO]));
+    let asked = request(&Method::GET, &server.url("/"), b"");
+    let error = killed_under(&never, &server, asked).await.unwrap_err();
+    assert_eq!(error.cause(), Some(&Cause::EngineDied));
+    assert_eq!(server.connections(), 1);
+    end(never).await;
+
+    for (method, body) in [
+        (Method::POST, vec![b'x'; 5]),
+        // Too long to be kept.
+        (Method::PUT, vec![b'x'; 1 << 20]),
+    ] {
+        let engine = engine().await;
+        let server = silent_then(Script::answers(&[HELLO]));
+        let asked = Request::builder().method(&method).uri(server.url("/"));
+        let asked = asked.body(Full::from(body)).unwrap();
+        let error = killed_under(&engine, &server, asked).await.unwrap_err();
+        assert_eq!(error.cause(), Some(&Cause::EngineDied), "{method}");
+        assert_eq!(error.retry_safety(), RetrySafety::MaybeProcessed);
+        assert_eq!(server.connections(), 1, "{method}");
+        end(engine).await;
+    }
+}
+
+async fn second_death() {
+    let engine = engine().await;
+    let server = Server::start(vec![Script::new().request().then_stall()]);
+    let sent = tokio::spawn({
+        let (engine, url) = (engine.clone(), server.url("/"));
+        async move { engine.client().send(get(&url)).await }
+    });
+    for deaths in 1..=2 {
+        until_requested(&server, deaths).await;
+        own("engine").kill().unwrap();
+    }
+    let error = sent.await.unwrap().unwrap_err();
+    assert_eq!(error.cause(), Some(&Cause::EngineDied));
+    assert_eq!(server.connections(), 2);
+}
+
+async fn modules_replayed() {
+    let mut modules = with_faulty_http1();
+    let sound = fumehood::Module::embedded_defaults();
+    let sound = sound.into_iter().find(|it| it.name == "http1").unwrap();
+    modules.push(sound);
+    let engine = builder().modules(modules).launch().await.unwrap();
+    let modules = engine.modules();
+    let faulty = fumehood::Module::embedded_faulty_http1().digest;
+    modules.swap("http1", faulty).await.unwrap();
+    let states = async || -> Vec<(String, Option<String>)> {
+        let all = modules.inspect("http1").await.unwrap();
+        all.into_iter().map(|it| (it.digest, it.state)).collect()
+    };
+    let before = states().await;
+    own("engine").kill().unwrap();
+    // The question itself is asked again.
+    assert_eq!(states().await, before);
+    assert_eq!(engine.launch_report().await.restarts, 1);
+    let back = modules.rollback("http1").await.unwrap();
+    assert_eq!(back.from, faulty);
 }

@@ -15,6 +15,8 @@ const GULP_BYTES: usize = 1024 * 1024;
 const PIECES_BEFORE_TRAP: u32 = 3;
 
 thread_local! {
+    /// The next piece of request payload is to end it.
+    static IN_UPLOAD: Cell<bool> = const { Cell::new(false) };
     /// Pieces until the trap that was asked for.
     static PIECES_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
@@ -61,6 +63,24 @@ impl Fault {
             }
         }
     }
+}
+
+/// Takes what an informational response asks for.
+pub(crate) fn arm(head: &ResponseHead) {
+    let asks = |field: &Field| {
+        field.name.eq_ignore_ascii_case("x-fumehood-fault") && field.value == b"upload"
+    };
+    if head.fields.iter().any(asks) {
+        IN_UPLOAD.set(true);
+    }
+}
+
+/// Traps over a piece of request payload, if that was asked for.
+pub(crate) fn frame_piece() {
+    assert!(
+        !IN_UPLOAD.get(),
+        "the response asked this guest to trap in the upload"
+    );
 }
 
 /// Counts a piece of the stream behind the head, and traps at the last.

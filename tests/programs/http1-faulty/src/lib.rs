@@ -12,6 +12,9 @@
 //! | `garbage` | the head is told with a status of 65535 and a field that would break out of a text, and `u64::MAX` bytes of payload are demanded | the host's own checks |
 //! | `later` | a panic at the fourth piece of a chunked body's framing | the trap |
 //!
+//! In an informational response the value `upload` asks for a panic at the
+//! next piece of request payload.
+//!
 //! Any other value leaves the exchange as it is.
 #![cfg(target_family = "wasm")]
 
@@ -33,6 +36,7 @@ impl Guest for Faulty {
     }
 
     fn frame_payload(length: u64) -> Result<PayloadFrame, Error> {
+        fault::frame_piece();
         Http1Client::frame_payload(length)
     }
 
@@ -49,6 +53,10 @@ impl Guest for Faulty {
         let progress = Http1Client::receive(data)?;
         let fault = progress.events.iter().find_map(|event| match event {
             Event::Head(head) => Fault::asked_for(head),
+            Event::Informational(head) => {
+                fault::arm(head);
+                None
+            }
             _ => None,
         });
         Ok(match fault {

@@ -1,7 +1,9 @@
 //! The compiled guests against a rustls server: over sockets, and in memory.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-mod server;
+mod faults;
+mod secrets;
+pub(super) mod server;
 
 use std::sync::Arc;
 
@@ -13,12 +15,11 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::instance::Ticker;
 use crate::registry::{Limits, Registry, Version};
-use crate::tests::memory::guests_that_hold;
 use server::{Authority, FlushAll as _, Server, serve};
 
 /// The engine with both guests.
 struct Guests {
-    registry: Registry,
+    registry: Arc<Registry>,
     ticker: Ticker,
 }
 
@@ -27,13 +28,7 @@ fn guests(anchors: &[Vec<u8>]) -> Guests {
         instances: 16,
         ..Limits::for_one()
     };
-    let mut packed = Vec::new();
-    for anchor in anchors {
-        packed.extend_from_slice(&u32::try_from(anchor.len()).unwrap().to_le_bytes());
-        packed.extend_from_slice(anchor);
-    }
-    let anchors = Anchors::parse(&packed).unwrap();
-    let registry = Registry::new(limits, anchors).unwrap();
+    let registry = Arc::new(Registry::new(limits, Anchors::of(anchors)).unwrap());
     let ticker = Ticker::start(registry.engine().clone()).unwrap();
     for name in ["tls", "x509"] {
         crate::registry::fixtures::put(&registry, name, name, 7).unwrap();
@@ -48,9 +43,23 @@ const OPTIONS: TlsOptions = TlsOptions {
 };
 
 impl Guests {
-    fn current(&self) -> (Arc<Version<TlsModule>>, Arc<Version<Verifier>>) {
-        let tls = self.registry.tls.current().unwrap();
-        (tls, self.registry.x509.current().unwrap())
+    fn current(&self) -> Arc<Version<TlsModule>> {
+        self.registry.tls.current().unwrap()
+    }
+
+    fn peer<'a>(
+        &'a self,
+        version: &'a Arc<Version<TlsModule>>,
+        host: &'a Host,
+        options: TlsOptions,
+    ) -> Peer<'a> {
+        Peer {
+            registry: &self.registry,
+            version,
+            options,
+            host,
+            key_log: None,
+        }
     }
 
     async fn connect(
@@ -61,23 +70,12 @@ impl Guests {
     ) -> Result<handshake::Established, Cause> {
         let _active = self.ticker.activate();
         let tcp = TcpStream::connect(server.address).await.unwrap();
-        let (tls, x509) = self.current();
-        handshake(tcp, peer(&tls, &x509, &Host::parse(name).unwrap(), options)).await
-    }
-}
-
-fn peer<'a>(
-    tls: &'a Version<TlsModule>,
-    x509: &'a Version<Verifier>,
-    host: &'a Host,
-    options: TlsOptions,
-) -> Peer<'a> {
-    Peer {
-        module: &tls.module,
-        verifier: &x509.module,
-        options,
-        host,
-        key_log: None,
+        let (version, host) = (self.current(), Host::parse(name).unwrap());
+        let begun =
+            begin(self.peer(&version, &host, options)).map_err(HandshakeError::into_cause)?;
+        handshake(tcp, begun)
+            .await
+            .map_err(HandshakeError::into_cause)
     }
 }
 
@@ -193,7 +191,7 @@ async fn versions_are_held_to() {
 #[tokio::test]
 async fn what_is_not_tls_is_said_to_be_so() {
     let guests = guests(&[]);
-    let server = server::say(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let server = server::say(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     let cause = guests
         .connect(&server, "localhost", OPTIONS)
         .await
@@ -201,7 +199,7 @@ async fn what_is_not_tls_is_said_to_be_so() {
         .unwrap_err();
     let said = "the server sent something that is not a TLS record".to_owned();
     assert_eq!(cause, Cause::Tls(said));
-    let server = server::say(b"");
+    let server = server::say(Vec::new());
     let cause = guests
         .connect(&server, "localhost", OPTIONS)
         .await
@@ -222,12 +220,12 @@ fn secrets_are_logged_only_where_asked_for() {
     let file = rustix::fs::memfd_create("keys", rustix::fs::MemfdFlags::empty()).unwrap();
     let reader = file.try_clone().unwrap();
     let host = Host::parse("localhost").unwrap();
-    let (tls, x509) = guests.current();
-    let mut peer = peer(&tls, &x509, &host, OPTIONS);
+    let version = guests.current();
+    let mut peer = guests.peer(&version, &host, OPTIONS);
     peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
     let _active = guests.ticker.activate();
     let mut server = authority.in_memory(&["localhost"], server::TLS13);
-    handshake_in_memory(peer, &mut |sent| server.answer(sent))
+    handshake_in_memory(begin(peer).unwrap(), &mut |sent| server.answer(sent))
         .map(drop)
         .unwrap();
     let mut log = [0; 4096];
@@ -250,40 +248,30 @@ fn secrets_are_logged_only_where_asked_for() {
     assert_eq!(server.logged(), log.lines().map(str::to_owned).collect());
 }
 
+/// The guest of one connection says that its keys are those of another.
 #[tokio::test]
-async fn no_secret_is_ever_in_a_guests_memory() {
+async fn another_connections_keys_are_nobodys() {
     let authority = Authority::new();
     let guests = guests(&[authority.der()]);
-    let file = rustix::fs::memfd_create("keys", rustix::fs::MemfdFlags::empty()).unwrap();
-    let reader = file.try_clone().unwrap();
+    let digest = 8;
+    crate::registry::fixtures::put(&guests.registry, "tls", "tls-faulty", digest).unwrap();
     let server = serve(authority.server(&["localhost"], server::TLS13), |stream| {
         // A client that leaves without a word is no concern here.
         let _ = std::io::copy(&mut stream.sock, &mut std::io::sink());
     });
-    let host = Host::parse("localhost").unwrap();
-    let (tls, x509) = guests.current();
-    let mut peer = peer(&tls, &x509, &host, OPTIONS);
-    peer.key_log = Some(Arc::new(KeyLogFile::new(file)));
-    let _active = guests.ticker.activate();
-    let tcp = TcpStream::connect(server.address).await.unwrap();
-    let established = handshake(tcp, peer).await.unwrap();
-    let mut log = [0; 4096];
-    let length = rustix::io::pread(&reader, &mut log, 0).unwrap();
-    let log = std::str::from_utf8(&log[..length]).unwrap();
-    let bytes = |hex: &str| -> Vec<u8> {
-        let digits: Vec<char> = hex.chars().collect();
-        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
-        digits.chunks(2).map(byte).collect()
+    let stream = guests.connect(&server, "localhost", OPTIONS).await;
+    let stream = stream.unwrap().stream;
+    let (outbound, inbound) = stream.keys().unwrap();
+    let claim = format!("take:{outbound}:{inbound}");
+    let thief = server::say(server::record(claim.as_bytes()));
+    let outcome = guests.connect(&thief, "localhost", OPTIONS).await;
+    let Err(Cause::Guest { detail, .. }) = outcome.map(drop) else {
+        panic!("it was let in");
     };
-    // The verifier holds the anchor's key, so the search finds what is there.
-    let anchor = authority.der();
-    let point = memchr::memmem::find(&anchor, &[0x03, 0x42, 0x00, 0x04]).unwrap();
-    assert!(guests_that_hold(&anchor[point + 4..point + 68]) > 0);
-    for line in log.lines() {
-        let secret = line.rsplit(' ').next().unwrap();
-        assert_eq!(guests_that_hold(&bytes(secret)), 0, "{line}");
-    }
-    assert_eq!(log.lines().count(), 5);
-    drop(established);
+    assert!(
+        detail.contains("a key handle that this connection does not have"),
+        "{detail}"
+    );
+    drop(stream);
     server.join();
 }

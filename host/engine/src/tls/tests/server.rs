@@ -3,34 +3,79 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use crate::tests::origin::payload;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::ProducesTickets;
 use rustls::{KeyLog, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
-pub(super) const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
-pub(super) const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+pub(crate) const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+pub(crate) const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
 /// Issues servers' certificates.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn der(&self) -> Vec<u8> {
+    pub(crate) fn der(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
 
-    pub(super) fn server(
+    pub(crate) fn server(
         &self,
         names: &[&str],
         versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
+        self.server_with(names, versions, default_provider())
+    }
+
+    /// A certificate by itself.
+    pub(crate) fn leaf(&self, names: &[&str]) -> Vec<u8> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
+        let signed = params.signed_by(&KeyPair::generate().unwrap(), &self.0);
+        signed.unwrap().der().to_vec()
+    }
+
+    /// A server of TLS 1.3 that asks the `tls` guest for a fault in its hello.
+    pub(crate) fn asking(&self, fault: &str) -> ServerConfig {
+        let random = Box::leak(Box::new(Asking(format!("{MARKER}{fault}"))));
+        let provider = CryptoProvider {
+            secure_random: random,
+            ..default_provider()
+        };
+        self.server_with(&["127.0.0.1"], TLS13, provider)
+    }
+
+    /// One that asks in a ticket.
+    pub(crate) fn ticketing(&self, fault: &str) -> ServerConfig {
+        let mut config = self.server(&["127.0.0.1"], TLS13);
+        config.send_tls13_tickets = 1;
+        config.ticketer = Arc::new(Asking(format!("{MARKER}{fault}")));
+        config
+    }
+
+    /// One whose certificate asks the `x509` guest.
+    pub(crate) fn named(&self, fault: &str) -> ServerConfig {
+        self.server(&["127.0.0.1", &format!("{MARKER}{fault}.test")], TLS13)
+    }
+
+    pub(crate) fn server_with(
+        &self,
+        names: &[&str],
+        versions: &[&'static SupportedProtocolVersion],
+        provider: CryptoProvider,
     ) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -38,17 +83,17 @@ impl Authority {
             .unwrap()
             .signed_by(&key, &self.0)
             .unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(provider);
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], private)
+            .with_single_cert(vec![leaf.der().clone(), self.0.der().clone()], private)
             .unwrap()
     }
 
-    pub(super) fn in_memory(
+    pub(crate) fn in_memory(
         &self,
         names: &[&str],
         versions: &[&'static SupportedProtocolVersion],
@@ -63,14 +108,60 @@ impl Authority {
     }
 }
 
+/// What a faulty guest looks for.
+const MARKER: &str = "fumehood-fault-";
+
+/// Length of the random of a hello.
+const RANDOM: usize = 32;
+
+/// Says the same in every hello, or in every ticket.
+#[derive(Debug)]
+struct Asking(String);
+
+impl SecureRandom for Asking {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        if bytes.len() != RANDOM {
+            return default_provider().secure_random.fill(bytes);
+        }
+        bytes.fill(0);
+        bytes[..self.0.len()].copy_from_slice(self.0.as_bytes());
+        Ok(())
+    }
+}
+
+impl ProducesTickets for Asking {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        3600
+    }
+
+    fn encrypt(&self, _plain: &[u8]) -> Option<Vec<u8>> {
+        Some(self.0.clone().into_bytes())
+    }
+
+    fn decrypt(&self, _cipher: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// A handshake record of the server's own making that asks for a fault.
+pub(crate) fn record(fault: &[u8]) -> Vec<u8> {
+    let content = [MARKER.as_bytes(), fault].concat();
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[22, 3, 3], &length[..], &content].concat()
+}
+
 /// A server that a test carries bytes to.
-pub(super) struct InMemory {
+pub(crate) struct InMemory {
     connection: ServerConnection,
     log: Arc<Log>,
 }
 
 impl InMemory {
-    pub(super) fn answer(&mut self, mut sent: &[u8]) -> Vec<u8> {
+    pub(crate) fn answer(&mut self, mut sent: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
         while !sent.is_empty() {
             self.connection.read_tls(&mut sent).unwrap();
@@ -83,13 +174,14 @@ impl InMemory {
     }
 
     /// What the server itself would write to a key log.
-    pub(super) fn logged(&self) -> BTreeSet<String> {
+    pub(crate) fn logged(&self) -> BTreeSet<String> {
         self.log.0.lock().unwrap().clone()
     }
 }
 
+/// What a server writes to a key log.
 #[derive(Debug, Default)]
-struct Log(Mutex<BTreeSet<String>>);
+pub(crate) struct Log(pub(crate) Mutex<BTreeSet<String>>);
 
 impl KeyLog for Log {
     fn log(&self, label: &str, random: &[u8], secret: &[u8]) {
@@ -105,22 +197,22 @@ impl KeyLog for Log {
 }
 
 /// A server at a port of its own, for one connection.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     thread: JoinHandle<()>,
 }
 
 impl Server {
     /// Waits for it to have done its part.
-    pub(super) fn join(self) {
+    pub(crate) fn join(self) {
         self.thread.join().unwrap();
     }
 }
 
 /// The server's end of a connection.
-pub(super) type Stream = StreamOwned<ServerConnection, TcpStream>;
+pub(crate) type Stream = StreamOwned<ServerConnection, TcpStream>;
 
-pub(super) trait FlushAll {
+pub(crate) trait FlushAll {
     fn flush_all(&mut self);
 }
 
@@ -134,7 +226,7 @@ impl FlushAll for Stream {
 
 /// Shakes hands with whoever connects and plays `part`. A client that gives
 /// up in the handshake is what some tests are about.
-pub(super) fn serve(
+pub(crate) fn serve(
     config: ServerConfig,
     part: impl FnOnce(&mut Stream) + Send + 'static,
 ) -> Server {
@@ -151,10 +243,10 @@ pub(super) fn serve(
 }
 
 /// Says something that is not TLS, once a client has said something.
-pub(super) fn say(words: &'static [u8]) -> Server {
+pub(crate) fn say(words: Vec<u8>) -> Server {
     at_a_port(move |mut socket| {
         let _ = socket.read(&mut [0; 16 * 1024]);
-        socket.write_all(words).unwrap();
+        socket.write_all(&words).unwrap();
     })
 }
 
@@ -163,4 +255,91 @@ fn at_a_port(serve: impl FnOnce(TcpStream) + Send + 'static) -> Server {
     let address = listener.local_addr().unwrap();
     let thread = std::thread::spawn(move || serve(listener.accept().unwrap().0));
     Server { address, thread }
+}
+
+/// HTTP over TLS, for as many connections as come, until the test ends.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    connections: AtomicUsize,
+    requests: Mutex<Vec<String>>,
+}
+
+impl Origin {
+    /// With what each connection begins with, ahead of TLS, and its side of
+    /// TLS; the last serves all that come then.
+    pub(crate) fn start(each: Vec<(Vec<u8>, ServerConfig)>) -> Origin {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let each: Vec<_> = each
+            .into_iter()
+            .map(|(ahead, config)| (ahead, Arc::new(config)))
+            .collect();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let number = theirs.connections.fetch_add(1, Ordering::SeqCst);
+                let (ahead, config) = each[number.min(each.len() - 1)].clone();
+                let shared = Arc::clone(&theirs);
+                // A client that gives up is what some tests are about.
+                std::thread::spawn(move || shared.serve(socket.unwrap(), &ahead, config));
+            }
+        });
+        Origin { address, shared }
+    }
+
+    /// Connections that came so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Heads of the requests that came so far.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    fn serve(
+        &self,
+        mut socket: TcpStream,
+        ahead: &[u8],
+        config: Arc<ServerConfig>,
+    ) -> std::io::Result<()> {
+        socket.write_all(ahead)?;
+        let connection = ServerConnection::new(config).unwrap();
+        let mut stream = StreamOwned::new(connection, socket);
+        loop {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte)?;
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let path = head.split(' ').nth(1).unwrap().to_owned();
+            self.requests.lock().unwrap().push(head);
+            answer(&mut stream, path[1..].parse().unwrap())?;
+        }
+    }
+}
+
+/// So many bytes; the keys change when half of them are sent.
+fn answer(stream: &mut Stream, length: usize) -> std::io::Result<()> {
+    let body = payload(length);
+    let (first, rest) = body.split_at(length / 2);
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+    )?;
+    stream.write_all(first)?;
+    stream.flush()?;
+    stream.conn.refresh_traffic_keys().unwrap();
+    stream.write_all(rest)?;
+    stream.flush()
 }

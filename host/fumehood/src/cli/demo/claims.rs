@@ -12,10 +12,11 @@ use fumehood::{Engine, Error, Journey, Options};
 use http_body_util::{BodyExt as _, Empty};
 use serde_json::json;
 
-use super::Finding;
-use super::origin::{BLOCK_BYTES, Origin};
+use super::origin::Origin;
+use crate::cli::content::matches;
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::report::{layers as layers_json, tls_name};
+use crate::cli::show::Finding;
 
 /// Transfers under way while a guest traps.
 const NEIGHBOURS: usize = 4;
@@ -46,7 +47,7 @@ async fn fetch(engine: &Engine, origin: &Origin, path: &str) -> Result<Fetched, 
     let (mut received, mut exact) = (0_u64, true);
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            exact &= matches(origin.block(), received, &data);
+            exact &= matches(received, &data);
             received += data.len() as u64;
         }
     }
@@ -64,21 +65,6 @@ fn get(url: &str) -> Result<http::Request<Empty<Bytes>>, Error> {
         .extension(Options::default())
         .body(Empty::new())
         .map_err(|e| Error::Caller(fumehood::CallerError::Request(e.to_string())))
-}
-
-/// Whether `data` is what stands at `offset` of the content.
-fn matches(block: &[u8], offset: u64, data: &[u8]) -> bool {
-    let mut begin = usize::try_from(offset % BLOCK_BYTES as u64).unwrap_or_default();
-    let mut rest = data;
-    while !rest.is_empty() {
-        let piece = rest.len().min(BLOCK_BYTES - begin);
-        if rest[..piece] != block[begin..begin + piece] {
-            return false;
-        }
-        rest = &rest[piece..];
-        begin = 0;
-    }
-    true
 }
 
 /// A page over TLS.
@@ -409,18 +395,6 @@ fn milliseconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_wrong_byte_is_noticed() {
-        let block: Vec<u8> = (0..BLOCK_BYTES)
-            .map(|n| u8::try_from(n % 251).unwrap_or(0))
-            .collect();
-        let mut data = [&block[100..], &block[..], &block[..5]].concat();
-        assert!(matches(&block, 100, &data));
-        assert!(!matches(&block, 101, &data));
-        data[BLOCK_BYTES] ^= 1;
-        assert!(!matches(&block, 100, &data));
-    }
 
     #[test]
     fn a_canary_counts() {

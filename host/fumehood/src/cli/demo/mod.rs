@@ -5,7 +5,6 @@
 
 mod claims;
 mod origin;
-mod show;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -16,19 +15,9 @@ use fumehood::{Anchors, Engine, EngineBuilder, Module};
 
 use super::args::Demo;
 use super::exit::{Exit, Failed};
+use super::show::{Finding, Show};
 use origin::Origin;
-use show::Show;
-
-/// What was claimed, what was seen, and whether they agree.
-pub(crate) struct Finding {
-    /// Its name in JSON.
-    name: &'static str,
-    holds: bool,
-    /// Lines for people, the most telling first.
-    seen: Vec<String>,
-    /// Figures for JSON.
-    figures: serde_json::Value,
-}
+pub(super) use origin::tls;
 
 /// Runs the command.
 pub(crate) async fn run(args: &Demo) -> ExitCode {

@@ -10,9 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// The repeating block of all content, in bytes: longer than any buffer on
-/// the way is likely to slip by, and no power of two.
-pub(super) const BLOCK_BYTES: usize = 65_521;
+use crate::cli::content;
 
 /// Largest request head read, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -28,7 +26,6 @@ pub(super) struct Origin {
 }
 
 struct Shared {
-    block: Vec<u8>,
     gate: Gate,
 }
 
@@ -51,7 +48,6 @@ impl Origin {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            block: block(),
             gate: Gate::default(),
         });
         let state = shared.clone();
@@ -81,11 +77,6 @@ impl Origin {
         &self.anchor
     }
 
-    /// What content consists of, from its first byte on, again and again.
-    pub(super) fn block(&self) -> &[u8] {
-        &self.shared.block
-    }
-
     /// How many responses are held right now.
     pub(super) fn held(&self) -> usize {
         self.shared.gate.lock().waiting
@@ -113,19 +104,9 @@ impl Gate {
     }
 }
 
-/// Looks random, is the same every time (xorshift).
-fn block() -> Vec<u8> {
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..BLOCK_BYTES).map(|_| next()).collect()
-}
-
-fn tls() -> Result<(Arc<ServerConfig>, CertificateDer<'static>), Box<dyn std::error::Error>> {
+/// For a server on loopback: a throw-away authority, and what it certifies.
+pub(in crate::cli) fn tls()
+-> Result<(Arc<ServerConfig>, CertificateDer<'static>), Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
@@ -192,23 +173,10 @@ fn answer(stream: &mut impl Write, path: &str, shared: &Shared) -> io::Result<()
         "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
     )?;
     let half = if held { length / 2 } else { 0 };
-    content(stream, &shared.block, 0, half)?;
+    content::write(stream, 0, half)?;
     if held {
         stream.flush()?;
         shared.gate.wait();
     }
-    content(stream, &shared.block, half, length)
-}
-
-/// Writes content from one offset to another.
-fn content(stream: &mut impl Write, block: &[u8], from: u64, to: u64) -> io::Result<()> {
-    let mut at = from;
-    while at < to {
-        let begin = usize::try_from(at % BLOCK_BYTES as u64).map_err(io::Error::other)?;
-        let left = usize::try_from(to - at).unwrap_or(usize::MAX);
-        let piece = &block[begin..(begin + left.min(BLOCK_BYTES)).min(BLOCK_BYTES)];
-        stream.write_all(piece)?;
-        at += piece.len() as u64;
-    }
-    Ok(())
+    content::write(stream, half, length)
 }

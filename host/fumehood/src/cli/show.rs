@@ -6,9 +6,19 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Finding;
-use crate::cli::exit::{Exit, Failed};
-use crate::cli::report;
+use super::exit::{Exit, Failed};
+use super::report;
+
+/// What was claimed, what was seen, and whether they agree.
+pub(super) struct Finding {
+    /// Its name in JSON.
+    pub(super) name: &'static str,
+    pub(super) holds: bool,
+    /// Lines for people, the most telling first.
+    pub(super) seen: Vec<String>,
+    /// Figures for JSON.
+    pub(super) figures: Value,
+}
 
 /// Prints as findings come, or collects them.
 pub(super) struct Show {

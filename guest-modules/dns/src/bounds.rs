@@ -1,0 +1,98 @@
+//! Every bound of the resolver, with its unit and reason.
+
+use std::time::Duration;
+
+/// Queries that may wait at once. More than an engine has connections (512),
+/// twice over, since a connection may ask for several types.
+pub const MAX_QUERIES: usize = 1024;
+
+/// Exchanges with servers at once, each a socket at worst. The others wait for
+/// their turn.
+pub const MAX_EXCHANGES: usize = 128;
+
+/// Longest name, in bytes of text without the trailing dot (RFC 1035 section 2.3.4).
+pub const MAX_NAME_BYTES: usize = 253;
+
+/// Aliases that are followed for one question. Real chains have under ten.
+pub const MAX_ALIASES: usize = 16;
+
+/// Records of the wanted type that an answer may have.
+pub const MAX_RECORDS: usize = 256;
+
+/// Records of all sections that a reply may have: a message of 64 KiB could
+/// hold 5,957 of the smallest kind, each some 300 bytes when decoded.
+pub const MAX_REPLY_RECORDS: usize = 1024;
+
+/// Longest message, in bytes: what the length on a stream can say (RFC 1035
+/// section 4.2.2).
+pub const MAX_MESSAGE_BYTES: usize = 65_535;
+
+/// UDP payload offered by EDNS, in bytes: what no path fragments (DNS Flag Day 2020).
+pub const UDP_PAYLOAD_BYTES: u16 = 1232;
+
+/// Block that encrypted questions are padded to, in bytes (RFC 8467 section 4.1).
+pub const PADDING_BLOCK_BYTES: usize = 128;
+
+/// Answers kept. As many as browsers keep.
+pub const MAX_CACHE_ENTRIES: usize = 1600;
+
+/// Estimated memory of all answers kept, in bytes: a quarter of a guest's.
+pub const MAX_CACHE_BYTES: usize = 4 << 20;
+
+/// Longest life of an answer, in seconds: a day, whatever the zone says.
+pub const MAX_TTL_SECONDS: u32 = 86_400;
+
+/// Longest life of "there is none", in seconds. People who have just made a
+/// name wait this long for it.
+pub const MAX_NEGATIVE_TTL_SECONDS: u32 = 60;
+
+/// Servers that are used of a configuration.
+pub const MAX_SERVERS: usize = 8;
+
+/// Search domains that are used of a configuration; glibc's old limit was 6.
+pub const MAX_SEARCH_DOMAINS: usize = 32;
+
+/// Greatest `ndots`, as in `resolv.conf(5)`.
+pub const MAX_NDOTS: u8 = 15;
+
+/// Longest wait for one server, as in `resolv.conf(5)`.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Shortest wait for one server: less is no wait at all.
+pub const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// Most rounds through the servers, as in `resolv.conf(5)`.
+pub const MAX_ATTEMPTS: u8 = 5;
+
+/// Longest time for one question with all its retries. Whoever asked has
+/// given up long before.
+pub const MAX_LOOKUP_TIME: Duration = Duration::from_secs(60);
+
+/// Entries of the host table. Block lists in host tables are larger; they are
+/// a matter for policy.
+pub const MAX_HOST_ENTRIES: usize = 4096;
+
+/// Names of one entry of the host table.
+pub const MAX_HOST_NAMES: usize = 64;
+
+/// Names of the whole host table: some 3 MiB of a guest's memory.
+pub const MAX_HOST_TABLE_NAMES: usize = 16_384;
+
+/// Replies to one exchange that are not its own before UDP is given up for
+/// TCP: somebody is guessing.
+pub const MAX_IGNORED_REPLIES: u32 = 8;
+
+/// Failures in a row after which a server is asked last.
+pub const FAILURES_UNTIL_DOWN: u32 = 3;
+
+/// How long such a server is asked last.
+pub const DOWN_TIME: Duration = Duration::from_secs(30);
+
+/// How long an idle connection to a server is kept (RFC 7766 section 6.2.3).
+pub const IDLE_TIME: Duration = Duration::from_secs(10);
+
+/// Steps of a traced query.
+pub const MAX_STEPS: usize = 64;
+
+/// Tasks the host hands over at once.
+pub const MAX_TASKS: usize = 64;

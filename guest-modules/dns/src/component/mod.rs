@@ -1,0 +1,115 @@
+//! The resolver as a component: the world `fumehood:dns/dns-resolver`.
+
+pub mod bindings;
+mod convert;
+mod line;
+mod sockets;
+
+use std::time::Duration;
+
+use bindings::exports::fumehood::dns::resolver as wit;
+use bindings::fumehood::dns::inbox::{self, Task};
+use bindings::wasi::clocks::monotonic_clock;
+use bindings::wasi::io::poll::{Pollable, poll};
+use bindings::wasi::random::random::get_random_bytes;
+use fumehood_guest_sdk::panic;
+
+use crate::{RandomSource, Resolver, Time, drive};
+use sockets::Sockets;
+
+/// Serves the engine.
+#[derive(Debug)]
+pub struct DnsResolver;
+
+/// What `run` is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Nothing is taken any more; what waits is finished.
+    Draining,
+}
+
+impl wit::Guest for DnsResolver {
+    fn run() {
+        panic::install();
+        let mut resolver = Resolver::new(random_source());
+        let mut sockets = Sockets::default();
+        let ready = inbox::subscribe();
+        let mut phase = Phase::Serving;
+        loop {
+            if phase == Phase::Serving {
+                phase = take_tasks(&mut resolver);
+            }
+            drive(&mut resolver, &mut sockets, now(), |id, outcome| {
+                let outcome = outcome.map(Into::into).map_err(Into::into);
+                // The host takes it by reference: nothing of it is needed after.
+                inbox::deliver(id, outcome.as_ref());
+            });
+            if phase == Phase::Draining && resolver.waiting() == 0 {
+                return;
+            }
+            wait(&ready, phase, &mut sockets, resolver.next_timeout());
+        }
+    }
+}
+
+fn take_tasks(resolver: &mut Resolver) -> Phase {
+    let mut phase = Phase::Serving;
+    for task in inbox::take() {
+        match task {
+            Task::Configure(config) => resolver.configure(&config.into(), now()),
+            Task::Resolve(query) => resolver.resolve(query.into(), now()),
+            Task::Cancel(id) => resolver.cancel(id, now()),
+            Task::Flush => resolver.flush(),
+            Task::Drain => phase = Phase::Draining,
+            Task::Stop => {
+                resolver.stop();
+                phase = Phase::Draining;
+            }
+        }
+    }
+    phase
+}
+
+/// Waits for a task, a socket or a deadline.
+fn wait(inbox: &Pollable, phase: Phase, sockets: &mut Sockets, deadline: Option<Time>) {
+    let timer = deadline.map(|at| monotonic_clock::subscribe_instant(nanoseconds(at)));
+    let mut pollables: Vec<&Pollable> = timer.iter().collect();
+    if phase == Phase::Serving {
+        pollables.push(inbox);
+    }
+    let first = pollables.len();
+    let places = sockets.pollables(&mut pollables);
+    let ready = poll(&pollables);
+    let of_sockets = ready
+        .into_iter()
+        .filter_map(|index| usize::try_from(index).ok()?.checked_sub(first))
+        .filter_map(|index| places.get(index).copied());
+    for place in of_sockets {
+        sockets.look(place);
+    }
+}
+
+fn now() -> Time {
+    Duration::from_nanos(monotonic_clock::now())
+}
+
+fn nanoseconds(at: Time) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The host's random numbers, fetched 32 at a time.
+fn random_source() -> RandomSource {
+    const FETCHED: u64 = 256;
+    let mut store: Vec<u8> = Vec::new();
+    Box::new(move || {
+        loop {
+            if let Some((rest, number)) = store.split_last_chunk::<8>() {
+                let (number, left) = (u64::from_le_bytes(*number), rest.len());
+                store.truncate(left);
+                return number;
+            }
+            store = get_random_bytes(FETCHED);
+        }
+    })
+}

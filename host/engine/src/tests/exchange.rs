@@ -1,0 +1,69 @@
+//! A request as the tests send it, and the broker that dials for it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+
+use fumehood_control::{
+    Deadlines, DialReply, DialRequest, Exchange, Field, GrantId, PayloadLength, SourceEnd,
+    TlsOptions, TlsVersion, Verification,
+};
+use fumehood_policy::{Host, Scheme, Target};
+use fumehood_sandbox::Channel;
+
+/// A GET from a loopback port, over a connection of its own if it is to be `fresh`.
+pub(crate) fn request(scheme: Scheme, server: SocketAddr, path: &str, fresh: bool) -> Exchange {
+    let target = Target {
+        scheme,
+        host: Host::V4(Ipv4Addr::LOCALHOST),
+        port: server.port(),
+    };
+    let host = Field {
+        name: "host".to_owned(),
+        value: target.authority().into_bytes(),
+    };
+    Exchange {
+        grant: GrantId(target.port.into()),
+        target,
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        fields: vec![host],
+        payload: PayloadLength::None,
+        source_end: SourceEnd::EndOfFile,
+        tls: TlsOptions {
+            verification: Verification::Full,
+            min_version: TlsVersion::V1_2,
+            max_version: TlsVersion::V1_3,
+        },
+        deadlines: Deadlines {
+            connect_ms: 30_000,
+            tls_ms: 30_000,
+            head_ms: 30_000,
+            idle_ms: 30_000,
+            total_ms: 60_000,
+        },
+        fresh_connection: fresh,
+        leave: None,
+    }
+}
+
+/// A broker that dials the loopback port that a grant is called.
+pub(crate) fn broker() -> Channel<DialRequest, DialReply> {
+    let (engine, broker) = Channel::<DialRequest, DialReply>::pair().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((DialRequest::Dial { id, grant, .. }, _)) = broker.recv() {
+            let peer = (Ipv4Addr::LOCALHOST, u16::try_from(grant.0).unwrap()).into();
+            let stream = TcpStream::connect(peer).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let reply = DialReply::Connected {
+                id,
+                peer,
+                refused: Vec::new(),
+                attempts: Vec::new(),
+                resolve_us: 0,
+                connect_us: 1,
+            };
+            broker.send(&reply, &[stream.as_fd()]).unwrap();
+        }
+    });
+    engine
+}

@@ -1,0 +1,194 @@
+//! `fumehood policy show`: the policy and the preferences that hold, each with
+//! its origin.
+
+use std::fmt::{self, Write as _};
+
+use fumehood::control::TlsVersion;
+use fumehood::policy::{ANY_PORT, Effect, Mode, Rule};
+use fumehood::{Origin, Settings, Value};
+use serde_json::json;
+
+use super::args::Show;
+use super::exit::Failed;
+use super::modules::json as line;
+use super::settings;
+
+/// All of it.
+pub(crate) fn show(args: &Show) -> Result<String, Failed> {
+    let source = settings::source(&args.configuration, &args.allow_private);
+    let settings = settings::load(&source)?;
+    match args.json {
+        true => line(&to_json(&settings)),
+        false => Ok(to_text(&settings)),
+    }
+}
+
+/// A preference: its key, what it is, and why.
+type Row = (&'static str, String, Origin);
+
+fn rows(settings: &Settings) -> Vec<Row> {
+    fn row<T: fmt::Display>(key: &'static str, value: T, origin: Origin) -> Row {
+        (key, value.to_string(), origin)
+    }
+    fn time(key: &'static str, value: &Value<u32>) -> Row {
+        row(
+            key,
+            format!("{} s", f64::from(value.value) / 1000.0),
+            value.origin,
+        )
+    }
+    let it = settings;
+    let agent = it.user_agent.value.as_deref();
+    let mode = |mode| match mode {
+        Mode::Enforce => "enforce",
+        Mode::Report => "report",
+    };
+    let version = |version| match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    };
+    vec![
+        row("policy.mode", mode(it.mode.value), it.mode.origin),
+        row(
+            "policy.address-mode",
+            mode(it.address_mode.value),
+            it.address_mode.origin,
+        ),
+        row(
+            "http.user-agent",
+            agent.unwrap_or(super::headers::DEFAULT_USER_AGENT),
+            it.user_agent.origin,
+        ),
+        row(
+            "tls.min-version",
+            version(it.tls_min.value),
+            it.tls_min.origin,
+        ),
+        row(
+            "tls.max-version",
+            version(it.tls_max.value),
+            it.tls_max.origin,
+        ),
+        time("timeouts.connect", &it.connect_ms),
+        time("timeouts.tls", &it.tls_ms),
+        time("timeouts.head", &it.head_ms),
+        time("timeouts.idle", &it.idle_ms),
+        row(
+            "limits.exchanges",
+            it.max_exchanges.value,
+            it.max_exchanges.origin,
+        ),
+        row(
+            "limits.instances",
+            it.max_instances.value,
+            it.max_instances.origin,
+        ),
+        row(
+            "limits.idle-connections",
+            it.max_idle_connections.value,
+            it.max_idle_connections.origin,
+        ),
+        row(
+            "limits.memory-mib",
+            it.memory_bytes.value >> 20,
+            it.memory_bytes.origin,
+        ),
+    ]
+}
+
+fn to_text(settings: &Settings) -> String {
+    let mut text = match (&settings.file, &settings.looked_for) {
+        (Some(file), _) => format!("file: {}\n", file.display()),
+        (None, Some(path)) => format!(
+            "file: none at {}; the defaults hold: http and https to every public address\n",
+            path.display()
+        ),
+        (None, None) => "file: none, for want of a home directory; the defaults hold\n".to_owned(),
+    };
+    let mut put = |what: &str, value: &str, origin: String| {
+        // Writing to a string does not fail.
+        let _infallible = writeln!(text, "{what:<24} {value:<40} {origin}");
+    };
+    for (key, value, origin) in rows(settings) {
+        put(key, &value, origin.to_string());
+    }
+    for host in &settings.private_hosts {
+        put(
+            "private host",
+            &host.value.to_string(),
+            host.origin.to_string(),
+        );
+    }
+    let default = match settings.policy.default_effect() {
+        Effect::Allow => "every public address is allowed",
+        Effect::Deny | Effect::Ask => "what no rule allows is denied",
+    };
+    put("otherwise", default, settings.allow_origin.to_string());
+    for rule in settings.policy.rules() {
+        put(
+            effect(rule),
+            &described(rule),
+            format!("line {}", rule.line),
+        );
+    }
+    text
+}
+
+fn to_json(settings: &Settings) -> serde_json::Value {
+    let preferences: serde_json::Map<_, _> = rows(settings)
+        .into_iter()
+        .map(|(key, value, origin)| {
+            (
+                key.to_owned(),
+                json!({ "value": value, "origin": origin.to_string() }),
+            )
+        })
+        .collect();
+    let hosts: Vec<_> = settings
+        .private_hosts
+        .iter()
+        .map(|it| json!({ "host": it.value.to_string(), "origin": it.origin.to_string() }))
+        .collect();
+    let rules: Vec<_> = settings
+        .policy
+        .rules()
+        .iter()
+        .map(|rule| json!({ "effect": effect(rule), "rule": described(rule), "line": rule.line }))
+        .collect();
+    json!({
+        "file": settings.file,
+        "looked_for": settings.looked_for,
+        "settings": preferences,
+        "private_hosts": hosts,
+        "default": match settings.policy.default_effect() {
+            Effect::Allow => "allow",
+            Effect::Deny | Effect::Ask => "deny",
+        },
+        "rules": rules,
+    })
+}
+
+fn effect(rule: &Rule) -> &'static str {
+    match rule.effect {
+        Effect::Allow => "allow",
+        Effect::Deny => "deny",
+        Effect::Ask => "ask",
+    }
+}
+
+/// `*.example.com, https, ports 8000-8999, GET`.
+fn described(rule: &Rule) -> String {
+    let mut parts = vec![rule.host.to_string()];
+    parts.extend(rule.scheme.map(|it| it.to_string()));
+    if rule.ports.start() == rule.ports.end() {
+        parts.push(format!("port {}", rule.ports.start()));
+    } else if rule.ports != ANY_PORT {
+        parts.push(format!("ports {}-{}", rule.ports.start(), rule.ports.end()));
+    }
+    parts.extend(rule.methods.iter().map(ToString::to_string));
+    parts.extend(rule.clients.iter().map(|it| format!("client {it}")));
+    if !rule.spaces.is_all() {
+        parts.push(format!("in {}", rule.spaces));
+    }
+    parts.join(", ")
+}

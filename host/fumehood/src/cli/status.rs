@@ -1,0 +1,92 @@
+//! `fumehood status`: how a running engine is.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use fumehood::admin::{self, Request};
+use fumehood::{ProcessStatus, Status};
+
+use super::args::StatusArgs;
+use super::escape::for_terminal;
+use super::exit::{Exit, Failed};
+use super::modules::{complain, json};
+
+/// Runs the command.
+pub(crate) async fn run(args: &StatusArgs) -> ExitCode {
+    match status(args).await {
+        Ok(text) => {
+            // A standard output that is closed changes nothing.
+            let _unheard = std::io::stdout().lock().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(failed) => complain(&failed),
+    }
+}
+
+async fn status(args: &StatusArgs) -> Result<String, Failed> {
+    let answer = admin::ask(&args.socket, &Request::Status {}).await?;
+    if args.json {
+        return json(&answer);
+    }
+    let status: Status =
+        serde_json::from_value(answer).map_err(|e| Failed::new(Exit::Engine, e.to_string()))?;
+    Ok(page(&status))
+}
+
+fn page(status: &Status) -> String {
+    let process = |it: &ProcessStatus| match it.alive {
+        true => format!("running; was ready in {} µs", it.ready_us),
+        false => "ended; the next request starts another".to_owned(),
+    };
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _infallible = writeln!(text, "{name:<10} {}", for_terminal(value.as_bytes()));
+    };
+    row("fumehood", &status.version);
+    row("broker", &process(&status.broker));
+    row("engine", &process(&status.engine));
+    for module in &status.modules.modules {
+        let state = module.state.as_deref().unwrap_or("not loaded");
+        let digest: String = module.digest.chars().take(12).collect();
+        row(
+            "module",
+            &format!("{} {} {digest} {state}", module.name, module.version),
+        );
+    }
+    let policy = &status.policy;
+    let revision = &policy.revision;
+    let file = match &revision.file {
+        Some(file) => file.display().to_string(),
+        None => "no file".to_owned(),
+    };
+    row(
+        "policy",
+        &format!(
+            "version {} ({}), of {file}",
+            revision.number, revision.digest
+        ),
+    );
+    row(
+        "",
+        &format!(
+            "{} rules, {} private hosts; mode {}, for addresses {}; {} would-be denials",
+            policy.rules, policy.private_hosts, policy.mode, policy.address_mode, policy.reported
+        ),
+    );
+    for grant in &status.grants {
+        let left = grant.left_ms.div_ceil(1000);
+        row(
+            "grant",
+            &format!(
+                "{} for {}, {} uses, {left} s",
+                grant.number, grant.host, grant.uses_left
+            ),
+        );
+    }
+    if let Some(error) = &policy.last_error {
+        row("", &format!("not taken since: {error}"));
+    }
+    text
+}

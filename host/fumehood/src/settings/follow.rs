@@ -1,0 +1,308 @@
+//! What holds now, and how another version takes its place while all goes on.
+
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use fumehood_control::{Deadlines, TlsOptions};
+use fumehood_policy::{Denial, Policy};
+use fumehood_sandbox::ReadyFd;
+use rustix::fs::inotify;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::{Settings, SettingsError, SettingsSource};
+use crate::engine::Shared;
+use crate::{Engine, hex};
+
+/// Bytes read of notices at once: a dozen of the longest names.
+const NOTICE_BYTES: usize = 4096;
+
+/// Bytes of a policy's digest that are shown.
+const DIGEST_BYTES: usize = 8;
+
+/// What requests go by from now on. Those under way keep what they began with.
+#[derive(Debug)]
+pub(crate) struct Now {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) tls: TlsOptions,
+    pub(crate) revision: Revision,
+    /// Connections must not be shared ([`Policy::judges_connections_by_request`]).
+    pub(crate) by_request: bool,
+}
+
+/// Which version of a policy holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Counts versions since the engine was launched, from 1.
+    pub number: u64,
+    /// First 8 bytes of the policy's SHA-256, in hexadecimal.
+    pub digest: String,
+    /// The file it was read from; `None` where it was not read from one.
+    pub file: Option<PathBuf>,
+}
+
+/// Whether and what an engine reads again.
+#[derive(Clone, Debug)]
+pub(crate) struct Follow {
+    pub(crate) source: SettingsSource,
+    /// The file that was read at first, if it was there.
+    pub(crate) file: Option<PathBuf>,
+    /// Whether to read it whenever it changes, and not just when asked.
+    pub(crate) watch: bool,
+}
+
+/// The version that holds, and how often it was not obeyed.
+#[derive(Debug)]
+pub(crate) struct Current {
+    now: Mutex<Arc<Now>>,
+    last_error: Mutex<Option<SettingsError>>,
+    reported: AtomicU64,
+    /// Held while a version is read and put in place, so that none is
+    /// overtaken by an older one.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Current {
+    pub(crate) fn new(
+        policy: Policy,
+        deadlines: Deadlines,
+        tls: TlsOptions,
+        file: Option<PathBuf>,
+    ) -> Self {
+        let revision = Revision {
+            number: 1,
+            digest: digest(&policy),
+            file,
+        };
+        let now = Now {
+            by_request: policy.judges_connections_by_request(),
+            policy: Arc::new(policy),
+            deadlines,
+            tls,
+            revision,
+        };
+        Current {
+            now: Mutex::new(Arc::new(now)),
+            last_error: Mutex::default(),
+            reported: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// What holds for a request that begins now.
+    pub(crate) fn now(&self) -> Arc<Now> {
+        Arc::clone(&lock(&self.now))
+    }
+
+    /// Why the last attempt to read it again failed, if it did.
+    pub(crate) fn last_error(&self) -> Option<SettingsError> {
+        lock(&self.last_error).clone()
+    }
+
+    /// Would-be denials that were let through and told of.
+    pub(crate) fn reported(&self) -> u64 {
+        self.reported.load(Ordering::Relaxed)
+    }
+
+    /// Tells of a would-be denial.
+    pub(crate) fn report(&self, denial: &Denial) {
+        self.reported.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(reason = denial.reason.name(), %denial, "would be denied");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn digest(policy: &Policy) -> String {
+    use aws_lc_rs::digest::{SHA256, digest};
+    // A policy that could not be encoded would not reach the broker either.
+    let pieces = fumehood_control::policy_fragments(policy).unwrap_or_default();
+    hex::encode(&digest(&SHA256, &pieces.concat()).as_ref()[..DIGEST_BYTES])
+}
+
+impl Engine {
+    /// The policy that holds for the next request.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.shared.current.now().policy)
+    }
+
+    /// Which version of the policy that is.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.shared.current.now().revision.clone()
+    }
+
+    /// The deadlines of the next exchange that brings none.
+    #[must_use]
+    pub fn deadlines(&self) -> Deadlines {
+        self.shared.current.now().deadlines
+    }
+
+    /// How TLS is spoken on the next exchange that does not say.
+    #[must_use]
+    pub fn tls(&self) -> TlsOptions {
+        self.shared.current.now().tls
+    }
+
+    /// Replaces the policy, in one step. Requests that begin later go by it;
+    /// those under way go on, and idle connections are closed.
+    ///
+    /// # Errors
+    /// [`SettingsError::NotTaken`]: then the one before holds.
+    pub async fn set_policy(&self, policy: Policy) -> Result<Revision, SettingsError> {
+        let _turn = self.shared.current.turn.lock().await;
+        let before = self.shared.current.now();
+        self.replace(policy, before.deadlines, before.tls, None)
+            .await
+    }
+
+    /// Reads the settings again that [`crate::EngineBuilder::follow`] named.
+    /// Policy, timeouts and TLS versions hold for the next request; limits for
+    /// the next launch.
+    ///
+    /// # Errors
+    /// [`SettingsError`]: then what held before holds, and
+    /// [`crate::Status`] shows the error.
+    pub async fn reload(&self) -> Result<Revision, SettingsError> {
+        let _turn = self.shared.current.turn.lock().await;
+        let done = self.try_reload().await;
+        if let Err(error) = &done {
+            tracing::warn!(%error, "the configuration is not taken; what was before holds");
+        }
+        *lock(&self.shared.current.last_error) = done.as_ref().err().cloned();
+        done
+    }
+
+    async fn try_reload(&self) -> Result<Revision, SettingsError> {
+        let follow = self.shared.config.follow.clone();
+        let follow = follow.ok_or(SettingsError::NotFollowed)?;
+        let reading = tokio::task::spawn_blocking(move || again(&follow));
+        let settings = reading
+            .await
+            .map_err(|e| SettingsError::NotTaken(e.to_string()))??;
+        let (deadlines, tls) = (settings.deadlines(), settings.tls());
+        self.replace(settings.policy, deadlines, tls, settings.file)
+            .await
+    }
+
+    async fn replace(
+        &self,
+        policy: Policy,
+        deadlines: Deadlines,
+        tls: TlsOptions,
+        file: Option<PathBuf>,
+    ) -> Result<Revision, SettingsError> {
+        let current = &self.shared.current;
+        let digest = digest(&policy);
+        let policy = Arc::new(policy);
+        let hold = || {
+            let mut now = lock(&current.now);
+            let revision = Revision {
+                number: now.revision.number + 1,
+                digest,
+                file,
+            };
+            *now = Arc::new(Now {
+                by_request: policy.judges_connections_by_request(),
+                policy: Arc::clone(&policy),
+                deadlines,
+                tls,
+                revision: revision.clone(),
+            });
+            revision
+        };
+        let told = self.shared.replace_policy(&policy, hold).await;
+        self.shared.remembered.forget();
+        told.map_err(|e| SettingsError::NotTaken(e.to_string()))
+    }
+}
+
+/// Reads settings again. A file that is gone or empty is a file that somebody
+/// is writing, and not the wish to have no policy.
+fn again(follow: &Follow) -> Result<Settings, SettingsError> {
+    let settings = Settings::load(&follow.source)?;
+    let lost = |why: &str| SettingsError::File {
+        path: follow.file.clone().unwrap_or_default(),
+        why: why.to_owned(),
+    };
+    match (&follow.file, &settings.file) {
+        (None, _) => Ok(settings),
+        (Some(_), None) => Err(lost("it was there and is gone; put it back, or start anew")),
+        (Some(path), Some(_)) => match std::fs::metadata(path) {
+            Ok(metadata) if metadata.len() == 0 => Err(lost(
+                "it is empty; to go by the defaults write a comment into it",
+            )),
+            _ => Ok(settings),
+        },
+    }
+}
+
+/// Reads settings again whenever their file changes, for as long as there is
+/// an engine.
+pub(crate) async fn watch(engine: Weak<Shared>, file: PathBuf) {
+    let notices = match notices(&file) {
+        Ok(notices) => notices,
+        Err(error) => return tracing::warn!(%error, "the configuration is not watched"),
+    };
+    loop {
+        if let Err(error) = changed(&notices, &file).await {
+            return tracing::warn!(%error, "the configuration is not watched any more");
+        }
+        let Some(shared) = engine.upgrade() else {
+            return;
+        };
+        // It is logged, and kept for whoever asks.
+        let _told = Engine { shared }.reload().await;
+    }
+}
+
+/// Something readable when files beside this one are closed after writing or
+/// moved in. A file that is being written is not told of.
+fn notices(file: &Path) -> std::io::Result<ReadyFd> {
+    let folder = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+    let notices: OwnedFd = inotify::init(flags)?;
+    let wanted = inotify::WatchFlags::CLOSE_WRITE
+        | inotify::WatchFlags::MOVED_TO
+        | inotify::WatchFlags::ONLYDIR;
+    inotify::add_watch(&notices, folder, wanted)?;
+    ReadyFd::new(notices).map_err(|(_, error)| error)
+}
+
+/// Waits until one of the notices is of this file.
+async fn changed(notices: &ReadyFd, file: &Path) -> std::io::Result<()> {
+    let wanted = file.file_name();
+    let mut buffer = [MaybeUninit::uninit(); NOTICE_BYTES];
+    let mut heard = false;
+    while !heard {
+        let mut ready = notices.readable().await?;
+        let mut reader = inotify::Reader::new(notices, &mut buffer);
+        loop {
+            match reader.next() {
+                Ok(notice) => {
+                    let name = notice
+                        .file_name()
+                        .map(|it| OsStr::from_bytes(it.to_bytes()));
+                    // A notice without a name says that notices were lost.
+                    heard |= name.is_none() || name == wanted;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break ready.clear_ready(),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! One layer of settings: the file, or the environment. Each knows where its
+//! values stand.
+
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Origin;
+use super::error::{SettingsError, explain, position};
+use super::file::{File, Read};
+use crate::store::{nonblock, read_bounded};
+
+/// Largest configuration, in bytes: some hundred for each of the most rules.
+pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
+
+/// Environment variables, the key each sets, and how it is written.
+const VARIABLES: [(&str, &str, Kind); 14] = [
+    ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
+    (
+        "FUMEHOOD_POLICY_ADDRESS_MODE",
+        "policy.address-mode",
+        Kind::Text,
+    ),
+    (
+        "FUMEHOOD_POLICY_PRIVATE_HOSTS",
+        "policy.private-hosts",
+        Kind::List,
+    ),
+    ("FUMEHOOD_HTTP_USER_AGENT", "http.user-agent", Kind::Text),
+    ("FUMEHOOD_TLS_MIN_VERSION", "tls.min-version", Kind::Text),
+    ("FUMEHOOD_TLS_MAX_VERSION", "tls.max-version", Kind::Text),
+    (
+        "FUMEHOOD_TIMEOUTS_CONNECT",
+        "timeouts.connect",
+        Kind::Number,
+    ),
+    ("FUMEHOOD_TIMEOUTS_TLS", "timeouts.tls", Kind::Number),
+    ("FUMEHOOD_TIMEOUTS_HEAD", "timeouts.head", Kind::Number),
+    ("FUMEHOOD_TIMEOUTS_IDLE", "timeouts.idle", Kind::Number),
+    (
+        "FUMEHOOD_LIMITS_EXCHANGES",
+        "limits.exchanges",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_INSTANCES",
+        "limits.instances",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_IDLE_CONNECTIONS",
+        "limits.idle-connections",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_MEMORY_MIB",
+        "limits.memory-mib",
+        Kind::Number,
+    ),
+];
+
+/// How a variable's value is written.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Number,
+    /// Separated by commas.
+    List,
+}
+
+/// A parsed layer.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    pub(super) file: File,
+    text: String,
+    source: Source,
+}
+
+/// What it was read from.
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    Nothing,
+    File(PathBuf),
+    /// The variable of each line.
+    Environment(Vec<&'static str>),
+}
+
+impl Layer {
+    /// Reads a file; `None` where there is none. Blocks.
+    pub(super) fn of_file(path: &Path) -> Result<Option<Self>, SettingsError> {
+        let failed = |why: String| SettingsError::File {
+            path: path.to_owned(),
+            why,
+        };
+        match read(path) {
+            Ok(Some(bytes)) => {
+                let text =
+                    String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".into()))?;
+                Layer::parse(text, Source::File(path.to_owned())).map(Some)
+            }
+            Ok(None) => Ok(None),
+            Err(why) => Err(failed(why)),
+        }
+    }
+
+    /// Takes what `variable` has to say.
+    pub(super) fn of_environment(
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let (mut text, mut names) = (String::new(), Vec::new());
+        for (name, key, kind) in VARIABLES {
+            if let Some(value) = variable(name) {
+                text.push_str(&format!("{key} = {}\n", kind.literal(name, &value)?));
+                names.push(name);
+            }
+        }
+        Layer::parse(text, Source::Environment(names))
+    }
+
+    fn parse(text: String, source: Source) -> Result<Self, SettingsError> {
+        let parsed = toml::from_str(&text);
+        let mut layer = Layer {
+            file: File::default(),
+            text,
+            source,
+        };
+        match parsed {
+            Ok(file) => {
+                layer.file = file;
+                Ok(layer)
+            }
+            Err(error) => {
+                let (span, message) = explain(&error);
+                Err(layer.refused(&span, message))
+            }
+        }
+    }
+
+    /// An error about a place in it.
+    pub(super) fn refused(&self, span: &Range<usize>, message: String) -> SettingsError {
+        let (line, column) = position(&self.text, span.start);
+        match &self.source {
+            Source::File(path) => SettingsError::Refused {
+                path: path.clone(),
+                line,
+                column,
+                message,
+            },
+            Source::Environment(names) => SettingsError::Environment {
+                name: names
+                    .get(line as usize - 1)
+                    .copied()
+                    .unwrap_or("FUMEHOOD_*"),
+                message,
+            },
+            Source::Nothing => SettingsError::NotFollowed,
+        }
+    }
+
+    /// What was read, or its error with its place.
+    pub(super) fn value<T: Clone>(&self, read: &Read<T>) -> Result<T, SettingsError> {
+        read.read
+            .clone()
+            .map_err(|message| self.refused(&read.span, message))
+    }
+
+    /// All of a list; `None` where the key is not there.
+    pub(super) fn values<T: Clone>(
+        &self,
+        list: Option<&Vec<Read<T>>>,
+    ) -> Result<Option<Vec<T>>, SettingsError> {
+        let values = |list: &Vec<Read<T>>| list.iter().map(|it| self.value(it)).collect();
+        list.map(values).transpose()
+    }
+
+    /// Where a place in it is, for people.
+    pub(super) fn origin(&self, span: &Range<usize>) -> Origin {
+        let (line, _) = position(&self.text, span.start);
+        match &self.source {
+            Source::File(_) => Origin::File { line },
+            Source::Environment(names) => match names.get(line as usize - 1) {
+                Some(name) => Origin::Environment(name),
+                None => Origin::Default,
+            },
+            Source::Nothing => Origin::Default,
+        }
+    }
+}
+
+impl Kind {
+    /// As TOML has it.
+    fn literal(self, name: &'static str, value: &str) -> Result<String, SettingsError> {
+        // What JSON quotes, TOML reads the same.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Kind::Text => Ok(quoted(value)),
+            Kind::List => {
+                let items = value.split(',').map(str::trim).filter(|it| !it.is_empty());
+                Ok(format!(
+                    "[{}]",
+                    items.map(quoted).collect::<Vec<_>>().join(",")
+                ))
+            }
+            Kind::Number if value.parse::<f64>().is_ok_and(f64::is_finite) => Ok(value.to_owned()),
+            Kind::Number => Err(SettingsError::Environment {
+                name,
+                message: format!("{value:?} is not a number"),
+            }),
+        }
+    }
+}
+
+/// A regular file within the bound; `None` where there is nothing. A link is
+/// followed: people keep such files elsewhere.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let mut options = std::fs::OpenOptions::new();
+    // A pipe in its place must not hold us.
+    let file = match options.read(true).custom_flags(nonblock()).open(path) {
+        Ok(file) => cap_std::fs::File::from_std(file),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.to_string()),
+    };
+    let metadata = file.metadata().map_err(|e| e.to_string())?;
+    let bytes = read_bounded(file, &metadata, MAX_SETTINGS_BYTES);
+    bytes.map(Some).map_err(|e| e.to_string())
+}

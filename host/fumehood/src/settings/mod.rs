@@ -1,0 +1,332 @@
+//! Settings: policy and preferences of a file, then the environment, then flags.
+//!
+//! ```text
+//! layer (file, environment) ── typed by file ──► rules, Settings ──► Engine, fetch
+//! ```
+//!
+//! `docs/policy.md` has the grammar, `docs/config.schema.json` the schema.
+
+mod error;
+mod file;
+mod follow;
+mod layer;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use error::SettingsError;
+pub use follow::Revision;
+pub(crate) use follow::{Current, Follow, watch};
+use fumehood_control::{Deadlines, TlsOptions, TlsVersion};
+use fumehood_policy::{Policy, PrivateHost};
+use layer::Layer;
+pub use layer::MAX_SETTINGS_BYTES;
+use toml::Spanned;
+
+use crate::config::{Limits, default_deadlines, default_tls};
+use crate::places;
+
+/// The environment variable that names the file.
+const FILE_VARIABLE: &str = "FUMEHOOD_CONFIG";
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsSource {
+    /// This file, which must be there. Without it, the file that
+    /// `FUMEHOOD_CONFIG` names, which must be there too; without that,
+    /// `$XDG_CONFIG_HOME/fumehood/config.toml`, if it is there.
+    pub file: Option<PathBuf>,
+    /// Private hosts of flags, on top of the others.
+    pub private_hosts: Vec<PrivateHost>,
+}
+
+/// What a program goes by: the policy, and preferences.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which requests may be made.
+    pub policy: Policy,
+    /// Where the policy's allow rules stand, or [`Origin::Default`] where
+    /// every public address is allowed.
+    pub allow_origin: Origin,
+    /// The private hosts of the policy, each with its origin.
+    pub private_hosts: Vec<Value<PrivateHost>>,
+    /// What becomes of denials by rules.
+    pub mode: Value<fumehood_policy::Mode>,
+    /// What becomes of denials by address checks.
+    pub address_mode: Value<fumehood_policy::Mode>,
+    /// What the command calls itself; `None` for its own name.
+    pub user_agent: Value<Option<String>>,
+    /// Oldest TLS version accepted.
+    pub tls_min: Value<TlsVersion>,
+    /// Newest TLS version offered.
+    pub tls_max: Value<TlsVersion>,
+    /// Resolving and connecting, in milliseconds.
+    pub connect_ms: Value<u32>,
+    /// The TLS handshake, in milliseconds.
+    pub tls_ms: Value<u32>,
+    /// From request to head, in milliseconds.
+    pub head_ms: Value<u32>,
+    /// Between two bytes, in milliseconds.
+    pub idle_ms: Value<u32>,
+    /// Exchanges under way at once.
+    pub max_exchanges: Value<u32>,
+    /// Guest instances alive at once.
+    pub max_instances: Value<u32>,
+    /// Idle connections kept.
+    pub max_idle_connections: Value<u32>,
+    /// Memory of the engine, in bytes.
+    pub memory_bytes: Value<u64>,
+    /// The file that was read, if one was.
+    pub file: Option<PathBuf>,
+    /// The file that was looked for.
+    pub looked_for: Option<PathBuf>,
+}
+
+/// A setting and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value<T> {
+    /// What holds.
+    pub value: T,
+    /// Why.
+    pub origin: Origin,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    #[default]
+    Default,
+    /// The file says so.
+    File {
+        /// On this line.
+        line: u32,
+    },
+    /// This environment variable says so.
+    Environment(&'static str),
+    /// This flag says so.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File { line } => write!(f, "line {line}"),
+            Origin::Environment(name) | Origin::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+impl SettingsSource {
+    /// Where the file is or would be, and whether it must be there.
+    fn place(&self) -> Option<(PathBuf, bool)> {
+        let named = self.file.clone().or_else(|| {
+            let variable = std::env::var_os(FILE_VARIABLE).filter(|it| !it.is_empty())?;
+            Some(PathBuf::from(variable))
+        });
+        match named {
+            Some(path) => Some((path, true)),
+            None => places::config().map(|path| (path, false)),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads all layers anew. Blocks, for as long as a small file takes.
+    ///
+    /// # Errors
+    /// [`SettingsError`]: then nothing of it is to be used.
+    pub fn load(source: &SettingsSource) -> Result<Self, SettingsError> {
+        let place = source.place();
+        let layer = match &place {
+            Some((path, must)) => {
+                let layer = Layer::of_file(path)?;
+                let absent = || SettingsError::File {
+                    path: path.clone(),
+                    why: "there is no such file".to_owned(),
+                };
+                if *must && layer.is_none() {
+                    return Err(absent());
+                }
+                layer
+            }
+            None => None,
+        };
+        let environment = Layer::of_environment(|name| std::env::var(name).ok())?;
+        let looked_for = place.map(|(path, _)| path);
+        Settings::of_layers(layer, &environment, source, looked_for.as_deref())
+    }
+
+    /// What holds where no file, no variable and no flag says anything: `http`
+    /// and `https` to every public address.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let nothing = Layer::default();
+        let made = Settings::of_layers(None, &nothing, &SettingsSource::default(), None);
+        made.unwrap_or_else(|_| unreachable!("nothing was said that could be wrong"))
+    }
+
+    fn of_layers(
+        file: Option<Layer>,
+        environment: &Layer,
+        source: &SettingsSource,
+        looked_for: Option<&Path>,
+    ) -> Result<Self, SettingsError> {
+        let was_there = file.is_some();
+        let file = file.unwrap_or_default();
+        let built = rules::build(&file, environment, source, looked_for.filter(|_| was_there))?;
+        let (deadlines, tls, limits) = (default_deadlines(), default_tls(), Limits::default());
+        let both = [environment, &file];
+        let settings = Settings {
+            policy: built.policy,
+            allow_origin: built.allow_origin,
+            private_hosts: built.private_hosts,
+            mode: built.mode,
+            address_mode: built.address_mode,
+            user_agent: pick(
+                both,
+                |it| it.http.user_agent.as_ref(),
+                |it| Some(it.0.clone()),
+                None,
+            ),
+            tls_min: pick(
+                both,
+                |it| it.tls.min_version.as_ref(),
+                |it| (*it).into(),
+                tls.min_version,
+            ),
+            tls_max: pick(
+                both,
+                |it| it.tls.max_version.as_ref(),
+                |it| (*it).into(),
+                tls.max_version,
+            ),
+            connect_ms: pick(
+                both,
+                |it| it.timeouts.connect.as_ref(),
+                |it| it.0,
+                deadlines.connect_ms,
+            ),
+            tls_ms: pick(
+                both,
+                |it| it.timeouts.tls.as_ref(),
+                |it| it.0,
+                deadlines.tls_ms,
+            ),
+            head_ms: pick(
+                both,
+                |it| it.timeouts.head.as_ref(),
+                |it| it.0,
+                deadlines.head_ms,
+            ),
+            idle_ms: pick(
+                both,
+                |it| it.timeouts.idle.as_ref(),
+                |it| it.0,
+                deadlines.idle_ms,
+            ),
+            max_exchanges: pick(
+                both,
+                |it| it.limits.exchanges.as_ref(),
+                |it| it.0,
+                limits.max_exchanges,
+            ),
+            max_instances: pick(
+                both,
+                |it| it.limits.instances.as_ref(),
+                |it| it.0,
+                limits.max_instances,
+            ),
+            max_idle_connections: pick(
+                both,
+                |it| it.limits.idle_connections.as_ref(),
+                |it| *it,
+                limits.max_idle_connections,
+            ),
+            memory_bytes: pick(
+                both,
+                |it| it.limits.memory_mib.as_ref(),
+                |it| u64::from(it.0) << 20,
+                limits.memory_bytes,
+            ),
+            file: looked_for.filter(|_| was_there).map(Path::to_owned),
+            looked_for: looked_for.map(Path::to_owned),
+        };
+        settings.check_versions(&file)?;
+        Ok(settings)
+    }
+
+    fn check_versions(&self, file: &Layer) -> Result<(), SettingsError> {
+        let reversed =
+            self.tls_min.value == TlsVersion::V1_3 && self.tls_max.value == TlsVersion::V1_2;
+        let message = "tls.min-version is newer than tls.max-version".to_owned();
+        match (reversed, &file.file.tls.min_version, self.tls_min.origin) {
+            (false, ..) => Ok(()),
+            (true, _, Origin::Environment(name)) => {
+                Err(SettingsError::Environment { name, message })
+            }
+            (true, Some(min), _) => Err(file.refused(&min.span(), message)),
+            // Then its default, the older, holds.
+            (true, None, _) => Ok(()),
+        }
+    }
+
+    /// The deadlines of exchanges that bring none.
+    #[must_use]
+    pub fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            connect_ms: self.connect_ms.value,
+            tls_ms: self.tls_ms.value,
+            head_ms: self.head_ms.value,
+            idle_ms: self.idle_ms.value,
+            ..default_deadlines()
+        }
+    }
+
+    /// How TLS is spoken on exchanges that do not say.
+    #[must_use]
+    pub fn tls(&self) -> TlsOptions {
+        TlsOptions {
+            min_version: self.tls_min.value,
+            max_version: self.tls_max.value,
+            ..default_tls()
+        }
+    }
+
+    /// What an engine may take.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_instances: self.max_instances.value,
+            max_exchanges: self.max_exchanges.value,
+            max_idle_connections: self.max_idle_connections.value,
+            memory_bytes: self.memory_bytes.value,
+            ..Limits::default()
+        }
+    }
+}
+
+/// What the first layer that speaks of it says.
+fn pick<S, T>(
+    layers: [&Layer; 2],
+    find: impl Fn(&file::File) -> Option<&Spanned<S>>,
+    read: impl Fn(&S) -> T,
+    default: T,
+) -> Value<T> {
+    for layer in layers {
+        if let Some(said) = find(&layer.file) {
+            return Value {
+                value: read(said.get_ref()),
+                origin: layer.origin(&said.span()),
+            };
+        }
+    }
+    Value {
+        value: default,
+        origin: Origin::Default,
+    }
+}

@@ -1,0 +1,93 @@
+//! How an engine is: for `fumehood status` and whoever holds it.
+
+use fumehood_policy::Mode;
+use serde::{Deserialize, Serialize};
+
+use crate::{Engine, GrantStatus, Listing, Revision};
+
+/// How an engine is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of this program.
+    pub version: String,
+    /// The process that dials.
+    pub broker: ProcessStatus,
+    /// The process with the guests.
+    pub engine: ProcessStatus,
+    /// The guests; empty while no engine lives.
+    pub modules: Listing,
+    /// The policy that holds.
+    pub policy: PolicyStatus,
+    /// Grants that somebody holds.
+    pub grants: Vec<GrantStatus>,
+}
+
+/// How a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// It lives, as far as is known. The next request starts another.
+    pub alive: bool,
+    /// From its launch's start to its word that it was ready, in microseconds.
+    pub ready_us: u64,
+}
+
+/// The policy that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Which version.
+    pub revision: Revision,
+    /// Rules in it.
+    pub rules: usize,
+    /// Private hosts in it.
+    pub private_hosts: usize,
+    /// `enforce` or `report`: what becomes of denials by rules.
+    pub mode: String,
+    /// The same of denials by address checks.
+    pub address_mode: String,
+    /// It can be read again.
+    pub follows: bool,
+    /// Would-be denials since the launch.
+    pub reported: u64,
+    /// Why the last attempt to read it again failed, if it did.
+    pub last_error: Option<String>,
+}
+
+impl Engine {
+    /// How it is now. Launches nothing.
+    pub async fn status(&self) -> Status {
+        let shared = &self.shared;
+        let running = shared.as_it_is().await;
+        let modules = match running.engine.is_alive() {
+            true => self.modules().list().await.unwrap_or_default(),
+            false => Listing::default(),
+        };
+        let now = shared.current.now();
+        let (mode, address_mode) = now.policy.modes();
+        let process = |alive, ready_us| ProcessStatus { alive, ready_us };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            broker: process(running.broker.is_alive(), running.broker.readiness.ready_us),
+            engine: process(running.engine.is_alive(), running.engine.readiness.ready_us),
+            modules,
+            grants: shared.grants.list(),
+            policy: PolicyStatus {
+                revision: now.revision.clone(),
+                rules: now.policy.rules().len(),
+                private_hosts: now.policy.private_hosts().len(),
+                mode: mode_name(mode).to_owned(),
+                address_mode: mode_name(address_mode).to_owned(),
+                follows: shared.config.follow.is_some(),
+                reported: shared.current.reported(),
+                last_error: shared.current.last_error().map(|it| it.to_string()),
+            },
+        }
+    }
+}
+
+/// As the configuration has it.
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Report => "report",
+    }
+}

@@ -1,0 +1,1 @@
+//! Driver guests under the stock implementation of WASI: see `tests/`.

@@ -1,0 +1,232 @@
+//! A host in small: it serves the codec's demands, and has a shadow do the same.
+
+use fumehood_control as control;
+use fumehood_engine::fuzz::Codec;
+use fumehood_guest_http1::{
+    Client, Demand, Error, Event, Misuse, PayloadLength, Progress, RequestHead, ResponseHead,
+};
+
+use super::Transcript;
+use crate::glass::Shadow;
+
+/// What the codec was shown at once, and how many events it made of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) demand: Demand,
+    pub(super) shown: Vec<u8>,
+    pub(super) said: Result<Vec<Event>, Error>,
+}
+
+/// A connection's host.
+pub(super) struct Host {
+    client: Client,
+    shadow: Shadow<Codec>,
+    buffer: Vec<u8>,
+    /// An exchange is under way.
+    busy: bool,
+    transcript: Transcript,
+}
+
+impl Host {
+    pub(super) fn new(shadow: Shadow<Codec>) -> Host {
+        Host {
+            client: Client::new(),
+            shadow,
+            buffer: Vec::new(),
+            busy: false,
+            transcript: Transcript::default(),
+        }
+    }
+
+    /// Begins an exchange and sends all of its content.
+    pub(super) fn send(&mut self, head: &RequestHead, length: u8) {
+        self.busy = true;
+        self.shadow.ask(|codec| {
+            codec.encode_head(&head.method, &head.target, fields(head), payload(head))
+        });
+        let sent = self.client.encode_head(head);
+        self.shadow.compare(|| text(&sent));
+        if sent.is_err() || head.payload == PayloadLength::None {
+            return;
+        }
+        let length = u64::from(length);
+        self.shadow.ask(|codec| codec.frame_payload(length));
+        let framed = self.client.frame_payload(length);
+        self.shadow.compare(|| text(&framed));
+        if framed.is_ok() && head.payload == PayloadLength::Unknown {
+            self.shadow.ask(Codec::end_payload);
+            let ended = self.client.end_payload();
+            self.shadow.compare(|| text(&ended));
+        }
+    }
+
+    /// More of the stream has come.
+    pub(super) fn arrive(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        while self.transcript.error.is_none() && self.step() {}
+    }
+
+    /// An exchange is over and the connection can carry another.
+    pub(super) fn wants_a_request(&self) -> bool {
+        let last = self.transcript.events.last();
+        let reusable = matches!(last, Some(Event::Complete(it)) if it.reusable);
+        !self.busy && reusable
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// The peer has closed.
+    pub(super) fn close(&mut self) {
+        if self.transcript.error.is_some() || !self.busy {
+            return;
+        }
+        let pending = self.buffer.len() as u64;
+        self.shadow.ask(|codec| codec.end_of_stream(pending));
+        let progress = self.client.end_of_stream(pending);
+        // What was said is noted; nothing was shown for it.
+        let _ = self.note(progress);
+    }
+
+    pub(super) fn finish(mut self) -> Transcript {
+        if self.transcript.error.is_some() {
+            let again = self.client.payload_moved(1);
+            assert_eq!(again, Err(Error::Misuse(Misuse::ConnectionOver)));
+        }
+        self.transcript.leftover = self.buffer;
+        self.transcript
+    }
+
+    /// Serves one demand; false when the buffer cannot, or none is left.
+    fn step(&mut self) -> bool {
+        let demand = self.client.demand();
+        let (end, at_most) = match demand {
+            Demand::Nothing => return false,
+            Demand::Payload(left) => return self.move_payload(left),
+            Demand::PayloadUntilClose => {
+                self.transcript.payload.append(&mut self.buffer);
+                return false;
+            }
+            Demand::EmptyLine(at_most) => (empty_line(&self.buffer), at_most),
+            Demand::Lines(lines) => (nth_line(&self.buffer, lines.count), lines.at_most),
+        };
+        let at_most = at_most as usize;
+        let take = match end {
+            Some(end) if end <= at_most => end,
+            _ if self.buffer.len() >= at_most => at_most,
+            _ => return false,
+        };
+        let shown: Vec<u8> = self.buffer.drain(..take).collect();
+        self.shadow.ask(|codec| codec.receive(&shown));
+        let progress = self.client.receive(&shown);
+        let said = self.note(progress);
+        self.transcript.pieces.push(Piece {
+            demand,
+            shown,
+            said,
+        });
+        true
+    }
+
+    fn move_payload(&mut self, left: u64) -> bool {
+        assert!(left > 0, "an empty demand for payload");
+        let count = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(self.buffer.len());
+        if count == 0 {
+            return false;
+        }
+        self.transcript.payload.extend(self.buffer.drain(..count));
+        self.shadow.ask(|codec| codec.payload_moved(count as u64));
+        let progress = self.client.payload_moved(count as u64);
+        // Noted with its events; there is no piece of framing to it.
+        let _ = self.note(progress);
+        true
+    }
+
+    fn note(&mut self, progress: Result<Progress, Error>) -> Result<Vec<Event>, Error> {
+        self.shadow.compare(|| progress_text(&progress));
+        match progress {
+            Ok(progress) => {
+                assert_eq!(progress.demand, self.client.demand(), "two demands");
+                let over = |event: &Event| matches!(event, Event::Complete(_));
+                self.busy = !progress.events.iter().any(over);
+                self.transcript.events.extend(progress.events.clone());
+                Ok(progress.events)
+            }
+            Err(error) => {
+                assert_eq!(self.client.demand(), Demand::Nothing, "after an error");
+                assert!(!matches!(error, Error::Misuse(_)), "our own call: {error}");
+                self.transcript.error = Some(error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The first empty line's end, said another way than codec and engine do.
+fn empty_line(buffer: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    for line in buffer.split_inclusive(|byte| *byte == b'\n') {
+        end += line.len();
+        if line == b"\n" || line == b"\r\n" {
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// The end of LF number `count`.
+fn nth_line(buffer: &[u8], count: u32) -> Option<usize> {
+    let lfs = buffer.iter().enumerate().filter(|(_, it)| **it == b'\n');
+    lfs.map(|(at, _)| at + 1).nth(count as usize - 1)
+}
+
+fn fields(head: &RequestHead) -> Vec<control::Field> {
+    let field = |field: &fumehood_guest_http1::Field| control::Field {
+        name: field.name.clone(),
+        value: field.value.clone(),
+    };
+    head.fields.iter().map(field).collect()
+}
+
+fn payload(head: &RequestHead) -> control::PayloadLength {
+    match head.payload {
+        PayloadLength::None => control::PayloadLength::None,
+        PayloadLength::Known(length) => control::PayloadLength::Known(length),
+        PayloadLength::Unknown => control::PayloadLength::Unknown,
+    }
+}
+
+/// An answer as the guest behind glass tells it.
+fn text<T: std::fmt::Debug>(answer: &Result<T, Error>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(Error::Misuse(misuse)) => format!("Misuse({:?})", misuse.to_string()),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// The engine has types of its own for what is told on.
+fn progress_text(progress: &Result<Progress, Error>) -> String {
+    let head = |kind: &str, head: &ResponseHead| format!("{kind}({head:?})");
+    let told = progress.as_ref().map_err(|error| *error).map(|progress| {
+        let events: Vec<String> = progress
+            .events
+            .iter()
+            .map(|event| match event {
+                Event::Informational(told) => head("Informational", told),
+                Event::Head(told) => head("Head", told),
+                Event::Trailers(fields) => format!("Trailers({fields:?})"),
+                Event::Complete(completion) => {
+                    format!("Complete {{ reusable: {} }}", completion.reusable)
+                }
+            })
+            .collect();
+        let (events, demand) = (events.join(", "), progress.demand);
+        let then = progress.then;
+        format!("Progress {{ events: [{events}], demand: {demand:?}, then: {then:?} }}")
+    });
+    told.unwrap_or_else(|error| text::<()>(&Err(error)))
+}

@@ -1,0 +1,126 @@
+//! What the fuzzers run: plain functions that also build, and run, as tests.
+//!
+//! A target is a function of bytes that panics when something is wrong.
+//! `libfuzzer/` makes a program of each, `cargo xtask fuzz` runs it, and
+//! `tests/corpus.rs` runs each on what is committed under `corpus/` and
+//! `regressions/`. See `README.md`.
+
+pub mod control;
+pub mod demand;
+pub mod glass;
+pub mod http1;
+pub mod pieces;
+pub mod policy;
+pub mod record;
+pub mod replay;
+pub mod tls;
+pub mod transcript;
+pub mod x509;
+
+/// Something to fuzz.
+pub struct Target {
+    /// As one types it.
+    pub name: &'static str,
+    /// One line on what is held to be true.
+    pub what: &'static str,
+    /// Runs an input; panics when something is wrong.
+    pub run: fn(&[u8]),
+    /// The same input with the guest behind glass beside it, where there is one.
+    pub beside_glass: Option<fn(&[u8])>,
+    /// The target whose corpus it shares; its own name where it has one.
+    pub corpus: &'static str,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 12] = [
+    Target {
+        name: "http1",
+        what: "the http1 guest survives any stream and reads it the same however it is cut",
+        run: http1::run,
+        beside_glass: Some(http1::run_beside_glass),
+        corpus: "http1",
+    },
+    Target {
+        name: "http1-wasm",
+        what: "the http1 guest says the same natively and in WebAssembly",
+        run: http1::run_beside_glass,
+        beside_glass: Some(http1::run_beside_glass),
+        corpus: "http1",
+    },
+    Target {
+        name: "http1-httparse",
+        what: "the http1 guest and httparse read heads, trailers and chunk sizes alike",
+        run: http1::agree::run,
+        beside_glass: Some(http1::run_beside_glass),
+        corpus: "http1",
+    },
+    Target {
+        name: "tls",
+        what: "the tls guest survives any server, encrypted messages included",
+        run: tls::run,
+        beside_glass: Some(tls::run_beside_glass),
+        corpus: "tls",
+    },
+    Target {
+        name: "tls-wasm",
+        what: "the tls guest says the same natively and in WebAssembly",
+        run: tls::run_beside_glass,
+        beside_glass: Some(tls::run_beside_glass),
+        corpus: "tls",
+    },
+    Target {
+        name: "x509",
+        what: "the x509 guest survives any chain and believes none for another name",
+        run: x509::run,
+        beside_glass: Some(x509::run_beside_glass),
+        corpus: "x509",
+    },
+    Target {
+        name: "x509-wasm",
+        what: "the x509 guest says the same natively and in WebAssembly",
+        run: x509::run_beside_glass,
+        beside_glass: Some(x509::run_beside_glass),
+        corpus: "x509",
+    },
+    Target {
+        name: "control",
+        what: "messages between processes decode, and encode again as the same",
+        run: control::run,
+        beside_glass: None,
+        corpus: "control",
+    },
+    Target {
+        name: "policy",
+        what: "URLs, hosts and patterns mean the same when printed and parsed again",
+        run: policy::run,
+        beside_glass: None,
+        corpus: "policy",
+    },
+    Target {
+        name: "record",
+        what: "TLS records open the same however they arrive, and to what was sealed",
+        run: record::run,
+        beside_glass: None,
+        corpus: "record",
+    },
+    Target {
+        name: "transcript",
+        what: "the host reads hellos as a plain reading does",
+        run: transcript::run,
+        beside_glass: None,
+        corpus: "transcript",
+    },
+    Target {
+        name: "demand",
+        what: "the engine finds the piece a codec demands, however the stream is cut",
+        run: demand::run,
+        beside_glass: None,
+        corpus: "demand",
+    },
+];
+
+/// The target of that name.
+#[must_use]
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

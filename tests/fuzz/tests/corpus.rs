@@ -1,0 +1,147 @@
+//! Every committed input, run natively and behind glass, as part of the tests.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fumehood_fuzz::glass::{Guests, take_end};
+use fumehood_fuzz::replay::{Outcome, caught, replay};
+use fumehood_fuzz::{TARGETS, Target, http1, target};
+
+/// All committed inputs of one target together may take so long. They take
+/// about a second; a target that became a hundred times slower is broken.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Largest committed corpus, in bytes: a seed shows a form, not a body.
+const MAX_CORPUS_BYTES: u64 = 32 * 1024;
+
+fn folder(kind: &str, corpus: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(kind)
+        .join(corpus)
+}
+
+/// The inputs in a folder, which need not be there.
+fn inputs(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Runs what is committed for a target.
+fn run(name: &str) {
+    let target: &Target = target(name).unwrap();
+    let began = Instant::now();
+    let corpus = inputs(&folder("corpus", target.corpus));
+    assert!(!corpus.is_empty(), "{name} has no seed to start from");
+    for path in corpus
+        .iter()
+        .chain(&inputs(&folder("regressions", target.corpus)))
+    {
+        let outcome = replay(target, &fs::read(path).unwrap());
+        assert_eq!(outcome, Outcome::Survived, "{}", path.display());
+        assert!(began.elapsed() < LIMIT, "{name} has become slow");
+    }
+}
+
+#[test]
+fn http1() {
+    run("http1");
+}
+
+#[test]
+fn http1_beside_httparse() {
+    run("http1-httparse");
+}
+
+#[test]
+fn tls() {
+    run("tls");
+}
+
+#[test]
+fn x509() {
+    run("x509");
+}
+
+#[test]
+fn control() {
+    run("control");
+}
+
+#[test]
+fn policy() {
+    run("policy");
+}
+
+#[test]
+fn record() {
+    run("record");
+}
+
+#[test]
+fn transcript() {
+    run("transcript");
+}
+
+#[test]
+fn demand() {
+    run("demand");
+}
+
+#[test]
+fn corpora_are_small_and_every_one_belongs_to_a_target() {
+    for kind in ["corpus", "regressions"] {
+        for path in inputs(&folder(kind, "")) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(
+                TARGETS.iter().any(|target| target.corpus == name),
+                "{kind}/{name} belongs to no target"
+            );
+            let sizes = inputs(&path)
+                .into_iter()
+                .map(|it| it.metadata().unwrap().len());
+            assert!(sizes.sum::<u64>() <= MAX_CORPUS_BYTES, "{kind}/{name}");
+        }
+    }
+}
+
+/// The seeds of `tls` are whole handshakes: keys come out of them.
+#[test]
+fn seeds_of_tls_reach_the_end_of_the_handshake() {
+    for name in ["tls12", "tls13-aes128", "tls13-aes256", "tls13-hybrid"] {
+        let input = fs::read(folder("corpus", "tls").join(name)).unwrap();
+        assert!(fumehood_fuzz::tls::establishes(&input), "{name}");
+    }
+}
+
+/// Seeds of `x509` are believed, so that what lies behind is reached.
+#[test]
+fn seeds_of_x509_are_believed() {
+    for name in ["two-steps", "wildcard", "name-constraints", "address"] {
+        let input = fs::read(folder("corpus", "x509").join(name)).unwrap();
+        assert!(fumehood_fuzz::x509::believes(&input), "{name}");
+    }
+}
+
+/// A guest that a response breaks ends, and its comparison with the sound one
+/// tells how: so a replayed crash is told from a guest that lives.
+#[test]
+fn an_end_behind_glass_is_seen_and_told() {
+    let faulty = Guests::load("http1-faulty");
+    let said = |fault: &str| {
+        let stream = format!(
+            "\0\x05HTTP/1.1 200 OK\r\nx-fumehood-fault: {fault}\r\ncontent-length: 0\r\n\r\n"
+        );
+        let words = caught(|data| http1::run_beside(data, &faulty), stream.as_bytes());
+        (words, take_end())
+    };
+    for kind in ["trap", "hang", "memory"] {
+        let (words, end) = said(kind);
+        assert_eq!(end.unwrap().kind, kind);
+        assert!(words.unwrap().contains("ended behind glass"));
+    }
+    assert_eq!(said("none of these"), (None, None));
+}

@@ -1,0 +1,9 @@
+//! Live modules through the command: chaos, faults that nobody notices,
+//! recordings, and who may ask.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod admin;
+mod chaos;
+mod faults;
+mod recordings;
+mod support;

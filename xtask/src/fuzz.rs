@@ -1,0 +1,247 @@
+//! `cargo xtask fuzz TARGET`: builds a target of `tests/fuzz` with libFuzzer,
+//! runs it, and replays what it found natively and behind glass.
+//!
+//! What is committed (`tests/fuzz/corpus`, `tests/fuzz/regressions`) is where a
+//! run starts; what it finds stays under `target/fuzz`:
+//!
+//! ```text
+//! build/             the instrumented programs
+//! corpus/TARGET      inputs that reached something new
+//! artifacts/TARGET   inputs that crashed, hung or took too much memory
+//! ```
+
+mod options;
+mod tools;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+use crate::guests::{self, Imports};
+use crate::report;
+use crate::workspace::Workspace;
+use options::{Options, Work};
+
+/// The package with the targets, and its program that replays inputs.
+const PACKAGE: &str = "fumehood-fuzz";
+const REPLAY: &str = "fumehood-replay-input";
+
+/// Where the committed inputs are, below the root.
+const COMMITTED: &str = "tests/fuzz";
+
+/// An input that takes longer is a finding, in seconds. A guest's own deadline
+/// is half a second, under a sanitizer on a busy machine too.
+const INPUT_SECONDS: u32 = 20;
+
+/// Longest input, in bytes: some records, a chain, a head that is over its bound.
+const MAX_INPUT_BYTES: u32 = 64 * 1024;
+
+/// Memory that a fuzzer may take, in MiB. It holds a corpus, and a pool of guests.
+const MEMORY_MIB: u32 = 4096;
+
+/// A target, as the package itself lists it.
+struct Target {
+    name: String,
+    /// Whose committed inputs it starts from.
+    corpus: String,
+    what: String,
+}
+
+pub(crate) fn run(workspace: &Workspace, words: &[&str]) -> Result<ExitCode> {
+    let options = Options::parse(words)?;
+    // The replayer loads the guests, and so do some targets.
+    guests::build(workspace, Imports::MustMatch)?;
+    let targets = targets(workspace)?;
+    let Some(name) = options.target else {
+        let row = |target: &Target| vec![target.name.clone(), target.what.clone()];
+        let rows: Vec<_> = targets.iter().map(row).collect();
+        println!("{}", report::table(&["target", "what is held"], &rows));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(target) = targets.iter().find(|target| target.name == name) else {
+        bail!("there is no target `{name}`: `cargo xtask fuzz list` tells which there are");
+    };
+    let places = Places::create(workspace, target)?;
+    let program = tools::build(workspace, &target.name)?;
+    match options.work {
+        Work::Run { seconds, jobs } => fuzz(workspace, target, &places, &program, seconds, jobs),
+        Work::Merge => merge(&places, &program),
+        Work::Minimize { input } => minimize(workspace, target, &places, &program, input),
+    }
+}
+
+/// Builds the replayer and has it list the targets.
+fn targets(workspace: &Workspace) -> Result<Vec<Target>> {
+    command::run(
+        workspace
+            .cargo()
+            .args(["build", "--release", "--package", PACKAGE, "--bins"]),
+    )?;
+    let listed = command::capture(Command::new(workspace.release_program(REPLAY)).arg("list"))?;
+    let target = |line: &str| {
+        let mut words = line.split('\t').map(str::to_owned);
+        Some(Target {
+            name: words.next()?,
+            corpus: words.next()?,
+            what: words.next()?,
+        })
+    };
+    listed
+        .lines()
+        .map(|line| target(line).with_context(|| format!("{REPLAY} listed `{line}`")))
+        .collect()
+}
+
+/// A target's folders.
+struct Places {
+    /// Grows with every run.
+    corpus: PathBuf,
+    /// What crashed.
+    artifacts: PathBuf,
+    /// Committed inputs, as far as there are any.
+    committed: Vec<PathBuf>,
+}
+
+impl Places {
+    fn create(workspace: &Workspace, target: &Target) -> Result<Self> {
+        let base = tools::folder(workspace);
+        let places = Self {
+            corpus: base.join("corpus").join(&target.name),
+            artifacts: base.join("artifacts").join(&target.name),
+            committed: ["corpus", "regressions"]
+                .iter()
+                .map(|kind| workspace.root().join(COMMITTED).join(kind))
+                .map(|folder| folder.join(&target.corpus))
+                .filter(|folder| folder.is_dir())
+                .collect(),
+        };
+        for folder in [&places.corpus, &places.artifacts] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        Ok(places)
+    }
+
+    /// The crashing inputs there are.
+    fn findings(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.artifacts)? {
+            paths.push(entry?.path());
+        }
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    fn artifact_prefix(&self) -> OsString {
+        let mut prefix = OsString::from("-artifact_prefix=");
+        prefix.push(&self.artifacts);
+        prefix.push("/");
+        prefix
+    }
+}
+
+fn fuzz(
+    workspace: &Workspace,
+    target: &Target,
+    places: &Places,
+    program: &Path,
+    seconds: u32,
+    jobs: u32,
+) -> Result<ExitCode> {
+    let before = places.findings()?;
+    report::line("fuzzing", &format!("{}: {}", target.name, target.what));
+    let mut fuzzer = fuzzer(program);
+    fuzzer
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(places.artifact_prefix())
+        .arg("-print_final_stats=1");
+    if jobs > 1 {
+        fuzzer.arg(format!("-fork={jobs}"));
+    }
+    fuzzer.arg(&places.corpus).args(&places.committed);
+    let status = fuzzer
+        .status()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let mut found = places.findings()?;
+    found.retain(|path| !before.contains(path));
+    if found.is_empty() {
+        command::check(&fuzzer, status)?;
+        report::line("done", "nothing was found");
+        return Ok(ExitCode::SUCCESS);
+    }
+    replay(workspace, target, &found)?;
+    println!(
+        "\nFix it, and commit the input to tests/fuzz/regressions/{}/ under a name that says \
+         what was wrong; `cargo xtask fuzz {} --minimize FILE` makes it smaller.",
+        target.corpus, target.name
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// Shows what inputs come to natively and behind glass, without a sanitizer.
+fn replay(workspace: &Workspace, target: &Target, inputs: &[PathBuf]) -> Result<()> {
+    report::line("replaying", "natively and behind glass");
+    let mut replayer = Command::new(workspace.release_program(REPLAY));
+    replayer.arg(&target.name).args(inputs);
+    // An input that does not survive is what we are here to see.
+    let output = command::output(&mut replayer)?;
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Leaves of the grown corpus what reaches anything of its own.
+fn merge(places: &Places, program: &Path) -> Result<ExitCode> {
+    let all = places.corpus.with_extension("before-merge");
+    fs::rename(&places.corpus, &all).context("cannot set the corpus aside")?;
+    fs::create_dir_all(&places.corpus)?;
+    command::run(
+        fuzzer(program)
+            .arg("-merge=1")
+            .arg(&places.corpus)
+            .args(&places.committed)
+            .arg(&all),
+    )?;
+    let (before, after) = (count(&all)?, count(&places.corpus)?);
+    fs::remove_dir_all(&all).context("cannot remove the old corpus")?;
+    report::line("done", &format!("{before} inputs have become {after}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn count(folder: &Path) -> Result<usize> {
+    Ok(fs::read_dir(folder)?.count())
+}
+
+/// Makes a crashing input smaller; the result lies beside the other findings.
+fn minimize(
+    workspace: &Workspace,
+    target: &Target,
+    places: &Places,
+    program: &Path,
+    input: &str,
+) -> Result<ExitCode> {
+    let smallest = places.artifacts.join("minimized");
+    let mut exact = OsString::from("-exact_artifact_path=");
+    exact.push(&smallest);
+    command::run(
+        fuzzer(program)
+            .args(["-minimize_crash=1", "-runs=100000"])
+            .arg(exact)
+            .arg(input),
+    )?;
+    replay(workspace, target, &[smallest])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fuzzer(program: &Path) -> Command {
+    let mut fuzzer = Command::new(program);
+    fuzzer
+        .arg(format!("-timeout={INPUT_SECONDS}"))
+        .arg(format!("-max_len={MAX_INPUT_BYTES}"))
+        .arg(format!("-rss_limit_mb={MEMORY_MIB}"));
+    fuzzer
+}
