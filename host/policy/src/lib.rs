@@ -20,6 +20,7 @@ mod rules;
 mod served;
 mod target;
 mod terms;
+mod upstream;
 mod url;
 
 pub use address::{AddressSpace, Standing, space_of, standing_of};
@@ -35,4 +36,5 @@ pub use target::{Scheme, Target};
 pub use terms::{
     ClientName, MAX_CLIENT_BYTES, MAX_METHOD_BYTES, Method, Spaces, Terms, TermsError,
 };
+pub use upstream::{MAX_PROXY_BYTES, ProxyError, ProxyScheme, ProxyServer};
 pub use url::{MAX_URL_BYTES, RequestUrl, UrlError, UserInfo};
