@@ -131,6 +131,25 @@ pub enum ToEngine {
     },
     /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
+    /// A piece of a [`crate::PacQuestion`].
+    PacFragment {
+        /// By which the answer refers to it; never used twice.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// The last piece. The answer is [`ToEmbedder::Pac`].
+    Pac {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+        /// A descriptor comes with it: a sealed memfd with the script, of at
+        /// most [`crate::MAX_PAC_SCRIPT_BYTES`].
+        with_script: bool,
+    },
+    /// Hold a script no longer. It is not answered.
+    PacForget(crate::PacScriptId),
 }
 
 impl Message for ToEngine {
@@ -138,6 +157,7 @@ impl Message for ToEngine {
         match self {
             ToEngine::Module(_) | ToEngine::Anchors | ToEngine::Broker | ToEngine::KeyLog => 1,
             ToEngine::Exchange { with_source, .. } => 1 + usize::from(*with_source),
+            ToEngine::Pac { with_script, .. } => usize::from(*with_script),
             ToEngine::Hello { .. }
             | ToEngine::Start
             | ToEngine::ExchangeFragment { .. }
@@ -148,7 +168,9 @@ impl Message for ToEngine {
             | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
             | ToEngine::Revoke { .. }
-            | ToEngine::CloseIdle => 0,
+            | ToEngine::CloseIdle
+            | ToEngine::PacFragment { .. }
+            | ToEngine::PacForget(_) => 0,
         }
     }
 }
@@ -289,6 +311,20 @@ pub enum ToEmbedder {
         id: ExchangeId,
         /// How.
         outcome: Result<Summary, Failure>,
+    },
+    /// A piece of a [`crate::PacAnswer`].
+    PacFragment {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// The last piece.
+    Pac {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
     },
 }
 

@@ -15,6 +15,7 @@
 //! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
 //! driver     guests with sockets of their own, under a grant
+//! pac        proxy auto-configuration scripts
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
@@ -37,7 +38,6 @@ mod instance;
 #[doc(hidden)]
 pub mod measure;
 mod outbox;
-#[cfg(any(test, feature = "measure"))]
 mod pac;
 mod payload;
 mod registry;

@@ -17,6 +17,7 @@ use crate::allowance::{Allowance, Leaves};
 use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
+use crate::pac::PacDesk;
 use crate::payload::Pipe;
 use crate::registry::{answer_load, introduced};
 
@@ -43,6 +44,7 @@ pub(crate) async fn serve(
     let reporting = Arc::clone(&hub);
     tokio::spawn(async move { reporting.registry.supervisor.relay(&reporting.outbox).await });
     let mut desk = Desk {
+        pac: PacDesk::new(&hub),
         hub,
         max_exchanges,
         assembling: HashMap::new(),
@@ -72,6 +74,7 @@ struct Desk {
     assembling: HashMap<ExchangeId, Assembly>,
     running: Running,
     leaves: Leaves,
+    pac: PacDesk,
 }
 
 impl Desk {
@@ -127,6 +130,9 @@ impl Desk {
             }
             ToEngine::Inspect => self.inventory().await,
             ToEngine::Pressure { percent } => self.hub.feel(percent),
+            ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
+            ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
+            ToEngine::PacForget(script) => self.pac.forget(script),
             // Offers end with `Start`; later ones are refused by being dropped.
             ToEngine::Hello { .. }
             | ToEngine::Anchors

@@ -16,6 +16,7 @@ use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
+use crate::pac::PacBook;
 use crate::process::Process;
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Semaphore>,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
+    /// Held while the evaluator of scripts is fetched, so that it is once.
+    pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
     tasks: std::sync::Mutex<Vec<AbortHandle>>,
 }
@@ -97,6 +100,8 @@ pub(crate) struct LiveEngine {
     pub(crate) orders: UnboundedSender<ToEngine>,
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
+    /// Questions about scripts.
+    pub(crate) pac: Arc<PacBook>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
@@ -136,6 +141,7 @@ impl Engine {
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
+            evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
         let engine = Engine {
@@ -338,6 +344,7 @@ impl LiveEngine {
             routes: Arc::new(Routes::new()),
             orders,
             desk: Arc::new(desk),
+            pac: Arc::default(),
             pid: launched.process.id(),
             readiness: launched.readiness,
             alive: Arc::new(AtomicBool::new(true)),
@@ -345,8 +352,7 @@ impl LiveEngine {
         tokio::spawn(watch_engine(
             launched.process,
             live.channel.clone(),
-            live.routes.clone(),
-            live.desk.clone(),
+            (live.routes.clone(), live.desk.clone(), live.pac.clone()),
             live.alive.clone(),
             ordered,
         ));
@@ -407,27 +413,28 @@ pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedRece
 async fn watch_engine(
     mut process: Process,
     channel: Arc<EngineChannel>,
-    routes: Arc<Routes>,
-    desk: Arc<Desk>,
+    (routes, desk, pac): (Arc<Routes>, Arc<Desk>, Arc<PacBook>),
     alive: Arc<AtomicBool>,
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
-        () = route_all(&channel, &routes, &desk) => {}
+        () = route_all(&channel, &routes, &desk, &pac) => {}
         () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
     routes.close();
     desk.close();
+    pac.close();
     process.kill().await;
 }
 
-async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
+async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk, pac: &PacBook) {
     while let Ok((message, _none)) = channel.recv().await {
-        let taken = match Desk::takes(&message) {
-            true => desk.take(message),
-            false => routes.take(message),
+        let taken = match &message {
+            it if Desk::takes(it) => desk.take(message),
+            it if PacBook::takes(it) => pac.take(message),
+            _ => routes.take(message),
         };
         if let Err(error) = taken {
             tracing::error!(%error, "the engine is ended for what it said");

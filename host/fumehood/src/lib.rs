@@ -28,6 +28,7 @@
 //! - [`Engine::builder`] says how the engine is to be, and launches it;
 //! - [`Engine::client`] is a [`tower_service::Service`] over `http` types;
 //! - [`Engine::modules`] lists, loads and swaps the guests of a running engine;
+//! - [`Engine::pac`] runs a proxy auto-configuration script;
 //! - [`Engine::exchange`] is the level below: descriptors in, events out;
 //! - [`Error`] is split by who has to change something.
 
@@ -49,6 +50,7 @@ mod grant;
 mod hex;
 mod launch;
 mod modules;
+pub mod pac;
 mod places;
 mod pressure;
 pub mod probe;

@@ -14,10 +14,8 @@ pub(crate) use codec::{
     Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
 pub(crate) use fault::{Fault, Faults};
-pub(crate) use state::{GuestState, arm, bounded, new_store};
-#[cfg(feature = "fuzz")]
-pub(crate) use ticker::Active;
-pub(crate) use ticker::{CALL_DEADLINE_TICKS, Ticker};
+pub(crate) use state::{Bounds, GuestState, arm, bounded, new_store};
+pub(crate) use ticker::{Active, CALL_DEADLINE_TICKS, Ticker, ticks};
 pub(crate) use trail::Trace;
 pub(crate) use words::{Event, Progress, cause_of_protocol, sound_head};
 

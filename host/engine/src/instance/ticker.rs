@@ -6,14 +6,14 @@ use std::time::Duration;
 use wasmtime::Engine;
 
 /// Time between two epochs. A call overruns its deadline by one tick at most.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 
 /// Epochs a call may take: half a second. The longest honest call, a chain of
 /// 16 RSA certificates, takes under 10 ms.
 pub(crate) const CALL_DEADLINE_TICKS: u64 = 50;
 
 /// So much time in epochs, rounded up.
-pub(super) fn ticks(time: Duration) -> u64 {
+pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
 }
 

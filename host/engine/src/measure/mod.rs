@@ -6,10 +6,11 @@
 
 mod handshake;
 mod modules;
+mod pac;
 
 pub use modules::Idle;
+pub use pac::{Pac, PacScript};
 
-pub use crate::pac;
 pub use handshake::{Begun, Connected};
 
 use std::os::fd::OwnedFd;

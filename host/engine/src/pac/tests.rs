@@ -1,13 +1,17 @@
 //! The guest as it ships, under limits and under attack.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use super::{
-    CallError, Ended, Finding, LoadError, Module, Moment, Proxy, Script, Surroundings, Target,
-    Transition,
+use super::bindings::exports::fumehood::pac::evaluator::{
+    CallError, Finding, LoadError, Moment, Proxy, Surroundings, Target, Transition,
 };
-use crate::registry::fixtures;
+use super::module::PacModule;
+use super::script::Script;
+use super::state::Known;
+use crate::instance::Fault;
+use crate::registry::{Limits, Registry, Version, fixtures};
+use crate::tls::Anchors;
 
 /// Monday, 2026-09-21 14:13:20 UTC.
 const AT: Moment = Moment {
@@ -15,9 +19,15 @@ const AT: Moment = Moment {
     seed: 7,
 };
 
-fn module() -> &'static Module {
-    static MODULE: OnceLock<Module> = OnceLock::new();
-    MODULE.get_or_init(|| Module::load(&fixtures::native("pac")).unwrap())
+fn version() -> &'static Arc<Version<PacModule>> {
+    static LOADED: OnceLock<(Registry, Arc<Version<PacModule>>)> = OnceLock::new();
+    let (_, version) = LOADED.get_or_init(|| {
+        let registry = Registry::new(Limits::for_one(), Anchors::default()).unwrap();
+        fixtures::put(&registry, "pac", "pac", 1).unwrap();
+        let version = registry.pac.current().unwrap();
+        (registry, version)
+    });
+    version
 }
 
 fn surroundings() -> Surroundings {
@@ -30,11 +40,13 @@ fn surroundings() -> Surroundings {
     }
 }
 
-fn load(script: &str) -> Result<Result<Script<'static>, LoadError>, Ended> {
-    module().script(script.as_bytes(), surroundings(), AT)
+fn load(text: &str) -> Result<Result<Script, LoadError>, Fault> {
+    let mut script = Script::new(text.as_bytes().to_vec(), surroundings());
+    let loaded = script.load(version(), AT, &Arc::default())?;
+    Ok(loaded.map(|()| script))
 }
 
-fn script(text: &str) -> Script<'static> {
+fn script(text: &str) -> Script {
     load(text).unwrap().unwrap()
 }
 
@@ -47,8 +59,15 @@ fn target(host: &str) -> Target {
     }
 }
 
-fn find(script: &mut Script<'_>, host: &str) -> Result<Result<Finding, CallError>, Ended> {
-    script.find(&target(host), AT)
+fn find(script: &mut Script, host: &str) -> Result<Result<Finding, CallError>, Fault> {
+    script.find(version(), &target(host), AT, &Arc::default())
+}
+
+fn kind(ended: &Result<Result<Finding, CallError>, Fault>) -> &str {
+    match ended {
+        Ok(_) => "answered",
+        Err(fault) => &fault.report().kind,
+    }
 }
 
 #[test]
@@ -92,16 +111,21 @@ fn a_call_that_needs_names_is_made_again() {
              return 'PROXY ' + dnsResolve('a.test') + ':1; PROXY ' + dnsResolveEx('b.test') + ':2';
          }",
     );
-    let needs = |name: &str| Ok(Err(CallError::Needs(name.to_owned())));
-    let told = |found: Result<Result<Finding, CallError>, Ended>| {
-        found.map(|found| found.map(|found| found.names))
+    let mut known = Known::default();
+    let mut ask = |known: &Known| {
+        script
+            .find(version(), &target("x"), AT, &Arc::new(known.clone()))
+            .unwrap()
+            .map(|found| found.names)
     };
-    assert_eq!(told(find(&mut script, "x")), needs("a.test"));
-    script.know("a.test", &["192.0.2.1"]);
-    assert_eq!(told(find(&mut script, "x")), needs("b.test"));
-    script.know("b.test", &["192.0.2.2"]);
-    let names = told(find(&mut script, "x")).unwrap().unwrap();
-    assert_eq!(names, ["a.test", "b.test"]);
+    let needs = |name: &str| Err(CallError::Needs(name.to_owned()));
+    assert_eq!(ask(&known), needs("a.test"));
+    known.insert("a.test".to_owned(), Ok(vec!["192.0.2.1".parse().unwrap()]));
+    assert_eq!(ask(&known), needs("b.test"));
+    known.insert("b.test".to_owned(), Ok(vec!["192.0.2.2".parse().unwrap()]));
+    assert_eq!(ask(&known).unwrap(), ["a.test", "b.test"]);
+    // Nothing of it is left for the next.
+    assert_eq!(ask(&Known::default()), needs("a.test"));
 }
 
 #[test]
@@ -124,7 +148,7 @@ fn what_a_script_does_to_itself_ends_with_its_call() {
              return 'DIRECT';
          }",
     );
-    let healthy = |script: &mut Script<'_>| {
+    let healthy = |script: &mut Script| {
         let found = find(script, "other").unwrap().unwrap();
         assert_eq!(found.proxies, [Proxy::Direct]);
     };
@@ -134,7 +158,7 @@ fn what_a_script_does_to_itself_ends_with_its_call() {
     ] {
         let ended = find(&mut script, host);
         let expected = match (host, &ended) {
-            ("calls" | "regex" | "pattern", Err(ended)) => *ended == Ended::Hang,
+            ("calls" | "regex" | "pattern", Err(fault)) => fault.report().kind == "hang",
             ("throw", Ok(Err(CallError::Script(thrown)))) => thrown.message == "Error: thrown",
             ("loop" | "deep", Ok(Err(CallError::Limit(_)))) => true,
             ("nest", Err(_) | Ok(Err(_))) => true,
@@ -156,8 +180,7 @@ fn memory_is_bounded() {
     );
     let ended = find(&mut script, "x");
     // Which of its two bounds it meets first is the machine's affair.
-    let stopped = matches!(ended, Err(Ended::Memory | Ended::Hang));
-    assert!(stopped, "{ended:?}");
+    assert!(matches!(kind(&ended), "memory" | "hang"), "{ended:?}");
     assert_eq!(script.memory_bytes(), 0);
 }
 
@@ -184,4 +207,53 @@ fn scripts_of_many_rules_fit() {
     assert_ne!(found.proxies, [Proxy::Direct]);
     let found = find(&mut script, "www.other.test").unwrap().unwrap();
     assert_eq!(found.proxies, [Proxy::Direct]);
+}
+
+#[test]
+fn chains_of_many_parts_fit() {
+    let parts = (0..4000).map(|i| format!("dnsDomainIs(host, '.rule{i}.test')"));
+    let either = parts.collect::<Vec<_>>().join(" ||\n");
+    let chain = (0..4000)
+        .map(|i| format!("if (host === 'other{i}.test') return 'PROXY b:{};' ;", i + 1))
+        .collect::<Vec<_>>()
+        .join(" else ");
+    let mut script = script(&format!(
+        "function FindProxyForURL(url, host) {{ if ({either}) return 'PROXY a:1'; {chain} return 'DIRECT'; }}"
+    ));
+    for (host, port) in [("www.rule3999.test", 1), ("other3999.test", 4000)] {
+        let found = find(&mut script, host).unwrap().unwrap();
+        assert!(matches!(&found.proxies[..], [Proxy::Http(it)] if it.port == port));
+    }
+    let found = find(&mut script, "www.test").unwrap().unwrap();
+    assert_eq!(found.proxies, [Proxy::Direct]);
+}
+
+#[test]
+fn a_call_can_be_explained() {
+    let mut script = script(
+        "var inside = isPlainHostName('a');
+         function FindProxyForURL(url, host) {
+             if (shExpMatch(host, '*.test') && isInNet(host, '10.0.0.0', '255.0.0.0')) return 'PROXY a:1';
+             return 'DIRECT';
+         }",
+    );
+    let mut known = Known::default();
+    known.insert("www.test".to_owned(), Ok(vec!["10.9.8.7".parse().unwrap()]));
+    let known = Arc::new(known);
+    let told = script.explain(version(), &target("www.test"), AT, &known);
+    let told = told.unwrap();
+    let steps: Vec<String> = told
+        .steps
+        .iter()
+        .map(|it| format!("{}({}) = {}", it.function, it.arguments, it.answer))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "isPlainHostName(\"a\") = true",
+            "shExpMatch(\"www.test\", \"*.test\") = true",
+            "isInNet(\"www.test\", \"10.0.0.0\", \"255.0.0.0\") = true",
+        ]
+    );
+    assert_eq!(told.outcome.unwrap().names, ["www.test"]);
 }

@@ -12,7 +12,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use fumehood_engine::measure::pac::{Module, Moment, Proxy, Script, Surroundings, Target};
+use fumehood_control::{ModuleHeader, PacMoment, PacTarget};
+use fumehood_engine::measure::{Code, Pac};
 use fumehood_tests::artifacts;
 
 /// Loads for a median.
@@ -22,8 +23,8 @@ const LOADS: usize = 9;
 const ROUNDS: usize = 15;
 
 /// Any time will do; the scripts do not ask.
-const AT: Moment = Moment {
-    now: 1_790_000_000_000,
+const AT: PacMoment = PacMoment {
+    now_ms: 1_790_000_000_000,
     seed: 1,
 };
 
@@ -49,30 +50,33 @@ fn measure(words: &[String]) -> Result<serde_json::Value, String> {
     };
     let text = std::fs::read(script).map_err(|e| format!("{script}: {e}"))?;
     let calls: usize = calls.parse().map_err(|e| format!("{calls}: {e}"))?;
-    let targets: Vec<Target> = hosts.iter().map(|host| target(host)).collect();
+    let targets: Vec<PacTarget> = hosts.iter().map(|host| target(host)).collect();
     let first = targets.first().ok_or("no host to ask about")?;
     let native = std::fs::read(artifacts::native_code("pac")).map_err(|e| e.to_string())?;
-    let module = Module::load(&native)?;
+    let header = ModuleHeader {
+        name: "pac".to_owned(),
+        version: "0.0.0".to_owned(),
+        digest: [0; 32],
+    };
+    let pac = Pac::load(&Code { header, native })?;
 
     let mut loads = Vec::new();
     for _ in 0..LOADS {
         let began = Instant::now();
-        let mut script = load(&module, &text)?;
-        answer(&mut script, first)?;
+        pac.script(&text, AT)?.find(first, AT)?;
         loads.push(began.elapsed().as_secs_f64() * 1e6);
     }
-    let mut script = load(&module, &text)?;
+    let mut script = pac.script(&text, AT)?;
     let answers: Result<Vec<String>, String> = targets
         .iter()
-        .map(|target| answer(&mut script, target))
+        .map(|target| script.find(target, AT))
         .collect();
     let answers = answers?;
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
         for target in targets.iter().cycle().take(calls) {
-            let found = script.find(target, AT).map_err(|e| e.to_string())?;
-            found.map_err(|e| format!("{e:?}"))?;
+            script.find(target, AT)?;
         }
         #[expect(clippy::cast_precision_loss, reason = "a few thousand calls")]
         rounds.push(began.elapsed().as_secs_f64() * 1e6 / calls as f64);
@@ -85,30 +89,8 @@ fn measure(words: &[String]) -> Result<serde_json::Value, String> {
     }))
 }
 
-fn load<'a>(module: &'a Module, text: &[u8]) -> Result<Script<'a>, String> {
-    let surroundings = Surroundings {
-        addresses: Vec::new(),
-        zone: Vec::new(),
-    };
-    let script = module.script(text, surroundings, AT);
-    script
-        .map_err(|e| e.to_string())?
-        .map_err(|e| format!("{e:?}"))
-}
-
-/// The answer in a script's own words, first entry alone.
-fn answer(script: &mut Script<'_>, target: &Target) -> Result<String, String> {
-    let found = script.find(target, AT).map_err(|e| e.to_string())?;
-    let found = found.map_err(|e| format!("{e:?}"))?;
-    Ok(match found.proxies.first() {
-        Some(Proxy::Http(e)) => format!("PROXY {}:{}", e.host, e.port),
-        Some(Proxy::Direct) => "DIRECT".to_owned(),
-        other => format!("{other:?}"),
-    })
-}
-
-fn target(host: &str) -> Target {
-    Target {
+fn target(host: &str) -> PacTarget {
+    PacTarget {
         scheme: "http".to_owned(),
         host: host.to_owned(),
         port: None,
