@@ -254,3 +254,26 @@ pub enum PacFailure {
     #[error("there is no evaluator: {0}")]
     NoModule(String),
 }
+
+impl PacFailure {
+    /// Its name in JSON; never changes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            PacFailure::TooLong => "too-long",
+            PacFailure::Syntax(_) => "syntax",
+            PacFailure::Script(_) => "threw",
+            PacFailure::Limit(_) => "limit",
+            PacFailure::Guest { .. } => "guest",
+            PacFailure::NoFunction => "no-function",
+            PacFailure::Target(_) => "target",
+            PacFailure::NotAString(_) => "not-a-string",
+            PacFailure::NotAscii => "not-ascii",
+            PacFailure::AnswerTooLong => "answer-too-long",
+            PacFailure::NoProxy(_) => "no-proxy",
+            PacFailure::NotLoaded => "not-loaded",
+            PacFailure::Busy => "busy",
+            PacFailure::NoModule(_) => "no-module",
+        }
+    }
+}

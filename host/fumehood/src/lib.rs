@@ -55,6 +55,7 @@ mod places;
 mod pressure;
 pub mod probe;
 mod process;
+mod proxies;
 mod proxy_status;
 pub mod replay;
 mod request;
@@ -83,6 +84,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
+pub use proxies::{SystemProxyError, system_proxies};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;
 pub use roles::{Role, init};

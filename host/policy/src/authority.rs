@@ -76,3 +76,10 @@ pub(crate) fn split_port(place: &str) -> (&str, Option<&str>) {
         None => (place, None),
     }
 }
+
+/// Digits alone, and not zero.
+pub(crate) fn port_of(digits: &str) -> Option<u16> {
+    let plain = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+    let port = plain.then(|| digits.parse().ok()).flatten();
+    port.filter(|it| *it != 0)
+}

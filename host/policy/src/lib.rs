@@ -29,7 +29,11 @@ pub use host::{DnsName, Host, HostError, MAX_HOST_TEXT_BYTES, MAX_LABEL_BYTES, M
 pub use net::{IpNet, NetError};
 pub use pattern::{HostPattern, PatternError, PrivateHost};
 pub use ports::{BLOCKED_PORTS, is_blocked};
-pub use proxies::{FIRST_RETRY, LONGEST_RETRY, MAX_REMEMBERED, RetryMemory, Route};
+pub use proxies::{
+    AFTER_FAILURES, AFTER_SUCCESS, Bypass, BypassError, EnvironmentError, FIRST_RETRY,
+    FixedProxies, LONGEST_RETRY, MAX_BYPASS_ENTRIES, MAX_DATA_BYTES, MAX_REMEMBERED, PacSource,
+    ProxySettings, Refetch, RetryMemory, Route, SourceError, from_environment,
+};
 pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Mode, Policy, Rule, TooManyRules};
 pub use served::{MAX_SCHEME_BYTES, SchemeError, ServedScheme, Transport};
 pub use target::{Scheme, Target};

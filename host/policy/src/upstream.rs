@@ -178,7 +178,7 @@ impl ProxyServer {
         host::check_text(name).map_err(ProxyError::Host)?;
         let port = match port {
             None => scheme.default_port(),
-            Some(digits) => port_of(digits).ok_or(ProxyError::Port)?,
+            Some(digits) => authority::port_of(digits).ok_or(ProxyError::Port)?,
         };
         let host = Host::parse(name).map_err(ProxyError::Host)?;
         Ok(ProxyServer { scheme, host, port })
@@ -217,11 +217,4 @@ impl FromStr for ProxyServer {
             (_, Some(_)) => Err(ProxyError::UserInfo),
         }
     }
-}
-
-/// Digits alone, and not zero.
-fn port_of(digits: &str) -> Option<u16> {
-    let plain = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
-    let port = plain.then(|| digits.parse().ok()).flatten();
-    port.filter(|it| *it != 0)
 }

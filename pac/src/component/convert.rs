@@ -2,8 +2,8 @@
 
 use super::wit;
 use crate::{
-    CallError, Endpoint, Explained, Finding, LoadError, Moment, Proxy, Remark, Severity, Surroundings, Thrown,
-    Transition, Zone,
+    CallError, Endpoint, Explained, Finding, LoadError, Moment, Proxy, Remark, Severity,
+    Surroundings, Thrown, Transition, Zone,
 };
 
 impl From<wit::Moment> for Moment {

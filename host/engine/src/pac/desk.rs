@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Cause, DialFailure, GrantId, MAX_PAC_NAMES, MAX_PAC_SCRIPT_BYTES, MAX_PAC_SCRIPTS, PacAnswer, PacFailure,
-    PacFound, PacMoment, PacNames, PacQuestion, PacRemark, PacScriptId, PacSurroundings, PacTarget,
-    ToEmbedder, fragments,
+    Assembly, Cause, DialFailure, GrantId, MAX_PAC_NAMES, MAX_PAC_SCRIPT_BYTES, MAX_PAC_SCRIPTS,
+    PacAnswer, PacFailure, PacFound, PacMoment, PacNames, PacQuestion, PacRemark, PacScriptId,
+    PacSurroundings, PacTarget, ToEmbedder, fragments,
 };
 use fumehood_policy::Host;
 use fumehood_sandbox::map_sealed;
@@ -186,7 +186,12 @@ async fn lint(hub: &Hub, fds: Vec<OwnedFd>) -> Result<Vec<PacRemark>, PacFailure
     let (version, script) = (current(hub)?, script(fds)?);
     let worker = Worker::start(())?;
     let told = worker
-        .run(move |()| version.module.lint(&script).map_err(|it| convert::ended(&it)))
+        .run(move |()| {
+            version
+                .module
+                .lint(&script)
+                .map_err(|it| convert::ended(&it))
+        })
         .await?;
     told.map(convert::remarks)
 }

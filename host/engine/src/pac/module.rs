@@ -11,6 +11,7 @@ use super::bindings::fumehood::guest::panic;
 use super::bindings::fumehood::pac::names;
 use super::bindings::{PacEvaluator, PacEvaluatorPre};
 use super::state::{self, State};
+use super::worker::STACK_BYTES;
 use crate::code::CodeLoader;
 use crate::instance::{Active, Fault, Ticker, Trace};
 use crate::registry::About;
@@ -111,13 +112,19 @@ impl PacModule {
         }
     }
 
-    /// Tries whether it can be instantiated.
+    /// Tries whether it can be instantiated, on a thread with the stack that it
+    /// may use up.
     ///
     /// # Errors
     /// See [`PacModule::instantiate`].
-    pub(crate) fn try_out(&self) -> Result<(), Fault> {
+    pub(crate) fn try_out(&self) -> wasmtime::Result<Result<(), Fault>> {
         let _active = self.activate();
-        self.instantiate().map(drop)
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let trial = thread.spawn_scoped(scope, || self.instantiate().map(drop))?;
+            let ended = |_| wasmtime::Error::msg("the thread of its trial ended");
+            trial.join().map_err(ended)
+        })
     }
 
     /// Looks a script over, in an instance of its own.

@@ -118,7 +118,7 @@ impl Registry {
                 (header, code),
                 |about, component| {
                     let module = PacModule::new(&self.evaluators, about, component)?;
-                    Ok((module.try_out(), module))
+                    Ok((module.try_out()?, module))
                 },
             ),
             driver => {

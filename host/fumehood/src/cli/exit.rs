@@ -34,10 +34,11 @@ pub(crate) enum Exit {
     Launch = 113,
     Module = 114,
     Configuration = 115,
+    Script = 117,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 24] = [
+    pub(crate) const ALL: [Exit; 25] = [
         Exit::Usage,
         Exit::Url,
         Exit::Resolve,
@@ -62,6 +63,7 @@ impl Exit {
         Exit::Launch,
         Exit::Module,
         Exit::Configuration,
+        Exit::Script,
     ];
 
     /// The number the shell sees.
@@ -109,6 +111,10 @@ impl Exit {
             Exit::Module => (
                 "module",
                 "a module or a crash report is not there or was refused",
+            ),
+            Exit::Script => (
+                "script",
+                "a PAC script cannot be used, or gave no usable answer",
             ),
             Exit::Configuration => ("configuration", "the configuration was refused"),
         }

@@ -18,6 +18,7 @@ mod hop;
 mod judge;
 mod modules;
 mod output;
+mod pac;
 mod policy;
 mod progress;
 mod redirect;
@@ -58,6 +59,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Command::Modules(args) => on_runtime(modules::run(&args)),
         Command::Policy(args) => on_runtime(policy::run(&args)),
+        Command::Pac(args) => on_runtime(pac::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Doctor(args) => doctor::run(&args),

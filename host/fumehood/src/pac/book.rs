@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fumehood_control::{Assembly, PacAnswer, ToEmbedder};
+use fumehood_control::{Assembly, PacAnswer, PacScriptId, ToEmbedder};
 use tokio::sync::oneshot;
 
 use crate::error::ChannelError;
@@ -17,6 +17,9 @@ pub(crate) struct PacBook {
 #[derive(Default)]
 struct Inner {
     waiting: HashMap<u64, Waiting>,
+    /// Scripts that nobody holds any more and the engine may not know it of.
+    /// It is told before the next question, which may need the place.
+    released: Vec<PacScriptId>,
     /// The engine is gone: nothing is added any more.
     closed: bool,
 }
@@ -48,6 +51,19 @@ impl PacBook {
     /// Forgets a question that was never sent.
     pub(super) fn forget(&self, id: u64) {
         self.inner().waiting.remove(&id);
+    }
+
+    /// A script is held no longer.
+    pub(super) fn release(&self, script: PacScriptId) {
+        let mut inner = self.inner();
+        if !inner.closed {
+            inner.released.push(script);
+        }
+    }
+
+    /// Takes what is to be said of scripts that are held no longer.
+    pub(super) fn released(&self) -> Vec<PacScriptId> {
+        std::mem::take(&mut self.inner().released)
     }
 
     /// Whether a message is for this book.
@@ -87,6 +103,7 @@ impl PacBook {
         let mut inner = self.inner();
         inner.closed = true;
         inner.waiting.clear();
+        inner.released.clear();
     }
 }
 

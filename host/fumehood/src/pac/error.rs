@@ -3,6 +3,7 @@
 use fumehood_control::PacFailure;
 use fumehood_policy::UrlError;
 
+use super::source::SourceFailure;
 use crate::error::{ChannelError, Error, LaunchError};
 use crate::modules::ModuleError;
 
@@ -13,6 +14,9 @@ pub enum PacError {
     /// The URL that it was to be asked about cannot be used.
     #[error("the URL cannot be used: {0}")]
     Url(#[from] UrlError),
+    /// The script could not be had from where it is.
+    #[error(transparent)]
+    Source(#[from] SourceFailure),
     /// The script, or what it does.
     #[error(transparent)]
     Script(#[from] PacFailure),

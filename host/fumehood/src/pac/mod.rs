@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! script    a script that is held, and questions to it
+//! source    where scripts come from
 //! target    what a script is asked about
 //! place     what scripts learn of this machine: addresses, zone
 //! book      questions under way and their answers
@@ -18,6 +19,7 @@ mod book;
 mod error;
 mod place;
 mod script;
+mod source;
 mod target;
 
 pub(crate) use book::PacBook;
@@ -28,3 +30,4 @@ pub use fumehood_control::{
 };
 pub use place::{PacZone, ZoneError};
 pub use script::{Pac, PacCall, PacNames, PacOptions};
+pub use source::SourceFailure;

@@ -28,7 +28,9 @@ pub struct PacZone(TimeZone);
 
 /// There is no such zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no time zone called {0:?} on this machine; names are as in Europe/Berlin, or UTC")]
+#[error(
+    "there is no time zone called {0:?} on this machine; names are as in Europe/Berlin, or UTC"
+)]
 pub struct ZoneError(String);
 
 impl Default for PacZone {
@@ -128,8 +130,12 @@ fn preferred(routes: &str) -> Vec<(u32, u32)> {
     let Some((out, ..)) = default.min_by_key(|(.., metric)| *metric) else {
         return Vec::new();
     };
-    let on_it = rows.iter().filter(|(it, _, mask, _)| it == out && *mask != 0);
-    on_it.map(|(_, network, mask, _)| (*network, *mask)).collect()
+    let on_it = rows
+        .iter()
+        .filter(|(it, _, mask, _)| it == out && *mask != 0);
+    on_it
+        .map(|(_, network, mask, _)| (*network, *mask))
+        .collect()
 }
 
 /// The kernel writes the bytes of an address as one number of its own order.
@@ -176,7 +182,8 @@ Local:
     #[cfg(target_endian = "little")]
     #[test]
     fn the_default_routes_address_comes_first() {
-        let routes = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
+        let routes =
+            "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
 tun0\t0000090A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
 eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0

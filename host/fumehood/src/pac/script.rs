@@ -107,6 +107,8 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(engine) = self.engine.upgrade() {
+            // At once if it can be, and at any rate before it is asked again.
+            engine.pac.release(self.id);
             // An engine that is gone holds nothing.
             let _gone = engine.orders.send(ToEngine::PacForget(self.id));
         }
@@ -319,6 +321,12 @@ async fn ask(
     let pieces = pieces.into_iter();
     let pieces = pieces.map(|bytes| ToEngine::PacFragment { id, bytes });
     let send = async {
+        for script in engine.pac.released() {
+            engine
+                .channel
+                .send(&ToEngine::PacForget(script), &[])
+                .await?;
+        }
         for piece in pieces {
             engine.channel.send(&piece, &[]).await?;
         }

@@ -16,6 +16,9 @@ use fumehood_control::{ModuleHeader, PacMoment, PacTarget};
 use fumehood_engine::measure::{Code, Pac};
 use fumehood_tests::artifacts;
 
+/// Native stack of the thread that scripts run on, in bytes.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Loads for a median.
 const LOADS: usize = 9;
 
@@ -32,7 +35,15 @@ const AT: PacMoment = PacMoment {
 #[expect(clippy::print_stderr, reason = "the one way to say why there are none")]
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match measure(&words) {
+    // As deep as scripts may recurse in the engine.
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let measured = thread.spawn(move || measure(&words));
+    let measured = measured.map_err(|e| e.to_string()).and_then(|thread| {
+        thread
+            .join()
+            .unwrap_or_else(|_| Err("the thread that measures ended".to_owned()))
+    });
+    match measured {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS
