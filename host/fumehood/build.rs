@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// The guests of an engine, in the order they are loaded.
 const DEFAULTS: [&str; 3] = ["http1", "tls", "x509"];
 
+/// The guest that comes with the first script.
+const PAC: &str = "pac";
+
 /// The demonstration's `http1` with a trap in it.
 const FAULTY: &str = "http1-faulty";
 
@@ -60,6 +63,7 @@ fn embed() -> Result<(), String> {
         writeln!(source, "    {},", entry(name)?).map_err(|e| e.to_string())?;
     }
     source.push_str("];\n");
+    writeln!(source, "static PAC: Embedded = {};", entry(PAC)?).map_err(|e| e.to_string())?;
     if env::var_os("CARGO_FEATURE_DEMO").is_some() {
         writeln!(
             source,

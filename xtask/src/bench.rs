@@ -6,6 +6,7 @@
 
 mod cases;
 mod inside;
+pub(crate) mod pac;
 mod peers;
 mod reported;
 mod transfers;

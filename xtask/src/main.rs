@@ -36,6 +36,8 @@ cargo xtask COMMAND
   bench policy     those about decisions of the policy
       --json         one JSON object a case
       --only CASE    one case
+  bench pac        hold the PAC evaluator against pacparser and pac-resolver;
+                   options as above
   fuzz list        the fuzz targets, a line each
   fuzz TARGET      fuzz one, with nightly Rust; replay what is found behind glass
       --seconds N    for so long; 60 where nothing is said
@@ -87,6 +89,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             bench::run(&Workspace::find()?, bench::Bench::Policy, options)
         }
         ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
+        ("bench", ["pac", options @ ..]) => bench::pac::run(&Workspace::find()?, options),
         _ => bail!(
             "`cargo xtask {}` is not a command; `cargo xtask` alone lists them",
             args.join(" ")

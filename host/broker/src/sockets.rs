@@ -22,9 +22,10 @@ use tokio::time::Instant;
 /// engine runs, and those of exchanges that wait.
 pub const MAX_SOCKET_GRANTS: usize = 1024;
 
-/// Most names that are looked up under one grant. A transfer has one; more than
-/// a few under a wildcard would be a way to tell a name server things.
-pub const MAX_GRANTED_NAMES: usize = 16;
+/// Most names that are looked up under one grant. A transfer has one, a call of
+/// a PAC script up to 20; more under a wildcard would be a way to tell a name
+/// server things.
+pub const MAX_GRANTED_NAMES: usize = 20;
 
 /// Attempts to connect for each socket that a grant is good for: a name may
 /// have some dead addresses.

@@ -147,6 +147,25 @@ pub enum ToEngine {
     /// Accept what waits and no more, and end the listener's connections at
     /// their next message boundary. The answer is [`ToEmbedder::Drained`].
     DrainListener(ListenerId),
+    /// A piece of a [`crate::PacQuestion`].
+    PacFragment {
+        /// By which the answer refers to it; never used twice.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// The last piece. The answer is [`ToEmbedder::Pac`].
+    Pac {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+        /// A descriptor comes with it: a sealed memfd with the script, of at
+        /// most [`crate::MAX_PAC_SCRIPT_BYTES`].
+        with_script: bool,
+    },
+    /// Hold a script no longer. It is not answered.
+    PacForget(crate::PacScriptId),
 }
 
 impl Message for ToEngine {
@@ -154,6 +173,7 @@ impl Message for ToEngine {
         match self {
             ToEngine::Module(_) | ToEngine::Anchors | ToEngine::Broker | ToEngine::KeyLog => 1,
             ToEngine::Exchange { with_source, .. } => 1 + usize::from(*with_source),
+            ToEngine::Pac { with_script, .. } => usize::from(*with_script),
             ToEngine::Hello { .. }
             | ToEngine::Start
             | ToEngine::ExchangeFragment { .. }
@@ -168,7 +188,9 @@ impl Message for ToEngine {
             | ToEngine::PolicyFragment { .. }
             | ToEngine::Policy { .. }
             | ToEngine::Listener(_)
-            | ToEngine::DrainListener(_) => 0,
+            | ToEngine::DrainListener(_)
+            | ToEngine::PacFragment { .. }
+            | ToEngine::PacForget(_) => 0,
         }
     }
 }
@@ -317,6 +339,20 @@ pub enum ToEmbedder {
     Reported(Denial),
     /// No connection of the listener is left.
     Drained(ListenerId),
+    /// A piece of a [`crate::PacAnswer`].
+    PacFragment {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// The last piece.
+    Pac {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message for ToEmbedder {

@@ -26,6 +26,7 @@ mod fragment;
 mod journey;
 mod layers;
 mod module;
+mod pac;
 mod proxy;
 mod proxy_status;
 mod replay;
@@ -52,6 +53,11 @@ pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
     Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,
     MAX_SCHEMES, MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
+};
+pub use pac::{
+    MAX_PAC_NAMES, MAX_PAC_SCRIPT_BYTES, MAX_PAC_SCRIPTS, PacAnswer, PacFailure, PacFinding,
+    PacFound, PacMoment, PacName, PacNames, PacQuestion, PacRemark, PacScriptId, PacSeverity,
+    PacStep, PacSurroundings, PacTarget, PacThrown,
 };
 pub use proxy::{
     AccessOutcome, AccessRecord, ListenerBounds, ListenerId, ListenerSetup,

@@ -35,8 +35,9 @@ pub struct SocketGrant {
     pub terms: Terms,
     /// Where to, at most [`MAX_PLACES`].
     pub places: Vec<Place>,
-    /// How many sockets may be connected, at least 1. An attempt that fails
-    /// does not count, but attempts are bounded too.
+    /// How many sockets may be connected; none where names are to be looked up
+    /// and nothing else. An attempt that fails does not count, but attempts are
+    /// bounded too.
     pub uses: u32,
     /// How long it holds, in milliseconds from when the broker reads it.
     pub lifetime_ms: u32,

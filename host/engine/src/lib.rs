@@ -16,6 +16,7 @@
 //! instance   guests, typed and bounded
 //! driver     guests with sockets of their own, under a grant
 //! proxy      clients of listening sockets that the broker passed
+//! pac        proxy auto-configuration scripts
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
@@ -38,6 +39,7 @@ mod instance;
 #[doc(hidden)]
 pub mod measure;
 mod outbox;
+mod pac;
 mod payload;
 mod proxy;
 mod registry;

@@ -17,6 +17,7 @@ use crate::allowance::{Allowance, Leaves};
 use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
+use crate::pac::PacDesk;
 use crate::payload::Pipe;
 use crate::proxy;
 use crate::registry::{answer_load, introduced};
@@ -51,6 +52,7 @@ pub(crate) async fn serve(
     let reporting = Arc::clone(&hub);
     tokio::spawn(async move { reporting.registry.supervisor.relay(&reporting.outbox).await });
     let mut desk = Desk {
+        pac: PacDesk::new(&hub),
         hub,
         max_exchanges,
         assembling: HashMap::new(),
@@ -83,6 +85,7 @@ struct Desk {
     leaves: Leaves,
     /// Pieces of the next policy.
     policy: Assembly,
+    pac: PacDesk,
 }
 
 impl Desk {
@@ -148,6 +151,9 @@ impl Desk {
             }
             ToEngine::Listener(setup) => proxy::set_up(&self.hub, setup),
             ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
+            ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
+            ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
+            ToEngine::PacForget(script) => self.pac.forget(script),
             // Offers end with `Start`; later ones are refused by being dropped.
             ToEngine::Hello { .. }
             | ToEngine::Anchors

@@ -16,6 +16,7 @@ use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
+use crate::pac::PacBook;
 use crate::process::Process;
 use crate::proxy::{self, Proxies};
 use crate::routes::{Leave, Routes};
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     /// Forward proxies that listen.
     pub(crate) proxies: Arc<Proxies>,
+    /// Held while the evaluator of scripts is fetched, so that it is once.
+    pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
     tasks: std::sync::Mutex<Vec<AbortHandle>>,
 }
@@ -104,6 +107,8 @@ pub(crate) struct LiveEngine {
     pub(crate) orders: UnboundedSender<ToEngine>,
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
+    /// Questions about scripts.
+    pub(crate) pac: Arc<PacBook>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
@@ -147,6 +152,7 @@ impl Engine {
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
             proxies,
+            evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
         let engine = Engine {
@@ -399,6 +405,7 @@ impl LiveEngine {
             routes: Arc::new(Routes::new(counters.clone())),
             orders,
             desk: Arc::new(desk),
+            pac: Arc::default(),
             pid: launched.process.id(),
             readiness: launched.readiness,
             alive: Arc::new(AtomicBool::new(true)),
@@ -406,6 +413,7 @@ impl LiveEngine {
         let hears = Hears {
             routes: live.routes.clone(),
             desk: live.desk.clone(),
+            pac: live.pac.clone(),
             proxies: proxies.clone(),
         };
         tokio::spawn(watch_engine(
@@ -470,6 +478,7 @@ async fn watch_broker(
 struct Hears {
     routes: Arc<Routes>,
     desk: Arc<Desk>,
+    pac: Arc<PacBook>,
     proxies: Arc<Proxies>,
 }
 
@@ -499,18 +508,18 @@ async fn watch_engine(
     alive.store(false, Ordering::Release);
     hears.routes.close();
     hears.desk.close();
+    hears.pac.close();
     process.kill().await;
     hears.proxies.wake();
 }
 
 async fn route_all(channel: &EngineChannel, hears: &Hears) {
     while let Ok((message, _none)) = channel.recv().await {
-        let taken = if Desk::takes(&message) {
-            hears.desk.take(message)
-        } else if Proxies::takes(&message) {
-            hears.proxies.take(message)
-        } else {
-            hears.routes.take(message)
+        let taken = match &message {
+            it if Desk::takes(it) => hears.desk.take(message),
+            it if PacBook::takes(it) => hears.pac.take(message),
+            it if Proxies::takes(it) => hears.proxies.take(message),
+            _ => hears.routes.take(message),
         };
         if let Err(error) = taken {
             tracing::error!(%error, "the engine is ended for what it said");

@@ -28,6 +28,7 @@
 //! - [`Engine::builder`] says how the engine is to be, and launches it;
 //! - [`Engine::client`] is a [`tower_service::Service`] over `http` types;
 //! - [`Engine::modules`] lists, loads and swaps the guests of a running engine;
+//! - [`Engine::pac`] runs a proxy auto-configuration script;
 //! - [`Engine::exchange`] is the level below: descriptors in, events out;
 //! - [`Error`] is split by who has to change something.
 
@@ -51,10 +52,12 @@ mod launch;
 mod log;
 mod metrics;
 mod modules;
+pub mod pac;
 mod places;
 mod pressure;
 pub mod probe;
 mod process;
+mod proxies;
 mod proxy;
 mod proxy_status;
 pub mod replay;
@@ -86,6 +89,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
+pub use proxies::{SystemProxyError, system_proxies};
 pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;

@@ -179,7 +179,10 @@ impl Routes {
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }
             | ToEmbedder::ReportFragment { .. }
-            | ToEmbedder::Report { .. } => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::Report { .. }
+            // The book's.
+            | ToEmbedder::PacFragment { .. }
+            | ToEmbedder::Pac { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

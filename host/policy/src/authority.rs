@@ -64,3 +64,22 @@ fn check_authority(authority: &str) -> Result<(), UrlError> {
     }
     host::check_text(host_and_port).map_err(UrlError::Host)
 }
+
+/// `host[:port]`, IPv6 in brackets: the host, and what follows its colon.
+pub(crate) fn split_port(place: &str) -> (&str, Option<&str>) {
+    let after_brackets = place.rfind(']').map_or(0, |at| at + 1);
+    match place[after_brackets..].find(':') {
+        Some(at) => {
+            let (host, port) = place.split_at(after_brackets + at);
+            (host, Some(&port[1..]))
+        }
+        None => (place, None),
+    }
+}
+
+/// Digits alone, and not zero.
+pub(crate) fn port_of(digits: &str) -> Option<u16> {
+    let plain = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+    let port = plain.then(|| digits.parse().ok()).flatten();
+    port.filter(|it| *it != 0)
+}

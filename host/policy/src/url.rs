@@ -199,13 +199,23 @@ fn userinfo(url: &url::Url) -> Result<Option<UserInfo>, UrlError> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
-    let username = percent_decoded(url.username());
-    let password = percent_decoded(url.password().unwrap_or_default());
+    decoded_user(url.username(), url.password().unwrap_or_default()).map(Some)
+}
+
+/// Reads `user[:password]`, as it stands before the `@` of an authority.
+pub(crate) fn user_info_of(text: &str) -> Result<UserInfo, UrlError> {
+    let (username, password) = text.split_once(':').unwrap_or((text, ""));
+    decoded_user(username, password)
+}
+
+fn decoded_user(username: &str, password: &str) -> Result<UserInfo, UrlError> {
+    let username = percent_decoded(username);
+    let password = percent_decoded(password);
     let controls = username.iter().chain(&password).any(u8::is_ascii_control);
     if controls || username.contains(&b':') {
         return Err(UrlError::UserInfo);
     }
-    Ok(Some(UserInfo { username, password }))
+    Ok(UserInfo { username, password })
 }
 
 /// Decodes `%XX`; what is not that stays as it is (WHATWG URL section 1.3).

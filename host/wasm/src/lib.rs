@@ -45,6 +45,10 @@ const fn fingerprint(bytes: &[u8]) -> u64 {
 /// handshake with a long chain) stays under 2 MiB.
 pub const MAX_GUEST_MEMORY: usize = 16 << 20;
 
+/// Largest linear memory of an evaluator, which runs scripts, in bytes: a
+/// script of 1 MiB needs about 30 MiB.
+pub const MAX_EVALUATOR_MEMORY: usize = 64 << 20;
+
 /// Linear memory and tables of a freed instance that stay mapped for the
 /// next, in bytes: about what a guest touches in one exchange.
 const KEEP_RESIDENT: usize = 128 << 10;
@@ -68,6 +72,11 @@ pub const DRIVER_STACKS: u32 = 64;
 /// functions that wait on it.
 const DRIVER_STACK: usize = 2 * MAX_WASM_STACK;
 
+/// Native stack an evaluator may use, in bytes: a compiler of JavaScript
+/// recurses, and chains of thousands of parts are found in real scripts. A
+/// thread that calls one needs as much, and [`MAX_WASM_STACK`] for the host.
+pub const EVALUATOR_STACK: usize = 8 << 20;
+
 /// The settings native code depends on: the same for compiler and engine.
 #[must_use]
 pub fn code_config() -> Config {
@@ -90,13 +99,28 @@ pub fn code_config() -> Config {
 /// The engine's settings: [`code_config`] with a pool for `instances` guests.
 #[must_use]
 pub fn engine_config(instances: u32) -> Config {
+    pooled(instances, MAX_GUEST_MEMORY, DRIVER_STACKS)
+}
+
+/// The settings of an engine for evaluators: few, long-lived, larger.
+#[must_use]
+pub fn evaluator_config(instances: u32) -> Config {
+    let mut config = pooled(instances, MAX_EVALUATOR_MEMORY, 0);
+    config
+        .max_wasm_stack(EVALUATOR_STACK)
+        // It has to hold the other, although evaluators never wait on one.
+        .async_stack_size(2 * EVALUATOR_STACK);
+    config
+}
+
+fn pooled(instances: u32, memory: usize, stacks: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(4))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
-        .total_stacks(DRIVER_STACKS)
-        .max_memory_size(MAX_GUEST_MEMORY)
+        .total_stacks(stacks)
+        .max_memory_size(memory)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .decommit_batch_size(32)

@@ -74,12 +74,13 @@ const DIRECTIONS: [(&str, &[&str]); 22] = [
 /// guests), second crypto libraries, and compilers. A name ending in `-`
 /// stands for all that begin so. (wasmtime's runtime does contain three of
 /// Cranelift's crates: data structures, no code generation.)
-const NOT_IN_THE_PRODUCT: [&str; 20] = [
+const NOT_IN_THE_PRODUCT: [&str; 21] = [
     "boa_engine",
     "cranelift-codegen",
     "cranelift-frontend",
     "fumehood-compiler",
     "fumehood-guest-",
+    "fumehood-pac",
     "h2",
     "hickory-",
     "httparse",

@@ -95,6 +95,15 @@ impl Fault {
         &self.report
     }
 
+    /// Reports it, and counts it as one of the version's without holding it
+    /// against it: what the guest was given to run has brought it about.
+    pub(crate) fn tell_of_input(&self) {
+        if self.report.kind != NO_INSTANCE {
+            self.about.tally.faults.fetch_add(1, Ordering::Relaxed);
+            self.about.supervisor.report(self.report.clone());
+        }
+    }
+
     /// Counts it against its version and reports it. To be called once, when
     /// it is known what became of what the guest was doing.
     pub(crate) fn settle(&self, aftermath: Aftermath) {

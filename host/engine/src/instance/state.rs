@@ -16,6 +16,20 @@ const MAX_MEMORY_BYTES: usize = fumehood_wasm::MAX_GUEST_MEMORY;
 /// Most elements of a guest's table. The largest of ours has some 600 functions.
 const MAX_TABLE_ELEMENTS: usize = 16 * 1024;
 
+/// How large one guest may grow. The pool it is of has slots as big.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Linear memory.
+    pub memory_bytes: usize,
+    pub table_elements: usize,
+}
+
+/// Of all guests but evaluators.
+const BOUNDS: Bounds = Bounds {
+    memory_bytes: MAX_MEMORY_BYTES,
+    table_elements: MAX_TABLE_ELEMENTS,
+};
+
 /// Most resource handles a guest may hold; a handshake has about ten.
 pub(super) const MAX_HANDLES: usize = 256;
 
@@ -40,6 +54,7 @@ pub(crate) struct LastWords {
 pub(crate) struct GuestState {
     /// Its place in its version's tally; memory is counted there.
     pub alive: Alive,
+    bounds: Bounds,
     /// What it was asked and said.
     pub trail: Trail,
     /// The same with content, where asked for.
@@ -64,8 +79,14 @@ pub(crate) struct GuestState {
 impl GuestState {
     /// For a new instance of a version.
     pub(crate) fn new(about: &Arc<About>) -> GuestState {
+        GuestState::within(about, BOUNDS)
+    }
+
+    /// The same, with bounds of its kind.
+    pub(crate) fn within(about: &Arc<About>, bounds: Bounds) -> GuestState {
         GuestState {
             alive: Alive::new(about),
+            bounds,
             trail: Trail::new(about),
             recording: Recording::new(about.supervisor.limits.record),
             last_words: None,
@@ -107,7 +128,7 @@ impl ResourceLimiter for GuestState {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > MAX_MEMORY_BYTES {
+        if desired > self.bounds.memory_bytes {
             self.memory_refused = true;
         } else if !self.alive.grow(desired as u64) {
             self.starved = true;
@@ -123,8 +144,8 @@ impl ResourceLimiter for GuestState {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.table_refused |= desired > MAX_TABLE_ELEMENTS;
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+        self.table_refused |= desired > self.bounds.table_elements;
+        Ok(desired <= self.bounds.table_elements)
     }
 }
 

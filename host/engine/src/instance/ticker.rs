@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) const CALL_DEADLINE_TICKS: u64 = 50;
 
 /// So much time in epochs, rounded up.
-pub(super) fn ticks(time: Duration) -> u64 {
+pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX)
 }
 

@@ -6,8 +6,10 @@
 
 mod handshake;
 mod modules;
+mod pac;
 
 pub use modules::Idle;
+pub use pac::{Pac, PacScript};
 
 pub use handshake::{Begun, Connected};
 

@@ -38,6 +38,7 @@ use world::{Face, World};
 use crate::code::CodeLoader;
 use crate::driver::DriverModule;
 use crate::instance::{CodecModule, Fault};
+use crate::pac::{Evaluators, PacModule};
 use crate::tls::{Anchors, TlsModule, Verifier};
 
 /// All modules.
@@ -46,6 +47,9 @@ pub(crate) struct Registry {
     pub tls: Shelf<TlsModule>,
     pub x509: Shelf<Verifier>,
     pub drivers: Drivers,
+    /// Without it there is no auto-configuration, and everything else works.
+    pub pac: Shelf<PacModule>,
+    evaluators: Evaluators,
     pub supervisor: Arc<Supervisor>,
     loader: CodeLoader,
     anchors: Arc<Anchors>,
@@ -63,6 +67,8 @@ impl Registry {
             tls: Shelf::new(world::TLS.name, &supervisor),
             x509: Shelf::new(world::X509.name, &supervisor),
             drivers: Drivers::new(&supervisor),
+            pac: Shelf::new(world::PAC.name, &supervisor),
+            evaluators: Evaluators::new()?,
             supervisor,
             loader: CodeLoader::new(fumehood_wasm::engine_config(limits.instances))?,
             anchors: Arc::new(anchors),
@@ -105,6 +111,16 @@ impl Registry {
                     Ok((Ok(()), module))
                 },
             ),
+            "pac" => self.admit_to(
+                &self.evaluators.loader,
+                &self.pac,
+                &world::PAC,
+                (header, code),
+                |about, component| {
+                    let module = PacModule::new(&self.evaluators, about, component)?;
+                    Ok((module.try_out()?, module))
+                },
+            ),
             driver => {
                 let (shelf, stacks) = (self.drivers.shelf(driver)?, &self.drivers.stacks);
                 self.admit(&shelf, &world::DRIVER, header, code, |about, component| {
@@ -123,11 +139,23 @@ impl Registry {
         code: OwnedFd,
         link: impl FnOnce(Arc<About>, &Component) -> wasmtime::Result<(Result<(), Fault>, M)>,
     ) -> Result<(), String> {
+        self.admit_to(&self.loader, shelf, world, (header, code), link)
+    }
+
+    /// The same, into the engine of this loader.
+    fn admit_to<M>(
+        &self,
+        loader: &CodeLoader,
+        shelf: &Shelf<M>,
+        world: &World,
+        (header, code): (&ModuleHeader, OwnedFd),
+        link: impl FnOnce(Arc<About>, &Component) -> wasmtime::Result<(Result<(), Fault>, M)>,
+    ) -> Result<(), String> {
         if shelf.take_back(header.digest) {
             return Ok(());
         }
-        let (component, native_bytes) = self.loader.load(code).map_err(|e| e.to_string())?;
-        let face = Face::of(self.engine(), &component);
+        let (component, native_bytes) = loader.load(code).map_err(|e| e.to_string())?;
+        let face = Face::of(loader.engine(), &component);
         world.check(&face)?;
         let about = About::new(header.clone(), &self.supervisor);
         let (tried, module) = link(Arc::clone(&about), &component)
@@ -150,6 +178,7 @@ impl Registry {
             "http1" => self.http1.swap(digest),
             "tls" => self.tls.swap(digest),
             "x509" => self.x509.swap(digest),
+            "pac" => self.pac.swap(digest),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.swap(digest),
                 None => Err(format!("there is no module called {other}")),
@@ -166,6 +195,7 @@ impl Registry {
             "http1" => self.http1.rollback(),
             "tls" => self.tls.rollback(),
             "x509" => self.x509.rollback(),
+            "pac" => self.pac.rollback(),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.rollback(),
                 None => Err(format!("there is no module called {other}")),
@@ -182,6 +212,7 @@ impl Registry {
             "http1" => self.http1.withdraw(digest),
             "tls" => self.tls.withdraw(digest),
             "x509" => self.x509.withdraw(digest),
+            "pac" => self.pac.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
     }
@@ -192,6 +223,7 @@ impl Registry {
         all.extend(self.tls.statuses());
         all.extend(self.x509.statuses());
         all.extend(self.drivers.statuses());
+        all.extend(self.pac.statuses());
         all
     }
 

@@ -37,6 +37,12 @@ pub(crate) static X509: World = World {
     exports: &["fumehood:x509/verifier@0.1.0"],
 };
 
+pub(crate) static PAC: World = World {
+    name: "pac",
+    imports: &["fumehood:guest/panic@0.1.0", "fumehood:pac/names@0.1.0"],
+    exports: &["fumehood:pac/evaluator@0.1.0"],
+};
+
 /// Any module that is none of the above is a driver.
 pub(crate) static DRIVER: World = World {
     name: "driver",

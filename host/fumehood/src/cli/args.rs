@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Modules(Modules),
     /// Show what may be reached and why, and check what would become of a request
     Policy(PolicyArgs),
+    /// Run a proxy auto-configuration script, or tell what is wrong with it
+    Pac(super::pac::args::PacArgs),
     /// Tell how a running engine is
     Status(StatusArgs),
     /// Show how guests ended
@@ -619,7 +621,7 @@ fn tls_version(text: &str) -> Result<TlsVersion, String> {
     }
 }
 
-fn layer(text: &str) -> Result<Layer, String> {
+pub(crate) fn layer(text: &str) -> Result<Layer, String> {
     let found = Layer::ALL.into_iter().find(|layer| layer.name() == text);
     let layer = found.ok_or_else(|| {
         format!(

@@ -35,6 +35,7 @@ pub(crate) enum Exit {
     Module = 114,
     Configuration = 115,
     Listen = 116,
+    Script = 117,
 }
 
 impl Exit {
@@ -64,6 +65,7 @@ impl Exit {
         Exit::Module,
         Exit::Configuration,
         Exit::Listen,
+        Exit::Script,
     ];
 
     /// The number the shell sees.
@@ -111,6 +113,10 @@ impl Exit {
             Exit::Module => (
                 "module",
                 "a module or a crash report is not there or was refused",
+            ),
+            Exit::Script => (
+                "script",
+                "a PAC script cannot be used, or gave no usable answer",
             ),
             Exit::Configuration => ("configuration", "the configuration was refused"),
             Exit::Listen => ("listen", "the proxy cannot listen where it should"),

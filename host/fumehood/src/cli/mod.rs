@@ -20,6 +20,7 @@ mod hop;
 mod judge;
 mod modules;
 mod output;
+mod pac;
 mod policy;
 mod progress;
 mod proxy;
@@ -65,6 +66,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Proxy(args) => on_runtime(proxy::run(&args)),
         Command::Modules(args) => on_runtime(modules::run(&args)),
         Command::Policy(args) => on_runtime(policy::run(&args)),
+        Command::Pac(args) => on_runtime(pac::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Completions { shell } => help::completions(shell),

@@ -221,6 +221,20 @@ impl Modules {
         })
     }
 
+    /// Adds a module that is built in, and makes it current.
+    pub(crate) async fn install(&self, module: Module) -> Result<(), ModuleError> {
+        if let Answer::Refused(why) = self.offer(&module).await? {
+            return Err(ModuleError::Refused {
+                module: module.name.into_owned(),
+                why,
+            });
+        }
+        let (name, digest) = (module.name.clone(), module.digest);
+        let registry = &self.engine.shared.registry;
+        registry.add(Known::embedded(module));
+        self.swap(&name, digest).await.map(drop)
+    }
+
     async fn change(&self, name: &str, question: ToEngine) -> Result<Swapped, ModuleError> {
         match self.ask(question, None).await? {
             Answer::Swapped { from, to, took_us } => {

@@ -43,7 +43,7 @@ include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 /// `fumehood-compiler` made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The role it plays: `http1`, `tls`, `x509`; any other name is a driver's.
+    /// The role it plays: `http1`, `tls`, `x509`, `pac`; any other name is a driver's.
     pub name: Cow<'static, str>,
     /// Semantic version.
     pub version: Cow<'static, str>,
@@ -58,6 +58,13 @@ impl Module {
     #[must_use]
     pub fn embedded_defaults() -> Vec<Module> {
         EMBEDDED.iter().map(Embedded::module).collect()
+    }
+
+    /// The guest that runs proxy auto-configuration scripts, also built in. An
+    /// engine is given it with the first script.
+    #[must_use]
+    pub fn embedded_pac() -> Module {
+        PAC.module()
     }
 
     /// The `http1` guest with a trap in it, which the demonstration plays the

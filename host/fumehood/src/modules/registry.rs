@@ -46,6 +46,22 @@ pub(crate) struct Known {
     pub(crate) schemes: Vec<ServedScheme>,
 }
 
+impl Known {
+    /// A module that is part of this program.
+    pub(crate) fn embedded(module: Module) -> Known {
+        Known {
+            module,
+            origin: Origin::Embedded,
+            signature: SignatureState::BuiltIn,
+            component_bytes: 0,
+            imports: Vec::new(),
+            exports: Vec::new(),
+            lot: Lot::Sound,
+            schemes: Vec::new(),
+        }
+    }
+}
+
 /// What is to become of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Lot {
@@ -108,6 +124,12 @@ impl Registry {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // It is consistent between any two statements that can panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is some version of a module.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let inner = self.inner();
+        inner.versions.get(name).is_some_and(|all| !all.is_empty())
     }
 
     /// Adds a version, or says more of one. The oldest that is not current

@@ -7,6 +7,7 @@ mod content;
 mod drivers;
 mod hostile;
 mod output;
+mod pac;
 mod policy;
 mod processes;
 mod real;

@@ -1,0 +1,140 @@
+//! What the system says about proxies: its environment, or its desktop.
+//!
+//! Read here, in the embedder, and nowhere else. What is read is a person's own
+//! configuration; it is bounded all the same.
+
+mod gnome;
+mod kde;
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fumehood_policy::{
+    BypassError, EnvironmentError, ProxyError, ProxySettings, SourceError, from_environment,
+};
+use tokio::process::Command;
+
+/// Largest configuration of a desktop that is read, in bytes.
+const MAX_CONFIGURATION_BYTES: usize = 256 << 10;
+
+/// How long the desktop's own program may take to print it.
+const PRINTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the system's settings cannot be used. They are not the same as none.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SystemProxyError {
+    /// A variable.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// A setting of the desktop's.
+    #[error("the desktop's setting {key} is not understood: {why}")]
+    Setting {
+        /// Which.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The desktop's configuration cannot be read.
+    #[error("the desktop's proxy settings cannot be read ({what}): {source}")]
+    Unreadable {
+        /// A file or a program.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl SystemProxyError {
+    fn setting(key: &str, why: impl ToString) -> Self {
+        SystemProxyError::Setting {
+            key: key.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
+    fn proxy(key: &str) -> impl Fn(ProxyError) -> Self {
+        move |why| Self::setting(key, why)
+    }
+
+    fn bypass(key: &str) -> impl Fn(BypassError) -> Self {
+        move |why| Self::setting(key, why)
+    }
+
+    fn source(key: &str) -> impl Fn(SourceError) -> Self {
+        move |why| Self::setting(key, why)
+    }
+}
+
+/// The system's settings, read now: the environment's where it names a proxy,
+/// else the desktop's, by `XDG_CURRENT_DESKTOP` (KDE's `kioslaverc`; for GNOME
+/// and its kin what `gsettings` prints), else none. Never
+/// [`ProxySettings::System`].
+///
+/// To follow changes read it again: when the network changes, and before a
+/// script's refetch.
+///
+/// # Errors
+/// [`SystemProxyError`].
+pub async fn system_proxies() -> Result<ProxySettings, SystemProxyError> {
+    match from_environment(|name| env::var(name).ok())? {
+        ProxySettings::Direct => {}
+        set => return Ok(set),
+    }
+    let desktop = env::var("XDG_CURRENT_DESKTOP").unwrap_or_default();
+    let is = |name: &str| desktop.split(':').any(|it| it.eq_ignore_ascii_case(name));
+    if is("KDE") {
+        return kioslaverc();
+    }
+    match ["GNOME", "Unity", "X-Cinnamon", "Budgie", "Pantheon", "MATE"]
+        .into_iter()
+        .any(is)
+    {
+        true => gnome::read(&printed_by_gsettings().await?),
+        false => Ok(ProxySettings::Direct),
+    }
+}
+
+fn kioslaverc() -> Result<ProxySettings, SystemProxyError> {
+    let folder = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.or_else(|| env::home_dir().map(|home| home.join(".config")));
+    let Some(file) = folder.map(|folder| folder.join("kioslaverc")) else {
+        return Ok(ProxySettings::Direct);
+    };
+    let unreadable = |source| SystemProxyError::Unreadable {
+        what: file.display().to_string(),
+        source,
+    };
+    match fs::read_to_string(&file) {
+        Ok(text) if text.len() > MAX_CONFIGURATION_BYTES => {
+            Err(unreadable(io::Error::from(io::ErrorKind::FileTooLarge)))
+        }
+        Ok(text) => kde::read(&text, |name| env::var(name).ok()),
+        // A desktop without one has the defaults.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ProxySettings::Direct),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+async fn printed_by_gsettings() -> Result<String, SystemProxyError> {
+    let unreadable = |source| SystemProxyError::Unreadable {
+        what: "gsettings".to_owned(),
+        source,
+    };
+    let mut command = Command::new("gsettings");
+    command
+        .args(["list-recursively", "org.gnome.system.proxy"])
+        .kill_on_drop(true);
+    let printed = tokio::time::timeout(PRINTED_WITHIN, command.output()).await;
+    let printed = printed
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        .map_err(unreadable)?;
+    if !printed.status.success() || printed.stdout.len() > MAX_CONFIGURATION_BYTES {
+        let why = format!("it ended with {}", printed.status);
+        return Err(unreadable(io::Error::other(why)));
+    }
+    String::from_utf8(printed.stdout).map_err(|why| unreadable(io::Error::other(why)))
+}

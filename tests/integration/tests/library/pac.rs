@@ -1,0 +1,128 @@
+//! Scripts by the library: typed answers, calls side by side, engines that die.
+
+use fumehood::Engine;
+use fumehood::pac::{MAX_PAC_SCRIPTS, Pac, PacCall, PacError, PacFailure, PacNames, PacOptions};
+use fumehood::policy::{ProxyScheme, ProxyServer, Route};
+
+use crate::harness::{Test, test};
+use crate::support::{engine, own};
+
+pub(crate) const TESTS: [Test; 4] = [
+    test("pac::answers_are_typed", || Box::pin(typed())),
+    test("pac::a_killed_engine_is_given_the_script_again", || {
+        Box::pin(killed())
+    }),
+    test("pac::a_hang_ends_alone_and_others_go_on", || {
+        Box::pin(hang())
+    }),
+    test("pac::scripts_are_bounded_and_given_back", || {
+        Box::pin(bounded())
+    }),
+];
+
+const SCRIPT: &str = "var calls = 0;
+function FindProxyForURL(url, host) {
+    calls++;
+    if (host === 'regex.test') /(a+)+$/.test('a'.repeat(60) + 'b');
+    if (host === 'count.test') return 'PROXY count.test:' + calls;
+    return 'HTTPS p.test; SOCKS [::1]:9; DIRECT';
+}";
+
+/// A script that knows no names.
+async fn load(engine: &Engine, script: &str) -> Result<Pac, PacError> {
+    let options = PacOptions {
+        names: PacNames::Listed(Vec::new()),
+        ..PacOptions::default()
+    };
+    engine.pac(script, options).await
+}
+
+fn proxy(scheme: ProxyScheme, host: &str, port: u16) -> Route {
+    let host = fumehood::policy::Host::parse(host).unwrap();
+    Route::Proxy(ProxyServer { scheme, host, port })
+}
+
+async fn typed() {
+    let engine = engine().await;
+    let pac = load(&engine, SCRIPT).await.unwrap();
+    let routes = pac.find_proxy("https://www.test/").await.unwrap();
+    let expected = [
+        proxy(ProxyScheme::Https, "p.test", 443),
+        proxy(ProxyScheme::Socks4, "[::1]", 9),
+        Route::Direct,
+    ];
+    assert_eq!(routes, expected);
+    assert!(matches!(
+        pac.find_proxy("no url").await,
+        Err(PacError::Url(_))
+    ));
+    assert!(matches!(
+        load(&engine, "(").await,
+        Err(PacError::Script(PacFailure::Syntax(_)))
+    ));
+}
+
+async fn killed() {
+    let engine = engine().await;
+    let pac = load(&engine, SCRIPT).await.unwrap();
+    let count = || pac.find_proxy("http://count.test/");
+    assert_eq!(
+        count().await.unwrap(),
+        [proxy(ProxyScheme::Http, "count.test", 1)]
+    );
+    assert_eq!(
+        count().await.unwrap(),
+        [proxy(ProxyScheme::Http, "count.test", 2)]
+    );
+    own("engine").kill().unwrap();
+    // Its globals went with the engine.
+    assert_eq!(
+        count().await.unwrap(),
+        [proxy(ProxyScheme::Http, "count.test", 1)]
+    );
+}
+
+async fn hang() {
+    let engine = engine().await;
+    let (bad, good) = (
+        load(&engine, SCRIPT).await.unwrap(),
+        load(&engine, SCRIPT).await.unwrap(),
+    );
+    let hanging = tokio::spawn({
+        let bad = bad.clone();
+        async move { bad.find_proxy("http://regex.test/").await }
+    });
+    // The other's thread is free meanwhile.
+    for _ in 0..100 {
+        good.find_proxy("http://www.test/").await.unwrap();
+    }
+    let ended = hanging.await.unwrap();
+    let Err(PacError::Script(PacFailure::Guest { kind, .. })) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(kind, "hang");
+    let found = bad.find("http://count.test/", &PacCall::default()).await;
+    let routes = found.unwrap().outcome.unwrap().routes;
+    assert_eq!(routes, [proxy(ProxyScheme::Http, "count.test", 1)]);
+    let modules = engine.modules().inspect("pac").await.unwrap();
+    assert_eq!(modules[0].state.as_deref(), Some("current"));
+}
+
+async fn bounded() {
+    let engine = engine().await;
+    let mut held = Vec::new();
+    for _ in 0..MAX_PAC_SCRIPTS {
+        held.push(load(&engine, SCRIPT).await.unwrap());
+    }
+    assert!(matches!(
+        load(&engine, SCRIPT).await,
+        Err(PacError::Script(PacFailure::Busy))
+    ));
+    held.pop();
+    held.push(load(&engine, SCRIPT).await.unwrap());
+    let long = " ".repeat(fumehood::pac::MAX_PAC_SCRIPT_BYTES + 1);
+    assert!(matches!(
+        load(&engine, &long).await,
+        Err(PacError::Script(PacFailure::TooLong))
+    ));
+}
