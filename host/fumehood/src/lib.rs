@@ -89,7 +89,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
-pub use proxies::{SystemProxyError, system_proxies};
+pub use proxies::{ChooseError, ProxyChooser, SystemProxyError, system_proxies};
 pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;

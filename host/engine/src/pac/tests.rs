@@ -240,7 +240,7 @@ fn chains_of_many_parts_fit() {
     apart(|| {
         let parts = (0..4000).map(|i| format!("dnsDomainIs(host, '.rule{i}.test')"));
         let either = parts.collect::<Vec<_>>().join(" ||\n");
-        let chain = (0..4000)
+        let chain = (0..2000)
             .map(|i| {
                 format!(
                     "if (host === 'other{i}.test') return 'PROXY b:{};' ;",
@@ -252,7 +252,7 @@ fn chains_of_many_parts_fit() {
         let mut script = script(&format!(
             "function FindProxyForURL(url, host) {{ if ({either}) return 'PROXY a:1'; {chain} return 'DIRECT'; }}"
         ));
-        for (host, port) in [("www.rule3999.test", 1), ("other3999.test", 4000)] {
+        for (host, port) in [("www.rule3999.test", 1), ("other1999.test", 2000)] {
             let found = find(&mut script, host).unwrap().unwrap();
             assert!(matches!(&found.proxies[..], [Proxy::Http(it)] if it.port == port));
         }

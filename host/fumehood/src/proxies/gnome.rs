@@ -52,7 +52,9 @@ impl<'a> Settings<'a> {
     }
 
     fn fixed(&self) -> Result<FixedProxies, SystemProxyError> {
-        let all = |scheme, kind: &str| Ok(self.proxy(scheme, kind)?.into_iter().collect());
+        let all = |scheme, kind: &str| -> Result<Vec<ProxyServer>, SystemProxyError> {
+            Ok(self.proxy(scheme, kind)?.into_iter().collect())
+        };
         let ignored = self.0.get("ignore-hosts").map(|it| strings(it).join(","));
         Ok(FixedProxies {
             http: all(ProxyScheme::Http, "http")?,

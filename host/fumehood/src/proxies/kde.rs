@@ -74,7 +74,7 @@ fn fixed<'a>(value: impl Fn(&str) -> &'a str) -> Result<FixedProxies, SystemProx
         ));
     }
     let mut credentials = Vec::new();
-    let mut all = |key: &str, scheme: ProxyScheme| {
+    let mut all = |key: &str, scheme: ProxyScheme| -> Result<Vec<ProxyServer>, SystemProxyError> {
         // The port stands after a blank, or as in a URL.
         let text = value(key).replacen(' ', ":", 1);
         if text.is_empty() {

@@ -1,8 +1,10 @@
-//! What the system says about proxies: its environment, or its desktop.
+//! Which proxies are used: what is configured, what the system says, what a
+//! script chooses, what failed lately.
 //!
-//! Read here, in the embedder, and nowhere else. What is read is a person's own
+//! The system's settings are read here, in the embedder, and nowhere else. What is read is a person's own
 //! configuration; it is bounded all the same.
 
+mod chooser;
 mod gnome;
 mod kde;
 
@@ -16,6 +18,8 @@ use fumehood_policy::{
     BypassError, EnvironmentError, ProxyError, ProxySettings, SourceError, from_environment,
 };
 use tokio::process::Command;
+
+pub use chooser::{ChooseError, ProxyChooser};
 
 /// Largest configuration of a desktop that is read, in bytes.
 const MAX_CONFIGURATION_BYTES: usize = 256 << 10;

@@ -1,13 +1,14 @@
 //! Scripts by the library: typed answers, calls side by side, engines that die.
 
-use fumehood::Engine;
 use fumehood::pac::{MAX_PAC_SCRIPTS, Pac, PacCall, PacError, PacFailure, PacNames, PacOptions};
-use fumehood::policy::{ProxyScheme, ProxyServer, Route};
+use fumehood::policy::{ProxyScheme, ProxyServer, ProxySettings, RequestUrl, Route};
+use fumehood::{Engine, ProxyChooser};
+use fumehood_tests::hostile::{Script, Server};
 
 use crate::harness::{Test, test};
 use crate::support::{engine, own};
 
-pub(crate) const TESTS: [Test; 4] = [
+pub(crate) const TESTS: [Test; 5] = [
     test("pac::answers_are_typed", || Box::pin(typed())),
     test("pac::a_killed_engine_is_given_the_script_again", || {
         Box::pin(killed())
@@ -15,6 +16,10 @@ pub(crate) const TESTS: [Test; 4] = [
     test("pac::a_hang_ends_alone_and_others_go_on", || {
         Box::pin(hang())
     }),
+    test(
+        "pac::a_script_that_is_not_had_gives_way_to_the_fallback",
+        || Box::pin(chosen()),
+    ),
     test("pac::scripts_are_bounded_and_given_back", || {
         Box::pin(bounded())
     }),
@@ -106,6 +111,37 @@ async fn hang() {
     assert_eq!(routes, [proxy(ProxyScheme::Http, "count.test", 1)]);
     let modules = engine.modules().inspect("pac").await.unwrap();
     assert_eq!(modules[0].state.as_deref(), Some("current"));
+}
+
+async fn chosen() {
+    let body = "function FindProxyForURL() { return 'PROXY a.test:1; PROXY b.test:2'; }";
+    let script = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let missing = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::start(vec![Script::answers(&[missing, &script])]);
+    let engine = engine().await;
+    let fallback = vec![proxy(ProxyScheme::Socks5, "fallback.test", 3)];
+    let settings = ProxySettings::Pac {
+        source: server.url("/p.pac").parse().unwrap(),
+        fallback: fallback.clone(),
+    };
+    let chooser = ProxyChooser::new(&engine, settings.clone()).await.unwrap();
+    let url = |text: &str| RequestUrl::parse(text).unwrap();
+    let (www, own) = (url("http://www.test/"), url("http://localhost/"));
+    assert_eq!(chooser.routes(&www).await.unwrap(), fallback);
+    // It is not asked for again so soon.
+    assert_eq!(chooser.routes(&www).await.unwrap(), fallback);
+    chooser.replace(settings).await.unwrap();
+    let [a, b] =
+        [("a.test", 1), ("b.test", 2)].map(|(it, port)| proxy(ProxyScheme::Http, it, port));
+    assert_eq!(chooser.routes(&www).await.unwrap(), [a.clone(), b.clone()]);
+    assert_eq!(chooser.routes(&own).await.unwrap(), [Route::Direct]);
+    chooser.failed(&a);
+    assert_eq!(chooser.routes(&www).await.unwrap(), [b.clone(), a.clone()]);
+    chooser.worked(&a);
+    assert_eq!(chooser.routes(&www).await.unwrap(), [a, b]);
 }
 
 async fn bounded() {
