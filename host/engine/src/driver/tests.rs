@@ -81,7 +81,7 @@ fn broker(answer: Answer, asked: Arc<Mutex<Vec<DialRequest>>>) -> Channel<DialRe
             let (id, lookup) = match &request {
                 DialRequest::Lookup { id, .. } => (*id, true),
                 DialRequest::Connect { id, .. } | DialRequest::Dial { id, .. } => (*id, false),
-                DialRequest::Cancel { .. } => continue,
+                DialRequest::Cancel { .. } | DialRequest::DialFor { .. } => continue,
             };
             let sent = match answer(&request) {
                 Ok(_) if lookup => {
