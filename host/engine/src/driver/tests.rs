@@ -77,10 +77,8 @@ fn broker(answer: Answer, asked: Arc<Mutex<Vec<DialRequest>>>) -> Channel<DialRe
             asked.lock().unwrap().push(request.clone());
             let (id, lookup) = match &request {
                 DialRequest::Lookup { id, .. } => (*id, true),
-                DialRequest::Connect { id, .. }
-                | DialRequest::Dial { id, .. }
-                | DialRequest::DialFor { id, .. } => (*id, false),
-                DialRequest::Cancel { .. } => continue,
+                DialRequest::Connect { id, .. } | DialRequest::Dial { id, .. } => (*id, false),
+                DialRequest::Cancel { .. } | DialRequest::DialFor { .. } => continue,
             };
             let sent = match answer(&request) {
                 Ok(_) if lookup => {

@@ -85,10 +85,10 @@ impl ServerCodec {
     /// [`Cause::Guest`] when there is none to be had.
     pub(crate) fn new(registry: &Arc<Registry>) -> Result<ServerCodec, Cause> {
         let version = registry.http1.current()?;
-        let (store, http1) = version.module.start().map_err(|fault| {
-            fault.settle(Aftermath::Failed);
-            fault
-        })?;
+        let (store, http1) = version
+            .module
+            .start()
+            .inspect_err(|fault| fault.settle(Aftermath::Failed))?;
         Ok(ServerCodec {
             store,
             http1,

@@ -461,7 +461,7 @@ impl Client {
         let head_only = told.method == "HEAD";
         let answer = ServerAnswer {
             status: refusal.status(),
-            reason: b"",
+            reason: refusal.title().as_bytes(),
             fields: &fields,
             payload: match head_only {
                 true => PayloadLength::None,

@@ -15,7 +15,7 @@ use crate::instance::cause_of_protocol;
 pub(super) struct Refusal {
     status: ProxyStatus,
     detail: String,
-    denial: Option<Denial>,
+    denial: Option<Box<Denial>>,
 }
 
 impl Refusal {
@@ -53,7 +53,7 @@ impl Refusal {
         Refusal {
             status: ProxyStatus::of_denial(&denial),
             detail: denial.to_string(),
-            denial: Some(denial),
+            denial: Some(Box::new(denial)),
         }
     }
 
@@ -107,6 +107,11 @@ impl Refusal {
         self.status.status
     }
 
+    /// What the status means here: the reason phrase.
+    pub(super) fn title(&self) -> &'static str {
+        title(self.status())
+    }
+
     /// For the record.
     pub(super) fn outcome(&self) -> AccessOutcome {
         match &self.denial {
@@ -131,7 +136,7 @@ impl Refusal {
 
     fn content(&self) -> String {
         let mut lines = vec![
-            ("title", text(title(self.status()))),
+            ("title", text(self.title())),
             ("status", self.status().to_string()),
             ("detail", text(&self.detail)),
             ("error", text(self.status.error)),

@@ -46,7 +46,6 @@ pub(crate) fn does_nothing_else(user: User) {
         Attack::Bpf,
         Attack::Mount,
         Attack::NewUserNamespace,
-        Attack::Listen,
         Attack::MultipathTcpSocket,
     ];
     for attack in killed {

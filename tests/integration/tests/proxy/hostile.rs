@@ -1,0 +1,141 @@
+//! Clients that mean harm.
+
+use std::time::Instant;
+
+use fumehood_tests::hostile::{Canary, Script, Server};
+
+use crate::support::{HELLO, Proxy};
+
+/// A second request hides in each of them, for whoever reads the first one
+/// differently. None reaches a server.
+#[test]
+fn nothing_is_smuggled() {
+    let canary = Canary::start();
+    let proxy = Proxy::start(&[]);
+    let port = canary.port();
+    let hidden = "0\r\n\r\nGET /hidden HTTP/1.1\r\nhost: x\r\n\r\n";
+    for fields in [
+        "content-length: 4\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 4",
+        "content-length: 4\r\ncontent-length: 5",
+        "content-length: 4, 4",
+        "content-length: +4",
+        "content-length: 0x4",
+        "content-length: 4\r\n ",
+        "transfer-encoding: chunked, identity",
+        "transfer-encoding: xchunked",
+        "transfer-encoding : chunked",
+        "transfer-encoding:\x0bchunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
+        " transfer-encoding: chunked",
+        "x: y\nx-z: 1",
+        "x: y\rx-z: 1",
+        "x: \0",
+        "x y: z",
+        "host: other",
+    ] {
+        let ask = format!(
+            "POST http://127.0.0.1:{port}/ HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n{hidden}"
+        );
+        let mut client = proxy.connect();
+        client.say(ask);
+        let reply = client.reply().unwrap();
+        assert!(matches!(reply.status, 400 | 501), "{fields:?}: {reply:?}");
+        assert!(reply.head.contains("connection: close"), "{fields:?}");
+        assert!(client.is_ended(), "{fields:?}");
+    }
+    canary.assert_alive();
+}
+
+#[test]
+fn targets_that_hide_another_are_refused() {
+    let canary = Canary::start();
+    let proxy = Proxy::start(&[]);
+    let port = canary.port();
+    for line in [
+        format!("GET http://user@127.0.0.1:{port}/"),
+        format!("GET http://a.example\\@127.0.0.1:{port}/"),
+        format!("GET http://127.0.0.1:{port}/#/"),
+        format!("GET http:///127.0.0.1:{port}/"),
+        format!("GET //127.0.0.1:{port}/"),
+        format!("GET 127.0.0.1:{port}"),
+        "GET /".to_owned(),
+        format!("GET https://127.0.0.1:{port}/"),
+        format!("GET ftp://127.0.0.1:{port}/"),
+        format!("TRACE http://127.0.0.1:{port}/"),
+        format!("CONNECT http://127.0.0.1:{port}"),
+        format!("CONNECT user@127.0.0.1:{port}"),
+        "CONNECT 127.0.0.1".to_owned(),
+        "CONNECT 127.0.0.1:99999".to_owned(),
+    ] {
+        let reply = proxy.ask(format!("{line} HTTP/1.1\r\nhost: x\r\n\r\n"));
+        assert!(matches!(reply.status, 400 | 405 | 501), "{line}: {reply:?}");
+        assert!(
+            reply.head.contains("error=http_request"),
+            "{line}: {reply:?}"
+        );
+    }
+    canary.assert_alive();
+}
+
+#[test]
+fn a_head_that_does_not_end_is_cut_off() {
+    let proxy = Proxy::start(&["--head-timeout", "0.3", "--keep-alive-timeout", "0.3"]);
+    let begun = Instant::now();
+    // Byte by byte, forever.
+    let mut slow = proxy.connect();
+    slow.say("GET http://a.example/ HTTP/1.1\r\nx");
+    let reply = slow.reply().unwrap();
+    assert_eq!(reply.status, 408);
+    assert!(slow.is_ended());
+    // Not a byte.
+    assert!(proxy.connect().is_ended());
+    assert!(begun.elapsed() < crate::support::PATIENCE);
+    let huge = format!(
+        "GET http://a.example/ HTTP/1.1\r\nx: {}",
+        "y".repeat(300_000)
+    );
+    assert_eq!(proxy.ask(huge).status, 431);
+    let many = format!(
+        "GET http://a.example/ HTTP/1.1\r\nhost: x\r\n{}\r\n",
+        "x: y\r\n".repeat(257)
+    );
+    assert_eq!(proxy.ask(many).status, 431);
+}
+
+#[test]
+fn other_protocols_are_not_answered() {
+    let proxy = Proxy::start(&[]);
+    let mut socks = proxy.connect();
+    socks.say(b"\x05\x01\x00");
+    assert!(socks.reply().is_none());
+    let tls = proxy.ask(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n");
+    assert_eq!(tls.status, 400);
+}
+
+#[test]
+fn connections_beyond_the_bound_wait_and_are_served_then() {
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let proxy = Proxy::start(&["--max-connections", "2"]);
+    let held = [proxy.connect(), proxy.connect()];
+    let mut waits = proxy.connect();
+    waits.say(format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\n\r\n",
+        server.url("/")
+    ));
+    drop(held);
+    assert_eq!(waits.reply().unwrap().content, b"hello");
+}
+
+#[test]
+fn one_address_cannot_have_them_all() {
+    let server = Server::start(vec![Script::answers(&[HELLO, HELLO])]);
+    let proxy = Proxy::start(&["--max-connections-per-address", "1"]);
+    let mut first = proxy.connect();
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    first.say(&get);
+    assert_eq!(first.reply().unwrap().status, 200);
+    assert!(proxy.connect().is_ended());
+    first.say(&get);
+    assert_eq!(first.reply().unwrap().status, 200);
+}

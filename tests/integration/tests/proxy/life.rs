@@ -1,0 +1,100 @@
+//! Engines that die, and proxies that are told to end.
+
+use std::net::TcpStream;
+
+use fumehood_tests::hostile::{Gate, Script, Server};
+use fumehood_tests::processes::wait_for;
+use rustix::process::Signal;
+
+use crate::support::{HELLO, PATIENCE, Proxy};
+
+#[test]
+fn the_socket_outlives_the_engine() {
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let proxy = Proxy::start(&[]);
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    assert_eq!(proxy.ask(&get).content, b"hello");
+    let mut under_way = proxy.connect();
+    under_way.say("GET http://a");
+    let mut before = None;
+    for _ in 0..3 {
+        let engine = proxy.engine(before);
+        engine.kill().unwrap();
+        before = Some(engine.pid);
+        // None is refused: they wait for the next engine.
+        let mut clients: Vec<_> = (0..20).map(|_| proxy.connect()).collect();
+        clients.iter_mut().for_each(|client| client.say(&get));
+        // Some may have been accepted by the one that was dying.
+        let served = clients
+            .iter_mut()
+            .filter_map(|client| client.reply())
+            .filter(|reply| reply.content == b"hello")
+            .count();
+        assert!(served >= 19, "{served} of 20");
+    }
+    assert!(under_way.is_ended());
+}
+
+#[test]
+fn what_is_under_way_is_let_end() {
+    let gate = Gate::new();
+    let script = Script::new().request().gate(&gate).send(HELLO);
+    let server = Server::start(vec![script]);
+    let mut proxy = Proxy::start(&["--drain", "25"]);
+    let mut idle = proxy.connect();
+    let mut busy = proxy.connect();
+    busy.say(format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\n\r\n",
+        server.url("/")
+    ));
+    gate.wait_for(1);
+    proxy.signal(Signal::TERM);
+    // Nobody new is taken, and who asks for nothing is let go.
+    assert!(idle.is_ended());
+    let address = proxy.address;
+    assert!(wait_for(PATIENCE, || TcpStream::connect(address).err()).is_some());
+    gate.open();
+    let reply = busy.reply().unwrap();
+    assert_eq!(reply.content, b"hello");
+    assert!(busy.is_ended());
+    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(proxy.log(1)[0]["status"], 200);
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let gate = Gate::new();
+    let script = Script::new().request().gate(&gate).send(HELLO);
+    let server = Server::start(vec![script]);
+    let mut proxy = Proxy::start(&["--drain", "3600"]);
+    let mut busy = proxy.connect();
+    busy.say(format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\n\r\n",
+        server.url("/")
+    ));
+    gate.wait_for(1);
+    let mut idle = proxy.connect();
+    proxy.signal(Signal::TERM);
+    assert!(idle.is_ended());
+    proxy.signal(Signal::INT);
+    assert_eq!(proxy.ended().code(), Some(0));
+    assert!(busy.reply().is_none());
+}
+
+#[test]
+fn the_log_can_be_the_common_one() {
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let mut proxy = Proxy::start(&["--access-format", "common"]);
+    let url = server.url("/a%22b");
+    proxy.ask(format!(
+        "GET {url} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    ));
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
+    let text = std::fs::read_to_string(proxy.log_file()).unwrap();
+    let (before, after) = (
+        text.starts_with("127.0.0.1 - - ["),
+        format!("\"GET {url} HTTP/1.1\" 200 5\n"),
+    );
+    assert!(before && text.ends_with(&after), "{text}");
+}
