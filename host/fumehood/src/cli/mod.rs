@@ -24,6 +24,7 @@ mod progress;
 mod redirect;
 mod report;
 mod resume;
+mod run;
 mod settings;
 #[cfg(feature = "demo")]
 mod show;
@@ -64,6 +65,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
+        Command::Run(args) => on_runtime(run::run(&args)),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { directory } => help::manual(&directory),
         Command::Doctor(args) => doctor::run(&args),
