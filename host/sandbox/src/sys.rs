@@ -82,7 +82,11 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which lives until the call
     // returns, and of its union the flags, which are set. It writes nothing.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    if result == 0 { Ok(()) } else { Err(last_errno()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 /// Enters new namespaces. The caller has no other thread.

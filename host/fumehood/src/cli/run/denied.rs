@@ -103,7 +103,7 @@ impl Denied {
 /// `HOST:PORT` of what was asked for.
 fn endpoint(target: &str) -> String {
     match RequestUrl::parse(target) {
-        Ok(url) => url.target().host_and_port(),
+        Ok(url) => url.target.host_and_port(),
         Err(_) => target.to_owned(),
     }
 }

@@ -13,15 +13,14 @@ use std::time::Duration;
 use fumehood::control::LayerState;
 use fumehood::policy::{Mode, Policy};
 use fumehood::{
-    Confined, ConfinedError, Engine, Entered, Proxy, ProxyAddress, ProxyError, ProxyOptions,
-    Settings,
+    Confined, ConfinedError, Engine, Entered, Proxy, ProxyAddress, ProxyOptions, Settings,
 };
 use tokio::process::Child;
 
 use super::args::Run;
 use super::escape::for_terminal;
 use super::exit::{Exit, Failed};
-use super::settings;
+use super::{proxy, settings};
 use denied::Denied;
 use environment::Environment;
 use signals::Signals;
@@ -74,7 +73,7 @@ async fn confined(args: &Run) -> Result<u8, Failed> {
     }
     let mut signals = Signals::listen().map_err(|e| Failed::new(Exit::Launch, e.to_string()))?;
     let engine = engine(args, &settings, policy).await?;
-    let mut proxy = engine.proxy(options(args, &entered)).await?;
+    let mut serving = engine.proxy(options(args, &entered)).await?;
     let child = match entered.run().await {
         Ok(child) => child,
         Err(ConfinedError::NotExecuted { program, source }) => {
@@ -87,13 +86,15 @@ async fn confined(args: &Run) -> Result<u8, Failed> {
         Err(error) => return Err(Failed::new(Exit::Launch, error.to_string())),
     };
     let mut denied = Denied::default();
-    let status = attend(child, &mut proxy, &mut signals, &mut denied).await?;
-    hear_out(&mut proxy, &mut denied).await;
+    let status = attend(child, &mut serving, &mut signals, &mut denied).await?;
+    hear_out(&mut serving, &mut denied).await;
     engine.flush_reports().await;
     let code = code(status);
     if !args.quiet {
         // A standard error that is closed changes nothing.
-        let _unheard = std::io::stderr().lock().write_all(denied.summary().as_bytes());
+        let _unheard = std::io::stderr()
+            .lock()
+            .write_all(denied.summary().as_bytes());
     }
     if let Some(path) = &args.json {
         write_report(path, &denied, code)?;
@@ -143,7 +144,7 @@ async fn engine(args: &Run, settings: &Settings, policy: Policy) -> Result<Engin
         .policy(policy)
         .deadlines(settings.deadlines())
         .tls(settings.tls())
-        .limits(settings.limits());
+        .limits(proxy::limits(settings));
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
@@ -155,12 +156,6 @@ fn options(args: &Run, entered: &Entered) -> ProxyOptions {
         client: args.client.clone(),
         records: true,
         ..ProxyOptions::new(ProxyAddress::Socket(entered.proxy()))
-    }
-}
-
-impl From<ProxyError> for Failed {
-    fn from(error: ProxyError) -> Self {
-        Failed::new(Exit::Launch, error.to_string())
     }
 }
 
