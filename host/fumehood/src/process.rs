@@ -61,8 +61,6 @@ fn command(role: Role, channel: OwnedFd) -> Command {
         .env_clear()
         .stdin(channel)
         .stdout(Stdio::null())
-        // What a terminal says (Ctrl-C, Ctrl-Z) is for the embedder to judge.
-        .process_group(0)
         .kill_on_drop(true);
     match std::env::var_os(LOG_VARIABLE) {
         Some(filter) => command.env(LOG_VARIABLE, filter).stderr(Stdio::inherit()),

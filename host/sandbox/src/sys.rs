@@ -5,7 +5,7 @@
 )]
 
 use std::env;
-use std::ffi::{c_char, c_short, c_uint, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_short, c_uint, c_ulong, c_void};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,8 +58,20 @@ pub(crate) fn clear_environment() {
 /// # Errors
 /// None that Linux is known to give.
 pub fn ignore_file_size_signal() -> Result<(), Errno> {
+    ignore(libc::SIGXFSZ)
+}
+
+/// Ignores what a terminal sends to all processes in its foreground: what it
+/// means is for the embedder to judge, whose end is ours.
+pub(crate) fn ignore_typed_signals() -> Result<(), Errno> {
+    [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP]
+        .into_iter()
+        .try_for_each(ignore)
+}
+
+fn ignore(signal: c_int) -> Result<(), Errno> {
     // SAFETY: no handler is installed, so no code of ours ever runs in a signal.
-    let previous = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let previous = unsafe { libc::signal(signal, libc::SIG_IGN) };
     if previous == libc::SIG_ERR {
         Err(last_errno())
     } else {

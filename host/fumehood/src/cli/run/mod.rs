@@ -65,7 +65,9 @@ async fn confined(args: &Run) -> Result<u8, Failed> {
     let settings = settings::load(&source)?;
     let policy = policy(args, &settings)?;
     let authorities = args.cacert.as_deref().map(absolute).transpose()?;
-    let environment = Environment::of(authorities.as_deref(), |name| std::env::var_os(name));
+    let environment = Environment::of(authorities.as_deref(), policy.private_hosts(), |name| {
+        std::env::var_os(name)
+    });
     // The network first: without one there is nothing to run.
     let entered = program(args, &environment).enter().await?;
     if args.verbose {
