@@ -67,7 +67,8 @@ pub(crate) fn isolate_broker(ledger: &mut Ledger) {
 /// which is missing.
 pub(crate) fn enter_own_network(ledger: &mut Ledger) -> Result<(), Layer> {
     demand(ledger, Layer::UserNamespace, namespaces::enter_user())?;
-    demand(ledger, Layer::NetNamespace, namespaces::enter_net())
+    let entered = namespaces::enter_net().map(|_| "no route but to its own loopback".to_owned());
+    demand(ledger, Layer::NetNamespace, entered)
 }
 
 /// Takes from such a program what could lead out of its network, and nothing

@@ -2,14 +2,14 @@
 //! it: `ok`, or the number of the error.
 //!
 //! ```text
-//! fumehood-inmate tcp 127.0.0.1:80 udp 192.0.2.1:53 family 40 pair unix /run/x read /etc/passwd signal 1
+//! fumehood-inmate tcp 127.0.0.1:80 udp 192.0.2.1:53 family 40 pair datagrams unix /run/x read /etc/passwd signal 1
 //! ```
 
 use std::env;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, test_kill_process};
@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     while let Some(what) = words.next() {
         let outcome = match what.as_str() {
             "pair" => UnixStream::pair().map(drop),
+            "datagrams" => UnixDatagram::pair().map(drop),
             _ => attempt(&what, &words.next().unwrap_or_default()),
         };
         let outcome = match outcome {

@@ -1,20 +1,23 @@
 //! What a confined program tries, and must not get.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
-use std::process;
+use std::process::{self, Command};
 
+use fumehood_tests::artifacts::program;
 use fumehood_tests::temp::TempDir;
 
 use super::support::{free, inmate, run, text};
 
-/// `ENETUNREACH`, `ECONNREFUSED`, `EAFNOSUPPORT`, `EACCES`, `EPERM` in Linux.
+/// `ENETUNREACH`, `ECONNREFUSED`, `EAFNOSUPPORT`, `EACCES`, `EPERM`, `ENOENT` in Linux.
 const UNREACHABLE: &str = "101";
 const REFUSED: &str = "111";
 const NO_FAMILY: &str = "97";
 const NO_ACCESS: &str = "13";
 const NOT_PERMITTED: &str = "1";
+const NOT_THERE: &str = "2";
 
 #[test]
 fn this_machine_is_not_reachable_directly() {
@@ -83,8 +86,12 @@ fn services_on_unix_sockets_are_reached_only_by_leave() {
     let finished = inmate(&[], &tries);
     assert_eq!(text(finished.content()), format!("unix {NO_ACCESS}\n"));
     assert_eq!(service.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    // One of a pair of these could be sent from to any such service.
+    let finished = inmate(&[], &["datagrams"]);
+    assert_eq!(text(finished.content()), format!("datagrams {NO_ACCESS}\n"));
+    let tries = ["unix", path.to_str().unwrap(), "datagrams"];
     let finished = inmate(&["--unix-sockets"], &tries);
-    assert_eq!(text(finished.content()), "unix ok\n");
+    assert_eq!(text(finished.content()), "unix ok\ndatagrams ok\n");
     service.accept().unwrap();
 }
 
@@ -107,18 +114,29 @@ fn other_processes_are_closed_to_it() {
 }
 
 #[test]
-fn it_keeps_three_descriptors_and_no_capability() {
-    let script = "for it in /proc/$$/fd/*; do echo ${it##*/}; done; \
-                  grep -E '^(Cap(Prm|Eff|Bnd|Amb)|NoNewPrivs)' /proc/$$/status";
-    let finished = run(["--", "sh", "-c", script]).run();
-    let told = text(finished.content());
-    let mut lines: Vec<&str> = told.lines().collect();
-    // Some shells keep their script or the terminal at ten and above.
-    lines.retain(|line| line.parse::<u32>().is_err() || line.len() == 1);
-    let mut expected: Vec<String> = ["0", "1", "2"].map(str::to_owned).to_vec();
-    for set in ["Prm", "Eff", "Bnd", "Amb"] {
-        expected.push(format!("Cap{set}:\t0000000000000000"));
-    }
-    expected.push("NoNewPrivs:\t1".to_owned());
-    assert_eq!(lines, expected);
+fn it_keeps_three_descriptors() {
+    let script = "exec 5</dev/null; exec \"$@\"";
+    let shell = |words: &[&OsStr]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).args(words);
+        let output = shell.env("XDG_CONFIG_HOME", "/nonexistent").output();
+        text(&output.unwrap().stdout)
+    };
+    let (fumehood, inmate) = (program("fumehood"), program("fumehood-inmate"));
+    let tries = ["read", "/proc/self/fd/5"].map(OsStr::new);
+    assert_eq!(shell(&[inmate.as_ref(), tries[0], tries[1]]), "read ok\n");
+    let run = OsStr::new("run");
+    let told = shell(&[fumehood.as_ref(), run, inmate.as_ref(), tries[0], tries[1]]);
+    assert_eq!(told, format!("read {NOT_THERE}\n"));
+}
+
+#[test]
+fn it_has_no_capability_and_gets_none() {
+    let wanted = "^(Cap(Prm|Eff|Bnd|Amb)|NoNewPrivs):";
+    let finished = run(["--", "grep", "-E", wanted, "/proc/self/status"]).run();
+    let mut expected: String = ["Prm", "Eff", "Bnd", "Amb"]
+        .map(|set| format!("Cap{set}:\t0000000000000000\n"))
+        .concat();
+    expected.push_str("NoNewPrivs:\t1\n");
+    assert_eq!(text(finished.content()), expected);
 }

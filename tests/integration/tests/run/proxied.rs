@@ -35,7 +35,7 @@ fn an_allowed_origin_is_reached_in_the_clear_and_by_tls() {
     let site = Site::new().file("hello.txt", "hello\n");
     let nginx = Nginx::start(&ca.issue(), &site).unwrap();
     for service in [Service::Http, Service::Tls13] {
-        let allowed = format!("localhost:{}", nginx.port(service));
+        let allowed = format!("127.0.0.1:{}", nginx.port(service));
         let flags = [
             "--allow-private",
             &allowed,
