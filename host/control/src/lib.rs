@@ -11,6 +11,7 @@
 //! engine   ── DialRequest ► broker   ── DialReply ───► engine
 //! embedder ── ToCompiler ─► compiler ── FromCompiler ► embedder
 //! embedder ── ToReplay ───► replayer ── FromReplay ──► embedder
+//! embedder ── ToLauncher ─► launcher ── FromLauncher ► embedder
 //! ```
 //!
 //! How many file descriptors go with a message is fixed by its type
@@ -24,6 +25,7 @@ mod exchange;
 mod failure;
 mod fragment;
 mod journey;
+mod launcher;
 mod layers;
 mod module;
 mod pac;
@@ -49,6 +51,7 @@ pub use fragment::{
     policy_fragments,
 };
 pub use journey::{Instance, JourneyEvent, TlsSummary};
+pub use launcher::{FromLauncher, PROXY_INSIDE, ToLauncher};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
     Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,

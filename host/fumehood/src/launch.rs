@@ -246,7 +246,11 @@ impl From<ToEmbedder> for Answer {
     }
 }
 
-async fn in_time<T>(role: Role, talk: impl Future<Output = T>) -> Result<T, LaunchError> {
+/// A process that takes longer than [`READY_WITHIN`] is given up.
+pub(crate) async fn in_time<T>(
+    role: Role,
+    talk: impl Future<Output = T>,
+) -> Result<T, LaunchError> {
     let late = LaunchError::TimedOut {
         role,
         seconds: READY_WITHIN.as_secs(),

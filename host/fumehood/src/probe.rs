@@ -18,7 +18,7 @@ use crate::Role;
 pub fn layers(role: Role) -> Result<Vec<LayerReport>, ProbeError> {
     let role = match role {
         Role::Broker => sandbox::Role::Broker,
-        Role::Engine | Role::Probe | Role::Replay => sandbox::Role::Engine,
+        Role::Engine | Role::Probe | Role::Replay | Role::Launcher => sandbox::Role::Engine,
     };
     sandbox::probe_layers(&mut command(), role)
 }

@@ -20,7 +20,17 @@ pub enum Role {
     Probe,
     /// A throw-away child that makes recorded calls in a guest.
     Replay,
+    /// Becomes a program that is none of ours, in a network of its own.
+    Launcher,
 }
+
+const ALL: [Role; 5] = [
+    Role::Engine,
+    Role::Broker,
+    Role::Probe,
+    Role::Replay,
+    Role::Launcher,
+];
 
 impl Role {
     /// Its name, in arguments and in messages.
@@ -31,6 +41,7 @@ impl Role {
             Role::Broker => "broker",
             Role::Probe => "probe",
             Role::Replay => "replay",
+            Role::Launcher => "launcher",
         }
     }
 
@@ -41,9 +52,7 @@ impl Role {
 
     fn of_argument(argument: &str) -> Option<Result<Self, ()>> {
         let name = argument.strip_prefix(ROLE_ARGUMENT)?;
-        let role = [Role::Engine, Role::Broker, Role::Probe, Role::Replay]
-            .into_iter()
-            .find(|r| r.name() == name);
+        let role = ALL.into_iter().find(|r| r.name() == name);
         Some(role.ok_or(()))
     }
 }
@@ -71,6 +80,7 @@ pub fn init() {
         Ok(Role::Broker) => fumehood_broker::run(),
         Ok(Role::Probe) => fumehood_sandbox::serve_probe(),
         Ok(Role::Replay) => crate::replay::serve(),
+        Ok(Role::Launcher) => fumehood_sandbox::serve_launcher(),
         // Nobody to tell: such a child was not started by this library.
         Err(()) => ExitCode::FAILURE,
     };
@@ -84,11 +94,11 @@ pub(crate) fn initialised() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Role;
+    use super::{ALL, Role};
 
     #[test]
     fn arguments_name_roles() {
-        for role in [Role::Engine, Role::Broker, Role::Probe, Role::Replay] {
+        for role in ALL {
             assert_eq!(Role::of_argument(&role.argument()), Some(Ok(role)));
         }
         assert_eq!(Role::of_argument("--fumehood-role=root"), Some(Err(())));

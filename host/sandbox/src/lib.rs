@@ -23,11 +23,13 @@
 //! The embedder starts such a process with one end of [`Channel::pair`] as its
 //! standard input and a cleared environment; end of file there means that the
 //! embedder is gone. [`probe_layers`] and [`probe_attack`] prove in a
-//! throw-away child what a sandbox is worth here.
+//! throw-away child what a sandbox is worth here. [`serve_launcher`] is for
+//! programs that are not ours: it takes nothing but the network from them.
 
 mod attack;
 mod body;
 mod channel;
+mod launcher;
 mod layers;
 mod memfd;
 mod phases;
@@ -43,6 +45,7 @@ mod sys;
 pub use attack::{Attack, Expected, PreparedAttack};
 pub use body::{BODY_BUFFER_BYTES, body_pair};
 pub use channel::{AsyncChannel, Channel, ChannelError, MAX_FDS};
+pub use launcher::serve_launcher;
 pub use memfd::{
     MemfdError, SealedCode, SealedMap, map_code, map_sealed, scratch, seal_scratch, sealed,
 };

@@ -174,22 +174,32 @@ fn filter_holds(
     status: &Status,
     filters: u64,
 ) -> Result<String, Failed> {
+    filters_hold(installed, status, filters)?;
+    Ok(format!("{} calls, the rest kills", table.len()))
+}
+
+/// Whether as many filters were added as were installed.
+pub(crate) fn filters_hold(
+    installed: Result<u64, Failed>,
+    status: &Status,
+    filters: u64,
+) -> Result<(), Failed> {
     let wanted = installed?;
     if status.seccomp_mode == Some(FILTER_MODE) && filters >= wanted {
-        Ok(format!("{} calls, the rest kills", table.len()))
+        Ok(())
     } else {
         Err(Failed::ineffective("seccomp"))
     }
 }
 
-fn no_new_privs_holds(status: &Status) -> Result<String, Failed> {
+pub(crate) fn no_new_privs_holds(status: &Status) -> Result<String, Failed> {
     match status.no_new_privs {
         Some(1) => Ok("no program raises privileges".to_owned()),
         _ => Err(Failed::ineffective("prctl(PR_SET_NO_NEW_PRIVS)")),
     }
 }
 
-fn no_capability_is_left(status: &Status) -> Result<String, Failed> {
+pub(crate) fn no_capability_is_left(status: &Status) -> Result<String, Failed> {
     match (status.capabilities, status.bounding) {
         (Some(0), Some(0)) => Ok("none in any set".to_owned()),
         // Emptying the bounding set takes a capability. What is in it can

@@ -5,8 +5,8 @@
 )]
 
 use std::env;
-use std::ffi::{c_uint, c_ulong, c_void};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ffi::{c_char, c_int, c_short, c_uint, c_ulong, c_void};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,12 +58,46 @@ pub(crate) fn clear_environment() {
 /// # Errors
 /// None that Linux is known to give.
 pub fn ignore_file_size_signal() -> Result<(), Errno> {
+    ignore(libc::SIGXFSZ)
+}
+
+/// Ignores what a terminal sends to all processes in its foreground: what it
+/// means is for the embedder to judge, whose end is ours.
+pub(crate) fn ignore_typed_signals() -> Result<(), Errno> {
+    [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP]
+        .into_iter()
+        .try_for_each(ignore)
+}
+
+fn ignore(signal: c_int) -> Result<(), Errno> {
     // SAFETY: no handler is installed, so no code of ours ever runs in a signal.
-    let previous = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let previous = unsafe { libc::signal(signal, libc::SIG_IGN) };
     if previous == libc::SIG_ERR {
         Err(last_errno())
     } else {
         Ok(())
+    }
+}
+
+/// Sets the loopback interface of this network namespace up. Any socket of the
+/// Internet's families will do.
+pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut name = [0; libc::IFNAMSIZ];
+    for (to, from) in name.iter_mut().zip(b"lo") {
+        *to = c_char::from_ne_bytes([*from]);
+    }
+    let up = c_short::try_from(libc::IFF_UP).map_err(|_| Errno::INVAL)?;
+    let request = libc::ifreq {
+        ifr_name: name,
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: up },
+    };
+    // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which lives until the call
+    // returns, and of its union the flags, which are set. It writes nothing.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use fumehood::ModuleKey;
 use fumehood::control::{Layer, TlsVersion};
-use fumehood::policy::{ClientName, Method, PrivateHost};
+use fumehood::policy::{ClientName, Effect, HostPattern, Method, PatternError, PrivateHost, Rule};
 
 use super::exit;
 
@@ -36,6 +36,9 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show how guests ended
     Crashes(Crashes),
+    /// Run a command whose one way out is our proxy, which allows what is named
+    #[command(after_help = super::run::EXIT_CODES)]
+    Run(Run),
     /// Print what makes a shell complete this command
     Completions {
         /// Which shell
@@ -351,6 +354,50 @@ pub(crate) enum CrashesAction {
     },
 }
 
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Let this be reached, besides what rules of the configuration allow; `*`
+    /// for every public address, `*.example.com` for what is under it
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = allowed)]
+    pub(crate) allow: Vec<Rule>,
+    /// Let a host be reached whose address is not public
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_private: Vec<PrivateHost>,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Who asks, for rules about clients
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<ClientName>,
+    /// Have the command trust the certificates in this PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Let it make Unix sockets: whatever listens on one (D-Bus, Docker) can
+    /// then be asked for what the command itself may not do
+    #[arg(long)]
+    pub(crate) unix_sockets: bool,
+    /// Go on without this layer of the engine's sandbox (see `fumehood doctor`)
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Do not tell what was denied
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Tell what holds and which variables are overridden
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Write what was denied there, as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// What to run, with its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
 /// What `doctor` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -609,6 +656,19 @@ fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + 
     }
 }
 
+/// A rule that allows a host, on a port or on all.
+fn allowed(text: &str) -> Result<Rule, PatternError> {
+    if text == "*" {
+        return Ok(Rule::new(Effect::Allow, HostPattern::Any));
+    }
+    let PrivateHost { host, port } = text.parse()?;
+    let mut rule = Rule::new(Effect::Allow, host);
+    if let Some(port) = port {
+        rule.ports = port..=port;
+    }
+    Ok(rule)
+}
+
 fn module_key(text: &str) -> Result<ModuleKey, String> {
     ModuleKey::from_hex(text).ok_or_else(|| "not 64 hexadecimal digits".to_owned())
 }
@@ -637,6 +697,7 @@ pub(crate) fn layer(text: &str) -> Result<Layer, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
     use super::*;
     use clap::CommandFactory;
 
@@ -651,6 +712,29 @@ mod tests {
         for bad in ["0", "-1", "nan", "inf", "1e12", "x"] {
             assert!(seconds(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_run_keeps_its_flags() {
+        let line = [
+            "fumehood",
+            "run",
+            "--allow",
+            "a.test:443",
+            "ls",
+            "--allow",
+            "-v",
+        ];
+        let Command::Run(run) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(run.command, ["ls", "--allow", "-v"]);
+        assert_eq!(run.allow.len(), 1);
+        assert_eq!(run.allow[0].ports, 443..=443);
+        assert!(!run.verbose);
+        assert_eq!(allowed("*").unwrap().host, HostPattern::Any);
+        assert!(allowed("*:443").is_err());
+        assert!(allowed("a b").is_err());
     }
 
     #[test]

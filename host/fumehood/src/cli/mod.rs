@@ -27,6 +27,7 @@ mod proxy;
 mod redirect;
 mod report;
 mod resume;
+mod run;
 mod settings;
 #[cfg(feature = "demo")]
 mod show;
@@ -69,6 +70,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Pac(args) => on_runtime(pac::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
+        Command::Run(args) => on_runtime(run::run(&args)),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { directory } => help::manual(&directory),
         Command::Doctor(args) => doctor::run(&args),

@@ -84,7 +84,8 @@ fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
     Ok(builder)
 }
 
-fn limits(settings: &Settings) -> Limits {
+/// Those of the configuration, with room for a proxy's clients.
+pub(crate) fn limits(settings: &Settings) -> Limits {
     let mut limits = settings.limits();
     if settings.max_instances.origin == Origin::Default {
         limits.max_instances = MAX_INSTANCES;

@@ -7,6 +7,7 @@
 mod broker;
 mod common;
 mod compiler;
+mod confined;
 mod engine;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::layers::Failed;
 
 pub(crate) use broker::BROKER;
 pub(crate) use compiler::COMPILER;
+pub(crate) use confined::{UnixSockets, install as install_confined};
 pub(crate) use engine::ENGINE;
 
 /// One call that is allowed.
@@ -123,16 +125,7 @@ impl Table {
         let programs = self
             .compile()
             .map_err(|_| Failed::ineffective("compile the filter"))?;
-        let mut count = 0;
-        for program in &programs {
-            apply_filter_all_threads(program).map_err(|error| match error {
-                Error::Prctl(e) => failed("prctl(PR_SET_NO_NEW_PRIVS)", &e),
-                Error::Seccomp(e) => failed("seccomp(SECCOMP_SET_MODE_FILTER)", &e),
-                _ => Failed::ineffective("seccomp(SECCOMP_FILTER_FLAG_TSYNC)"),
-            })?;
-            count += 1;
-        }
-        Ok(count)
+        apply(&programs)
     }
 
     /// A filter has one answer for what it matches, so there are three. The
@@ -197,6 +190,21 @@ impl Is {
             }
         }
     }
+}
+
+/// Puts filters in force, and says how many. Refuses new privileges too,
+/// without which the kernel takes no filter.
+fn apply(programs: &[BpfProgram]) -> Result<u64, Failed> {
+    let mut count = 0;
+    for program in programs {
+        apply_filter_all_threads(program).map_err(|error| match error {
+            Error::Prctl(e) => failed("prctl(PR_SET_NO_NEW_PRIVS)", &e),
+            Error::Seccomp(e) => failed("seccomp(SECCOMP_SET_MODE_FILTER)", &e),
+            _ => Failed::ineffective("seccomp(SECCOMP_FILTER_FLAG_TSYNC)"),
+        })?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn program(

@@ -33,8 +33,8 @@ pub const MAX_COMPILER_MEMORY: u64 = 1 << 30;
 /// Largest native code a compiler may write, in bytes: what an engine loads.
 pub const MAX_COMPILER_OUTPUT: u64 = 64 << 20;
 
-/// Sheds descriptors, standard output, the file mode mask, and the signal
-/// that a file over its bound is answered with.
+/// Sheds descriptors, standard output, the file mode mask, the signal that a file
+/// over its bound is answered with, and those that a terminal sends.
 pub(crate) fn shed() -> Result<(), Failed> {
     let null = open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(because("open /dev/null"))?;
@@ -43,6 +43,7 @@ pub(crate) fn shed() -> Result<(), Failed> {
     sys::close_inherited().map_err(because("close_range"))?;
     // One sink that may not grow must not end everybody's engine.
     sys::ignore_file_size_signal().map_err(because("signal(SIGXFSZ)"))?;
+    sys::ignore_typed_signals().map_err(because("signal(SIGINT)"))?;
     umask(Mode::RWXG | Mode::RWXO);
     chdir("/").map_err(because("chdir /"))
 }

@@ -65,6 +65,28 @@ pub(super) fn allow_reading_for_resolver() -> Result<String, Failed> {
     restrict(ruleset)
 }
 
+/// Leaves all files and ports, and forbids signals to processes outside and
+/// their abstract sockets. Whoever is in such a domain reads no memory of
+/// processes outside either. Before Linux 6.12 there is no such scope.
+pub(super) fn scope_only() -> Result<String, Failed> {
+    const CALL: &str = "landlock_create_ruleset";
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .scope(Scope::from_all(NEWEST))
+        .and_then(Ruleset::create)
+        .map_err(|e| failed(CALL, &e))?
+        .restrict_self()
+        .map_err(|e| failed("landlock_restrict_self", &e))?;
+    match (status.ruleset, status.landlock) {
+        (_, LandlockStatus::NotImplemented) => Err(unsupported(Errno::NOSYS)),
+        (_, LandlockStatus::NotEnabled) => Err(unsupported(Errno::OPNOTSUPP)),
+        (RulesetStatus::NotEnforced, _) => Err(Failed::ineffective(CALL)),
+        (_, LandlockStatus::Available { .. }) => {
+            Ok("no signal and no abstract socket outside".to_owned())
+        }
+    }
+}
+
 fn restrict(ruleset: RulesetCreated) -> Result<String, Failed> {
     let status = ruleset
         .restrict_self()

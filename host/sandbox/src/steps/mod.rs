@@ -12,6 +12,9 @@ use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior
 use rustix::thread::set_no_new_privs;
 
 use crate::layers::{Failed, Ledger, because};
+use crate::phases::{filters_hold, no_capability_is_left, no_new_privs_holds};
+use crate::proc_status::{Status, StatusFile};
+use crate::seccomp::{self, UnixSockets};
 
 pub use identity::NOBODY;
 pub use inherited::{
@@ -58,6 +61,52 @@ pub(crate) fn isolate_broker(ledger: &mut Ledger) {
     ]);
     drop_privileges(ledger);
     ledger.write(Layer::Landlock, landlock::allow_reading_for_resolver());
+}
+
+/// Any program may be put into a network of its own: the namespaces for it. Says
+/// which is missing.
+pub(crate) fn enter_own_network(ledger: &mut Ledger) -> Result<(), Layer> {
+    demand(ledger, Layer::UserNamespace, namespaces::enter_user())?;
+    let entered = namespaces::enter_net().map(|_| "no route but to its own loopback".to_owned());
+    demand(ledger, Layer::NetNamespace, entered)
+}
+
+/// Takes from such a program what could lead out of its network, and nothing
+/// that ordinary programs need. Says which layer is missing; Landlock may be,
+/// as the user namespace closes other processes to it too.
+pub(crate) fn confine_program(ledger: &mut Ledger, unix: UnixSockets) -> Result<(), Layer> {
+    ledger.not_used(&[
+        Layer::Rlimits,
+        Layer::MountNamespace,
+        Layer::IpcNamespace,
+        Layer::Mdwe,
+        Layer::Unprivileged,
+        Layer::NotDumpable,
+    ]);
+    let before = look().seccomp_filters.unwrap_or(0);
+    let dropped = capabilities::drop_all();
+    ledger.write(Layer::Landlock, landlock::scope_only());
+    let installed = seccomp::install_confined(unix);
+    let status = look();
+    let filters = status.seccomp_filters.unwrap_or(0).saturating_sub(before);
+    let none_left = dropped.and_then(|()| no_capability_is_left(&status));
+    demand(ledger, Layer::NoCapabilities, none_left)?;
+    demand(ledger, Layer::NoNewPrivs, no_new_privs_holds(&status))?;
+    let filtered = filters_hold(installed, &status, filters)
+        .map(|()| "no socket that the network does not isolate".to_owned());
+    demand(ledger, Layer::Seccomp, filtered)
+}
+
+/// What cannot be read reads as not holding.
+fn look() -> Status {
+    let status = StatusFile::open().and_then(StatusFile::read);
+    status.unwrap_or_default()
+}
+
+fn demand(ledger: &mut Ledger, layer: Layer, found: Result<String, Failed>) -> Result<(), Layer> {
+    let held = found.is_ok();
+    ledger.write(layer, found);
+    if held { Ok(()) } else { Err(layer) }
 }
 
 /// A failure is noted here; that it worked is found by looking, when sealing.

@@ -38,7 +38,8 @@ pub(super) fn enter_mounts() -> Result<(), Failed> {
     unshare(UnshareFlags::NEWNS, "mnt", "unshare(CLONE_NEWNS)")
 }
 
-fn enter_user() -> Result<String, Failed> {
+/// Enters a user namespace in which only the present user and group exist.
+pub(super) fn enter_user() -> Result<String, Failed> {
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     unshare(UnshareFlags::NEWUSER, "user", "unshare(CLONE_NEWUSER)")?;
     // Without the maps, some kernels let the process in but give it nothing.
@@ -56,8 +57,9 @@ fn enter_user() -> Result<String, Failed> {
     Ok(format!("only user {user} and group {group} exist"))
 }
 
-/// The proof that nothing is reachable is that not even loopback is.
-fn enter_net() -> Result<String, Failed> {
+/// Enters a network namespace. The proof that nothing is reachable is that not
+/// even loopback is.
+pub(super) fn enter_net() -> Result<String, Failed> {
     unshare(UnshareFlags::NEWNET, "net", "unshare(CLONE_NEWNET)")?;
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)

@@ -1,0 +1,181 @@
+//! A program in a network of its own: the launcher, which becomes the program.
+//!
+//! ```text
+//! embedder            launcher
+//! Hello + 0, 1, 2 ──►  user and network namespace, loopback up, proxy's socket,
+//!                      no capabilities, filters
+//!    Ready + socket ◄──
+//! Go              ──►  execve
+//!       end of file ◄──
+//! ```
+//!
+//! Whatever fails ends it, and says so before: there is no program without all
+//! of this but Landlock, which older kernels do not have.
+
+use std::convert::Infallible;
+use std::env;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use fumehood_control::{
+    FromLauncher, Layer, LayerReport, PROTOCOL_VERSION, PROXY_INSIDE, ToLauncher,
+};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+use crate::layers::{Failed, Ledger, because};
+use crate::refusal::Refusal;
+use crate::remedy::HostFacts;
+use crate::seccomp::UnixSockets;
+use crate::{Channel, steps, sys};
+
+/// Arguments before the program's own: this program's name, and its role.
+const OWN_ARGUMENTS: usize = 2;
+
+/// Descriptors below it are the program's.
+const FIRST_OWN_FD: i32 = 3;
+
+/// Connections to the proxy that wait to be accepted: what a parallel download begins with.
+const BACKLOG: i32 = 1024;
+
+type Speaker = Channel<FromLauncher, ToLauncher>;
+
+/// Plays the launcher: enters a network of its own and becomes the program that
+/// the arguments after the role name. To be called first thing in `main`;
+/// standard input is the channel. Returns only when there is no program.
+#[must_use]
+pub fn serve_launcher() -> ExitCode {
+    // Without a channel there is nobody to tell.
+    let Ok(channel) = channel() else {
+        return ExitCode::FAILURE;
+    };
+    let Err(ended) = serve(&channel);
+    if let Some(last) = ended {
+        // The embedder may be gone.
+        let _unheard = channel.send(&last, &[]);
+    }
+    ExitCode::FAILURE
+}
+
+/// The channel leaves its place as standard input, and nothing else is kept.
+fn channel() -> Result<Speaker, Errno> {
+    let stdin = sys::take_stdin().ok_or(Errno::BADF)?;
+    sys::close_inherited()?;
+    let kept = fcntl_dupfd_cloexec(&stdin, FIRST_OWN_FD)?;
+    // It holds its number until the program's own takes it.
+    std::mem::forget(stdin);
+    Channel::from_fd(kept).map_err(|_| Errno::NOTSOCK)
+}
+
+/// What to say at last; nothing to an embedder that is gone or talks nonsense.
+type Last = Option<FromLauncher>;
+
+fn serve(channel: &Speaker) -> Result<Infallible, Last> {
+    let (hello, streams) = channel.recv().map_err(|_| None)?;
+    let ToLauncher::Hello {
+        version: PROTOCOL_VERSION,
+        unix_sockets,
+    } = hello
+    else {
+        return Err(None);
+    };
+    let facts = HostFacts::look();
+    let mut ledger = Ledger::default();
+    let proxy = match isolate(&mut ledger, unix_sockets) {
+        Ok(proxy) => proxy,
+        Err(stopped) => return Err(Some(refused(stopped, ledger.into_reports(), facts))),
+    };
+    let ready = FromLauncher::Ready {
+        version: PROTOCOL_VERSION,
+        layers: ledger.into_reports(),
+    };
+    channel.send(&ready, &[proxy.as_fd()]).map_err(|_| None)?;
+    drop(proxy);
+    let Ok((ToLauncher::Go, _none)) = channel.recv() else {
+        return Err(None);
+    };
+    Err(Some(FromLauncher::NotExecuted {
+        errno: become_program(&streams).raw_os_error(),
+    }))
+}
+
+/// Why it went no further.
+enum Stopped {
+    /// This layer is missing, as the ledger says.
+    Layer(Layer),
+    /// Something that belongs to no layer.
+    Setup(Failed),
+}
+
+impl From<Layer> for Stopped {
+    fn from(layer: Layer) -> Self {
+        Stopped::Layer(layer)
+    }
+}
+
+impl From<Failed> for Stopped {
+    fn from(failed: Failed) -> Self {
+        Stopped::Setup(failed)
+    }
+}
+
+/// Enters the network, listens in it, and gives up what could lead out of it.
+fn isolate(ledger: &mut Ledger, unix_sockets: bool) -> Result<OwnedFd, Stopped> {
+    steps::enter_own_network(ledger)?;
+    let proxy = listen_inside()?;
+    let unix = match unix_sockets {
+        true => UnixSockets::Allowed,
+        false => UnixSockets::Refused,
+    };
+    steps::confine_program(ledger, unix)?;
+    Ok(proxy)
+}
+
+fn listen_inside() -> Result<OwnedFd, Failed> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+        .map_err(because("socket"))?;
+    sys::loopback_up(socket.as_fd()).map_err(because("ioctl(SIOCSIFFLAGS)"))?;
+    bind(&socket, &PROXY_INSIDE).map_err(because("bind"))?;
+    listen(&socket, BACKLOG).map_err(because("listen"))?;
+    Ok(socket)
+}
+
+fn refused(stopped: Stopped, layers: Vec<LayerReport>, facts: HostFacts) -> FromLauncher {
+    let refusal = match stopped {
+        Stopped::Setup(failed) => Refusal::from(failed),
+        Stopped::Layer(layer) => Refusal::Missing {
+            missing: vec![layer],
+            layers: layers.clone(),
+            facts,
+        },
+    };
+    FromLauncher::Refused {
+        layers,
+        why: refusal.to_string(),
+    }
+}
+
+/// Says only why it did not. The standard library gives `SIGPIPE` its default
+/// back and unblocks all signals; everything but the streams closes by itself.
+fn become_program(streams: &[OwnedFd]) -> Errno {
+    let take = || -> Result<(), Errno> {
+        let [input, output, error] = streams else {
+            return Err(Errno::BADF); // their number was checked with the message
+        };
+        dup2_stdin(input)?;
+        dup2_stdout(output)?;
+        dup2_stderr(error)
+    };
+    if let Err(errno) = take() {
+        return errno;
+    }
+    let mut words = env::args_os().skip(OWN_ARGUMENTS);
+    let Some(program) = words.next() else {
+        return Errno::NOENT;
+    };
+    let error = Command::new(program).args(words).exec();
+    Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
+}

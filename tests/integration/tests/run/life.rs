@@ -1,0 +1,107 @@
+//! How it begins and ends: streams, environment, exit codes, signals.
+
+use std::fs;
+use std::process::Command;
+
+use fumehood_tests::artifacts::program;
+use fumehood_tests::temp::TempDir;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{run, text, wait_until_there};
+
+#[test]
+fn the_exit_code_is_the_commands_own() {
+    for code in [0, 1, 7, 255] {
+        let script = format!("exit {code}");
+        assert_eq!(run(["--", "sh", "-c", &script]).run().code(), code);
+    }
+    assert_eq!(run(["--", "sh", "-c", "kill -TERM $$"]).run().code(), 143);
+    assert_eq!(run(["--", "sh", "-c", "kill -KILL $$"]).run().code(), 137);
+}
+
+#[test]
+fn what_cannot_be_run_is_told_as_a_shell_tells_it() {
+    let finished = run(["--", "/nonexistent/program"]).run();
+    assert_eq!(finished.code(), 127);
+    assert!(
+        finished.stderr.contains("/nonexistent/program"),
+        "{finished:?}"
+    );
+    let folder = TempDir::new().unwrap();
+    let file = folder.write("text", "no program\n").unwrap();
+    let finished = run(["--"]).arg(file).run();
+    assert_eq!(finished.code(), 126, "{finished:?}");
+}
+
+#[test]
+fn streams_folder_and_arguments_are_the_commands_own() {
+    let folder = TempDir::new().unwrap();
+    let folder = fs::canonicalize(folder.path()).unwrap();
+    let finished = run(["sh", "-c", "cat; pwd; echo $1 >&2", "sh", "--allow"])
+        .folder(&folder)
+        .stdin("what is typed\n")
+        .run();
+    let expected = format!("what is typed\n{}\n", folder.display());
+    assert_eq!(text(finished.content()), expected);
+    assert_eq!(finished.stderr, "--allow\n");
+}
+
+#[test]
+fn the_environment_names_the_proxy_whatever_was_there() {
+    let folder = TempDir::new().unwrap();
+    let authorities = folder.write("ca.pem", "").unwrap();
+    let authorities = fs::canonicalize(authorities).unwrap();
+    let script = "echo $http_proxy $HTTPS_PROXY $CARGO_HTTP_PROXY $SSL_CERT_FILE $KEPT; \
+                  echo $JAVA_TOOL_OPTIONS";
+    let finished = run(["--verbose", "--cacert"])
+        .arg(&authorities)
+        .args(["--", "sh", "-c", script])
+        .env("http_proxy", "http://192.0.2.1:8080")
+        .env("KEPT", "kept")
+        .run();
+    let told = text(finished.content());
+    let proxy = "http://127.0.0.1:3128";
+    let first = format!("{proxy} {proxy} {proxy} {} kept", authorities.display());
+    assert_eq!(told.lines().next(), Some(first.as_str()));
+    assert!(told.contains("-Dhttps.proxyPort=3128"), "{told}");
+    let overridden = "http_proxy was \"http://192.0.2.1:8080\"";
+    assert!(finished.stderr.contains(overridden), "{}", finished.stderr);
+}
+
+#[test]
+fn signals_reach_the_command_and_not_the_proxy() {
+    for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT")] {
+        let folder = TempDir::new().unwrap();
+        let ready = folder.join("ready");
+        let script = format!(
+            "trap 'echo caught; exit 3' {name}; touch {}; while :; do sleep 0.01; done",
+            ready.display()
+        );
+        let running = run(["--", "sh", "-c", &script]).start();
+        let engine = running.process("engine");
+        wait_until_there(&ready);
+        if signal == Signal::INT {
+            // As a terminal does it: to all of them.
+            let engine = Pid::from_raw(engine.pid).unwrap();
+            kill_process(engine, signal).unwrap();
+        }
+        kill_process(Pid::from_raw(running.pid()).unwrap(), signal).unwrap();
+        let finished = running.finish();
+        assert_eq!(finished.code(), 3, "{finished:?}");
+        assert_eq!(text(&finished.stdout), "caught\n");
+    }
+}
+
+#[test]
+fn what_is_ignored_stays_ignored() {
+    // As `nohup` has it. The last digit is odd where the first signal is ignored.
+    let script = "trap '' HUP; \
+                  exec \"$0\" run -- grep -q '^SigIgn:.*[13579bdf]$' /proc/self/status";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(program("fumehood"));
+    let output = shell
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}

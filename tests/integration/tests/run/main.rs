@@ -1,0 +1,9 @@
+//! `fumehood run`, the real processes: what is run reaches what it may, and
+//! nothing else.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod closed;
+mod confinement;
+mod life;
+mod proxied;
+mod support;
