@@ -1,6 +1,8 @@
 //! The command line.
 
 use std::ffi::OsString;
+#[cfg(feature = "demo")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -40,6 +42,10 @@ pub(crate) enum Command {
     /// and tell whether every byte still arrived
     #[cfg(feature = "demo")]
     Chaos(Chaos),
+    /// Try every known way around the policy, on a network of its own, and tell
+    /// what came through
+    #[cfg(feature = "demo")]
+    Prove(Prove),
 }
 
 /// What `policy` takes.
@@ -322,6 +328,27 @@ pub(crate) struct Chaos {
     pub(crate) allow_missing_layer: Vec<Layer>,
 }
 
+/// What `prove` takes.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// Try only this case, and the controls; may be given again
+    #[arg(long, value_name = "CASE")]
+    pub(crate) only: Vec<String>,
+    /// Try another proxy instead, that listens there once COMMAND is started
+    #[arg(long, value_name = "http://ADDRESS:PORT", value_parser = proxy_address, requires = "command")]
+    pub(crate) target: Option<SocketAddr>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on without this layer of the sandbox
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Starts the other proxy, in the foreground
+    #[arg(last = true, requires = "target")]
+    pub(crate) command: Vec<OsString>,
+}
+
 /// What `fetch` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Fetch {
@@ -522,6 +549,14 @@ fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + 
         let count = text.parse().ok().filter(|n| (least..=most).contains(n));
         count.ok_or_else(|| format!("not a number from {least} to {most}"))
     }
+}
+
+/// `http://127.0.0.1:3128`
+#[cfg(feature = "demo")]
+fn proxy_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text);
+    let address = address.strip_suffix('/').unwrap_or(address).parse();
+    address.map_err(|_| "not an address with a port, such as http://127.0.0.1:3128".to_owned())
 }
 
 fn module_key(text: &str) -> Result<ModuleKey, String> {

@@ -20,6 +20,8 @@ mod modules;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "demo")]
+mod prove;
 mod redirect;
 mod report;
 mod resume;
@@ -65,6 +67,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => on_runtime(demo::run(&args)),
         #[cfg(feature = "demo")]
         Command::Chaos(args) => on_runtime(chaos::run(&args)),
+        #[cfg(feature = "demo")]
+        Command::Prove(args) => prove::run(&args),
     }
 }
 

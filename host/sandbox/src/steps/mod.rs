@@ -12,6 +12,7 @@ use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior
 use rustix::thread::set_no_new_privs;
 
 use crate::layers::{Failed, Ledger, because};
+use crate::refusal::Refusal;
 
 pub use identity::NOBODY;
 pub use inherited::{
@@ -58,6 +59,17 @@ pub(crate) fn isolate_broker(ledger: &mut Ledger) {
     ]);
     drop_privileges(ledger);
     ledger.write(Layer::Landlock, landlock::allow_reading_for_resolver());
+}
+
+/// Gives the process, and what it starts, a network without any address and
+/// mounts that it may change without anybody else seeing it. To try programs
+/// in, as on a network of one's own; it restricts nothing. It must have no
+/// other thread.
+///
+/// # Errors
+/// [`Refusal::Setup`], as where user namespaces are forbidden.
+pub fn enter_private_network() -> Result<(), Refusal> {
+    Ok(namespaces::enter_network_and_mounts()?)
 }
 
 /// A failure is noted here; that it worked is found by looking, when sealing.

@@ -1,0 +1,238 @@
+//! A proxy under trial: ours, or any other that is started in the bottle.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use fumehood::control::Layer;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use super::bottle::Bottle;
+use super::tries::{Route, Try};
+use crate::cli::exit::{Exit, Failed};
+
+/// How long a proxy may take to listen.
+const START: Duration = Duration::from_secs(20);
+
+/// How often a proxy that starts is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How long it may take to answer a message; all there is to wait for is here.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How often the policy is read again while a race for it is on.
+const RELOAD: Duration = Duration::from_millis(5);
+
+/// Longest answer read, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// What goes through a tunnel once there is one.
+const INNER: &[u8] = b"GET / HTTP/1.1\r\nHost: prove.test\r\nConnection: close\r\n\r\n";
+
+/// A proxy that runs; killed on drop.
+#[derive(Debug)]
+pub(super) struct Target {
+    address: SocketAddr,
+    child: Child,
+    /// It is `fumehood proxy`, which follows its configuration.
+    ours: bool,
+}
+
+impl Target {
+    /// Starts ours.
+    pub(super) async fn start_ours(
+        address: SocketAddr,
+        bottle: &Bottle,
+        missing: &[Layer],
+    ) -> Result<Self, Failed> {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .args(["proxy", "--listen", &address.to_string(), "--config"])
+            .arg(bottle.configuration());
+        for layer in missing {
+            command.args(["--allow-missing-layer", layer.name()]);
+        }
+        Self::start(command, address, true).await
+    }
+
+    /// Starts another.
+    pub(super) async fn start_other(
+        address: SocketAddr,
+        words: &[OsString],
+    ) -> Result<Self, Failed> {
+        let (program, arguments) = words
+            .split_first()
+            .ok_or_else(|| Failed::new(Exit::Usage, "there is no command behind --"))?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::start(command, address, false).await
+    }
+
+    async fn start(mut command: Command, address: SocketAddr, ours: bool) -> Result<Self, Failed> {
+        let failed = |why: &dyn std::fmt::Display| {
+            Failed::new(Exit::Launch, format!("the proxy under trial: {why}"))
+        };
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| failed(&e))?;
+        let limit = Instant::now() + START;
+        while TcpStream::connect(address).await.is_err() {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(failed(&format!("it ended at once: {status}")));
+            }
+            if Instant::now() > limit {
+                return Err(failed(&format!("it does not listen on {address}")));
+            }
+            sleep(POLL).await;
+        }
+        Ok(Target {
+            address,
+            child,
+            ours,
+        })
+    }
+
+    /// Makes all tries of a proxy's routes, and writes down what it answered.
+    pub(super) async fn run(&mut self, tries: &mut [Try], bottle: &Bottle) -> Result<(), Failed> {
+        for one in tries.iter_mut().filter(|it| !it.route.is_clients()) {
+            one.answer = if one.is_reload() {
+                let asking = self.ask(&one.sent, one.route);
+                let again = |version| match self.ours {
+                    true => bottle.rewrite_configuration(version),
+                    false => self.hang_up(),
+                };
+                while_reloading(async { Ok(asking.await) }, again).await?
+            } else {
+                self.ask(&one.sent, one.route).await
+            };
+            if let Ok(Some(status)) = self.child.try_wait() {
+                let why = format!("the proxy under trial ended at {}: {status}", one.case.name);
+                return Err(Failed::new(Exit::Engine, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what there is to send; gives what came back, in a few words.
+    async fn ask(&self, messages: &[Vec<u8>], route: Route) -> String {
+        // Its own messages share a connection, the others have one each.
+        let connections: Vec<&[Vec<u8>]> = match route {
+            Route::Messages => vec![messages],
+            _ => messages.chunks(1).collect(),
+        };
+        let mut words = Vec::new();
+        for messages in connections {
+            words = self.converse(messages).await.unwrap_or_else(|e| vec![e.to_string()]);
+        }
+        words.join(", ")
+    }
+
+    async fn converse(&self, messages: &[Vec<u8>]) -> io::Result<Vec<String>> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        let mut words = Vec::new();
+        for message in messages {
+            stream.write_all(message).await?;
+            let tunnel = message.starts_with(b"CONNECT ");
+            let status = answer(&mut stream, tunnel).await?;
+            let opened = tunnel && status.starts_with('2');
+            words.push(status);
+            if opened && messages.len() == 1 {
+                stream.write_all(INNER).await?;
+                words.push(answer(&mut stream, false).await?);
+            }
+        }
+        Ok(words)
+    }
+
+    fn hang_up(&self) -> io::Result<()> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let pid = id.and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+        Ok(kill_process(pid, Signal::HUP)?)
+    }
+}
+
+/// Does `work`, and has the policy read again all the while.
+pub(super) async fn while_reloading<T>(
+    work: impl Future<Output = Result<T, Failed>>,
+    again: impl Fn(usize) -> io::Result<()>,
+) -> Result<T, Failed> {
+    let reloading = async {
+        let mut ticks = interval(RELOAD);
+        for version in 1.. {
+            ticks.tick().await;
+            if let Err(e) = again(version) {
+                return Failed::new(Exit::Launch, format!("the policy cannot be changed: {e}"));
+            }
+        }
+        unreachable!("versions do not come to an end")
+    };
+    tokio::select! {
+        done = work => done,
+        failed = reloading => Err(failed),
+    }
+}
+
+/// Reads a response: its status, `closed`, or `silent`.
+async fn answer(stream: &mut TcpStream, tunnel: bool) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let read = timeout(ANSWER, async {
+        let mut buffer = [0; 4096];
+        while !is_whole(&bytes, tunnel) && bytes.len() < MAX_ANSWER_BYTES {
+            let read = stream.read(&mut buffer).await?;
+            if read == 0 {
+                break;
+            }
+            bytes.extend_from_slice(&buffer[..read]);
+        }
+        io::Result::Ok(())
+    });
+    let ended = read.await;
+    let status = String::from_utf8_lossy(&bytes);
+    match (status.split(' ').nth(1), ended) {
+        (Some(code), _) if status.starts_with("HTTP/") => Ok(code.chars().take(3).collect()),
+        (_, Err(_)) => Ok("silent".to_owned()),
+        (_, Ok(_)) => Ok("closed".to_owned()),
+    }
+}
+
+/// Whether a response has come in full: its head, and as much as it announces.
+/// Without an announcement it ends with the connection.
+fn is_whole(bytes: &[u8], tunnel: bool) -> bool {
+    let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+    if tunnel && head.split(' ').nth(1).is_some_and(|it| it.starts_with('2')) {
+        return true;
+    }
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|it| it.trim().parse::<usize>().ok());
+    length.is_some_and(|length| bytes.len() >= end + 4 + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_whole_when_its_content_is() {
+        let response = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+        for length in 0..response.len() {
+            assert!(!is_whole(&response[..length], true), "{length}");
+        }
+        assert!(is_whole(response, true));
+        assert!(is_whole(b"HTTP/1.1 200 OK\r\n\r\n", true));
+        assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\n", false));
+    }
+}
