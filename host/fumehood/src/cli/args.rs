@@ -45,6 +45,10 @@ pub(crate) enum Command {
     /// Try every known way around the policy, on a network of its own, and tell
     /// what came through
     #[cfg(feature = "demo")]
+    #[command(
+        after_help = "Exit code: 0 if nothing came through, 1 if something did or if what \
+                            is allowed did not arrive, and else as of `fumehood fetch`."
+    )]
     Prove(Prove),
 }
 

@@ -9,6 +9,7 @@ mod hostile;
 mod output;
 mod policy;
 mod processes;
+mod prove;
 mod real;
 mod redirects;
 mod resume;

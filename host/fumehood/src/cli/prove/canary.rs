@@ -74,7 +74,9 @@ impl Canary {
         let location: Option<Arc<[u8]>> = location.map(Arc::from);
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
-                let Ok(at) = stream.local_addr() else { continue };
+                let Ok(at) = stream.local_addr() else {
+                    continue;
+                };
                 let arrival = Arrival {
                     at: at.ip().to_canonical(),
                     peer,

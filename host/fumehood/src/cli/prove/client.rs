@@ -39,12 +39,10 @@ pub(super) async fn run(
 
 /// One process for all of them.
 async fn fetch(
-    mut tries: Vec<&mut Try>,
+    tries: Vec<&mut Try>,
     configuration: &Path,
     missing: &[Layer],
 ) -> Result<(), Failed> {
-    // Nobody can be given such an argument.
-    tries.retain(|it| it.sent.iter().all(|url| !url.contains(&0)));
     let urls: Vec<_> = tries.iter().flat_map(|it| it.sent.clone()).collect();
     if urls.is_empty() {
         return Ok(());

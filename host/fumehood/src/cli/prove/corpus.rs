@@ -233,9 +233,14 @@ mod tests {
     #[test]
     fn names_are_unique_and_plain() {
         for (index, case) in CORPUS.iter().enumerate() {
-            let plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
+            let plain =
+                |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.".contains(&it);
             assert!(case.name.bytes().all(plain), "{}", case.name);
-            assert!(CORPUS[..index].iter().all(|it| it.name != case.name), "{}", case.name);
+            assert!(
+                CORPUS[..index].iter().all(|it| it.name != case.name),
+                "{}",
+                case.name
+            );
         }
     }
 }

@@ -51,7 +51,10 @@ pub(super) async fn serve(socket: UdpSocket) {
 fn answer(message: &[u8], zone: &mut Zone) -> Option<Vec<u8>> {
     let (name, kind, end) = question(message)?;
     let found = zone.look_up(&name, kind == A);
-    let records = found.as_ref().map(|it| records(it, kind)).unwrap_or_default();
+    let records = found
+        .as_ref()
+        .map(|it| records(it, kind))
+        .unwrap_or_default();
     let code = if found.is_some() { 0 } else { NO_SUCH_NAME };
     let mut answer = message[..2].to_vec();
     let count = u16::try_from(records.len()).ok()?;
@@ -95,7 +98,12 @@ fn records(answers: &Answers, kind: u16) -> Vec<Vec<u8>> {
     }
     match kind {
         A => records.extend(answers.v4.iter().map(|it| record(&owner, A, &it.octets()))),
-        AAAA => records.extend(answers.v6.iter().map(|it| record(&owner, AAAA, &it.octets()))),
+        AAAA => records.extend(
+            answers
+                .v6
+                .iter()
+                .map(|it| record(&owner, AAAA, &it.octets())),
+        ),
         _ => {}
     }
     records

@@ -67,7 +67,10 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Case>, Failed> {
         .find(|name| CORPUS.iter().all(|case| case.name != **name))
     {
         let names: Vec<_> = CORPUS.iter().map(|it| it.name).collect();
-        let why = format!("there is no case {unknown:?}; there are {}", names.join(", "));
+        let why = format!(
+            "there is no case {unknown:?}; there are {}",
+            names.join(", ")
+        );
         return Err(Failed::new(Exit::Usage, why));
     }
     let wanted = |case: &&Case| {
@@ -87,32 +90,29 @@ async fn prove(args: &Prove, cases: &[&'static Case], bottle: &Bottle) -> Result
     everything_arrives().await.map_err(here)?;
 
     let missing = &args.allow_missing_layer;
-    let (address, mut proxy, columns) = match args.target {
+    let (column, tries) = match args.target {
         None => {
-            let proxy = Target::start_ours(PROXY, bottle, missing).await?;
-            (PROXY, proxy, vec![CLIENT, OUR_PROXY])
+            let tries = tries::plan(cases, &Route::CLIENTS, PROXY).await;
+            let mut tries = tries.map_err(here)?;
+            client::run(&mut tries, bottle, missing).await?;
+            (CLIENT, tries)
         }
         Some(address) => {
-            let proxy = Target::start_other(address, &args.command).await?;
-            (address, proxy, vec![OTHER])
+            let tries = tries::plan(cases, &Route::PROXYS, address).await;
+            let mut tries = tries.map_err(here)?;
+            let mut proxy = Target::start(address, &args.command).await?;
+            proxy.run(&mut tries).await?;
+            // It goes, and with it all that might still connect.
+            proxy.end().await.map_err(here)?;
+            (OTHER, tries)
         }
     };
-    let mut routes = vec![Route::Absolute, Route::Connect, Route::Messages];
-    if args.target.is_none() {
-        routes.splice(..0, [Route::Url, Route::Location]);
-    }
-    let mut tries = tries::plan(cases, &routes, address).await.map_err(here)?;
-    if args.target.is_none() {
-        client::run(&mut tries, bottle, missing).await?;
-    }
-    proxy.run(&mut tries, bottle).await?;
-    // No proxy, no more connections; and each listener is shown to be awake.
-    drop(proxy);
+    // Each listener is shown to be awake, and to have seen all before.
     for one in &tries {
         let probed = one.canary.probe(Ipv4Addr::LOCALHOST.into()).await;
         probed.map_err(here)?;
     }
-    let results = Results::of(&tries, columns, begun.elapsed());
+    let results = Results::of(&tries, vec![column], begun.elapsed());
     results.print(args.json);
     Ok(results.all_held())
 }
@@ -120,10 +120,6 @@ async fn prove(args: &Prove, cases: &[&'static Case], bottle: &Bottle) -> Result
 const CLIENT: Column = Column {
     name: "fumehood fetch",
     is_client: true,
-};
-const OUR_PROXY: Column = Column {
-    name: "fumehood proxy",
-    is_client: false,
 };
 const OTHER: Column = Column {
     name: "the target",

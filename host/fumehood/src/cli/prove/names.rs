@@ -8,9 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(super) const ORIGIN: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 34);
 
 /// Its address of the other family.
-pub(super) const ORIGIN_V6: Ipv6Addr = Ipv6Addr::new(
-    0x2606, 0x2800, 0x220, 1, 0x248, 0x1893, 0x25c8, 0x1946,
-);
+pub(super) const ORIGIN_V6: Ipv6Addr =
+    Ipv6Addr::new(0x2606, 0x2800, 0x220, 1, 0x248, 0x1893, 0x25c8, 0x1946);
 
 /// Public too, but a rule denies the name that has it.
 const FORBIDDEN: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 35);
@@ -101,7 +100,10 @@ mod tests {
         assert_eq!(ask("a.rebind.prove.test"), ORIGIN);
         assert_eq!(ask("b.rebind.prove.test"), ORIGIN);
         assert_eq!(ask("a.rebind.prove.test"), LOOPBACK);
-        assert_eq!(zone.look_up("a.rebind.prove.test", false).unwrap(), Answers::default());
+        assert_eq!(
+            zone.look_up("a.rebind.prove.test", false).unwrap(),
+            Answers::default()
+        );
         assert_eq!(zone.look_up("example.com", true), None);
         assert_eq!(zone.look_up("xprove.test", true), None);
     }

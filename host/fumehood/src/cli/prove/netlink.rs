@@ -92,10 +92,7 @@ fn acknowledged(answer: &[u8]) -> io::Result<()> {
     let error = answer
         .get(HEADER_BYTES..HEADER_BYTES + 4)
         .and_then(|it| it.try_into().ok());
-    match (
-        kind.map(u16::from_ne_bytes),
-        error.map(i32::from_ne_bytes),
-    ) {
+    match (kind.map(u16::from_ne_bytes), error.map(i32::from_ne_bytes)) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(error)) => {
             Err(Errno::from_raw_os_error(error.saturating_neg()).into())

@@ -184,7 +184,11 @@ const MISSED: &str = "MISSED";
 impl Row {
     /// A case in a column: what became of it, and by which route.
     fn cell(&self, column: Column) -> String {
-        let tries = || self.tries.iter().filter(|it| it.is_client == column.is_client);
+        let tries = || {
+            self.tries
+                .iter()
+                .filter(|it| it.is_client == column.is_client)
+        };
         let routes = |wanted: fn(&Verdict) -> bool| {
             let routes = tries().filter(|it| wanted(&it.verdict)).map(|it| it.route);
             routes.collect::<Vec<_>>().join(", ")

@@ -6,14 +6,12 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use fumehood::control::Layer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::bottle::Bottle;
 use super::tries::{Route, Try};
 use crate::cli::exit::{Exit, Failed};
 
@@ -40,45 +38,19 @@ const INNER: &[u8] = b"GET / HTTP/1.1\r\nHost: prove.test\r\nConnection: close\r
 pub(super) struct Target {
     address: SocketAddr,
     child: Child,
-    /// It is `fumehood proxy`, which follows its configuration.
-    ours: bool,
 }
 
 impl Target {
-    /// Starts ours.
-    pub(super) async fn start_ours(
-        address: SocketAddr,
-        bottle: &Bottle,
-        missing: &[Layer],
-    ) -> Result<Self, Failed> {
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .args(["proxy", "--listen", &address.to_string(), "--config"])
-            .arg(bottle.configuration());
-        for layer in missing {
-            command.args(["--allow-missing-layer", layer.name()]);
-        }
-        Self::start(command, address, true).await
-    }
-
-    /// Starts another.
-    pub(super) async fn start_other(
-        address: SocketAddr,
-        words: &[OsString],
-    ) -> Result<Self, Failed> {
-        let (program, arguments) = words
-            .split_first()
-            .ok_or_else(|| Failed::new(Exit::Usage, "there is no command behind --"))?;
-        let mut command = Command::new(program);
-        command.args(arguments);
-        Self::start(command, address, false).await
-    }
-
-    async fn start(mut command: Command, address: SocketAddr, ours: bool) -> Result<Self, Failed> {
+    /// Starts a proxy, and returns once it listens there.
+    pub(super) async fn start(address: SocketAddr, words: &[OsString]) -> Result<Self, Failed> {
         let failed = |why: &dyn std::fmt::Display| {
             Failed::new(Exit::Launch, format!("the proxy under trial: {why}"))
         };
-        let mut child = command
+        let (program, arguments) = words
+            .split_first()
+            .ok_or_else(|| failed(&"there is no command behind --"))?;
+        let mut child = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true)
@@ -94,27 +66,24 @@ impl Target {
             }
             sleep(POLL).await;
         }
-        Ok(Target {
-            address,
-            child,
-            ours,
-        })
+        Ok(Target { address, child })
     }
 
     /// Makes all tries of a proxy's routes, and writes down what it answered.
-    pub(super) async fn run(&mut self, tries: &mut [Try], bottle: &Bottle) -> Result<(), Failed> {
+    pub(super) async fn run(&mut self, tries: &mut [Try]) -> Result<(), Failed> {
         for one in tries.iter_mut().filter(|it| !it.route.is_clients()) {
             one.answer = if one.is_reload() {
                 let asking = self.ask(&one.sent, one.route);
-                let again = |version| match self.ours {
-                    true => bottle.rewrite_configuration(version),
-                    false => self.hang_up(),
-                };
-                while_reloading(async { Ok(asking.await) }, again).await?
+                while_reloading(async { Ok(asking.await) }, |_| self.hang_up()).await?
             } else {
                 self.ask(&one.sent, one.route).await
             };
             if let Ok(Some(status)) = self.child.try_wait() {
+                if one.is_reload() {
+                    // What SIGHUP ends has nothing to read again; no more to try.
+                    one.answer = format!("ended: {status}");
+                    return Ok(());
+                }
                 let why = format!("the proxy under trial ended at {}: {status}", one.case.name);
                 return Err(Failed::new(Exit::Engine, why));
             }
@@ -131,7 +100,10 @@ impl Target {
         };
         let mut words = Vec::new();
         for messages in connections {
-            words = self.converse(messages).await.unwrap_or_else(|e| vec![e.to_string()]);
+            words = self
+                .converse(messages)
+                .await
+                .unwrap_or_else(|e| vec![e.to_string()]);
         }
         words.join(", ")
     }
@@ -153,10 +125,16 @@ impl Target {
         Ok(words)
     }
 
+    /// Has it read its policy again, as daemons do.
     fn hang_up(&self) -> io::Result<()> {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok());
         let pid = id.and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
         Ok(kill_process(pid, Signal::HUP)?)
+    }
+
+    /// Ends it, and waits until it is gone.
+    pub(super) async fn end(mut self) -> io::Result<()> {
+        self.child.kill().await
     }
 }
 

@@ -50,6 +50,12 @@ pub(super) enum Verdict {
 }
 
 impl Route {
+    /// Those to our client.
+    pub(super) const CLIENTS: [Route; 2] = [Route::Url, Route::Location];
+
+    /// Those to a proxy.
+    pub(super) const PROXYS: [Route; 3] = [Route::Absolute, Route::Connect, Route::Messages];
+
     /// In JSON and for people; never changes.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -233,13 +239,7 @@ mod tests {
     #[test]
     fn every_case_has_a_route_and_every_place_is_filled() {
         let proxy = "127.0.0.1:3128".parse().unwrap();
-        let routes = [
-            Route::Url,
-            Route::Location,
-            Route::Absolute,
-            Route::Connect,
-            Route::Messages,
-        ];
+        let routes = [&Route::CLIENTS[..], &Route::PROXYS[..]].concat();
         for case in super::super::corpus::CORPUS {
             let all: Vec<_> = routes
                 .iter()
