@@ -26,6 +26,8 @@ mod fragment;
 mod journey;
 mod layers;
 mod module;
+mod proxy;
+mod proxy_status;
 mod replay;
 mod socket;
 
@@ -51,6 +53,12 @@ pub use module::{
     Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,
     MAX_SCHEMES, MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
+pub use proxy::{
+    AccessOutcome, AccessRecord, ListenerBounds, ListenerId, ListenerSetup,
+    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS,
+    StandingGrant,
+};
+pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 

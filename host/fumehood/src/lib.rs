@@ -53,6 +53,7 @@ mod places;
 mod pressure;
 pub mod probe;
 mod process;
+mod proxy;
 mod proxy_status;
 pub mod replay;
 mod request;
@@ -81,6 +82,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
+pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;
 pub use roles::{Role, init};

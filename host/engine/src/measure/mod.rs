@@ -177,6 +177,7 @@ fn request_head(target: &Target) -> RequestHead {
         target: path,
         fields,
         payload,
+        upgrade: false,
     }
 }
 

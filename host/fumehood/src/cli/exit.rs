@@ -34,10 +34,11 @@ pub(crate) enum Exit {
     Launch = 113,
     Module = 114,
     Configuration = 115,
+    Listen = 116,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 24] = [
+    pub(crate) const ALL: [Exit; 25] = [
         Exit::Usage,
         Exit::Url,
         Exit::Resolve,
@@ -62,6 +63,7 @@ impl Exit {
         Exit::Launch,
         Exit::Module,
         Exit::Configuration,
+        Exit::Listen,
     ];
 
     /// The number the shell sees.
@@ -111,6 +113,7 @@ impl Exit {
                 "a module or a crash report is not there or was refused",
             ),
             Exit::Configuration => ("configuration", "the configuration was refused"),
+            Exit::Listen => ("listen", "the proxy cannot listen where it should"),
         }
     }
 
