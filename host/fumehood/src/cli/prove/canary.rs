@@ -68,7 +68,7 @@ impl Canary {
     }
 
     /// Answers whoever comes, by sending them to `location` where there is
-    /// one and the origin was asked.
+    /// one and the origin was asked for `/`.
     pub(super) fn serve(&self, listener: TcpListener, location: Option<Vec<u8>>) {
         let seen = Arc::clone(&self.seen);
         let location: Option<Arc<[u8]>> = location.map(Arc::from);
@@ -173,7 +173,7 @@ async fn answer(
         seen.heard(peer, &buffer[..read]);
     }
     let mut response = b"HTTP/1.1 200 OK\r\n".to_vec();
-    if let Some(location) = location {
+    if let Some(location) = location.filter(|_| head.starts_with(b"GET / ")) {
         response = [b"HTTP/1.1 302 Found\r\nlocation: ", &*location, b"\r\n"].concat();
     }
     response.extend(b"content-length: 2\r\nconnection: close\r\n\r\nok");

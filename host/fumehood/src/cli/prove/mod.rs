@@ -90,29 +90,28 @@ async fn prove(args: &Prove, cases: &[&'static Case], bottle: &Bottle) -> Result
     everything_arrives().await.map_err(here)?;
 
     let missing = &args.allow_missing_layer;
-    let (column, tries) = match args.target {
-        None => {
-            let tries = tries::plan(cases, &Route::CLIENTS, PROXY).await;
-            let mut tries = tries.map_err(here)?;
-            client::run(&mut tries, bottle, missing).await?;
-            (CLIENT, tries)
-        }
-        Some(address) => {
-            let tries = tries::plan(cases, &Route::PROXYS, address).await;
-            let mut tries = tries.map_err(here)?;
-            let mut proxy = Target::start(address, &args.command).await?;
-            proxy.run(&mut tries).await?;
-            // It goes, and with it all that might still connect.
-            proxy.end().await.map_err(here)?;
-            (OTHER, tries)
-        }
+    let (address, routes) = match args.target {
+        None => (PROXY, &Route::ALL[..]),
+        Some(address) => (address, &Route::PROXYS[..]),
     };
+    let mut tries = tries::plan(cases, routes, address).await.map_err(here)?;
+    let (mut proxy, columns) = match args.target {
+        None => {
+            client::run(&mut tries, bottle, missing).await?;
+            let proxy = Target::ours(address, bottle, missing).await?;
+            (proxy, vec![CLIENT, OUR_PROXY])
+        }
+        Some(address) => (Target::other(address, &args.command).await?, vec![OTHER]),
+    };
+    proxy.run(&mut tries).await?;
+    // It goes, and with it all that might still connect.
+    proxy.end().await.map_err(here)?;
     // Each listener is shown to be awake, and to have seen all before.
     for one in &tries {
         let probed = one.canary.probe(Ipv4Addr::LOCALHOST.into()).await;
         probed.map_err(here)?;
     }
-    let results = Results::of(&tries, vec![column], begun.elapsed());
+    let results = Results::of(&tries, columns, begun.elapsed());
     results.print(args.json);
     Ok(results.all_held())
 }
@@ -120,6 +119,10 @@ async fn prove(args: &Prove, cases: &[&'static Case], bottle: &Bottle) -> Result
 const CLIENT: Column = Column {
     name: "fumehood fetch",
     is_client: true,
+};
+const OUR_PROXY: Column = Column {
+    name: "fumehood proxy",
+    is_client: false,
 };
 const OTHER: Column = Column {
     name: "the target",

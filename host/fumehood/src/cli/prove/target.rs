@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use fumehood::control::Layer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, sleep, timeout};
 
+use super::bottle::Bottle;
 use super::tries::{Route, Try};
 use crate::cli::exit::{Exit, Failed};
 
@@ -35,22 +37,54 @@ const INNER: &[u8] = b"GET / HTTP/1.1\r\nHost: prove.test\r\nConnection: close\r
 
 /// A proxy that runs; killed on drop.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct Target<'a> {
     address: SocketAddr,
     child: Child,
+    reload: Reload<'a>,
 }
 
-impl Target {
-    /// Starts a proxy, and returns once it listens there.
-    pub(super) async fn start(address: SocketAddr, words: &[OsString]) -> Result<Self, Failed> {
-        let failed = |why: &dyn std::fmt::Display| {
-            Failed::new(Exit::Launch, format!("the proxy under trial: {why}"))
-        };
+/// How it is told to read its policy again.
+#[derive(Clone, Copy, Debug)]
+enum Reload<'a> {
+    /// It follows its configuration, which is written anew.
+    Rewrite(&'a Bottle),
+    /// By SIGHUP, as daemons are.
+    HangUp,
+}
+
+impl<'a> Target<'a> {
+    /// Starts ours, and returns once it listens there.
+    pub(super) async fn ours(
+        address: SocketAddr,
+        bottle: &'a Bottle,
+        missing: &[Layer],
+    ) -> Result<Self, Failed> {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .args(["proxy", "--listen", &address.to_string(), "--config"])
+            .arg(bottle.configuration());
+        for layer in missing {
+            command.args(["--allow-missing-layer", layer.name()]);
+        }
+        Target::start(command, address, Reload::Rewrite(bottle)).await
+    }
+
+    /// Starts another by its command, likewise.
+    pub(super) async fn other(address: SocketAddr, words: &[OsString]) -> Result<Self, Failed> {
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| failed(&"there is no command behind --"))?;
-        let mut child = Command::new(program)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Target::start(command, address, Reload::HangUp).await
+    }
+
+    async fn start(
+        mut command: Command,
+        address: SocketAddr,
+        reload: Reload<'a>,
+    ) -> Result<Self, Failed> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true)
@@ -66,7 +100,11 @@ impl Target {
             }
             sleep(POLL).await;
         }
-        Ok(Target { address, child })
+        Ok(Target {
+            address,
+            child,
+            reload,
+        })
     }
 
     /// Makes all tries of a proxy's routes, and writes down what it answered.
@@ -74,7 +112,10 @@ impl Target {
         for one in tries.iter_mut().filter(|it| !it.route.is_clients()) {
             one.answer = if one.is_reload() {
                 let asking = self.ask(&one.sent, one.route);
-                while_reloading(async { Ok(asking.await) }, |_| self.hang_up()).await?
+                while_reloading(async { Ok(asking.await) }, |version| {
+                    self.read_again(version)
+                })
+                .await?
             } else {
                 self.ask(&one.sent, one.route).await
             };
@@ -125,8 +166,11 @@ impl Target {
         Ok(words)
     }
 
-    /// Has it read its policy again, as daemons do.
-    fn hang_up(&self) -> io::Result<()> {
+    /// Has it read its policy again, which says the same.
+    fn read_again(&self, version: usize) -> io::Result<()> {
+        if let Reload::Rewrite(bottle) = self.reload {
+            return bottle.rewrite_configuration(version);
+        }
         let id = self.child.id().and_then(|id| i32::try_from(id).ok());
         let pid = id.and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
         Ok(kill_process(pid, Signal::HUP)?)
@@ -136,6 +180,10 @@ impl Target {
     pub(super) async fn end(mut self) -> io::Result<()> {
         self.child.kill().await
     }
+}
+
+fn failed(why: &dyn std::fmt::Display) -> Failed {
+    Failed::new(Exit::Launch, format!("the proxy under trial: {why}"))
 }
 
 /// Does `work`, and has the policy read again all the while.

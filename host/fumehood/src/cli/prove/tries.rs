@@ -9,6 +9,9 @@ use super::names::ORIGIN;
 /// How often a host is asked for while the policy is read again.
 const RELOAD_ROUNDS: usize = 100;
 
+/// The path that a redirect leads to, which tells its request from the first.
+const ARRIVED: &str = "arrived";
+
 /// How a case is put to who is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -50,8 +53,14 @@ pub(super) enum Verdict {
 }
 
 impl Route {
-    /// Those to our client.
-    pub(super) const CLIENTS: [Route; 2] = [Route::Url, Route::Location];
+    /// All there are.
+    pub(super) const ALL: [Route; 5] = [
+        Route::Url,
+        Route::Location,
+        Route::Absolute,
+        Route::Connect,
+        Route::Messages,
+    ];
 
     /// Those to a proxy.
     pub(super) const PROXYS: [Route; 3] = [Route::Absolute, Route::Connect, Route::Messages];
@@ -96,9 +105,10 @@ impl Route {
             What::Location(_) | What::Messages(..) => return None,
         };
         let authority = authority.map(|it| fill(&it));
+        let path = if self == Route::Location { ARRIVED } else { "" };
         let url = match (&authority, url) {
             (_, Some(url)) => fill(&url),
-            (Some(authority), None) => format!("http://{authority}/"),
+            (Some(authority), None) => format!("http://{authority}/{path}"),
             (None, None) => return None,
         };
         let one = match self {
@@ -203,7 +213,14 @@ impl Try {
     pub(super) fn verdict(&self) -> Verdict {
         let arrivals = self.canary.arrivals();
         if matches!(self.case.what, What::Control(_)) {
-            return match arrivals.iter().any(Arrival::is_allowed) {
+            let path = if self.route == Route::Location {
+                ARRIVED
+            } else {
+                ""
+            };
+            let asked = format!("get /{path} ").into_bytes();
+            let reached = |it: &Arrival| it.is_allowed() && it.said.starts_with(&asked);
+            return match arrivals.iter().any(reached) {
                 true => Verdict::Reached,
                 false => Verdict::Missed,
             };
@@ -239,9 +256,8 @@ mod tests {
     #[test]
     fn every_case_has_a_route_and_every_place_is_filled() {
         let proxy = "127.0.0.1:3128".parse().unwrap();
-        let routes = [&Route::CLIENTS[..], &Route::PROXYS[..]].concat();
         for case in super::super::corpus::CORPUS {
-            let all: Vec<_> = routes
+            let all: Vec<_> = Route::ALL
                 .iter()
                 .filter_map(|route| route.sent(case.what, 40000, proxy))
                 .collect();
