@@ -1,6 +1,8 @@
 //! `fumehood prove`: ours hold, the trial can fail, and other proxies are
 //! tried in the same way.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fumehood_tests::fetch::{Fetch, Finished};
@@ -101,7 +103,7 @@ fn compare(name: &str, command: &[&str]) {
 
 #[test]
 fn squid_is_tried_in_the_same_way() {
-    let folder = TempDir::new().unwrap();
+    let folder = readable();
     let shown = folder.path().display();
     let configuration = format!(
         "http_port 127.0.0.1:3128\nvisible_hostname prove.test\n\
@@ -121,7 +123,7 @@ fn squid_is_tried_in_the_same_way() {
 
 #[test]
 fn tinyproxy_is_tried_in_the_same_way() {
-    let folder = TempDir::new().unwrap();
+    let folder = readable();
     let filter = folder
         .write(
             "filter",
@@ -139,6 +141,13 @@ fn tinyproxy_is_tried_in_the_same_way() {
         "tinyproxy",
         &[&program("tinyproxy"), "-d", "-c", file.to_str().unwrap()],
     );
+}
+
+/// A folder that daemons find also once they have become somebody else.
+fn readable() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    folder
 }
 
 /// Daemons lie where not everybody's `PATH` leads.

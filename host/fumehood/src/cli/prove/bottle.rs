@@ -6,13 +6,16 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::mount_bind;
+use rustix::mount::{MountFlags, mount, mount_bind};
 
 use super::netlink;
 use crate::cli::exit::{Exit, Failed};
 
 /// The C library's resolver asks us, once, and looks nothing up elsewhere.
 const RESOLV_CONF: &str = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n";
+
+/// Where programs share memory by name.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// What every machine has.
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
@@ -61,6 +64,12 @@ impl Bottle {
     fn furnish(&self) -> io::Result<()> {
         self.cover("resolv.conf", RESOLV_CONF)?;
         self.cover("hosts", HOSTS)?;
+        // What a proxy under trial leaves there goes with it.
+        if Path::new(SHARED_MEMORY).exists() {
+            let harmless = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+            let options = c"size=64m,mode=1777";
+            mount("none", SHARED_MEMORY, "tmpfs", harmless, options)?;
+        }
         self.rewrite_configuration(0)
     }
 

@@ -31,7 +31,8 @@ pub(super) enum What {
     /// What a redirect has, byte for byte.
     Location(&'static [u8]),
     /// Messages to a proxy on one connection, each after the response to the
-    /// one before. Beside arriving, it is through where the origin was sent a
+    /// one before; an empty one waits for another response. Beside arriving, it
+    /// is through where the origin was sent a
     /// head with all of these in it, in lower case.
     Messages(&'static [&'static str], &'static [&'static str]),
     /// A host asked for again and again while the policy is read anew.
@@ -192,32 +193,32 @@ pub(super) const CORPUS: &[Case] = &[
           "CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"], &[])),
     case("pipelined",       "loopback in one packet with the origin", Messages(
         &["GET http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\n\r\n\
-           GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"], &[])),
+           GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""], &[])),
     case("http-1.0",        "HTTP/1.0, without Host", Messages(
         &["GET http://127.0.0.1:{port}/ HTTP/1.0\r\n\r\n"], &[])),
     case("http-0.9",        "HTTP/0.9", Messages(
         &["GET http://127.0.0.1:{port}/\r\n\r\n"], &[])),
     case("bare-line-feed",  "lines that end in LF alone", Messages(
-        &["GET http://{origin}:{port}/ HTTP/1.1\nHost: {origin}:{port}\n\nGET http://127.0.0.1:{port}/ HTTP/1.1\nHost: x\n\n"], &[])),
+        &["GET http://{origin}:{port}/ HTTP/1.1\nHost: {origin}:{port}\n\nGET http://127.0.0.1:{port}/ HTTP/1.1\nHost: x\n\n", ""], &[])),
     case("target-nul",      "a NUL in the request line", Messages(
         &["GET http://127.0.0.1\0.origin.prove.test:{port}/ HTTP/1.1\r\nHost: {origin}\r\n\r\n"], &[])),
     case("target-tab",      "a tab for a space", Messages(
         &["GET\thttp://127.0.0.1:{port}/\tHTTP/1.1\r\nHost: {origin}\r\n\r\n"], &[])),
     case("cl-te",           "Content-Length and Transfer-Encoding", Messages(
         &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 90\r\nTransfer-Encoding: chunked\r\n\r\n\
-           0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"],
+           0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
         &["content-length:", "transfer-encoding:"])),
     case("te-te",           "a Transfer-Encoding that some don't know", Messages(
         &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 5\r\nTransfer-Encoding: xchunked\r\n\r\n\
-           0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"],
+           0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
         &["content-length:", "transfer-encoding:"])),
     case("te-space",        "a space before the colon", Messages(
         &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n\
-           0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"],
+           0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
         &["content-length:", "transfer-encoding"])),
     case("cl-cl",           "two of Content-Length that differ", Messages(
         &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 0\r\nContent-Length: 60\r\n\r\n\
-           GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"],
+           GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
         &["content-length: 0", "content-length: 60"])),
     case("folded",          "a folded field that hides another", Messages(
         &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nX: y\r\n Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"],

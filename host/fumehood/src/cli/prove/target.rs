@@ -151,16 +151,16 @@ impl<'a> Target<'a> {
 
     async fn converse(&self, messages: &[Vec<u8>]) -> io::Result<Vec<String>> {
         let mut stream = TcpStream::connect(self.address).await?;
-        let mut words = Vec::new();
+        let (mut words, mut unread) = (Vec::new(), Vec::new());
         for message in messages {
             stream.write_all(message).await?;
             let tunnel = message.starts_with(b"CONNECT ");
-            let status = answer(&mut stream, tunnel).await?;
+            let status = answer(&mut stream, &mut unread, tunnel).await?;
             let opened = tunnel && status.starts_with('2');
             words.push(status);
             if opened && messages.len() == 1 {
                 stream.write_all(INNER).await?;
-                words.push(answer(&mut stream, false).await?);
+                words.push(answer(&mut stream, &mut unread, false).await?);
             }
         }
         Ok(words)
@@ -207,12 +207,12 @@ pub(super) async fn while_reloading<T>(
     }
 }
 
-/// Reads a response: its status, `closed`, or `silent`.
-async fn answer(stream: &mut TcpStream, tunnel: bool) -> io::Result<String> {
-    let mut bytes = Vec::new();
+/// Reads a response: its status, `closed`, or `silent`. What follows it stays
+/// unread.
+async fn answer(stream: &mut TcpStream, bytes: &mut Vec<u8>, tunnel: bool) -> io::Result<String> {
     let read = timeout(ANSWER, async {
         let mut buffer = [0; 4096];
-        while !is_whole(&bytes, tunnel) && bytes.len() < MAX_ANSWER_BYTES {
+        while whole(bytes, tunnel).is_none() && bytes.len() < MAX_ANSWER_BYTES {
             let read = stream.read(&mut buffer).await?;
             if read == 0 {
                 break;
@@ -222,7 +222,9 @@ async fn answer(stream: &mut TcpStream, tunnel: bool) -> io::Result<String> {
         io::Result::Ok(())
     });
     let ended = read.await;
-    let status = String::from_utf8_lossy(&bytes);
+    let length = whole(bytes, tunnel).unwrap_or(bytes.len());
+    let response: Vec<u8> = bytes.drain(..length).collect();
+    let status = String::from_utf8_lossy(&response);
     match (status.split(' ').nth(1), ended) {
         (Some(code), _) if status.starts_with("HTTP/") => Ok(code.chars().take(3).collect()),
         (_, Err(_)) => Ok("silent".to_owned()),
@@ -230,21 +232,20 @@ async fn answer(stream: &mut TcpStream, tunnel: bool) -> io::Result<String> {
     }
 }
 
-/// Whether a response has come in full: its head, and as much as it announces.
-/// Without an announcement it ends with the connection.
-fn is_whole(bytes: &[u8], tunnel: bool) -> bool {
-    let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") else {
-        return false;
-    };
+/// The length of a response that has come in full: its head, and as much as it
+/// announces. Without an announcement it ends with the connection.
+fn whole(bytes: &[u8], tunnel: bool) -> Option<usize> {
+    let end = bytes.windows(4).position(|it| it == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
     if tunnel && head.split(' ').nth(1).is_some_and(|it| it.starts_with('2')) {
-        return true;
+        return Some(end + 4);
     }
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"))
         .and_then(|it| it.trim().parse::<usize>().ok());
-    length.is_some_and(|length| bytes.len() >= end + 4 + length)
+    let all = end.saturating_add(4).saturating_add(length?);
+    (bytes.len() >= all).then_some(all)
 }
 
 #[cfg(test)]
@@ -255,10 +256,11 @@ mod tests {
     fn a_response_is_whole_when_its_content_is() {
         let response = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
         for length in 0..response.len() {
-            assert!(!is_whole(&response[..length], true), "{length}");
+            assert_eq!(whole(&response[..length], true), None, "{length}");
         }
-        assert!(is_whole(response, true));
-        assert!(is_whole(b"HTTP/1.1 200 OK\r\n\r\n", true));
-        assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\n", false));
+        let two = [&response[..], response].concat();
+        assert_eq!(whole(&two, true), Some(response.len()));
+        assert_eq!(whole(b"HTTP/1.1 200 OK\r\n\r\n", true), Some(19));
+        assert_eq!(whole(b"HTTP/1.1 200 OK\r\n\r\n", false), None);
     }
 }
