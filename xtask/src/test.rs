@@ -70,8 +70,8 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         });
         run.check("tidy", tidy::check);
     }
-    run.check("nginx, curl and unbound", |_| {
-        packages::require_programs(&["nginx", "curl", "unbound"])
+    run.check("servers and proxies", |_| {
+        packages::require_programs(&["nginx", "curl", "unbound", "squid", "tinyproxy"])
     });
     run.check("guests", |workspace| {
         guests::build(workspace, Imports::MustMatch)

@@ -289,7 +289,11 @@ impl<'a> Weighing<'a> {
             let client = self.terms.client.as_ref();
             client.is_some_and(|client| rule.clients.contains(client))
         };
-        rule.scheme.is_none_or(|it| it == self.target.scheme)
+        let scheme = || {
+            let mut names = rule.schemes.iter();
+            names.any(|it| it.names(&self.target.scheme))
+        };
+        (rule.schemes.is_empty() || scheme())
             && (rule.methods.is_empty() || method())
             && (rule.clients.is_empty() || client())
     }

@@ -35,7 +35,7 @@ pub use proxies::{
     ProxySettings, Refetch, RetryMemory, Route, SourceError, from_environment,
 };
 pub use rules::{ANY_PORT, Effect, MAX_PRIVATE_HOSTS, MAX_RULES, Mode, Policy, Rule, TooManyRules};
-pub use served::{MAX_SCHEME_BYTES, SchemeError, ServedScheme, Transport};
+pub use served::{MAX_SCHEME_BYTES, SchemeError, SchemeName, ServedScheme, Transport};
 pub use target::{Scheme, Target};
 pub use terms::{
     ClientName, MAX_CLIENT_BYTES, MAX_METHOD_BYTES, Method, Spaces, Terms, TermsError,

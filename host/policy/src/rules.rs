@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::index::Index;
-use crate::{ClientName, HostPattern, Method, PrivateHost, Scheme, Spaces};
+use crate::{ClientName, HostPattern, Method, PrivateHost, SchemeName, Spaces};
 
 /// Most rules in a policy: block lists that people import have some thousands.
 pub const MAX_RULES: usize = 16_384;
@@ -38,8 +38,8 @@ pub enum Effect {
 pub struct Rule {
     /// What it does.
     pub effect: Effect,
-    /// For this scheme, or for all.
-    pub scheme: Option<Scheme>,
+    /// For these schemes; empty for all.
+    pub schemes: Vec<SchemeName>,
     /// For these hosts.
     pub host: HostPattern,
     /// For these ports; [`ANY_PORT`] for all.
@@ -60,7 +60,7 @@ impl Rule {
     pub fn new(effect: Effect, host: HostPattern) -> Self {
         Rule {
             effect,
-            scheme: None,
+            schemes: Vec::new(),
             host,
             ports: ANY_PORT,
             methods: Vec::new(),

@@ -1,8 +1,12 @@
-//! Schemes that a module serves: a name and a port, learnt at run time.
+//! Schemes that a module serves: a name and a port, learnt at run time. And the
+//! names of schemes, as rules have them before anybody serves them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::Scheme;
 
 /// Longest name of such a scheme, in bytes. The longest in the IANA registry
 /// that names a protocol of its own is shorter.
@@ -43,6 +47,15 @@ pub struct ServedScheme {
     transport: Transport,
 }
 
+/// The name of a scheme in a rule: `http`, `https`, or one that a module may
+/// serve, whether or not one does. In lower case; any case is read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SchemeName {
+    /// Padded with zeros.
+    name: [u8; MAX_SCHEME_BYTES],
+}
+
 /// As it travels; checked anew on arrival.
 type Parts = (String, u16, Transport);
 
@@ -69,23 +82,15 @@ impl ServedScheme {
     /// # Errors
     /// [`SchemeError`]
     pub fn new(name: &str, port: u16, transport: Transport) -> Result<Self, SchemeError> {
-        let mut bytes = [0; MAX_SCHEME_BYTES];
-        let begins_well = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-        let goes_on = |it: u8| {
-            it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'+' | b'-' | b'.')
-        };
-        if !begins_well || !name.bytes().all(goes_on) || name.len() > MAX_SCHEME_BYTES {
-            return Err(SchemeError::Name);
-        }
+        let padded = padded(name)?;
         if RESERVED.contains(&name) {
             return Err(SchemeError::Reserved(name.to_owned()));
         }
         if port == 0 {
             return Err(SchemeError::Port);
         }
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
         Ok(ServedScheme {
-            name: bytes,
+            name: padded,
             port,
             transport,
         })
@@ -94,9 +99,7 @@ impl ServedScheme {
     /// As it stands in a URL.
     #[must_use]
     pub fn name(&self) -> &str {
-        let length = self.name.iter().take_while(|it| **it != 0).count();
-        // It was made of a `str`, of which all was ASCII.
-        std::str::from_utf8(&self.name[..length]).unwrap_or_default()
+        unpadded(&self.name)
     }
 
     /// The port where a URL names none.
@@ -110,6 +113,87 @@ impl ServedScheme {
     pub fn transport(&self) -> Transport {
         self.transport
     }
+}
+
+impl SchemeName {
+    /// As it stands in a URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        unpadded(&self.name)
+    }
+
+    /// Whether it is that scheme's, whoever serves it and on which port.
+    #[must_use]
+    pub fn names(&self, scheme: &Scheme) -> bool {
+        self.as_str() == scheme.name()
+    }
+}
+
+impl From<Scheme> for SchemeName {
+    fn from(scheme: Scheme) -> Self {
+        // Those of the web fit, and others were checked when they were made.
+        let name = padded(scheme.name()).unwrap_or_default();
+        SchemeName { name }
+    }
+}
+
+impl FromStr for SchemeName {
+    type Err = SchemeError;
+
+    fn from_str(text: &str) -> Result<Self, SchemeError> {
+        let text = text.to_ascii_lowercase();
+        let name = padded(&text)?;
+        let of_the_web = Scheme::from_name(&text).is_some();
+        match RESERVED.contains(&&*text) && !of_the_web {
+            true => Err(SchemeError::Reserved(text)),
+            false => Ok(SchemeName { name }),
+        }
+    }
+}
+
+impl TryFrom<String> for SchemeName {
+    type Error = SchemeError;
+
+    fn try_from(text: String) -> Result<Self, SchemeError> {
+        text.parse()
+    }
+}
+
+impl From<SchemeName> for String {
+    fn from(name: SchemeName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for SchemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for SchemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SchemeName({self})")
+    }
+}
+
+/// A name in the form of RFC 3986 section 3.1, in lower case.
+fn padded(name: &str) -> Result<[u8; MAX_SCHEME_BYTES], SchemeError> {
+    let begins_well = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+    let goes_on =
+        |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || matches!(it, b'+' | b'-' | b'.');
+    if !begins_well || !name.bytes().all(goes_on) || name.len() > MAX_SCHEME_BYTES {
+        return Err(SchemeError::Name);
+    }
+    let mut padded = [0; MAX_SCHEME_BYTES];
+    padded[..name.len()].copy_from_slice(name.as_bytes());
+    Ok(padded)
+}
+
+fn unpadded(name: &[u8; MAX_SCHEME_BYTES]) -> &str {
+    let length = name.iter().take_while(|it| **it != 0).count();
+    // It was made of a `str`, of which all was ASCII.
+    std::str::from_utf8(&name[..length]).unwrap_or_default()
 }
 
 impl fmt::Debug for ServedScheme {

@@ -236,7 +236,7 @@ fn a_rule_matches_with_all_its_parts() {
     let mut policy = Policy::default();
     policy
         .add_rule(Rule {
-            scheme: Some(Scheme::Http),
+            schemes: vec![Scheme::Http.into()],
             ports: 8000..=8999,
             ..rule(Effect::Deny, "*")
         })

@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use fumehood_policy::{
-    AddressSpace, Decision, Effect, Grounds, Host, HostPattern, MAX_RULES, Mode, Policy, Reason,
-    RequestUrl, Rule, Scheme, Spaces, Target, Terms,
+    AddressSpace, ClientName, Decision, Effect, Grounds, Host, HostPattern, MAX_RULES, Method,
+    Mode, Policy, Reason, RequestUrl, Rule, Scheme, Spaces, Target, Terms,
 };
 use proptest::prelude::*;
 
@@ -271,7 +271,7 @@ fn a_policy_with_all_there_is_crosses_processes_unchanged() {
     {
         let effect = [Effect::Allow, Effect::Deny, Effect::Ask][at % 3];
         let whole = Rule {
-            scheme: Some(Scheme::Https),
+            schemes: vec![Scheme::Https.into()],
             ports: 443..=444,
             methods: vec!["GET".parse().unwrap()],
             clients: vec!["c".parse().unwrap()],
@@ -407,6 +407,16 @@ proptest! {
         // The pattern written as the host was is the same pattern.
         if let Ok(pattern) = text.parse::<HostPattern>() {
             prop_assert!(pattern == HostPattern::Any || pattern.matches(&host));
+        }
+    }
+
+    #[test]
+    fn methods_and_clients_print_as_they_parse(text in "\\PC{0,40}|[A-Za-z!#$%&'*+.^_`|~-]{1,34}|[a-z0-9._-]{1,70}") {
+        if let Ok(method) = text.parse::<Method>() {
+            prop_assert_eq!(method.to_string().parse(), Ok(method));
+        }
+        if let Ok(client) = text.parse::<ClientName>() {
+            prop_assert_eq!(client.to_string(), text);
         }
     }
 

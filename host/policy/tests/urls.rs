@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use fumehood_policy::{
-    HostError, MAX_URL_BYTES, RequestUrl, SchemeError, ServedScheme, Transport, UrlError,
+    HostError, MAX_URL_BYTES, RequestUrl, Scheme, SchemeError, SchemeName, ServedScheme, Transport,
+    UrlError,
 };
 use proptest::prelude::*;
 
@@ -173,6 +174,35 @@ fn redirects_resolve_against_where_they_came_from() {
 }
 
 proptest! {
+    /// An origin as denials and logs have it is that origin again.
+    #[test]
+    fn a_target_prints_as_it_parses(
+        scheme in "http|https|gopher",
+        host in "\\PC{1,12}|[a-z0-9.\\-]{1,20}|[0-9a-fx.]{1,12}|\\[[0-9a-f:.]{2,20}\\]",
+        port: u16,
+    ) {
+        let gopher = [ServedScheme::new("gopher", 70, Transport::Tcp).unwrap()];
+        if let Ok(url) = RequestUrl::parse_served(&format!("{scheme}://{host}:{port}/"), &gopher) {
+            let printed = url.target.to_string();
+            let again = RequestUrl::parse_served(&printed, &gopher).unwrap().target;
+            prop_assert_eq!(&again, &url.target);
+            prop_assert_eq!(again.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn a_scheme_prints_as_it_parses(text in "\\PC{0,20}|[a-zA-Z][a-zA-Z0-9+.\\-]{0,18}") {
+        if let Ok(name) = text.parse::<SchemeName>() {
+            prop_assert_eq!(name.to_string().parse(), Ok(name));
+            prop_assert_eq!(name.to_string(), text.to_ascii_lowercase());
+            let bytes = postcard::to_stdvec(&name).unwrap();
+            prop_assert_eq!(postcard::from_bytes::<SchemeName>(&bytes), Ok(name));
+        }
+        if let Ok(served) = ServedScheme::new(&text, 70, Transport::Tcp) {
+            prop_assert!(text.parse::<SchemeName>().unwrap().names(&Scheme::Served(served)));
+        }
+    }
+
     #[test]
     fn printing_and_parsing_again_changes_nothing(
         authority in "[a-zA-Z0-9.\\-]{1,20}(:[0-9]{0,5})?|\\[[0-9a-f:]{2,12}\\]|\\PC{1,8}",

@@ -3,6 +3,7 @@
 
 mod dialling;
 mod grants;
+mod properties;
 mod racing;
 mod resolving;
 mod serving;

@@ -59,6 +59,14 @@ pub(crate) enum Command {
     /// and tell whether every byte still arrived
     #[cfg(feature = "demo")]
     Chaos(Chaos),
+    /// Try every known way around the policy, on a network of its own, and tell
+    /// what came through
+    #[cfg(feature = "demo")]
+    #[command(
+        after_help = "Exit code: 0 if nothing came through, 1 if something did or if what \
+                            is allowed did not arrive, and else as of `fumehood fetch`."
+    )]
+    Prove(Prove),
 }
 
 /// What `proxy` takes.
@@ -454,6 +462,27 @@ pub(crate) struct Chaos {
     pub(crate) allow_missing_layer: Vec<Layer>,
 }
 
+/// What `prove` takes.
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// Try only this case, and the controls; may be given again
+    #[arg(long, value_name = "CASE")]
+    pub(crate) only: Vec<String>,
+    /// Try another proxy instead, that listens there once COMMAND is started
+    #[arg(long, value_name = "http://ADDRESS:PORT", value_parser = proxy_address, requires = "command")]
+    pub(crate) target: Option<SocketAddr>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on without this layer of the sandbox
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Starts the other proxy, in the foreground
+    #[arg(last = true, requires = "target")]
+    pub(crate) command: Vec<OsString>,
+}
+
 /// What `fetch` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Fetch {
@@ -667,6 +696,14 @@ fn allowed(text: &str) -> Result<Rule, PatternError> {
         rule.ports = port..=port;
     }
     Ok(rule)
+}
+
+/// `http://127.0.0.1:3128`
+#[cfg(feature = "demo")]
+fn proxy_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text);
+    let address = address.strip_suffix('/').unwrap_or(address).parse();
+    address.map_err(|_| "not an address with a port, such as http://127.0.0.1:3128".to_owned())
 }
 
 fn module_key(text: &str) -> Result<ModuleKey, String> {

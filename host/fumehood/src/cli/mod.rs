@@ -23,6 +23,8 @@ mod output;
 mod pac;
 mod policy;
 mod progress;
+#[cfg(feature = "demo")]
+mod prove;
 mod proxy;
 mod redirect;
 mod report;
@@ -78,6 +80,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => on_runtime(demo::run(&args)),
         #[cfg(feature = "demo")]
         Command::Chaos(args) => on_runtime(chaos::run(&args)),
+        #[cfg(feature = "demo")]
+        Command::Prove(args) => prove::run(&args),
     }
 }
 

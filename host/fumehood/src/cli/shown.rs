@@ -179,7 +179,7 @@ fn effect(rule: &Rule) -> &'static str {
 /// `*.example.com, https, ports 8000-8999, GET`.
 fn described(rule: &Rule) -> String {
     let mut parts = vec![rule.host.to_string()];
-    parts.extend(rule.scheme.map(|it| it.to_string()));
+    parts.extend(rule.schemes.iter().map(ToString::to_string));
     if rule.ports.start() == rule.ports.end() {
         parts.push(format!("port {}", rule.ports.start()));
     } else if rule.ports != ANY_PORT {

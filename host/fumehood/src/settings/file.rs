@@ -5,7 +5,9 @@ use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
 use fumehood_control::TlsVersion;
-use fumehood_policy::{AddressSpace, ClientName, HostPattern, Method, Mode, PrivateHost, Scheme};
+use fumehood_policy::{
+    AddressSpace, ClientName, HostPattern, Method, Mode, PrivateHost, SchemeName,
+};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
@@ -74,7 +76,7 @@ pub(crate) struct RuleTable {
     /// and not itself, "10.0.0.0/8" literals in it and names that resolve into
     /// it, "*" every host.
     pub(crate) hosts: Option<Vec<Read<HostPattern>>>,
-    /// "http", "https".
+    /// "http", "https", and what a module serves, such as "gopher".
     pub(crate) schemes: Option<Vec<Read<SchemeName>>>,
     /// 443, "8000-8999".
     pub(crate) ports: Option<Vec<Ports>>,
@@ -206,19 +208,6 @@ impl<T: FromStr<Err: fmt::Display>> From<Spanned<String>> for Read<T> {
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Read<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Spanned::<String>::deserialize(from).map(Read::from)
-    }
-}
-
-/// A scheme that is spoken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SchemeName(pub(crate) Scheme);
-
-impl FromStr for SchemeName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let scheme = Scheme::from_name(text).map(SchemeName);
-        scheme.ok_or("the schemes are \"http\" and \"https\"")
     }
 }
 

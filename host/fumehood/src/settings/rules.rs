@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fumehood_policy::{
     ANY_PORT, AddressSpace, ClientName, Effect, HostPattern, MAX_RULES, Method, Mode, Policy,
-    PrivateHost, Rule, Scheme, Spaces, TooManyRules,
+    PrivateHost, Rule, SchemeName, Spaces, TooManyRules,
 };
 use toml::Spanned;
 
@@ -80,7 +80,7 @@ pub(super) fn build(
 /// A table with every value of it good.
 struct Parts {
     hosts: Option<Vec<HostPattern>>,
-    schemes: Option<Vec<Scheme>>,
+    schemes: Option<Vec<SchemeName>>,
     ports: Option<Vec<RangeInclusive<u16>>>,
     methods: Option<Vec<Method>>,
     clients: Option<Vec<ClientName>>,
@@ -93,10 +93,9 @@ impl Parts {
             let ports = ports.iter().map(|it| Ok(layer.value(&it.0)?.0));
             ports.collect::<Result<Vec<_>, SettingsError>>()
         };
-        let schemes = layer.values(table.schemes.as_ref())?;
         Ok(Parts {
             hosts: layer.values(table.hosts.as_ref())?,
-            schemes: schemes.map(|them| them.iter().map(|it| it.0).collect()),
+            schemes: layer.values(table.schemes.as_ref())?,
             ports: table.ports.as_ref().map(ports).transpose()?,
             methods: layer.values(table.methods.as_ref())?,
             clients: layer.values(table.clients.as_ref())?,
@@ -146,11 +145,7 @@ impl Parts {
         if self.empty().is_some() {
             return Vec::new();
         }
-        // There are two schemes: naming both is naming none.
-        let scheme = self.schemes.and_then(|schemes| {
-            let first = *schemes.first()?;
-            schemes.iter().all(|it| *it == first).then_some(first)
-        });
+        let schemes = self.schemes.unwrap_or_default();
         let spaces = self.spaces.map_or(Spaces::ALL, |them| Spaces::of(&them));
         let (methods, clients) = (
             self.methods.unwrap_or_default(),
@@ -166,7 +161,7 @@ impl Parts {
                 }
                 rules.push(Rule {
                     effect,
-                    scheme,
+                    schemes: schemes.clone(),
                     host: host.clone(),
                     ports: ports.clone(),
                     methods: methods.clone(),

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fumehood_policy::{Decision, Mode, RequestUrl, Terms};
+use fumehood_policy::{Decision, Mode, RequestUrl, ServedScheme, Terms, Transport};
 use proptest::prelude::*;
 
 use super::error::position;
@@ -148,9 +148,14 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
             &["boolean", "8000-8999"],
         ),
         (
-            "[[policy.deny]]\nschemes = [\"ftp\"]\n",
+            "[[policy.deny]]\nschemes = [\"http\", \"file\"]\n",
+            "2:20",
+            &["file is no module's"],
+        ),
+        (
+            "[[policy.deny]]\nschemes = [\"go pher\"]\n",
             "2:12",
-            &["\"http\" and \"https\""],
+            &["a scheme begins with a-z"],
         ),
         (
             "[[policy.deny]]\nmethods = [\"GET /\"]\n",
@@ -195,6 +200,43 @@ fn an_empty_list_never_lets_anything_through() {
             let said = refusal(&format!("[[policy.{table}]]\n{key} = []\n"));
             assert!(said.contains(&format!("leave {key} out")), "{said}");
         }
+    }
+}
+
+#[test]
+fn rules_name_schemes_that_modules_serve() {
+    let gopher = ServedScheme::new("gopher", 70, Transport::Tcp).unwrap();
+    let said = |settings: &Settings, url: &str| {
+        let target = RequestUrl::parse_served(url, &[gopher]).unwrap().target;
+        match settings.policy.decide(&target, &Terms::default()) {
+            Decision::Allow(_) => "allow",
+            Decision::Deny(denial) => denial.reason.name(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let urls = [
+        "http://1.1.1.1/",
+        "https://1.1.1.1/",
+        "gopher://1.1.1.1:8070/",
+    ];
+    for (rule, expected) in [
+        // Both of the web are not all there are.
+        (
+            "allow = [{ schemes = [\"http\", \"https\"] }]",
+            ["allow", "allow", "not-allowed"],
+        ),
+        (
+            "allow = [{ schemes = [\"Gopher\", \"https\"] }]",
+            ["not-allowed", "allow", "allow"],
+        ),
+        (
+            "deny = [{ schemes = [\"gopher\"] }]",
+            ["allow", "allow", "denied-by-rule"],
+        ),
+        ("allow = [{}]", ["allow", "allow", "allow"]),
+    ] {
+        let settings = load(&format!("[policy]\n{rule}\n")).unwrap();
+        assert_eq!(urls.map(|url| said(&settings, url)), expected, "{rule}");
     }
 }
 

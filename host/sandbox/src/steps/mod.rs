@@ -14,6 +14,7 @@ use rustix::thread::set_no_new_privs;
 use crate::layers::{Failed, Ledger, because};
 use crate::phases::{filters_hold, no_capability_is_left, no_new_privs_holds};
 use crate::proc_status::{Status, StatusFile};
+use crate::refusal::Refusal;
 use crate::seccomp::{self, UnixSockets};
 
 pub use identity::NOBODY;
@@ -107,6 +108,17 @@ fn demand(ledger: &mut Ledger, layer: Layer, found: Result<String, Failed>) -> R
     let held = found.is_ok();
     ledger.write(layer, found);
     if held { Ok(()) } else { Err(layer) }
+}
+
+/// Gives the process, and what it starts, a network without any address and
+/// mounts that it may change without anybody else seeing it. To try programs
+/// in, as on a network of one's own; it restricts nothing. It must have no
+/// other thread.
+///
+/// # Errors
+/// [`Refusal::Setup`], as where user namespaces are forbidden.
+pub fn enter_private_network() -> Result<(), Refusal> {
+    Ok(namespaces::enter_network_and_mounts()?)
 }
 
 /// A failure is noted here; that it worked is found by looking, when sealing.

@@ -6,6 +6,7 @@ use std::io;
 use fumehood_control::Layer;
 use rustix::fs::readlink;
 use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{
     AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType, connect, socket_with,
 };
@@ -36,6 +37,18 @@ pub(super) fn enter(ledger: &mut Ledger) {
 /// Enters a mount namespace, still with the mounts of the old one.
 pub(super) fn enter_mounts() -> Result<(), Failed> {
     unshare(UnshareFlags::NEWNS, "mnt", "unshare(CLONE_NEWNS)")
+}
+
+/// Enters network and mount namespaces, made possible by a user namespace
+/// where there is no privilege. Changes of mounts stay inside.
+pub(super) fn enter_network_and_mounts() -> Result<(), Failed> {
+    if !geteuid().is_root() {
+        enter_user()?;
+    }
+    unshare(UnshareFlags::NEWNET, "net", "unshare(CLONE_NEWNET)")?;
+    enter_mounts()?;
+    let alone = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", alone).map_err(because("mount(MS_PRIVATE)"))
 }
 
 /// Enters a user namespace in which only the present user and group exist.

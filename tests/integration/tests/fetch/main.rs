@@ -10,6 +10,7 @@ mod output;
 mod pac;
 mod policy;
 mod processes;
+mod prove;
 mod real;
 mod redirects;
 mod resume;
