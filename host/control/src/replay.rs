@@ -55,6 +55,11 @@ pub enum FromReplay {
         /// Bytes of the encoded report.
         bytes: Vec<u8>,
     },
+    /// The guest does something else than was recorded: one sentence.
+    Diverged {
+        /// Where, and what.
+        how: String,
+    },
 }
 
 impl Message for FromReplay {

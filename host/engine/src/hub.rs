@@ -69,13 +69,6 @@ impl Hub {
         self.pressure.load(Ordering::Relaxed) > REFUSE_ABOVE
     }
 
-    /// Goes over what depends on versions: to be called when one became current.
-    pub(crate) fn follow_swap(&self) {
-        let _active = self.ticker.activate();
-        self.idle.sweep(&self.registry);
-        self.registry.rest();
-    }
-
     /// Runs one exchange to its end.
     pub(crate) async fn run(
         &self,

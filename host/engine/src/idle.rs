@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fumehood_control::TlsOptions;
 use fumehood_policy::{Scheme, Target};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -39,6 +40,8 @@ pub(crate) struct Idle {
     most: usize,
     keep: Duration,
     parked: Mutex<Parked>,
+    /// A version became current.
+    swapped: Notify,
 }
 
 #[derive(Default)]
@@ -56,7 +59,18 @@ impl Idle {
             most,
             keep,
             parked: Mutex::default(),
+            swapped: Notify::new(),
         }
+    }
+
+    /// Has the next sweep made now: a version became current.
+    pub(crate) fn follow_swap(&self) {
+        self.swapped.notify_one();
+    }
+
+    /// Waits for [`Idle::follow_swap`].
+    pub(crate) async fn swapped(&self) {
+        self.swapped.notified().await;
     }
 
     /// The newest connection for the key that is still alive.
@@ -94,13 +108,33 @@ impl Idle {
     }
 
     /// Closes what has waited too long, and gives the rest the current codec:
-    /// the peers do not notice.
-    pub(crate) fn sweep(&self, registry: &Registry) {
+    /// the peers do not notice. Thousands of instances take a while to make, so
+    /// they are made one by one, and requests find all other connections here
+    /// meanwhile.
+    pub(crate) async fn sweep(&self, registry: &Registry) {
+        for key in self.outdated(registry) {
+            loop {
+                let outdated = self.lock().take_outdated(&key);
+                let Some((since, mut connection)) = outdated else {
+                    break;
+                };
+                if connection.codec.refresh().is_ok() {
+                    self.lock()
+                        .put_back(self.most, key.clone(), since, connection);
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Closes what has waited too long; says where codecs are not current.
+    fn outdated(&self, registry: &Registry) -> Vec<Key> {
         let mut parked = self.lock();
         parked.drop_expired(self.keep);
-        parked.keep_if(|_, connection| {
-            !connection.has_outlived_its_guest(registry) && connection.codec.refresh().is_ok()
-        });
+        parked.keep_if(|_, connection| !connection.has_outlived_its_guest(registry));
+        let lists = parked.by_key.iter();
+        let outdated = lists.filter(|(_, list)| list.iter().any(is_outdated));
+        outdated.map(|(key, _)| key.clone()).collect()
     }
 
     /// Closes the older half, at least one.
@@ -143,7 +177,31 @@ impl Idle {
     }
 }
 
+/// Whether another version's codec is current.
+fn is_outdated((_, connection): &(Instant, Connection)) -> bool {
+    !connection.codec.is_current()
+}
+
 impl Parked {
+    fn take_outdated(&mut self, key: &Key) -> Option<(Instant, Connection)> {
+        let list = self.by_key.get_mut(key)?;
+        let found = list.remove(list.iter().position(is_outdated)?);
+        self.count -= 1;
+        Some(found)
+    }
+
+    /// Puts a connection where it was, if it may still be there.
+    fn put_back(&mut self, most: usize, key: Key, since: Instant, connection: Connection) {
+        let retired = self.since.is_some_and(|since| connection.since <= since);
+        let list = self.by_key.entry(key).or_default();
+        if retired || self.count >= most || list.len() >= MAX_IDLE_PER_ORIGIN {
+            return;
+        }
+        let place = list.partition_point(|(other, _)| *other <= since);
+        list.insert(place, (since, connection));
+        self.count += 1;
+    }
+
     fn clear(&mut self) {
         self.by_key.clear();
         self.count = 0;

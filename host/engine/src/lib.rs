@@ -52,5 +52,5 @@ mod tests;
 mod tls;
 mod transport;
 
-pub use replay::{ReplayError, ReplayOutcome, replay};
+pub use replay::{Divergence, ReplayError, ReplayOutcome, replay};
 pub use start::run;

@@ -24,8 +24,8 @@ pub enum ReplayOutcome {
 /// Why a recording was not replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// Only `http1` and `x509` depend on nothing but their calls.
-    #[error("a recording of {0} cannot be replayed: it depends on more than its calls")]
+    /// Of `http1`, `tls` and `x509` all is recorded that they depend on.
+    #[error("a recording of {0} cannot be replayed: it depends on more than was recorded")]
     Kind(String),
     /// The module was not loaded: one sentence.
     #[error("the module is refused: {0}")]
@@ -33,6 +33,35 @@ pub enum ReplayError {
     /// A call is not one, or not of this version of the engine.
     #[error("call {0} of the recording does not decode")]
     Call(usize),
+    /// The guest does something else than was recorded, so there are no answers
+    /// for it.
+    #[error("{0}")]
+    Diverged(Divergence),
+}
+
+/// Where a guest and a recording of another one part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// The step of the recording, from 0.
+    pub step: usize,
+    /// What was recorded there: a few words that follow "was recorded".
+    pub recorded: String,
+    /// What the guest does: a few words that follow "the guest".
+    pub did: String,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Divergence {
+            step,
+            recorded,
+            did,
+        } = self;
+        write!(
+            f,
+            "at step {step} the guest {did}, where {recorded} was recorded: the recording is of another version, or damaged"
+        )
+    }
 }
 
 /// Makes the recorded calls in a fresh instance of a module and says how it
@@ -67,6 +96,12 @@ pub fn replay(
                 Ok(false) => ReplayOutcome::Refused("verify".to_owned()),
                 Err(faults) => ReplayOutcome::Fault(Box::new(faults.report().clone())),
             })
+        }
+        "tls" => {
+            let (registry, ticker) = prepare(header, code, Anchors::default())?;
+            let _active = ticker.activate();
+            let version = registry.tls.current().map_err(|_| not_current())?;
+            version.module.play(recording)
         }
         other => Err(ReplayError::Kind(other.to_owned())),
     }

@@ -215,7 +215,7 @@ impl Desk {
         match answer {
             Ok(swapped) => {
                 self.say(swapped).await;
-                self.hub.follow_swap();
+                self.hub.idle.follow_swap();
             }
             Err(why) => {
                 self.say(ToEmbedder::ModuleRefused { name, digest, why })
@@ -291,12 +291,16 @@ fn open_pipes(fds: Vec<OwnedFd>, allowance: Allowance) -> Result<Pipes, Cause> {
     }
 }
 
+/// Goes over what depends on versions, now and then and when one became current.
 async fn sweep(hub: &Hub) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
-        interval.tick().await;
+        tokio::select! {
+            _now = interval.tick() => {}
+            () = hub.idle.swapped() => {}
+        }
         let _active = hub.ticker.activate();
-        hub.idle.sweep(&hub.registry);
+        hub.idle.sweep(&hub.registry).await;
         hub.registry.rest();
     }
 }

@@ -319,7 +319,8 @@ impl EngineBuilder {
 
     /// Keeps the calls into guests with their content, and puts them beside
     /// the crash report of a guest that faults, so that the fault can be
-    /// reproduced. They hold what the peer sent. Default off.
+    /// reproduced. They hold what the peer sent and what the request's head
+    /// said, and no key. Default off.
     pub fn record(mut self, record: bool) -> Self {
         self.config.record = record;
         self

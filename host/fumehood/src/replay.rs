@@ -9,7 +9,7 @@ use fumehood_control::{
     Assembly, FaultReport, FromReplay, Layer, MAX_BLOB_BYTES, PROTOCOL_VERSION, RecordedCall,
     ToReplay, fragments,
 };
-use fumehood_engine::ReplayOutcome;
+use fumehood_engine::{ReplayError as EngineError, ReplayOutcome};
 use fumehood_sandbox::{Bootstrap, Channel, map_sealed, sealed};
 
 use crate::crashes::Trail;
@@ -53,6 +53,10 @@ pub enum ReplayError {
     /// The module cannot be had.
     #[error(transparent)]
     Module(#[from] ModuleError),
+    /// The guest does something else than was recorded, so there are no answers
+    /// for it: where and what, one sentence.
+    #[error("the recording does not fit: {0}")]
+    Diverged(String),
     /// The child failed: one sentence.
     #[error("the recording was not replayed: {0}")]
     Child(String),
@@ -95,6 +99,7 @@ pub async fn replay(
             let (answer, _none) = channel.recv().await.map_err(|e| broken(&e))?;
             return match answer {
                 FromReplay::Unsealed { why, .. } | FromReplay::Failed { why } => Err(broken(&why)),
+                FromReplay::Diverged { how } => Err(ReplayError::Diverged(how)),
                 FromReplay::Survived => Ok(Replayed::Survived),
                 FromReplay::Refused { call } => Ok(Replayed::Refused(call)),
                 FromReplay::FaultFragment { bytes } => {
@@ -203,6 +208,9 @@ fn run(
                 answers.push(FromReplay::Fault { bytes: last });
                 answers
             }
+            Err(EngineError::Diverged(how)) => vec![FromReplay::Diverged {
+                how: how.to_string(),
+            }],
             Err(error) => vec![FromReplay::Failed {
                 why: error.to_string(),
             }],

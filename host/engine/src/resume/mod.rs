@@ -78,6 +78,12 @@ impl SteadyCodec {
         Ok(Some(self.describe()))
     }
 
+    /// Whether it is of the version that new connections take.
+    pub(crate) fn is_current(&self) -> bool {
+        let current = self.registry.http1.current();
+        current.is_ok_and(|current| Arc::ptr_eq(&current, &self.version))
+    }
+
     /// Gives back what is kept of an exchange that is over: nothing of it
     /// would be made again.
     pub(crate) fn rest(&mut self) {

@@ -7,6 +7,9 @@ pub(crate) mod origin;
 pub(crate) mod rig;
 mod uploads;
 
+use std::future::Future as _;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use fumehood_control::{Cause, Field, JourneyEvent, ModuleState, SwapReason, ToEmbedder, ToEngine};
@@ -63,10 +66,8 @@ fn a_swap_leaves_exchanges_under_way_as_they_are() {
     }
     // Their connections are idle now; the next look moves them over.
     rig.swap(2);
-    assert_eq!(
-        (rig.version(1).state, rig.version(1).live),
-        (ModuleState::Candidate, 0)
-    );
+    rig.wait_until_left(1);
+    assert_eq!(rig.version(1).state, ModuleState::Candidate);
 }
 
 #[test]
@@ -81,11 +82,43 @@ fn an_idle_connection_moves_to_the_new_version_on_its_socket() {
     assert_eq!(rig.version(1).live, 1);
     rig.offer("http1", &sealed(GOOD), 2);
     rig.swap(2);
-    assert_eq!((rig.version(1).live, rig.version(2).live), (0, 1));
+    rig.wait_until_left(1);
+    assert_eq!(rig.version(2).live, 1);
     let done = rig.get(&origin, "/plain/20");
     assert!(done.outcome.is_ok() && done.body == payload(20));
     assert!(matches!(done.journey[0], JourneyEvent::Reused { .. }));
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn connections_move_over_one_by_one_and_serve_requests_meanwhile() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
+    let begun: Vec<_> = (0..3)
+        .map(|_| rig.begin(&origin, "/gate/10", true))
+        .collect();
+    for (started, _) in &begun {
+        rig.wait_for_head(*started);
+    }
+    origin.open_gate();
+    for (started, sink) in begun {
+        assert!(rig.finish(started, sink).outcome.unwrap().connection_kept);
+    }
+    rig.offer("http1", &sealed(GOOD), 2);
+    // Nobody is told, so the sweep is the test's alone.
+    let hub = Arc::clone(&rig.hub);
+    hub.registry.swap("http1", fixtures::digest(2)).unwrap();
+    let mut sweep = Box::pin(hub.idle.sweep(&hub.registry));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(sweep.as_mut().poll(&mut context).is_pending());
+    let live = (rig.version(1).live, rig.version(2).live);
+    assert_eq!((live, hub.idle.count()), ((2, 1), 3));
+    // A request takes one of those that are still to be moved, and moves it.
+    let done = rig.get(&origin, "/plain/20");
+    assert!(done.outcome.is_ok() && origin.connections() == 3);
+    assert_eq!((rig.version(1).live, hub.idle.count()), (1, 3));
+    assert!(sweep.as_mut().poll(&mut context).is_pending());
+    assert!(sweep.as_mut().poll(&mut context).is_ready());
+    assert_eq!((rig.version(2).live, hub.idle.count()), (3, 3));
 }
 
 #[test]

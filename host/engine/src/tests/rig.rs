@@ -207,6 +207,14 @@ impl Rig {
         assembly.finish(&last).unwrap()
     }
 
+    /// Waits until idle connections have left a version of `http1`.
+    pub(crate) fn wait_until_left(&mut self, number: u8) {
+        let begun = std::time::Instant::now();
+        while self.version(number).live > 0 {
+            assert!(begun.elapsed() < PATIENCE, "somebody stays");
+        }
+    }
+
     /// A version of `http1`, from the inventory.
     pub(crate) fn version(&mut self, number: u8) -> ModuleStatus {
         let digest = fixtures::digest(number);

@@ -9,6 +9,7 @@ pub(crate) mod client {
         world: "fumehood:tls/tls-client",
         path: ["../../wit/guest", "../../wit/crypto", "../../wit/tls"],
         imports: { default: trappable },
+        additional_derives: [serde::Serialize, serde::Deserialize],
         with: {
             "fumehood:crypto/keys.key-exchange": fumehood_crypto::KeyExchange,
             "fumehood:crypto/keys.transcript": fumehood_crypto::Transcript,

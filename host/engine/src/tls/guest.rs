@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fumehood_control::{Cause, Instance};
 use fumehood_crypto::record::{Opener, Sealer};
 use fumehood_crypto::{Error, Handle};
+use serde::Serialize;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -13,6 +14,7 @@ use super::bindings::client::fumehood::crypto::keys;
 use super::bindings::client::fumehood::guest::panic;
 use super::bindings::client::fumehood::tls::verify;
 use super::bindings::client::{TlsClient, TlsClientPre};
+use super::recorded::{Fingerprint, REFUSED, Refused};
 use super::state::{Judgement, Subject, TlsState};
 use super::{KeyLogFile, failure, imports};
 use crate::connection::Meter;
@@ -24,8 +26,8 @@ pub(super) use wire::{Config, Established, Progress};
 
 /// A loaded `tls` module, ready to make instances.
 pub(crate) struct TlsModule {
-    about: Arc<About>,
-    engine: Engine,
+    pub(super) about: Arc<About>,
+    pub(super) engine: Engine,
     pre: TlsClientPre<TlsState>,
 }
 
@@ -51,6 +53,11 @@ impl TlsModule {
         })
     }
 
+    /// Its code, to be linked to other imports.
+    pub(super) fn component(&self) -> &Component {
+        self.pre.instance_pre().component()
+    }
+
     /// A fresh instance for a connection to `subject`.
     pub(super) fn instantiate(
         &self,
@@ -73,7 +80,7 @@ impl TlsModule {
         established: &Established,
     ) -> Result<Guest, (Fault, Box<TlsState>)> {
         let mut guest = self.instantiate_with(state.hand_over(&self.about))?;
-        let adopted = guest.call("adopt", 0, |client, store| {
+        let adopted = guest.call("adopt", 0, established, |client, store| {
             client.fumehood_tls_client().call_adopt(store, established)
         });
         match adopted {
@@ -99,6 +106,7 @@ impl TlsModule {
                     store,
                     client,
                     bytes: 0,
+                    said: Fingerprint::default(),
                 })
             }
             Err(error) => {
@@ -114,6 +122,8 @@ pub(super) struct Guest {
     store: Store<TlsState>,
     client: TlsClient,
     bytes: u64,
+    /// Its latest answer, where recordings are made.
+    said: Fingerprint,
 }
 
 /// Why there is no connection.
@@ -219,31 +229,33 @@ impl Guest {
 
     /// Begins; the ClientHello is to be sent.
     pub(super) fn start(&mut self, config: &Config) -> Result<Progress, Failed> {
-        let progress = self.call("start", 0, |client, store| {
+        let progress = self.call("start", 0, config, |client, store| {
             client.fumehood_tls_client().call_start(store, config)
         })?;
-        self.said(progress.send.len());
+        self.count(progress.send.len());
         Ok(progress)
     }
 
     /// Shows one whole record of the handshake.
     pub(super) fn receive(&mut self, record: &[u8]) -> Result<Progress, Failed> {
-        let progress = self.call("receive", record.len(), |client, store| {
+        let progress = self.call("receive", record.len(), record, |client, store| {
             client.fumehood_tls_client().call_receive(store, record)
         })?;
-        self.said(progress.send.len());
+        self.count(progress.send.len());
         Ok(progress)
     }
 
     /// Asks for what follows the handshake.
     pub(super) fn ask(&mut self, ask: Ask<'_>) -> Result<NewKeys, HandshakeError> {
         let update = match ask {
-            Ask::Message(message) => self.call("post-handshake", message.len(), |client, store| {
-                client
-                    .fumehood_tls_client()
-                    .call_post_handshake(store, message)
-            }),
-            Ask::RenewOutbound => self.call("renew-outbound", 0, |client, store| {
+            Ask::Message(message) => {
+                let shown = message.len();
+                self.call("post-handshake", shown, message, |client, store| {
+                    let client = client.fumehood_tls_client();
+                    client.call_post_handshake(store, message)
+                })
+            }
+            Ask::RenewOutbound => self.call("renew-outbound", 0, &(), |client, store| {
                 client.fumehood_tls_client().call_renew_outbound(store)
             }),
         };
@@ -290,20 +302,33 @@ impl Guest {
     }
 
     /// The guest asked for keys that are not its to ask for.
-    pub(super) fn misled(&self, error: Error) -> Fault {
-        Fault::of_words(&self.store.data().guest, "trap", error.to_string())
+    pub(super) fn misled(&mut self, error: Error) -> Fault {
+        self.refuse(false, error.to_string())
     }
 
     /// The guest said what no sound guest says.
-    pub(super) fn nonsense(&self, what: String) -> Fault {
-        Fault::of_words(&self.store.data().guest, "nonsense", what)
+    fn nonsense(&mut self, what: String) -> Fault {
+        self.refuse(true, what)
+    }
+
+    /// Ends the guest for its latest answer.
+    fn refuse(&mut self, nonsense: bool, why: String) -> Fault {
+        let refused = Refused {
+            said: self.said,
+            nonsense,
+            why,
+        };
+        let state = &mut self.store.data_mut().guest;
+        state.recording.note(REFUSED, &refused);
+        refused.into_fault(state)
     }
 
     /// Makes a call that shows so many bytes.
-    fn call<T>(
+    fn call<T: Serialize>(
         &mut self,
         name: &'static str,
         shown: usize,
+        arguments: &(impl Serialize + ?Sized),
         function: impl FnOnce(
             &TlsClient,
             &mut Store<TlsState>,
@@ -317,7 +342,14 @@ impl Guest {
             0 => Trace::Call(name),
             _ => Trace::CallWith(name, shown as u64),
         });
-        match function(&self.client, &mut self.store) {
+        state.recording.note(name, arguments);
+        let answer = function(&self.client, &mut self.store);
+        if let Ok(answer) = &answer
+            && self.store.data().guest.recording.is_wanted()
+        {
+            self.said = Fingerprint::of(answer);
+        }
+        match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failed)) => {
                 let state = self.store.data_mut();
@@ -333,7 +365,7 @@ impl Guest {
     }
 
     /// Counts what the guest made.
-    fn said(&mut self, bytes: usize) {
+    fn count(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         let trail = &mut self.store.data_mut().guest.trail;
         trail.note(Trace::CallWith("answered", bytes as u64));

@@ -112,7 +112,7 @@ pub(crate) async fn handshake(
             return Err(error);
         }
     };
-    check_version(&guest, keys.version, options)?;
+    check_version(&mut guest, keys.version, options)?;
     let (sealer, opener) = guest.release(&keys)?;
     let summary = TlsSummary {
         version: version_of(keys.version),
@@ -206,7 +206,7 @@ fn version_of(version: ProtocolVersion) -> TlsVersion {
 /// The guest was told which versions will do; that it held to it is checked,
 /// not believed.
 fn check_version(
-    guest: &Guest,
+    guest: &mut Guest,
     version: ProtocolVersion,
     options: TlsOptions,
 ) -> Result<(), Fault> {

@@ -1,4 +1,5 @@
-//! The imports of the TLS guest, each handed on to `fumehood-crypto`.
+//! The imports of the TLS guest, each handed on to `fumehood-crypto` and kept
+//! where the user asked for recordings.
 
 use fumehood_crypto::{
     Aead, Direction, Group, GuestKey, Handle, Hash, KeyExchange, Transcript, Version,
@@ -9,6 +10,7 @@ use wasmtime::component::Resource;
 use super::bindings::client::fumehood::crypto::keys;
 use super::bindings::client::fumehood::guest::panic;
 use super::bindings::client::fumehood::tls::verify;
+use super::recorded::import;
 use super::state::{TlsState, told};
 
 type Answer<T> = std::result::Result<T, keys::Error>;
@@ -22,7 +24,7 @@ impl panic::Host for TlsState {
 
 impl verify::Host for TlsState {
     fn verify_chain(&mut self, chain: Vec<Vec<u8>>) -> Result<std::result::Result<(), ()>> {
-        self.judge(&chain)
+        self.kept(import::VERIFY_CHAIN, &chain, |it| it.judge(&chain))
     }
 
     fn verify_signature(
@@ -32,15 +34,18 @@ impl verify::Host for TlsState {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> Result<bool> {
-        Ok(self
-            .keys
-            .verify_signature(version(spoken), scheme, &message, &signature))
+        let asked = (spoken, scheme, &message, &signature);
+        self.kept(import::VERIFY_SIGNATURE, &asked, |it| {
+            Ok(it
+                .keys
+                .verify_signature(version(spoken), scheme, &message, &signature))
+        })
     }
 }
 
 impl keys::Host for TlsState {
     fn random(&mut self, length: u32) -> Result<Vec<u8>> {
-        Ok(self.keys.random(length)?)
+        self.kept(import::RANDOM, &length, |it| Ok(it.keys.random(length)?))
     }
 
     fn extract(
@@ -49,10 +54,10 @@ impl keys::Host for TlsState {
         salt: Option<u64>,
         ikm: Option<u64>,
     ) -> Result<u64> {
-        Ok(self
-            .keys
-            .extract(hash(algorithm), salt.map(Handle), ikm.map(Handle))?
-            .0)
+        self.kept(import::EXTRACT, &(algorithm, salt, ikm), |it| {
+            let (salt, ikm) = (salt.map(Handle), ikm.map(Handle));
+            Ok(it.keys.extract(hash(algorithm), salt, ikm)?.0)
+        })
     }
 
     fn expand(
@@ -62,14 +67,16 @@ impl keys::Host for TlsState {
         info: Vec<u8>,
         length: u32,
     ) -> Result<u64> {
-        Ok(self
-            .keys
-            .expand(hash(algorithm), Handle(prk), &info, length)?
-            .0)
+        self.kept(import::EXPAND, &(algorithm, prk, &info, length), |it| {
+            let prk = Handle(prk);
+            Ok(it.keys.expand(hash(algorithm), prk, &info, length)?.0)
+        })
     }
 
     fn hmac(&mut self, algorithm: keys::HashAlgorithm, key: u64, data: Vec<u8>) -> Result<Vec<u8>> {
-        Ok(self.keys.hmac(hash(algorithm), Handle(key), &data)?)
+        self.kept(import::HMAC, &(algorithm, key, &data), |it| {
+            Ok(it.keys.hmac(hash(algorithm), Handle(key), &data)?)
+        })
     }
 
     fn tls12_master(
@@ -78,10 +85,14 @@ impl keys::Host for TlsState {
         premaster: u64,
         session_hash: Vec<u8>,
     ) -> Result<u64> {
-        Ok(self
-            .keys
-            .tls12_master(hash(algorithm), Handle(premaster), &session_hash)?
-            .0)
+        let asked = (algorithm, premaster, &session_hash);
+        self.kept(import::TLS12_MASTER, &asked, |it| {
+            let premaster = Handle(premaster);
+            let master = it
+                .keys
+                .tls12_master(hash(algorithm), premaster, &session_hash)?;
+            Ok(master.0)
+        })
     }
 
     fn tls12_key_block(
@@ -91,12 +102,16 @@ impl keys::Host for TlsState {
         master: u64,
         seed: Vec<u8>,
     ) -> Result<keys::KeyBlock> {
-        let block =
-            self.keys
-                .tls12_key_block(hash(algorithm), aead(protection), Handle(master), &seed)?;
-        Ok(keys::KeyBlock {
-            client: block.client.0,
-            server: block.server.0,
+        let asked = (algorithm, protection, master, &seed);
+        self.kept(import::TLS12_KEY_BLOCK, &asked, |it| {
+            let (algorithm, protection) = (hash(algorithm), aead(protection));
+            let block = it
+                .keys
+                .tls12_key_block(algorithm, protection, Handle(master), &seed)?;
+            Ok(keys::KeyBlock {
+                client: block.client.0,
+                server: block.server.0,
+            })
         })
     }
 
@@ -107,21 +122,29 @@ impl keys::Host for TlsState {
         label: Vec<u8>,
         transcript_hash: Vec<u8>,
     ) -> Result<Vec<u8>> {
-        let master = Handle(master);
-        Ok(self
-            .keys
-            .tls12_finished(hash(algorithm), master, &label, &transcript_hash)?)
+        let asked = (algorithm, master, &label, &transcript_hash);
+        self.kept(import::TLS12_FINISHED, &asked, |it| {
+            let (algorithm, master) = (hash(algorithm), Handle(master));
+            Ok(it
+                .keys
+                .tls12_finished(algorithm, master, &label, &transcript_hash)?)
+        })
     }
 }
 
 impl keys::HostKeyExchange for TlsState {
     fn new(&mut self, of: keys::Group) -> Result<Resource<KeyExchange>> {
-        let exchange = KeyExchange::new(group(of))?;
-        Ok(self.resources.push(exchange)?)
+        let number = self.kept(import::NEW_EXCHANGE, &of, |it| {
+            let exchange = KeyExchange::new(group(of))?;
+            Ok(it.resources.push(exchange)?.rep())
+        })?;
+        Ok(Resource::new_own(number))
     }
 
     fn public_key(&mut self, this: Resource<KeyExchange>) -> Result<Vec<u8>> {
-        Ok(self.resources.get(&this)?.public_key().to_vec())
+        self.kept(import::PUBLIC_KEY, &this.rep(), |it| {
+            Ok(it.resources.get(&this)?.public_key().to_vec())
+        })
     }
 
     fn complete(
@@ -130,39 +153,56 @@ impl keys::HostKeyExchange for TlsState {
         of: keys::Group,
         peer: Vec<u8>,
     ) -> Result<Answer<u64>> {
-        let exchange = self.resources.delete(this)?;
-        let answer = told(self.keys.complete(exchange, group(of), &peer))?;
-        Ok(answer.map(|handle| handle.0))
+        self.kept(import::COMPLETE, &(this.rep(), of, &peer), |it| {
+            let exchange = it.resources.delete(this)?;
+            let answer = told(it.keys.complete(exchange, group(of), &peer))?;
+            Ok(answer.map(|handle| handle.0))
+        })
     }
 
     fn drop(&mut self, this: Resource<KeyExchange>) -> Result<()> {
-        self.resources.delete(this)?;
-        Ok(())
+        self.kept(import::DROP_EXCHANGE, &this.rep(), |it| {
+            it.resources.delete(this)?;
+            Ok(())
+        })
     }
 }
 
 impl keys::HostTranscript for TlsState {
     fn new(&mut self, algorithm: keys::HashAlgorithm) -> Result<Resource<Transcript>> {
-        Ok(self.resources.push(Transcript::new(hash(algorithm)))?)
+        let number = self.kept(import::NEW_TRANSCRIPT, &algorithm, |it| {
+            let transcript = Transcript::new(hash(algorithm));
+            Ok(it.resources.push(transcript)?.rep())
+        })?;
+        Ok(Resource::new_own(number))
     }
 
     fn update(&mut self, this: Resource<Transcript>, data: Vec<u8>) -> Result<()> {
-        self.resources.get_mut(&this)?.update(&data);
-        Ok(())
+        self.kept(import::UPDATE, &(this.rep(), &data), |it| {
+            it.resources.get_mut(&this)?.update(&data);
+            Ok(())
+        })
     }
 
     fn fork(&mut self, this: Resource<Transcript>) -> Result<Resource<Transcript>> {
-        let copy = self.resources.get(&this)?.clone();
-        Ok(self.resources.push(copy)?)
+        let number = self.kept(import::FORK, &this.rep(), |it| {
+            let copy = it.resources.get(&this)?.clone();
+            Ok(it.resources.push(copy)?.rep())
+        })?;
+        Ok(Resource::new_own(number))
     }
 
     fn current(&mut self, this: Resource<Transcript>) -> Result<Vec<u8>> {
-        Ok(self.keys.current(self.resources.get(&this)?))
+        self.kept(import::CURRENT, &this.rep(), |it| {
+            Ok(it.keys.current(it.resources.get(&this)?))
+        })
     }
 
     fn drop(&mut self, this: Resource<Transcript>) -> Result<()> {
-        self.resources.delete(this)?;
-        Ok(())
+        self.kept(import::DROP_TRANSCRIPT, &this.rep(), |it| {
+            it.resources.delete(this)?;
+            Ok(())
+        })
     }
 }
 
@@ -174,18 +214,22 @@ impl keys::HostRecordKey for TlsState {
         way: keys::Direction,
         traffic: u64,
     ) -> Result<Answer<Resource<GuestKey>>> {
-        let way = match way {
-            keys::Direction::Seal => Direction::Seal,
-            keys::Direction::Open => Direction::Open,
-        };
-        let traffic = Handle(traffic);
-        match told(
-            self.keys
-                .open_guest_key(version(spoken), aead(algorithm), way, traffic),
-        )? {
-            Ok(key) => Ok(Ok(self.resources.push(key)?)),
-            Err(refusal) => Ok(Err(refusal)),
-        }
+        let asked = (spoken, algorithm, way, traffic);
+        let number = self.kept(import::OPEN, &asked, |it| {
+            let way = match way {
+                keys::Direction::Seal => Direction::Seal,
+                keys::Direction::Open => Direction::Open,
+            };
+            let (spoken, algorithm) = (version(spoken), aead(algorithm));
+            let key = it
+                .keys
+                .open_guest_key(spoken, algorithm, way, Handle(traffic));
+            match told(key)? {
+                Ok(key) => Ok(Ok(it.resources.push(key)?.rep())),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })?;
+        Ok(number.map(Resource::new_own))
     }
 
     fn seal(
@@ -195,11 +239,11 @@ impl keys::HostRecordKey for TlsState {
         content_type: u8,
         plaintext: Vec<u8>,
     ) -> Result<Answer<Vec<u8>>> {
-        told(
-            self.resources
-                .get(&this)?
-                .seal(sequence, content_type, &plaintext),
-        )
+        let asked = (this.rep(), sequence, content_type, &plaintext);
+        self.kept(import::SEAL, &asked, |it| {
+            let key = it.resources.get(&this)?;
+            told(key.seal(sequence, content_type, &plaintext))
+        })
     }
 
     fn unseal(
@@ -209,16 +253,19 @@ impl keys::HostRecordKey for TlsState {
         content_type: u8,
         ciphertext: Vec<u8>,
     ) -> Result<Answer<Vec<u8>>> {
-        told(
-            self.resources
-                .get(&this)?
-                .unseal(sequence, content_type, ciphertext),
-        )
+        // The bytes are the peer's: the call has shown them.
+        let asked = (this.rep(), sequence, content_type, ciphertext.len());
+        self.kept(import::UNSEAL, &asked, |it| {
+            let key = it.resources.get(&this)?;
+            told(key.unseal(sequence, content_type, ciphertext))
+        })
     }
 
     fn drop(&mut self, this: Resource<GuestKey>) -> Result<()> {
-        self.resources.delete(this)?;
-        Ok(())
+        self.kept(import::DROP_RECORD_KEY, &this.rep(), |it| {
+            it.resources.delete(this)?;
+            Ok(())
+        })
     }
 }
 

@@ -4,6 +4,8 @@
 //! handshake   records to the `tls` guest, its answers to the peer, then:
 //! stream      application data sealed and opened here, never seen by a guest
 //! guest       the `tls` guest, typed; imports and state are what it calls
+//! recorded    what those are asked and answer, where the user wants it kept
+//! player      a recording shown to a fresh instance, without keys or network
 //! steady      the same behind the handshake, where it outlives its instances
 //! judge       which verifier is asked, and which when that one ends
 //! verifier    the `x509` guest, shared by all connections
@@ -24,6 +26,8 @@ mod in_memory;
 mod judge;
 mod key_log;
 mod names;
+mod player;
+mod recorded;
 mod state;
 mod steady;
 mod stream;

@@ -88,12 +88,13 @@ pub struct Trail {
     pub calls: Vec<TrailCall>,
 }
 
-/// A recorded call.
+/// A recorded call: into the guest, or behind an interface's name and a slash
+/// one of the guest's into the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrailCall {
-    /// The exported function's name.
+    /// The function's name.
     pub function: String,
-    /// Its arguments (postcard), in hexadecimal.
+    /// Its arguments, and of one into the host its answer (postcard), in hexadecimal.
     pub arguments: String,
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use fumehood::crashes::{self, CrashReport};
+use fumehood::replay::{ReplayError, Replayed, replay};
 use fumehood::{Anchors, CrashReports, Engine};
 use fumehood_tests::artifacts::{component, program};
 use fumehood_tests::certs::TestCa;
@@ -18,7 +19,7 @@ use rustls::{ServerConfig, version};
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, fetch};
 
-pub(crate) const TESTS: [Test; 3] = [
+pub(crate) const TESTS: [Test; 4] = [
     test("handshakes::one_that_ends_the_guest_is_made_again", || {
         Box::pin(retried())
     }),
@@ -28,6 +29,9 @@ pub(crate) const TESTS: [Test; 3] = [
     ),
     test("handshakes::a_chain_that_ends_its_judge_is_judged", || {
         Box::pin(judged())
+    }),
+    test("handshakes::what_was_recorded_ends_the_guest_again", || {
+        Box::pin(replayed())
     }),
 ];
 
@@ -70,6 +74,9 @@ impl ProducesTickets for Asking {
     }
 }
 
+/// What is changed of a server.
+type Adjust = fn(&mut ServerConfig);
+
 /// An engine whose newest version of `module` is the faulty one.
 async fn with_faulty(module: &str, ca: &TestCa, folder: &TempDir) -> Engine {
     let file = folder.join(format!("{module}@9.0.0.wasm"));
@@ -79,6 +86,7 @@ async fn with_faulty(module: &str, ca: &TestCa, folder: &TempDir) -> Engine {
         .crash_reports(CrashReports::In(folder.join("crashes")))
         .module_cache(folder.join("cache"))
         .compiler(program("fumehood-compiler"))
+        .record(true)
         .launch()
         .await
         .unwrap();
@@ -91,10 +99,11 @@ async fn with_faulty(module: &str, ca: &TestCa, folder: &TempDir) -> Engine {
 async fn answered(
     module: &str,
     names: &[&str],
-    server: impl FnOnce(CryptoProvider) -> (CryptoProvider, fn(&mut ServerConfig)),
+    server: fn(CryptoProvider) -> (CryptoProvider, Adjust),
+    folder: &TempDir,
 ) -> (Vec<CrashReport>, usize) {
-    let (ca, folder) = (TestCa::new(), TempDir::new().unwrap());
-    let engine = with_faulty(module, &ca, &folder).await;
+    let ca = TestCa::new();
+    let engine = with_faulty(module, &ca, folder).await;
     let (provider, adjust) = server(default_provider());
     let identity = ca.issue_for(names);
     let mut config = server_config_with(&identity, &[&version::TLS13], provider);
@@ -116,34 +125,82 @@ fn aftermaths(reports: &[CrashReport]) -> Vec<&str> {
         .collect()
 }
 
-async fn retried() {
-    let asking = |provider| {
-        let provider = CryptoProvider {
-            secure_random: &Asking,
-            ..provider
-        };
-        (provider, (|_| {}) as fn(&mut ServerConfig))
+/// A server that asks in its hello.
+fn asking(provider: CryptoProvider) -> (CryptoProvider, Adjust) {
+    let provider = CryptoProvider {
+        secure_random: &Asking,
+        ..provider
     };
-    let (reports, connections) = answered("tls", &["127.0.0.1"], asking).await;
+    (provider, |_| {})
+}
+
+/// One that asks in a ticket.
+fn ticketing(provider: CryptoProvider) -> (CryptoProvider, Adjust) {
+    (provider, |config| config.ticketer = Arc::new(Asking))
+}
+
+async fn retried() {
+    let folder = TempDir::new().unwrap();
+    let (reports, connections) = answered("tls", &["127.0.0.1"], asking, &folder).await;
     // The same version once more, then the one before.
     assert_eq!(aftermaths(&reports), ["retried", "retried"]);
     assert_eq!(connections, 3);
 }
 
 async fn resumed() {
-    let ticketing = |provider| {
-        let adjust = |config: &mut ServerConfig| config.ticketer = Arc::new(Asking);
-        (provider, adjust as fn(&mut ServerConfig))
-    };
-    let (reports, connections) = answered("tls", &["127.0.0.1"], ticketing).await;
+    let folder = TempDir::new().unwrap();
+    let (reports, connections) = answered("tls", &["127.0.0.1"], ticketing, &folder).await;
     assert_eq!(aftermaths(&reports), ["resumed", "resumed"]);
     assert_eq!(connections, 1);
 }
 
 async fn judged() {
-    let as_it_is = |provider| (provider, (|_| {}) as fn(&mut ServerConfig));
+    let folder = TempDir::new().unwrap();
+    let as_it_is = |provider| (provider, (|_| {}) as Adjust);
     let named = format!("{TRAP}.test");
-    let (reports, connections) = answered("x509", &["127.0.0.1", &named], as_it_is).await;
+    let names = ["127.0.0.1", &named];
+    let (reports, connections) = answered("x509", &names, as_it_is, &folder).await;
     assert_eq!(aftermaths(&reports), ["resumed", "resumed"]);
     assert_eq!(connections, 1);
+}
+
+/// In a child that has no network and got no key; the server is gone.
+async fn replayed() {
+    let folder = TempDir::new().unwrap();
+    let crashes = folder.join("crashes");
+    let faulty = folder.join("tls@9.0.0.wasm");
+    for server in [asking, ticketing] {
+        let (reports, _) = answered("tls", &["127.0.0.1"], server, &folder).await;
+        let mut ends = Vec::new();
+        for report in &reports {
+            let file = crashes.join(report.recording.as_ref().unwrap());
+            let trail = crashes::read_trail(&file).unwrap();
+            for _ in 0..2 {
+                let again = replay(&trail, Some((&faulty, None))).await.unwrap();
+                assert!(trail.is_reproduced_by(&again), "{again:?}");
+                ends.push(again);
+            }
+            let sound = component("tls");
+            let other = replay(&trail, Some((&sound, None))).await.unwrap();
+            assert_eq!(other, Replayed::Survived);
+        }
+        // Every byte of an end is the same each time.
+        assert!(!ends.is_empty());
+        assert!(ends.chunks(2).all(|two| two[0] == two[1]));
+        // Another version's recording does not fit, and is said not to.
+        let file = crashes.join(reports[0].recording.as_ref().unwrap());
+        let mut trail = crashes::read_trail(&file).unwrap();
+        let random = trail
+            .calls
+            .iter()
+            .position(|call| call.function == "keys/random");
+        if let Some(random) = random {
+            trail.calls.remove(random);
+            let error = replay(&trail, Some((&faulty, None))).await.unwrap_err();
+            assert!(matches!(&error, ReplayError::Diverged(_)), "{error}");
+            let words = format!("at step {random} the guest asks for keys/random");
+            assert!(error.to_string().contains(&words), "{error}");
+        }
+        std::fs::remove_dir_all(&crashes).unwrap();
+    }
 }

@@ -1,15 +1,13 @@
 //! A guest that a server has in its hand, in a handshake and behind it: what
 //! becomes of the exchange, what is told of it, and that nobody gets in unproven.
 
-use fumehood_control::{Aftermath, Cause, FaultReport, JourneyEvent, RecordedCall};
+use fumehood_control::{Aftermath, Cause, FaultReport, JourneyEvent};
 use fumehood_policy::Scheme;
 
 use super::server::{Authority, Origin, record};
-use crate::registry::{Limits, fixtures};
 use crate::tests::exchange::request;
 use crate::tests::origin::payload;
 use crate::tests::rig::{Done, LIMITS, Rig};
-use crate::{ReplayError, ReplayOutcome};
 
 /// Versions of a module, by file and number; the last is current.
 type Versions = &'static [(&'static str, u8)];
@@ -31,7 +29,7 @@ fn rig(authority: &Authority, tls: Versions, x509: Versions) -> Rig {
     Rig::with(LIMITS, &[authority.der()], &all)
 }
 
-fn get(rig: &mut Rig, origin: &Origin) -> Done {
+pub(super) fn get(rig: &mut Rig, origin: &Origin) -> Done {
     let request = request(Scheme::Https, origin.address, &format!("/{LENGTH}"), true);
     let (started, sink) = rig.ask(&request);
     rig.finish(started, sink)
@@ -264,40 +262,4 @@ fn without_a_guest_data_goes_on_and_new_keys_end_it() {
     assert!(done.body == payload(LENGTH)[..LENGTH / 2]);
     assert_eq!(done.guest_fault().0, "trap");
     reports(&mut rig, 3, "trap", Aftermath::WentOn);
-}
-
-#[test]
-fn a_chains_recording_comes_to_the_same_end_again() {
-    let authority = Authority::new();
-    let limits = Limits {
-        record: true,
-        ..LIMITS
-    };
-    let all = [
-        ("http1", "http1", 1),
-        ("tls", "tls", 20),
-        ("x509", "x509-faulty", 31),
-    ];
-    let mut rig = Rig::with(limits, &[authority.der()], &all);
-    let origin = Origin::start(vec![(vec![], authority.named("trap"))]);
-    assert_eq!(get(&mut rig, &origin).guest_fault().0, "trap");
-    let report = rig.report();
-    let replay = |file, recording: &[RecordedCall]| {
-        let code = fumehood_sandbox::sealed(file, &[&fixtures::native(file)]).unwrap();
-        crate::replay(&report.header, code, recording)
-    };
-    let ReplayOutcome::Fault(again) = replay("x509-faulty", &report.recording).unwrap() else {
-        panic!("it did not trap")
-    };
-    assert_eq!((&again.kind, &again.detail), (&report.kind, &report.detail));
-    assert_eq!(again.backtrace, report.backtrace);
-    // The real verifier believes it, and nothing without its anchors.
-    let sound = replay("x509", &report.recording).unwrap();
-    assert!(matches!(sound, ReplayOutcome::Survived));
-    let mut other = report.recording.clone();
-    other[0].arguments = postcard::to_stdvec(&[Authority::new().der()][..]).unwrap();
-    let refused = replay("x509", &other).unwrap();
-    assert!(matches!(refused, ReplayOutcome::Refused(_)));
-    let cut = replay("x509", &report.recording[..1]);
-    assert!(matches!(cut, Err(ReplayError::Call(1))));
 }

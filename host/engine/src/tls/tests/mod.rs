@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod faults;
+mod recordings;
 mod secrets;
 pub(super) mod server;
 

@@ -50,12 +50,21 @@ impl Authority {
 
     /// A server of TLS 1.3 that asks the `tls` guest for a fault in its hello.
     pub(crate) fn asking(&self, fault: &str) -> ServerConfig {
+        self.asking_in(fault, TLS13)
+    }
+
+    /// The same of these versions.
+    pub(crate) fn asking_in(
+        &self,
+        fault: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ServerConfig {
         let random = Box::leak(Box::new(Asking(format!("{MARKER}{fault}"))));
         let provider = CryptoProvider {
             secure_random: random,
             ..default_provider()
         };
-        self.server_with(&["127.0.0.1"], TLS13, provider)
+        self.server_with(&["127.0.0.1"], versions, provider)
     }
 
     /// One that asks in a ticket.
