@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 9] = [
+const GUESTS: [Guest; 10] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -69,6 +69,11 @@ const GUESTS: [Guest; 9] = [
     Guest {
         name: "x509-faulty",
         package: "fumehood-guest-x509-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "dns-faulty",
+        package: "fumehood-guest-dns-faulty",
         features: &[],
     },
     Guest {

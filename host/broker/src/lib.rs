@@ -10,6 +10,10 @@
 //! address that passed is connected to. Names are resolved anew for each dial
 //! and nothing is kept, so there is no older answer to confuse with a newer.
 //!
+//! Names may also be resolved by the engine's own resolver, whose sockets reach
+//! the servers that the embedder named and nothing else (`servers`). What it
+//! finds is judged here as what `getaddrinfo` finds.
+//!
 //! A driver's sockets do the same in two steps, lookup and connect, since that
 //! is how WASI has them; `sockets` ties the two together.
 
@@ -20,6 +24,7 @@ mod link;
 mod race;
 mod resolve;
 mod serve;
+mod servers;
 mod sockets;
 mod startup;
 #[cfg(test)]

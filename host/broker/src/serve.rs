@@ -19,6 +19,7 @@ use crate::dial::{Dialler, MAX_DEADLINE};
 use crate::grants::Grants;
 use crate::link::{Link, Start, StartSocket};
 use crate::resolve::Resolve;
+use crate::servers::{Servers, Source};
 use crate::sockets::SocketGrants;
 
 /// Most would-be denials that wait to be told of; the embedder counts those
@@ -36,6 +37,7 @@ pub(crate) struct Broker<R, C> {
     fragments: Assembly,
     grants: Grants,
     sockets: SocketGrants,
+    servers: Servers,
     engine: Option<Link>,
     dialler: Arc<Dialler<R, C>>,
     reports: mpsc::Receiver<Denial>,
@@ -60,6 +62,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             fragments: Assembly::of_policy(),
             grants: Grants::default(),
             sockets: SocketGrants::default(),
+            servers: Servers::default(),
             engine: None,
             dialler: Arc::new(Dialler {
                 resolver,
@@ -129,7 +132,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         self.looks.spawn(async move {
             let addresses = match busy {
                 true => Err(DialFailure::Busy),
-                false => dialler.look(&target.host, deadline).await,
+                false => dialler.look(&target.host, Source::System, deadline).await,
             };
             FromBroker::Looked { id, addresses }
         });
@@ -171,6 +174,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             ToBroker::Revoke(id) => {
                 self.grants.revoke(id);
                 self.sockets.revoke(id);
+                self.servers.revoke(id);
                 if let Some(engine) = &mut self.engine {
                     engine.revoke(id);
                 }
@@ -180,6 +184,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 target,
                 deadline_ms,
             } => self.look(id, target, deadline_ms),
+            ToBroker::Resolver(grant) => self.servers.replace(grant),
             ToBroker::Hello { .. } | ToBroker::Start { .. } => {
                 return Err(BrokerError::OutOfTurn);
             }
@@ -220,12 +225,14 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 id,
                 grant,
                 deadline_ms,
+                found,
             } => {
                 let leave = self.grants.take(grant, now).ok_or(DialFailure::NoGrant)?;
                 let start = Start {
                     id,
                     grant,
                     leave,
+                    source: self.servers.source(found),
                     deadline_ms,
                 };
                 engine.start(start, dialler, Arc::clone(policy));
@@ -237,9 +244,13 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 transport,
                 deadline_ms,
             } => {
-                let leave = self
-                    .sockets
-                    .connect(policy, grant, address, transport, now)?;
+                let leave = match self.servers.connect(grant, address, transport) {
+                    Some(answer) => answer.map(|()| None)?,
+                    None => Some(
+                        self.sockets
+                            .connect(policy, grant, address, transport, now)?,
+                    ),
+                };
                 let start = StartSocket {
                     id,
                     grant,
@@ -253,12 +264,13 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 grant,
                 host,
                 deadline_ms,
+                found,
             } => {
                 let leave = self.sockets.lookup(policy, grant, &host, now)?;
                 let start = StartSocket {
                     id,
                     grant,
-                    to: host,
+                    to: (host, self.servers.source(found)),
                     deadline_ms,
                 };
                 engine.look_up(start, leave, dialler, Arc::clone(policy));

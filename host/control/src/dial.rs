@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use fumehood_policy::{Denial, Host, Target, Terms, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, Message, SocketGrant};
+use crate::{LayerReport, Message, ResolverGrant, SocketGrant};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.
@@ -72,6 +72,8 @@ pub enum ToBroker {
         /// When to give up, in milliseconds.
         deadline_ms: u32,
     },
+    /// Leave for the engine's resolver. Replaces an earlier one.
+    Resolver(ResolverGrant),
 }
 
 impl Message for ToBroker {
@@ -125,6 +127,10 @@ pub enum DialRequest {
         grant: GrantId,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
+        /// What the engine's resolver found for the target's name, at most
+        /// [`MAX_CANDIDATES`]. Looked at, and needed, where the resolver's
+        /// grant says so.
+        found: Option<Vec<IpAddr>>,
     },
     /// Connect a driver's socket to one address, which its grant must cover.
     Connect {
@@ -149,6 +155,8 @@ pub enum DialRequest {
         host: Host,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
+        /// As for a dial.
+        found: Option<Vec<IpAddr>>,
     },
     /// Give up on a dial; a reply may still come.
     Cancel {

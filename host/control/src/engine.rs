@@ -4,8 +4,8 @@ use fumehood_policy::ServedScheme;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary,
-    SwapReason,
+    Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message,
+    NameQuery, Summary, SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -40,7 +40,7 @@ pub struct EngineSetup {
 /// What a module is; its native code comes as a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleHeader {
-    /// `http1`, `tls`, `x509`, or a driver's own.
+    /// `http1`, `tls`, `x509`, `dns`, or a driver's own.
     pub name: String,
     /// Semantic version.
     pub version: String,
@@ -131,12 +131,32 @@ pub enum ToEngine {
     },
     /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
+    /// How the resolver is to be; replaces what was said before, and its cache
+    /// is emptied. One descriptor: a sealed memfd with a
+    /// [`crate::ResolverSetup`] in postcard.
+    Resolver,
+    /// Resolve a name. The answer is [`ToEmbedder::Resolved`].
+    Resolve {
+        /// By which the answer refers to it; never reused.
+        id: u64,
+        /// What.
+        query: NameQuery,
+    },
+    /// Nobody waits for this answer any more. It may still come.
+    Unresolve {
+        /// Of the query.
+        id: u64,
+    },
 }
 
 impl Message for ToEngine {
     fn fd_count(&self) -> usize {
         match self {
-            ToEngine::Module(_) | ToEngine::Anchors | ToEngine::Broker | ToEngine::KeyLog => 1,
+            ToEngine::Module(_)
+            | ToEngine::Anchors
+            | ToEngine::Broker
+            | ToEngine::KeyLog
+            | ToEngine::Resolver => 1,
             ToEngine::Exchange { with_source, .. } => 1 + usize::from(*with_source),
             ToEngine::Hello { .. }
             | ToEngine::Start
@@ -148,7 +168,9 @@ impl Message for ToEngine {
             | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
             | ToEngine::Revoke { .. }
-            | ToEngine::CloseIdle => 0,
+            | ToEngine::CloseIdle
+            | ToEngine::Resolve { .. }
+            | ToEngine::Unresolve { .. } => 0,
         }
     }
 }
@@ -289,6 +311,20 @@ pub enum ToEmbedder {
         id: ExchangeId,
         /// How.
         outcome: Result<Summary, Failure>,
+    },
+    /// A piece of the answer to [`ToEngine::Resolve`].
+    ResolvedFragment {
+        /// Of the query.
+        id: u64,
+        /// Bytes of the encoded `Result<NameAnswer, Unresolved>`.
+        bytes: Vec<u8>,
+    },
+    /// The last piece of that answer.
+    Resolved {
+        /// Of the query.
+        id: u64,
+        /// Bytes of the encoded `Result<NameAnswer, Unresolved>`.
+        bytes: Vec<u8>,
     },
 }
 

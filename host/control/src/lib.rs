@@ -27,6 +27,7 @@ mod journey;
 mod layers;
 mod module;
 mod replay;
+mod resolve;
 mod socket;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
@@ -52,6 +53,12 @@ pub use module::{
     MAX_SCHEMES, MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
 pub use replay::{FromReplay, ToReplay};
+pub use resolve::{
+    AnswerSource, HostLine, MAX_RESOLVER_PLACES, MAX_RESOLVER_SETUP_BYTES, Mismatch, NameAnswer,
+    NameCause, NameEvent, NameFailure, NameQuery, NameServer, NameStep, NameTransport, RecordData,
+    RecordType, ResolverGrant, ResolverSetup, ServerProtocol, ServiceBinding, ServiceParameter,
+    Unresolved, Wanted,
+};
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 
 /// Version of this protocol. The first message in either direction carries it;

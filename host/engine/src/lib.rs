@@ -15,16 +15,20 @@
 //! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
 //! driver     guests with sockets of their own, under a grant
+//! dns        names, by a guest that lives as long as the engine
+//! answering  the embedder's questions about names
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
 //! the network are framed by guests, and moved by the host.
 
 mod allowance;
+mod answering;
 mod code;
 mod connection;
 mod demand;
 mod dialer;
+mod dns;
 mod driver;
 mod exchange;
 #[cfg(feature = "fuzz")]

@@ -14,6 +14,7 @@ use fumehood_sandbox::{AsyncChannel, ChannelError};
 use tokio::sync::oneshot;
 
 use crate::allowance::{Allowance, Leaves};
+use crate::answering::Answering;
 use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
@@ -42,12 +43,15 @@ pub(crate) async fn serve(
     tokio::spawn(async move { sweep(&swept).await });
     let reporting = Arc::clone(&hub);
     tokio::spawn(async move { reporting.registry.supervisor.relay(&reporting.outbox).await });
+    let naming = Arc::clone(&hub);
+    tokio::spawn(async move { naming.serve_names().await });
     let mut desk = Desk {
         hub,
         max_exchanges,
         assembling: HashMap::new(),
         running: Running::default(),
         leaves: Leaves::default(),
+        answering: Answering::default(),
     };
     loop {
         let (message, fds) = control.recv().await?;
@@ -72,6 +76,7 @@ struct Desk {
     assembling: HashMap<ExchangeId, Assembly>,
     running: Running,
     leaves: Leaves,
+    answering: Answering,
 }
 
 impl Desk {
@@ -126,6 +131,9 @@ impl Desk {
                 self.say(answer).await;
             }
             ToEngine::Inspect => self.inventory().await,
+            ToEngine::Resolver => self.answering.set_up(&self.hub, &fds),
+            ToEngine::Resolve { id, query } => self.answering.begin(&self.hub, id, query),
+            ToEngine::Unresolve { id } => self.answering.forget(id),
             ToEngine::Pressure { percent } => self.hub.feel(percent),
             // Offers end with `Start`; later ones are refused by being dropped.
             ToEngine::Hello { .. }
@@ -188,7 +196,7 @@ impl Desk {
         match answer {
             Ok(swapped) => {
                 self.say(swapped).await;
-                self.hub.follow_swap();
+                self.hub.follow_swap(&name);
             }
             Err(why) => {
                 self.say(ToEmbedder::ModuleRefused { name, digest, why })

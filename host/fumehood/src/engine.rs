@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
+use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine, policy_fragments};
 use fumehood_policy::{Policy, RequestUrl, UrlError};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
@@ -16,10 +16,14 @@ use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
+use crate::names::{Answers, Teller};
 use crate::process::Process;
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
+
+/// Under which the broker knows the resolver's leave. Other numbers follow.
+const RESOLVER_GRANT: GrantId = GrantId(1);
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
 /// the last clone and the last exchange.
@@ -52,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) grants: Grants,
     /// What was answered for hosts.
     pub(crate) remembered: Remembered,
+    /// How names are resolved, as the processes were told.
+    pub(crate) names: Teller,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -97,6 +103,8 @@ pub(crate) struct LiveEngine {
     pub(crate) orders: UnboundedSender<ToEngine>,
     /// Questions about modules.
     pub(crate) desk: Arc<Desk>,
+    /// Questions about names.
+    pub(crate) answers: Arc<Answers>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
@@ -131,8 +139,9 @@ impl Engine {
             current,
             grants: Grants::default(),
             remembered: Remembered::default(),
+            names: Teller::new(RESOLVER_GRANT),
             running: Mutex::new(running),
-            numbers: AtomicU64::new(1),
+            numbers: AtomicU64::new(RESOLVER_GRANT.0 + 1),
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
@@ -338,15 +347,20 @@ impl LiveEngine {
             routes: Arc::new(Routes::new()),
             orders,
             desk: Arc::new(desk),
+            answers: Answers::new(),
             pid: launched.process.id(),
             readiness: launched.readiness,
             alive: Arc::new(AtomicBool::new(true)),
         });
+        let heard = Heard {
+            routes: live.routes.clone(),
+            desk: live.desk.clone(),
+            answers: live.answers.clone(),
+        };
         tokio::spawn(watch_engine(
             launched.process,
             live.channel.clone(),
-            live.routes.clone(),
-            live.desk.clone(),
+            heard,
             live.alive.clone(),
             ordered,
         ));
@@ -407,29 +421,48 @@ pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedRece
 async fn watch_engine(
     mut process: Process,
     channel: Arc<EngineChannel>,
-    routes: Arc<Routes>,
-    desk: Arc<Desk>,
+    heard: Heard,
     alive: Arc<AtomicBool>,
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
-        () = route_all(&channel, &routes, &desk) => {}
+        () = route_all(&channel, &heard) => {}
         () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
-    routes.close();
-    desk.close();
+    heard.close();
     process.kill().await;
 }
 
-async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
+/// Who listens to an engine.
+struct Heard {
+    routes: Arc<Routes>,
+    desk: Arc<Desk>,
+    answers: Arc<Answers>,
+}
+
+impl Heard {
+    fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
+        if Desk::takes(&message) {
+            self.desk.take(message)
+        } else if Answers::takes(&message) {
+            self.answers.take(message)
+        } else {
+            self.routes.take(message)
+        }
+    }
+
+    fn close(&self) {
+        self.routes.close();
+        self.desk.close();
+        self.answers.close();
+    }
+}
+
+async fn route_all(channel: &EngineChannel, heard: &Heard) {
     while let Ok((message, _none)) = channel.recv().await {
-        let taken = match Desk::takes(&message) {
-            true => desk.take(message),
-            false => routes.take(message),
-        };
-        if let Err(error) = taken {
+        if let Err(error) = heard.take(message) {
             tracing::error!(%error, "the engine is ended for what it said");
             return;
         }

@@ -28,6 +28,7 @@
 //! - [`Engine::builder`] says how the engine is to be, and launches it;
 //! - [`Engine::client`] is a [`tower_service::Service`] over `http` types;
 //! - [`Engine::modules`] lists, loads and swaps the guests of a running engine;
+//! - [`Engine::resolve`] asks the engine's own resolver for names;
 //! - [`Engine::exchange`] is the level below: descriptors in, events out;
 //! - [`Error`] is split by who has to change something.
 
@@ -49,6 +50,7 @@ mod grant;
 mod hex;
 mod launch;
 mod modules;
+mod names;
 mod places;
 mod pressure;
 pub mod probe;
@@ -81,6 +83,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
+pub use names::{Dns, DnsMode, DnsServer, DnsServerError, Question, ResolveError, Resolved};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;
 pub use roles::{Role, init};

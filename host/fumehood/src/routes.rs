@@ -169,7 +169,10 @@ impl Routes {
             | ToEmbedder::InventoryFragment { .. }
             | ToEmbedder::Inventory { .. }
             | ToEmbedder::ReportFragment { .. }
-            | ToEmbedder::Report { .. } => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::Report { .. }
+            // Of names.
+            | ToEmbedder::ResolvedFragment { .. }
+            | ToEmbedder::Resolved { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

@@ -64,6 +64,9 @@ const MAX_WASM_STACK: usize = 512 << 10;
 /// its own to wait on; the pool sets aside as many.
 pub const DRIVER_STACKS: u32 = 64;
 
+/// Stacks of the resolver, which lives as long as the engine.
+pub const RESOLVER_STACKS: u32 = 1;
+
 /// A driver's stack, in bytes: what its code may use, and as much for the host
 /// functions that wait on it.
 const DRIVER_STACK: usize = 2 * MAX_WASM_STACK;
@@ -95,7 +98,7 @@ pub fn engine_config(instances: u32) -> Config {
         .total_core_instances(instances.saturating_mul(4))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
-        .total_stacks(DRIVER_STACKS)
+        .total_stacks(DRIVER_STACKS + RESOLVER_STACKS)
         .max_memory_size(MAX_GUEST_MEMORY)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)

@@ -5,6 +5,7 @@ mod dialling;
 mod grants;
 mod racing;
 mod resolving;
+mod servers;
 mod serving;
 mod sockets;
 mod world;

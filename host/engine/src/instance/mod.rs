@@ -15,9 +15,7 @@ pub(crate) use codec::{
 };
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use state::{GuestState, arm, bounded, new_store};
-#[cfg(feature = "fuzz")]
-pub(crate) use ticker::Active;
-pub(crate) use ticker::{CALL_DEADLINE_TICKS, Ticker};
+pub(crate) use ticker::{Active, CALL_DEADLINE_TICKS, Ticker};
 pub(crate) use trail::Trace;
 pub(crate) use words::{Event, Progress, cause_of_protocol, sound_head};
 

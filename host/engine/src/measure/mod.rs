@@ -6,8 +6,10 @@
 
 mod handshake;
 mod modules;
+mod names;
 
 pub use modules::Idle;
+pub use names::Resolver;
 
 pub use handshake::{Begun, Connected};
 
@@ -117,6 +119,7 @@ impl Guests {
                     version: &version,
                     options: request.tls,
                     host: &target.host,
+                    alpn: tls::HTTP,
                     key_log: None,
                 };
                 let begun = tls::begin(peer).map_err(|cause| format!("{cause:?}"))?;

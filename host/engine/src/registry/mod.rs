@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fumehood_control::{Digest, ModuleHeader, ModuleStatus, ToEmbedder};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -36,6 +37,7 @@ pub(crate) use supervisor::{Limits, Supervisor};
 use world::{Face, World};
 
 use crate::code::CodeLoader;
+use crate::dns::DnsModule;
 use crate::driver::DriverModule;
 use crate::instance::{CodecModule, Fault};
 use crate::tls::{Anchors, TlsModule, Verifier};
@@ -45,9 +47,12 @@ pub(crate) struct Registry {
     pub http1: Shelf<CodecModule>,
     pub tls: Shelf<TlsModule>,
     pub x509: Shelf<Verifier>,
+    pub dns: Shelf<DnsModule>,
     pub drivers: Drivers,
     pub supervisor: Arc<Supervisor>,
     loader: CodeLoader,
+    /// The resolver waits on a stack of its own, always the same.
+    resolver_stack: Arc<Semaphore>,
     anchors: Arc<Anchors>,
 }
 
@@ -62,9 +67,11 @@ impl Registry {
             http1: Shelf::new(world::HTTP1.name, &supervisor),
             tls: Shelf::new(world::TLS.name, &supervisor),
             x509: Shelf::new(world::X509.name, &supervisor),
+            dns: Shelf::new(world::DNS.name, &supervisor),
             drivers: Drivers::new(&supervisor),
             supervisor,
             loader: CodeLoader::new(fumehood_wasm::engine_config(limits.instances))?,
+            resolver_stack: Arc::new(Semaphore::new(fumehood_wasm::RESOLVER_STACKS as usize)),
             anchors: Arc::new(anchors),
         })
     }
@@ -105,6 +112,11 @@ impl Registry {
                     Ok((Ok(()), module))
                 },
             ),
+            "dns" => self.admit(&self.dns, &world::DNS, header, code, |about, component| {
+                let stacks = &self.resolver_stack;
+                let module = DnsModule::new(self.engine(), about, component, stacks)?;
+                Ok((Ok(()), module))
+            }),
             driver => {
                 let (shelf, stacks) = (self.drivers.shelf(driver)?, &self.drivers.stacks);
                 self.admit(&shelf, &world::DRIVER, header, code, |about, component| {
@@ -150,6 +162,7 @@ impl Registry {
             "http1" => self.http1.swap(digest),
             "tls" => self.tls.swap(digest),
             "x509" => self.x509.swap(digest),
+            "dns" => self.dns.swap(digest),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.swap(digest),
                 None => Err(format!("there is no module called {other}")),
@@ -166,6 +179,7 @@ impl Registry {
             "http1" => self.http1.rollback(),
             "tls" => self.tls.rollback(),
             "x509" => self.x509.rollback(),
+            "dns" => self.dns.rollback(),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.rollback(),
                 None => Err(format!("there is no module called {other}")),
@@ -182,6 +196,7 @@ impl Registry {
             "http1" => self.http1.withdraw(digest),
             "tls" => self.tls.withdraw(digest),
             "x509" => self.x509.withdraw(digest),
+            "dns" => self.dns.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
     }
@@ -191,6 +206,7 @@ impl Registry {
         let mut all = self.http1.statuses();
         all.extend(self.tls.statuses());
         all.extend(self.x509.statuses());
+        all.extend(self.dns.statuses());
         all.extend(self.drivers.statuses());
         all
     }
@@ -213,6 +229,7 @@ impl Registry {
         self.http1.enforce();
         self.tls.enforce();
         self.x509.enforce();
+        self.dns.enforce();
         self.drivers.all().iter().for_each(|shelf| shelf.enforce());
     }
 }

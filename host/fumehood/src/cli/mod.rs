@@ -22,6 +22,7 @@ mod policy;
 mod progress;
 mod redirect;
 mod report;
+mod resolve;
 mod resume;
 mod settings;
 #[cfg(feature = "demo")]
@@ -59,6 +60,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Modules(args) => on_runtime(modules::run(&args)),
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
+        Command::Resolve(args) => on_runtime(resolve::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]

@@ -13,6 +13,7 @@ mod last_resort;
 mod leaks;
 mod messages;
 mod mortality;
+mod names;
 mod policy;
 mod pressure;
 mod support;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
+        &names::TESTS,
         &policy::TESTS,
         &pressure::TESTS,
         &time::TESTS,

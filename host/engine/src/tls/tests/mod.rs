@@ -58,6 +58,7 @@ impl Guests {
             version,
             options,
             host,
+            alpn: HTTP,
             key_log: None,
         }
     }
