@@ -42,8 +42,10 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
         .filter(|case| case.bench == bench)
         .filter(|case| options.only.is_none_or(|only| case.name == only))
         .collect();
-    if bench == Bench::Fetch {
-        packages::require_programs(&["nginx", "curl"])?;
+    match bench {
+        Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
+        Bench::Resolve => packages::require_programs(&["unbound"])?,
+        Bench::Modules | Bench::Policy => {}
     }
     build::build(workspace)?;
 

@@ -77,6 +77,11 @@ const GUESTS: [Guest; 10] = [
         features: &[],
     },
     Guest {
+        name: "dns-faulty",
+        package: "fumehood-guest-dns-faulty",
+        features: &[],
+    },
+    Guest {
         name: "gopher",
         package: "fumehood-driver-gopher",
         features: &[],

@@ -11,7 +11,8 @@ use crate::names::text;
 use crate::private::is_private;
 use crate::trail::Trail;
 use crate::types::{
-    Answer, Cause, Failure, Query, RecordData, RecordType, Source, Step, Time, Wanted,
+    Answer, Cause, Failure, PrivateAnswers, Query, RecordData, RecordType, Source, Step, Time,
+    Wanted,
 };
 
 /// One type of one name.
@@ -91,7 +92,7 @@ impl Pending {
     }
 
     /// Puts the legs together. They are all settled, and are used up.
-    pub(crate) fn conclude(&mut self, refuse_private: bool) -> Conclusion {
+    pub(crate) fn conclude(&mut self) -> Conclusion {
         let mut sum = Sum::default();
         for leg in self.legs.drain(..) {
             if let Leg::Settled(settled) = leg {
@@ -101,7 +102,7 @@ impl Pending {
         let name = self.candidates.get(self.at).map(text).unwrap_or_default();
         if let Some(source) = sum.source {
             let local = matches!(source, Source::HostTable | Source::BuiltIn);
-            if refuse_private
+            if self.query.private_answers == PrivateAnswers::Refused
                 && !local
                 && let Err(address) = sum.without_private()
             {

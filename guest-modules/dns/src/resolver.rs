@@ -289,7 +289,7 @@ impl Resolver {
     }
 
     fn conclude(&mut self, mut pending: Pending, now: Time) {
-        match pending.conclude(self.settings.refuse_private) {
+        match pending.conclude() {
             Conclusion::Answer(outcome) => self.answers.push_back((pending.query.id, outcome)),
             Conclusion::NextName => self.try_name(pending, now),
         }

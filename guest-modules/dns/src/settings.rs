@@ -9,7 +9,7 @@ use crate::bounds::{
 };
 use crate::host_table::HostTable;
 use crate::names::Asked;
-use crate::types::{Config, PrivateAnswers, Server};
+use crate::types::{Config, Server};
 
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
@@ -21,7 +21,6 @@ pub(crate) struct Settings {
     pub(crate) rotate: bool,
     pub(crate) edns: bool,
     pub(crate) trust_authentic: bool,
-    pub(crate) refuse_private: bool,
     pub(crate) hosts: HostTable,
 }
 
@@ -44,7 +43,6 @@ impl Settings {
             rotate: config.rotate,
             edns: config.edns,
             trust_authentic: config.trust_authentic,
-            refuse_private: config.private_answers == PrivateAnswers::Refused,
             hosts: HostTable::new(&config.hosts),
         }
     }

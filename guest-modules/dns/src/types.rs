@@ -39,6 +39,7 @@ pub struct Query {
     pub wanted: Wanted,
     pub cached: bool,
     pub traced: bool,
+    pub private_answers: PrivateAnswers,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,7 +252,6 @@ pub struct Config {
     pub rotate: bool,
     pub edns: bool,
     pub trust_authentic: bool,
-    pub private_answers: PrivateAnswers,
     pub hosts: Vec<HostEntry>,
 }
 
@@ -267,7 +267,6 @@ impl Default for Config {
             rotate: false,
             edns: true,
             trust_authentic: false,
-            private_answers: PrivateAnswers::Answered,
             hosts: Vec::new(),
         }
     }

@@ -304,10 +304,10 @@ fn the_host_table_comes_first() {
             entry("10.0.0.2", &["printer"]),
             entry("127.0.0.9", &["localhost"]),
         ],
-        private_answers: PrivateAnswers::Refused,
         ..config(1)
     };
     let mut rig = Rig::new(&config);
+    rig.private_answers = PrivateAnswers::Refused;
     let id = rig.ask("PRINTER", ADDRESSES);
     let answer = rig.answer(id);
     assert_eq!(answer.records, [v4("10.0.0.1"), v4("10.0.0.2")]);
@@ -328,22 +328,20 @@ fn the_host_table_comes_first() {
 
 #[test]
 fn private_addresses_are_left_out_where_they_are_refused() {
-    let refusing = Config {
-        private_answers: PrivateAnswers::Refused,
-        ..config(1)
-    };
     for (addresses, left) in [
         (vec!["10.0.0.1", "198.51.100.1"], Some(1)),
         (vec!["10.0.0.1", "127.0.0.1"], None),
     ] {
-        for config in [&refusing, &config(1)] {
-            let mut rig = Rig::new(config);
+        for refuses in [true, false] {
+            let mut rig = Rig::new(&config(1));
+            if refuses {
+                rig.private_answers = PrivateAnswers::Refused;
+            }
             let id = rig.ask("rebind.example", A_RECORDS);
             let question = rig.one();
             rig.reply(&question, |it| {
                 it.add_answers(addresses.iter().map(|at| a("rebind.example", 60, at)));
             });
-            let refuses = config.private_answers == PrivateAnswers::Refused;
             match (rig.outcome(id).unwrap(), left) {
                 (Ok(answer), left) => {
                     let expected = if refuses {

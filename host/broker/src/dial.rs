@@ -13,6 +13,7 @@ use crate::connect::Connect;
 use crate::grants::Leave;
 use crate::race::{interleaved, race};
 use crate::resolve::{Resolve, addresses};
+use crate::servers::Source;
 use crate::sockets;
 
 /// Longest time that a dial may take, whatever was asked for: the longest
@@ -54,6 +55,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
         &self,
         policy: &Policy,
         leave: &Leave,
+        source: Source,
         deadline: Instant,
     ) -> Result<Connected, DialFailure> {
         let Leave { target, terms } = leave;
@@ -64,7 +66,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             Decision::Ask(question) => return Err(DialFailure::Denied(question.unanswered())),
         }
         let begun = Instant::now();
-        let candidates = self.look(&target.host, deadline).await?;
+        let candidates = self.look(&target.host, source, deadline).await?;
         let resolving = if target.host.address().is_some() {
             Duration::ZERO
         } else {
@@ -105,12 +107,18 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
     pub(crate) async fn look(
         &self,
         host: &Host,
+        source: Source,
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, DialFailure> {
-        let mut candidates = timeout_at(deadline, addresses(&self.resolver, host))
-            .await
-            .map_err(|_| DialFailure::Timeout { resolving: true })?
-            .map_err(DialFailure::Resolve)?;
+        let mut candidates = match (host, source) {
+            (Host::Name(name), Source::Engine(found)) if !name.is_localhost() => {
+                found.ok_or_else(nobody_asked)?
+            }
+            _ => timeout_at(deadline, addresses(&self.resolver, host))
+                .await
+                .map_err(|_| DialFailure::Timeout { resolving: true })?
+                .map_err(DialFailure::Resolve)?,
+        };
         candidates.truncate(MAX_CANDIDATES);
         Ok(candidates)
     }
@@ -156,9 +164,10 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
         policy: &Policy,
         host: &Host,
         (targets, terms): (&[Target], &Terms),
+        source: Source,
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, DialFailure> {
-        let candidates = self.look(host, deadline).await?;
+        let candidates = self.look(host, source, deadline).await?;
         let judged = sockets::judge(policy, terms, targets, &candidates)?;
         for denial in judged.reported {
             let _full = self.reports.try_send(denial);
@@ -198,6 +207,11 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             connecting: begun.elapsed(),
         })
     }
+}
+
+/// An engine that does as it is told has asked its resolver first.
+fn nobody_asked() -> DialFailure {
+    DialFailure::Resolve("the engine did not ask its resolver".to_owned())
 }
 
 pub(crate) fn no_address() -> DialFailure {

@@ -15,6 +15,10 @@
 //! proxy's listening sockets are made and kept here (`listeners`), so that they
 //! outlive engines.
 //!
+//! Names may also be resolved by the engine's own resolver, whose sockets reach
+//! the servers that the embedder named and nothing else (`servers`). What it
+//! finds is judged here as what `getaddrinfo` finds.
+//!
 //! A driver's sockets do the same in two steps, lookup and connect, since that
 //! is how WASI has them; `sockets` ties the two together.
 
@@ -26,6 +30,7 @@ mod listeners;
 mod race;
 mod resolve;
 mod serve;
+mod servers;
 mod sockets;
 mod startup;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::connect::Connect;
 use crate::dial::{Connected, Dialler, MAX_DEADLINE};
 use crate::grants::Leave;
 use crate::resolve::Resolve;
+use crate::servers::Source;
 use crate::sockets::{LookupLeave, Use};
 
 /// Most dials under way at once: as many as the engine has connections, 512.
@@ -107,11 +108,12 @@ impl Link {
             id,
             grant,
             leave,
+            source,
             deadline_ms,
         } = request;
         let deadline = deadline(deadline_ms);
         self.begin(id, grant, async move {
-            connected(id, dialler.dial(&policy, &leave, deadline).await)
+            connected(id, dialler.dial(&policy, &leave, source, deadline).await)
         });
     }
 
@@ -119,7 +121,7 @@ impl Link {
     pub(crate) fn connect<R: Resolve, C: Connect>(
         &mut self,
         request: StartSocket<SocketAddr>,
-        (transport, leave): (Transport, Use),
+        (transport, leave): (Transport, Option<Use>),
         dialler: Arc<Dialler<R, C>>,
     ) {
         let StartSocket {
@@ -131,7 +133,7 @@ impl Link {
         let deadline = deadline(deadline_ms);
         self.begin(id, grant, async move {
             let outcome = dialler.connect(to, transport, deadline).await;
-            if outcome.is_ok() {
+            if let (Ok(_), Some(leave)) = (&outcome, leave) {
                 leave.spend();
             }
             connected(id, outcome)
@@ -141,7 +143,7 @@ impl Link {
     /// Looks a driver's host up.
     pub(crate) fn look_up<R: Resolve, C: Connect>(
         &mut self,
-        request: StartSocket<Host>,
+        request: StartSocket<(Host, Source)>,
         leave: LookupLeave,
         dialler: Arc<Dialler<R, C>>,
         policy: Arc<Policy>,
@@ -149,7 +151,7 @@ impl Link {
         let StartSocket {
             id,
             grant,
-            to,
+            to: (host, source),
             deadline_ms,
         } = request;
         let deadline = deadline(deadline_ms);
@@ -160,9 +162,12 @@ impl Link {
                 known,
             } = leave;
             let places = (&targets[..], &terms);
-            match dialler.look_up(&policy, &to, places, deadline).await {
+            match dialler
+                .look_up(&policy, &host, places, source, deadline)
+                .await
+            {
                 Ok(addresses) => {
-                    known.learn(&to, &addresses);
+                    known.learn(&host, &addresses);
                     (DialReply::Addresses { id, addresses }, None)
                 }
                 Err(failure) => (DialReply::Failed { id, failure }, None),
@@ -237,6 +242,7 @@ pub(crate) struct Start {
     pub(crate) id: u64,
     pub(crate) grant: GrantId,
     pub(crate) leave: Leave,
+    pub(crate) source: Source,
     pub(crate) deadline_ms: u32,
 }
 

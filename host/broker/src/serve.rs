@@ -21,6 +21,7 @@ use crate::grants::Grants;
 use crate::link::{Link, Start, StartSocket};
 use crate::listeners::Listeners;
 use crate::resolve::Resolve;
+use crate::servers::{Servers, Source};
 use crate::sockets::SocketGrants;
 
 /// Most would-be denials that wait to be told of; the embedder counts those
@@ -39,6 +40,7 @@ pub(crate) struct Broker<R, C> {
     grants: Grants,
     sockets: SocketGrants,
     listeners: Listeners,
+    servers: Servers,
     engine: Option<Link>,
     dialler: Arc<Dialler<R, C>>,
     reports: mpsc::Receiver<Denial>,
@@ -64,6 +66,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             grants: Grants::default(),
             sockets: SocketGrants::default(),
             listeners: Listeners::default(),
+            servers: Servers::default(),
             engine: None,
             dialler: Arc::new(Dialler {
                 resolver,
@@ -133,7 +136,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         self.looks.spawn(async move {
             let addresses = match busy {
                 true => Err(DialFailure::Busy),
-                false => dialler.look(&target.host, deadline).await,
+                false => dialler.look(&target.host, Source::System, deadline).await,
             };
             FromBroker::Looked { id, addresses }
         });
@@ -179,6 +182,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             ToBroker::Revoke(id) => {
                 self.grants.revoke(id);
                 self.sockets.revoke(id);
+                self.servers.revoke(id);
                 if let Some(engine) = &mut self.engine {
                     engine.revoke(id);
                 }
@@ -200,6 +204,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             }
             ToBroker::CloseListener(listener) => self.listeners.close(listener),
             ToBroker::StandingGrant(grant) => self.grants.stand(grant),
+            ToBroker::Resolver(grant) => self.servers.replace(grant),
             ToBroker::Hello { .. } | ToBroker::Start { .. } => {
                 return Err(BrokerError::OutOfTurn);
             }
@@ -250,12 +255,14 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 id,
                 grant,
                 deadline_ms,
+                found,
             } => {
                 let leave = self.grants.take(grant, now).ok_or(DialFailure::NoGrant)?;
                 let start = Start {
                     id,
                     grant,
                     leave,
+                    source: self.servers.source(found),
                     deadline_ms,
                 };
                 engine.start(start, dialler, Arc::clone(policy));
@@ -265,6 +272,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 grant,
                 target,
                 method,
+                found,
                 deadline_ms,
             } => {
                 let leave = self.grants.take_for(grant, target, method);
@@ -272,6 +280,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                     id,
                     grant,
                     leave: leave.ok_or(DialFailure::NoGrant)?,
+                    source: self.servers.source(found),
                     deadline_ms,
                 };
                 engine.start(start, dialler, Arc::clone(policy));
@@ -283,9 +292,13 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 transport,
                 deadline_ms,
             } => {
-                let leave = self
-                    .sockets
-                    .connect(policy, grant, address, transport, now)?;
+                let leave = match self.servers.connect(grant, address, transport) {
+                    Some(answer) => answer.map(|()| None)?,
+                    None => Some(
+                        self.sockets
+                            .connect(policy, grant, address, transport, now)?,
+                    ),
+                };
                 let start = StartSocket {
                     id,
                     grant,
@@ -299,12 +312,13 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 grant,
                 host,
                 deadline_ms,
+                found,
             } => {
                 let leave = self.sockets.lookup(policy, grant, &host, now)?;
                 let start = StartSocket {
                     id,
                     grant,
-                    to: host,
+                    to: (host, self.servers.source(found)),
                     deadline_ms,
                 };
                 engine.look_up(start, leave, dialler, Arc::clone(policy));

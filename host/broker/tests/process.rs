@@ -95,6 +95,7 @@ fn dials_in_its_sandbox() {
             id,
             grant: GrantId(id),
             deadline_ms: 30_000,
+            found: None,
         };
         engine.send(&request, &[]).unwrap();
     }

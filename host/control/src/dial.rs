@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use fumehood_policy::{Denial, Host, Method, Target, Terms, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, ListenerId, Message, SocketGrant, StandingGrant};
+use crate::{LayerReport, ListenerId, Message, ResolverGrant, SocketGrant, StandingGrant};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.
@@ -90,6 +90,8 @@ pub enum ToBroker {
     CloseListener(ListenerId),
     /// Leave to dial for a listener's clients. Taken back as any other.
     StandingGrant(StandingGrant),
+    /// Leave for the engine's resolver. Replaces an earlier one.
+    Resolver(ResolverGrant),
 }
 
 impl Message for ToBroker {
@@ -150,6 +152,10 @@ pub enum DialRequest {
         grant: GrantId,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
+        /// What the engine's resolver found for the target's name, at most
+        /// [`MAX_CANDIDATES`]. Looked at, and needed, where the resolver's
+        /// grant says so.
+        found: Option<Vec<IpAddr>>,
     },
     /// Connect a driver's socket to one address, which its grant must cover.
     Connect {
@@ -174,6 +180,8 @@ pub enum DialRequest {
         host: Host,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
+        /// As for a dial.
+        found: Option<Vec<IpAddr>>,
     },
     /// Give up on a dial; a reply may still come.
     Cancel {
@@ -190,6 +198,8 @@ pub enum DialRequest {
         target: Target,
         /// How: what rules look at beside the target.
         method: Option<Method>,
+        /// What the engine's own resolver says of its name, as for a dial.
+        found: Option<Vec<IpAddr>>,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
     },

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport,
-    ListenerId, ListenerSetup, Message, Summary, SwapReason,
+    ListenerId, ListenerSetup, Message, NameQuery, Summary, SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -40,7 +40,7 @@ pub struct EngineSetup {
 /// What a module is; its native code comes as a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleHeader {
-    /// `http1`, `tls`, `x509`, or a driver's own.
+    /// `http1`, `tls`, `x509`, `dns`, or a driver's own.
     pub name: String,
     /// Semantic version.
     pub version: String,
@@ -166,12 +166,32 @@ pub enum ToEngine {
     },
     /// Hold a script no longer. It is not answered.
     PacForget(crate::PacScriptId),
+    /// How the resolver is to be; replaces what was said before, and its cache
+    /// is emptied. One descriptor: a sealed memfd with a
+    /// [`crate::ResolverSetup`] in postcard.
+    Resolver,
+    /// Resolve a name. The answer is [`ToEmbedder::Resolved`].
+    Resolve {
+        /// By which the answer refers to it; never reused.
+        id: u64,
+        /// What.
+        query: NameQuery,
+    },
+    /// Nobody waits for this answer any more. It may still come.
+    Unresolve {
+        /// Of the query.
+        id: u64,
+    },
 }
 
 impl Message for ToEngine {
     fn fd_count(&self) -> usize {
         match self {
-            ToEngine::Module(_) | ToEngine::Anchors | ToEngine::Broker | ToEngine::KeyLog => 1,
+            ToEngine::Module(_)
+            | ToEngine::Anchors
+            | ToEngine::Broker
+            | ToEngine::KeyLog
+            | ToEngine::Resolver => 1,
             ToEngine::Exchange { with_source, .. } => 1 + usize::from(*with_source),
             ToEngine::Pac { with_script, .. } => usize::from(*with_script),
             ToEngine::Hello { .. }
@@ -190,7 +210,9 @@ impl Message for ToEngine {
             | ToEngine::Listener(_)
             | ToEngine::DrainListener(_)
             | ToEngine::PacFragment { .. }
-            | ToEngine::PacForget(_) => 0,
+            | ToEngine::PacForget(_)
+            | ToEngine::Resolve { .. }
+            | ToEngine::Unresolve { .. } => 0,
         }
     }
 }
@@ -351,6 +373,20 @@ pub enum ToEmbedder {
         /// Of the question.
         id: u64,
         /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// A piece of the answer to [`ToEngine::Resolve`].
+    ResolvedFragment {
+        /// Of the query.
+        id: u64,
+        /// Bytes of the encoded `Result<NameAnswer, Unresolved>`.
+        bytes: Vec<u8>,
+    },
+    /// The last piece of that answer.
+    Resolved {
+        /// Of the query.
+        id: u64,
+        /// Bytes of the encoded `Result<NameAnswer, Unresolved>`.
         bytes: Vec<u8>,
     },
 }

@@ -32,6 +32,7 @@ mod pac;
 mod proxy;
 mod proxy_status;
 mod replay;
+mod resolve;
 mod socket;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
@@ -69,6 +70,12 @@ pub use proxy::{
 };
 pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};
+pub use resolve::{
+    AnswerSource, HostLine, MAX_RESOLVER_PLACES, MAX_RESOLVER_SETUP_BYTES, Mismatch, NameAnswer,
+    NameCause, NameEvent, NameFailure, NameQuery, NameServer, NameStep, NameTransport, RecordData,
+    RecordType, ResolverGrant, ResolverSetup, ServerProtocol, ServiceBinding, ServiceParameter,
+    Unresolved, Wanted,
+};
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 
 /// Version of this protocol. The first message in either direction carries it;

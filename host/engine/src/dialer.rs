@@ -71,17 +71,24 @@ impl Dialer {
         self.lock().clear();
     }
 
-    /// A connection to what the grant names.
+    /// A connection to what the grant names; `found` is what the engine's own
+    /// resolver says of its name.
     ///
     /// # Errors
     /// [`Cause::Dial`] with the broker's reason, or [`Cause::EngineDied`] when
     /// the broker is gone.
-    pub(crate) async fn dial(&self, grant: GrantId, deadline: Duration) -> Answer {
+    pub(crate) async fn dial(
+        &self,
+        grant: GrantId,
+        deadline: Duration,
+        found: Option<Vec<IpAddr>>,
+    ) -> Answer {
         let (reply, socket) = self
             .ask(deadline, |id, deadline_ms| DialRequest::Dial {
                 id,
                 grant,
                 deadline_ms,
+                found,
             })
             .await?;
         read_dialled(reply, socket)
@@ -97,6 +104,7 @@ impl Dialer {
         target: &Target,
         method: Option<Method>,
         deadline: Duration,
+        found: Option<Vec<IpAddr>>,
     ) -> Answer {
         let (reply, socket) = self
             .ask(deadline, |id, deadline_ms| DialRequest::DialFor {
@@ -104,6 +112,7 @@ impl Dialer {
                 grant,
                 target: target.clone(),
                 method,
+                found,
                 deadline_ms,
             })
             .await?;
@@ -147,6 +156,7 @@ impl Dialer {
         grant: GrantId,
         host: Host,
         deadline: Duration,
+        found: Option<Vec<IpAddr>>,
     ) -> Result<Vec<IpAddr>, Cause> {
         let answer = self
             .ask(deadline, |id, deadline_ms| DialRequest::Lookup {
@@ -154,6 +164,7 @@ impl Dialer {
                 grant,
                 host,
                 deadline_ms,
+                found,
             })
             .await?;
         match answer {

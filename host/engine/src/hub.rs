@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::dialer::Dialer;
+use crate::dns::Names;
 use crate::driver;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
@@ -34,6 +35,7 @@ pub(crate) const INSTANCES_PER_CONNECTION: u32 = 2;
 pub(crate) struct Hub {
     pub registry: Arc<Registry>,
     pub dialer: Arc<Dialer>,
+    pub names: Arc<Names>,
     pub idle: Idle,
     /// One permit a connection the instance pool has room for.
     pub room: Arc<Semaphore>,
@@ -67,6 +69,21 @@ impl Hub {
     /// Memory is so scarce that no exchange should begin.
     pub(crate) fn is_starved(&self) -> bool {
         self.pressure.load(Ordering::Relaxed) > REFUSE_ABOVE
+    }
+
+    /// Goes over what depends on versions: to be called when one of this module
+    /// became current.
+    pub(crate) fn follow_swap(&self, name: &str) {
+        if name == "dns" {
+            self.names.follow_swap();
+        }
+        self.idle.follow_swap();
+    }
+
+    /// Keeps the resolver at work; never returns.
+    pub(crate) async fn serve_names(&self) {
+        let (registry, dialer) = (&self.registry, &self.dialer);
+        self.names.serve(registry, dialer, &self.ticker).await;
     }
 
     /// Runs one exchange to its end.
@@ -228,7 +245,15 @@ impl Hub {
         began: Instant,
     ) -> Result<(TcpStream, SocketAddr, Timings), Cause> {
         let deadline = Duration::from_millis(exchange.deadlines.connect_ms.into());
-        let dialled = self.dialer.dial(exchange.grant, deadline).await?;
+        let (looking, host) = (Instant::now(), &exchange.target.host);
+        let found = self.names.found(host, deadline).await?;
+        let looked = looking.elapsed();
+        let left = deadline.saturating_sub(looked);
+        let here = found.is_some();
+        let mut dialled = self.dialer.dial(exchange.grant, left, found).await?;
+        if here {
+            dialled.resolve_us = micros(looked);
+        }
         let timings = Timings {
             resolved_us: (dialled.resolve_us > 0)
                 .then(|| micros(began.elapsed()).saturating_sub(dialled.connect_us)),
@@ -298,6 +323,7 @@ impl Hub {
             version,
             options: exchange.tls,
             host: &exchange.target.host,
+            alpn: tls::HTTP,
             key_log: self.key_log.clone(),
         };
         // The broker connects while the guest writes its ClientHello.

@@ -15,6 +15,8 @@
 //! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
 //! driver     guests with sockets of their own, under a grant
+//! dns        names, by a guest that lives as long as the engine
+//! answering  the embedder's questions about names
 //! proxy      clients of listening sockets that the broker passed
 //! pac        proxy auto-configuration scripts
 //! ```
@@ -23,10 +25,12 @@
 //! the network are framed by guests, and moved by the host.
 
 mod allowance;
+mod answering;
 mod code;
 mod connection;
 mod demand;
 mod dialer;
+mod dns;
 mod driver;
 mod exchange;
 #[cfg(feature = "fuzz")]

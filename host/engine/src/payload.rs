@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use fumehood_sandbox::ReadyFd;
@@ -36,6 +36,16 @@ pub(crate) enum Pipe {
     Waited(Arc<ReadyFd>),
     /// Blocking.
     Direct(Arc<File>),
+    /// No descriptor: bytes that are read, or that have been written.
+    Memory(Arc<Mutex<Memory>>),
+}
+
+/// Content that is small and stays here.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bytes: Vec<u8>,
+    /// Most bytes that it holds.
+    most: usize,
 }
 
 impl Pipe {
@@ -58,10 +68,24 @@ impl Pipe {
         }
     }
 
+    /// These bytes, in memory that takes no more than `most`.
+    pub(crate) fn memory(bytes: Vec<u8>, most: usize) -> Pipe {
+        Pipe::Memory(Arc::new(Mutex::new(Memory { bytes, most })))
+    }
+
+    /// What was written to memory; nothing of any other pipe.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        match self {
+            Pipe::Memory(memory) => std::mem::take(&mut lock(&memory).bytes),
+            Pipe::Waited(_) | Pipe::Direct(_) => Vec::new(),
+        }
+    }
+
     /// Writes some bytes.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Pipe::Direct(file) => Poll::Ready(retry(|| blocking(|| (&**file).write(bytes)))),
+            Pipe::Memory(memory) => Poll::Ready(lock(memory).write(bytes)),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_write_ready(cx))?;
                 match guard.try_io(|fd| retry(|| Ok(write(fd.get_ref(), bytes)?))) {
@@ -80,6 +104,7 @@ impl Pipe {
     ) -> Poll<io::Result<usize>> {
         match self {
             Pipe::Direct(file) => Poll::Ready(retry(|| blocking(|| (&**file).read(bytes)))),
+            Pipe::Memory(memory) => Poll::Ready(Ok(lock(memory).read(bytes))),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_read_ready(cx))?;
                 match guard.try_io(|fd| retry(|| Ok(read(fd.get_ref(), &mut *bytes)?))) {
@@ -104,6 +129,29 @@ impl Pipe {
         // A descriptor that cannot even be asked will bring nothing more.
         poll(&mut polled, Some(&at_once)).is_err() || polled[0].revents().contains(PollFlags::HUP)
     }
+}
+
+impl Memory {
+    /// All of it, or nothing: what does not fit is no content to be had.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.most {
+            return Err(Errno::NOSPC.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> usize {
+        let count = bytes.len().min(self.bytes.len());
+        for (to, from) in bytes.iter_mut().zip(self.bytes.drain(..count)) {
+            *to = from;
+        }
+        count
+    }
+}
+
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes a call that may block, on this worker or beside it.
@@ -139,6 +187,27 @@ mod tests {
         let (owner, ours) = UnixStream::pair().expect("a pair");
         ours.set_nonblocking(true).expect("non-blocking");
         (owner, Pipe::new(ours.into()).expect("a pipe"))
+    }
+
+    #[test]
+    fn memory_takes_so_much_and_gives_it_back_in_order() {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let pipe = Pipe::memory(Vec::new(), 5);
+        for bytes in ["he", "llo"] {
+            let written = pipe.poll_write(&mut cx, bytes.as_bytes());
+            assert!(matches!(written, Poll::Ready(Ok(count)) if count == bytes.len()));
+        }
+        let over = pipe.poll_write(&mut cx, b"!");
+        assert!(matches!(over, Poll::Ready(Err(_))));
+        let mut two = [0; 2];
+        let read = pipe.poll_read(&mut cx, &mut two);
+        assert!(matches!(read, Poll::Ready(Ok(2))));
+        assert_eq!(&two, b"he");
+        assert_eq!(pipe.clone().into_memory(), b"llo");
+        assert!(matches!(
+            pipe.poll_read(&mut cx, &mut two),
+            Poll::Ready(Ok(0))
+        ));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use fumehood_sandbox::{AsyncChannel, ChannelError};
 use tokio::sync::oneshot;
 
 use crate::allowance::{Allowance, Leaves};
+use crate::answering::Answering;
 use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
@@ -51,6 +52,8 @@ pub(crate) async fn serve(
     tokio::spawn(async move { sweep(&swept).await });
     let reporting = Arc::clone(&hub);
     tokio::spawn(async move { reporting.registry.supervisor.relay(&reporting.outbox).await });
+    let naming = Arc::clone(&hub);
+    tokio::spawn(async move { naming.serve_names().await });
     let mut desk = Desk {
         pac: PacDesk::new(&hub),
         hub,
@@ -59,6 +62,7 @@ pub(crate) async fn serve(
         running: Running::default(),
         leaves: Leaves::default(),
         policy: Assembly::of_policy(),
+        answering: Answering::default(),
     };
     loop {
         let (message, fds) = control.recv().await?;
@@ -86,6 +90,7 @@ struct Desk {
     /// Pieces of the next policy.
     policy: Assembly,
     pac: PacDesk,
+    answering: Answering,
 }
 
 impl Desk {
@@ -140,6 +145,9 @@ impl Desk {
                 self.say(answer).await;
             }
             ToEngine::Inspect => self.inventory().await,
+            ToEngine::Resolver => self.answering.set_up(&self.hub, &fds),
+            ToEngine::Resolve { id, query } => self.answering.begin(&self.hub, id, query),
+            ToEngine::Unresolve { id } => self.answering.forget(id),
             ToEngine::Pressure { percent } => self.hub.feel(percent),
             ToEngine::PolicyFragment { bytes } => {
                 // What was left out does not decode: then nothing is served.
@@ -215,7 +223,7 @@ impl Desk {
         match answer {
             Ok(swapped) => {
                 self.say(swapped).await;
-                self.hub.idle.follow_swap();
+                self.hub.follow_swap(&name);
             }
             Err(why) => {
                 self.say(ToEmbedder::ModuleRefused { name, digest, why })

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use crate::dialer::Dialer;
+use crate::dns::{MAX_CHANNELS, Names};
 use crate::hub::{Hub, INSTANCES_PER_CONNECTION};
 use crate::idle::Idle;
 use crate::instance::Ticker;
@@ -38,9 +39,10 @@ pub(crate) const WORKERS: usize = 2;
 /// Threads beside them, for exchanges while a write to a file blocks.
 const MAX_BLOCKING_THREADS: usize = 16;
 
-/// Instances kept free: for the shared ones (`x509`), for a new version's
-/// trial, and for those that take over while the old ones are still there.
-const SHARED_INSTANCES: u32 = 6;
+/// Instances kept free: for the shared ones (`x509`, `dns`), for a new version's
+/// trial, for those that take over while the old ones are still there, and for
+/// the resolver's own connections.
+const SHARED_INSTANCES: u32 = 8 + INSTANCES_PER_CONNECTION * MAX_CHANNELS;
 
 /// Plays the engine's role, from the first thing in `main` to the end of the process.
 #[must_use]
@@ -271,6 +273,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
     let hub = Hub {
         registry: Arc::new(registry),
         dialer: Dialer::new(broker_channel(offer)?),
+        names: Names::new(),
         idle: Idle::new(
             setup.max_idle_connections as usize,
             Duration::from_millis(setup.idle_connection_ms.into()),

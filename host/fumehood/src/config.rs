@@ -10,11 +10,14 @@ use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
 use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
-use crate::settings::{Current, Follow, Settings, SettingsSource};
-use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
+use crate::settings::{Current, Follow, Preferences, Settings, SettingsSource};
+use crate::{
+    Anchors, CrashReports, Dns, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry,
+};
 
-/// Guest instances alive at once: `x509`, and two for each of 128 connections.
-const MAX_INSTANCES: u32 = 264;
+/// Guest instances alive at once: two for each of 128 connections, and those
+/// that are shared or stand by.
+const MAX_INSTANCES: u32 = 272;
 
 /// Exchanges under way at once; more wait in the embedder.
 const MAX_EXCHANGES: u32 = 128;
@@ -43,8 +46,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// What an engine may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most guest instances alive at once: two for each connection, and 6 that
-    /// are shared. Default 264, at most 16,384. What is not in use costs
+    /// Most guest instances alive at once: two for each connection, and 16 that
+    /// are shared or stand by. Default 272, at most 16,384. What is not in use costs
     /// address space alone; SPECIFICATION.md says what an idle one takes.
     pub max_instances: u32,
     /// Most exchanges under way at once; more wait their turn. Default 128.
@@ -88,6 +91,7 @@ pub fn default_tls() -> TlsOptions {
 /// What [`EngineBuilder`] collects; a relaunch replays it.
 pub(crate) struct Config {
     pub(crate) policy: Policy,
+    pub(crate) dns: Dns,
     pub(crate) anchors: Anchors,
     pub(crate) modules: Vec<Module>,
     pub(crate) required: Vec<Layer>,
@@ -131,7 +135,12 @@ impl Config {
     /// What requests go by until something else is said.
     pub(crate) fn current(&self) -> Current {
         let file = self.follow.as_ref().and_then(|it| it.file.clone());
-        Current::new(self.policy.clone(), self.deadlines, self.tls, file)
+        let preferences = Preferences {
+            deadlines: self.deadlines,
+            tls: self.tls,
+            dns: Arc::new(self.dns.clone()),
+        };
+        Current::new(self.policy.clone(), preferences, file)
     }
 
     /// What makes native code of modules.
@@ -168,6 +177,7 @@ impl EngineBuilder {
         EngineBuilder {
             config: Config {
                 policy: Policy::default(),
+                dns: Dns::default(),
                 anchors: Anchors::default(),
                 modules: Module::embedded_defaults(),
                 required: Layer::ALL.to_vec(),
@@ -199,11 +209,12 @@ impl EngineBuilder {
         self
     }
 
-    /// Goes by settings: takes their policy, timeouts, TLS versions and limits
+    /// Goes by settings: takes their policy, timeouts, TLS versions, DNS and limits
     /// in place of what was said before. They are read again by
     /// [`Engine::reload`] and, with `watch`, whenever their file changes.
     pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
         self.config.policy = settings.policy.clone();
+        self.config.dns = settings.dns();
         self.config.deadlines = settings.deadlines();
         self.config.tls = settings.tls();
         self.config.limits = settings.limits();
@@ -239,6 +250,14 @@ impl EngineBuilder {
     pub fn allow_private(mut self, host: PrivateHost) -> Result<Self, TooManyRules> {
         self.config.policy.allow_private(host)?;
         Ok(self)
+    }
+
+    /// Says how names are resolved. Default: those of requests by the system,
+    /// in the broker; and what [`Engine::resolve`] is asked by the servers of
+    /// `/etc/resolv.conf`.
+    pub fn dns(mut self, dns: Dns) -> Self {
+        self.config.dns = dns;
+        self
     }
 
     /// Which certificates a server's chain may end at.

@@ -24,6 +24,19 @@ pub(crate) fn system(errno: i32) -> String {
     std::io::Error::from_raw_os_error(errno).to_string()
 }
 
+/// Why a guest that serves no exchange failed.
+pub(crate) fn guest(cause: &Cause) -> String {
+    match cause {
+        Cause::Guest {
+            module,
+            version,
+            kind,
+            detail,
+        } => format!("the guest {module} {version} ended ({kind}): {detail}"),
+        other => format!("{other:?}"),
+    }
+}
+
 /// Why an exchange with `target` failed.
 pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
     match cause {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use fumehood_control::{FromBroker, GrantId, ToBroker, ToEngine, policy_fragments};
+use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine, policy_fragments};
 use fumehood_policy::{Policy, RequestUrl, UrlError};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore};
@@ -16,6 +16,7 @@ use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
+use crate::names::{Answers, Teller};
 use crate::pac::PacBook;
 use crate::process::Process;
 use crate::proxy::{self, Proxies};
@@ -23,6 +24,9 @@ use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
+
+/// Under which the broker knows the resolver's leave. Other numbers follow.
+const RESOLVER_GRANT: GrantId = GrantId(1);
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
 /// the last clone and the last exchange.
@@ -57,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) remembered: Remembered,
     /// What went through, across launches.
     pub(crate) counters: Arc<Counters>,
+    /// How names are resolved, as the processes were told.
+    pub(crate) names: Teller,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -109,6 +115,8 @@ pub(crate) struct LiveEngine {
     pub(crate) desk: Arc<Desk>,
     /// Questions about scripts.
     pub(crate) pac: Arc<PacBook>,
+    /// Questions about names.
+    pub(crate) answers: Arc<Answers>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
@@ -146,8 +154,9 @@ impl Engine {
             grants: Grants::default(),
             remembered: Remembered::default(),
             counters,
+            names: Teller::new(RESOLVER_GRANT),
             running: Mutex::new(running),
-            numbers: AtomicU64::new(1),
+            numbers: AtomicU64::new(RESOLVER_GRANT.0 + 1),
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
@@ -405,6 +414,7 @@ impl LiveEngine {
             routes: Arc::new(Routes::new(counters.clone())),
             orders,
             desk: Arc::new(desk),
+            answers: Answers::new(),
             pac: Arc::default(),
             pid: launched.process.id(),
             readiness: launched.readiness,
@@ -413,6 +423,7 @@ impl LiveEngine {
         let hears = Hears {
             routes: live.routes.clone(),
             desk: live.desk.clone(),
+            answers: live.answers.clone(),
             pac: live.pac.clone(),
             proxies: proxies.clone(),
         };
@@ -478,8 +489,28 @@ async fn watch_broker(
 struct Hears {
     routes: Arc<Routes>,
     desk: Arc<Desk>,
+    answers: Arc<Answers>,
     pac: Arc<PacBook>,
     proxies: Arc<Proxies>,
+}
+
+impl Hears {
+    fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
+        match &message {
+            it if Desk::takes(it) => self.desk.take(message),
+            it if Answers::takes(it) => self.answers.take(message),
+            it if PacBook::takes(it) => self.pac.take(message),
+            it if Proxies::takes(it) => self.proxies.take(message),
+            _ => self.routes.take(message),
+        }
+    }
+
+    fn close(&self) {
+        self.routes.close();
+        self.desk.close();
+        self.answers.close();
+        self.pac.close();
+    }
 }
 
 /// Takes back the grants of exchanges that are over, until nobody has any.
@@ -506,22 +537,14 @@ async fn watch_engine(
         () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
-    hears.routes.close();
-    hears.desk.close();
-    hears.pac.close();
+    hears.close();
     process.kill().await;
     hears.proxies.wake();
 }
 
 async fn route_all(channel: &EngineChannel, hears: &Hears) {
     while let Ok((message, _none)) = channel.recv().await {
-        let taken = match &message {
-            it if Desk::takes(it) => hears.desk.take(message),
-            it if PacBook::takes(it) => hears.pac.take(message),
-            it if Proxies::takes(it) => hears.proxies.take(message),
-            _ => hears.routes.take(message),
-        };
-        if let Err(error) = taken {
+        if let Err(error) = hears.take(message) {
             tracing::error!(%error, "the engine is ended for what it said");
             return;
         }

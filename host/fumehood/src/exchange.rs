@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
-use crate::{Asked, Engine, Error, Grant, Retry, request};
+use crate::{Asked, DnsMode, Engine, Error, Grant, Retry, request};
 
 /// Connections a grant is good for: one, and two more where a guest ends in
 /// the handshakes on the ones before.
@@ -238,6 +238,9 @@ impl Engine {
         let permit = permit.map_err(|_| ChannelError::OutOfOrder)?;
         let target = &exchange.target;
         let running = self.shared.running().await?;
+        if self.shared.current.now().dns.mode == DnsMode::Guest {
+            self.shared.tell_names(&running).await?;
+        }
         if let Some(Err(lapse)) = grant.map(|grant| grant.bind(&running.engine)) {
             return Err(Error::lapsed(target.clone(), lapse));
         }

@@ -28,6 +28,7 @@
 //! - [`Engine::builder`] says how the engine is to be, and launches it;
 //! - [`Engine::client`] is a [`tower_service::Service`] over `http` types;
 //! - [`Engine::modules`] lists, loads and swaps the guests of a running engine;
+//! - [`Engine::resolve`] asks the engine's own resolver for names;
 //! - [`Engine::pac`] runs a proxy auto-configuration script;
 //! - [`Engine::exchange`] is the level below: descriptors in, events out;
 //! - [`Error`] is split by who has to change something.
@@ -53,6 +54,7 @@ mod launch;
 mod log;
 mod metrics;
 mod modules;
+mod names;
 pub mod pac;
 mod places;
 mod pressure;
@@ -91,6 +93,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
+pub use names::{Dns, DnsMode, DnsServer, DnsServerError, Question, ResolveError, Resolved};
 pub use proxies::{ChooseError, ProxyChooser, SystemProxyError, system_proxies};
 pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;

@@ -182,7 +182,10 @@ impl Routes {
             | ToEmbedder::Report { .. }
             // The book's.
             | ToEmbedder::PacFragment { .. }
-            | ToEmbedder::Pac { .. } => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::Pac { .. }
+            // Of names.
+            | ToEmbedder::ResolvedFragment { .. }
+            | ToEmbedder::Resolved { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

@@ -184,6 +184,22 @@ pub(crate) fn read_bounded(
     Ok(bytes)
 }
 
+/// A regular file within the bound, wherever it is; `None` where there is
+/// nothing. A link is followed: people keep such files elsewhere.
+pub(crate) fn read_file(path: &Path, bound: u64) -> Result<Option<Vec<u8>>, String> {
+    let mut options = std::fs::OpenOptions::new();
+    // A pipe in its place must not hold us.
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblock());
+    let file = match options.read(true).open(path) {
+        Ok(file) => File::from_std(file),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.to_string()),
+    };
+    let metadata = file.metadata().map_err(|e| e.to_string())?;
+    let bytes = read_bounded(file, &metadata, bound);
+    bytes.map(Some).map_err(|e| e.to_string())
+}
+
 /// The flag that keeps opening a pipe from waiting for its other end.
 pub(crate) fn nonblock() -> i32 {
     rustix::fs::OFlags::NONBLOCK.bits().cast_signed()

@@ -68,6 +68,9 @@ const MAX_WASM_STACK: usize = 512 << 10;
 /// its own to wait on; the pool sets aside as many.
 pub const DRIVER_STACKS: u32 = 64;
 
+/// Stacks of the resolver, which lives as long as the engine.
+pub const RESOLVER_STACKS: u32 = 1;
+
 /// A driver's stack, in bytes: what its code may use, and as much for the host
 /// functions that wait on it.
 const DRIVER_STACK: usize = 2 * MAX_WASM_STACK;
@@ -99,7 +102,8 @@ pub fn code_config() -> Config {
 /// The engine's settings: [`code_config`] with a pool for `instances` guests.
 #[must_use]
 pub fn engine_config(instances: u32) -> Config {
-    pooled(instances, MAX_GUEST_MEMORY, DRIVER_STACKS)
+    let stacks = DRIVER_STACKS + RESOLVER_STACKS;
+    pooled(instances, MAX_GUEST_MEMORY, stacks)
 }
 
 /// The settings of an engine for evaluators: few, long-lived, larger.

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 22] = [
+const DIRECTIONS: [(&str, &[&str]); 23] = [
     (
         "fumehood",
         &[
@@ -63,6 +63,10 @@ const DIRECTIONS: [(&str, &[&str]); 22] = [
     (
         "fumehood-guest-x509-faulty",
         &["fumehood-guest-x509", "fumehood-program-faults"],
+    ),
+    (
+        "fumehood-guest-dns-faulty",
+        &["fumehood-guest-dns", "fumehood-program-faults"],
     ),
     ("fumehood-driver-gopher", &[]),
     ("fumehood-driver-probe", &["fumehood-guest-sdk"]),

@@ -112,10 +112,6 @@ impl From<wit::Config> for Config {
             rotate: config.rotate,
             edns: config.edns,
             trust_authentic: config.trust_authentic,
-            private_answers: match config.private_answers {
-                wit::PrivateAnswers::Answered => PrivateAnswers::Answered,
-                wit::PrivateAnswers::Refused => PrivateAnswers::Refused,
-            },
             hosts: config.hosts.into_iter().map(Into::into).collect(),
         }
     }
@@ -154,6 +150,10 @@ impl From<wit::Query> for Query {
             },
             cached: query.cached,
             traced: query.traced,
+            private_answers: match query.private_answers {
+                wit::PrivateAnswers::Answered => PrivateAnswers::Answered,
+                wit::PrivateAnswers::Refused => PrivateAnswers::Refused,
+            },
         }
     }
 }

@@ -14,7 +14,7 @@ use bindings::wasi::io::poll::{Pollable, poll};
 use bindings::wasi::random::random::get_random_bytes;
 use fumehood_guest_sdk::panic;
 
-use crate::{RandomSource, Resolver, Time, drive};
+use crate::{Query, RandomSource, Resolver, Time, drive};
 use sockets::Sockets;
 
 /// Serves the engine.
@@ -31,34 +31,44 @@ enum Phase {
 
 impl wit::Guest for DnsResolver {
     fn run() {
-        panic::install();
-        let mut resolver = Resolver::new(random_source());
-        let mut sockets = Sockets::default();
-        let ready = inbox::subscribe();
-        let mut phase = Phase::Serving;
-        loop {
-            if phase == Phase::Serving {
-                phase = take_tasks(&mut resolver);
-            }
-            drive(&mut resolver, &mut sockets, now(), |id, outcome| {
-                let outcome = outcome.map(Into::into).map_err(Into::into);
-                // The host takes it by reference: nothing of it is needed after.
-                inbox::deliver(id, outcome.as_ref());
-            });
-            if phase == Phase::Draining && resolver.waiting() == 0 {
-                return;
-            }
-            wait(&ready, phase, &mut sockets, resolver.next_timeout());
-        }
+        serve(|_| {});
     }
 }
 
-fn take_tasks(resolver: &mut Resolver) -> Phase {
+/// Serves the inbox until told to end. `look` is shown each query first: a guest
+/// made of this library may have it in mind to do something else.
+pub fn serve(look: impl Fn(&Query)) {
+    panic::install();
+    let mut resolver = Resolver::new(random_source());
+    let mut sockets = Sockets::default();
+    let ready = inbox::subscribe();
+    let mut phase = Phase::Serving;
+    loop {
+        if phase == Phase::Serving {
+            phase = take_tasks(&mut resolver, &look);
+        }
+        drive(&mut resolver, &mut sockets, now(), |id, outcome| {
+            let outcome = outcome.map(Into::into).map_err(Into::into);
+            // The host takes it by reference: nothing of it is needed after.
+            inbox::deliver(id, outcome.as_ref());
+        });
+        if phase == Phase::Draining && resolver.waiting() == 0 {
+            return;
+        }
+        wait(&ready, phase, &mut sockets, resolver.next_timeout());
+    }
+}
+
+fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) -> Phase {
     let mut phase = Phase::Serving;
     for task in inbox::take() {
         match task {
             Task::Configure(config) => resolver.configure(&config.into(), now()),
-            Task::Resolve(query) => resolver.resolve(query.into(), now()),
+            Task::Resolve(query) => {
+                let query = query.into();
+                look(&query);
+                resolver.resolve(query, now());
+            }
             Task::Cancel(id) => resolver.cancel(id, now()),
             Task::Flush => resolver.flush(),
             Task::Drain => phase = Phase::Draining,

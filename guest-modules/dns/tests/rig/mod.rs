@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fumehood_guest_dns::{
-    Action, Answer, Channel, Config, Event, ExchangeId, Failure, Protocol, Query, QueryId,
-    RecordData, RecordType, Resolver, Server, Time, Wanted,
+    Action, Answer, Channel, Config, Event, ExchangeId, Failure, PrivateAnswers, Protocol, Query,
+    QueryId, RecordData, RecordType, Resolver, Server, Time, Wanted,
 };
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA, TXT};
@@ -23,6 +23,8 @@ pub(crate) const A_RECORDS: Wanted = Wanted::Records(RecordType::A);
 pub(crate) struct Rig {
     pub(crate) resolver: Resolver,
     pub(crate) now: Time,
+    /// Of the next queries.
+    pub(crate) private_answers: PrivateAnswers,
     next: QueryId,
     answers: Vec<(QueryId, Result<Answer, Failure>)>,
 }
@@ -76,6 +78,7 @@ impl Rig {
         let mut rig = Rig {
             resolver: Resolver::new(Box::new(random)),
             now: Duration::from_secs(1000),
+            private_answers: PrivateAnswers::Answered,
             next: 0,
             answers: Vec::new(),
         };
@@ -91,6 +94,7 @@ impl Rig {
             wanted,
             cached: true,
             traced: true,
+            private_answers: self.private_answers,
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::world::{Answer, Names, Network, Peer, allowing, are, endpoint, leave};
 use crate::connect::{Connect as _, Tcp};
 use crate::dial::{Connected, Dialler};
+use crate::servers::Source;
 
 type Outcome = Result<Connected, DialFailure>;
 
@@ -21,6 +22,7 @@ async fn dialled(dialler: &Dialler<Names, Network>, policy: &Policy, url: &str) 
         .dial(
             policy,
             &leave(url),
+            Source::System,
             Instant::now() + Duration::from_secs(30),
         )
         .await
@@ -249,7 +251,9 @@ async fn a_refused_address_sees_no_packet() {
         "127.1",
     ] {
         let target = leave(&format!("http://{url}:{port}/"));
-        let outcome = dialler.dial(&Policy::default(), &target, deadline).await;
+        let outcome = dialler
+            .dial(&Policy::default(), &target, Source::System, deadline)
+            .await;
         assert!(
             matches!(outcome, Err(DialFailure::Denied(_))),
             "{url}: {outcome:?}"
@@ -258,7 +262,7 @@ async fn a_refused_address_sees_no_packet() {
     // The first connection that the canary sees is the one allowed now.
     let target = leave(&format!("http://127.0.0.1:{port}/"));
     let it = dialler
-        .dial(&allowing(&["127.0.0.1"]), &target, deadline)
+        .dial(&allowing(&["127.0.0.1"]), &target, Source::System, deadline)
         .await
         .unwrap();
     let (_, peer) = canary.accept().await.unwrap();
@@ -308,7 +312,9 @@ async fn a_grant_that_leaves_a_space_out_reaches_nothing_there() {
     public.terms.spaces = Spaces::of(&[AddressSpace::Public]);
     let deadline = Instant::now() + Duration::from_secs(30);
     let policy = allowing(&["10.0.0.0/8"]);
-    let outcome = dialler.dial(&policy, &public, deadline).await;
+    let outcome = dialler
+        .dial(&policy, &public, Source::System, deadline)
+        .await;
     assert_eq!(reason(outcome), "outside-grant");
     assert!(dialler.connector.started().is_empty());
 }

@@ -6,6 +6,7 @@ mod grants;
 mod properties;
 mod racing;
 mod resolving;
+mod servers;
 mod serving;
 mod sockets;
 mod world;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::world::{Network, Peer, leave};
 use crate::dial::Dialler;
 use crate::resolve::{MAX_LOOKUPS, System};
+use crate::servers::Source;
 
 /// A gate that lookups wait at.
 #[derive(Clone, Default)]
@@ -68,7 +69,7 @@ fn black_holed_lookups_do_not_hold_up_a_literal() {
             tokio::spawn(async move {
                 let (policy, leave) = (Policy::default(), leave(url));
                 dialler
-                    .dial(&policy, &leave, Instant::now() + within)
+                    .dial(&policy, &leave, Source::System, Instant::now() + within)
                     .await
                     .map(|it| it.peer)
             })

@@ -68,6 +68,7 @@ async fn ask(engine: &Engine, id: u64, grant: u64) {
         id,
         grant: GrantId(grant),
         deadline_ms: 30_000,
+        found: None,
     };
     engine.send(&request, &[]).await.unwrap();
 }
@@ -153,6 +154,7 @@ fn a_grant_sent_before_is_known_whatever_the_order_of_wakes() {
                     id,
                     grant: GrantId(id),
                     deadline_ms: 30_000,
+                    found: None,
                 };
                 engine.send(&request, &[]).unwrap();
             }
@@ -462,6 +464,7 @@ async fn a_driver_looks_up_then_connects_over_either_transport() {
         grant: GrantId(7),
         host: fumehood_policy::Host::parse("localhost").unwrap(),
         deadline_ms: 30_000,
+        found: None,
     };
     engine.send(&lookup, &[]).await.unwrap();
     let DialReply::Addresses { id: 2, addresses } = answer(&engine).await.0 else {

@@ -13,9 +13,10 @@ use fumehood_policy::{Host, Transport};
 
 use super::bindings::wasi::sockets::network::ErrorCode;
 use crate::dialer::Dialer;
+use crate::dns::Names;
 
 /// Most sockets a driver has at once, those under way among them. A transfer
-/// takes one or two; a resolver one for each query that waits.
+/// takes one or two.
 pub(super) const MAX_SOCKETS: usize = 64;
 
 /// Most lookups a driver has under way or unread at once.
@@ -29,6 +30,7 @@ const MAX_TOLD: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Access {
     leave: Option<Leave>,
+    most_sockets: usize,
     sockets: Count,
     lookups: Count,
     log: Arc<Log>,
@@ -37,6 +39,7 @@ pub(crate) struct Access {
 #[derive(Debug)]
 struct Leave {
     dialer: Arc<Dialer>,
+    names: Arc<Names>,
     grant: GrantId,
     deadline: Duration,
 }
@@ -138,20 +141,20 @@ impl Drop for Counted {
 }
 
 /// Work of the broker's, asked for when it is made and given up when it is dropped.
-pub(super) enum Work<T> {
+pub(crate) enum Work<T> {
     Running(Pin<Box<dyn Future<Output = T> + Send>>),
     Done(T),
 }
 
 impl<T> Work<T> {
-    fn begin(work: impl Future<Output = T> + Send + 'static) -> Work<T> {
+    pub(crate) fn begin(work: impl Future<Output = T> + Send + 'static) -> Work<T> {
         let mut work = Work::Running(Box::pin(work));
         // The message goes out now, whether or not the guest waits.
         let _ = work.poll(&mut Context::from_waker(Waker::noop()));
         work
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Work::Running(work) = self {
             match work.as_mut().poll(cx) {
                 Poll::Ready(done) => *self = Work::Done(done),
@@ -162,13 +165,21 @@ impl<T> Work<T> {
     }
 
     /// Its result, if it is there.
-    pub(super) fn now(&mut self) -> Option<&mut T> {
+    pub(crate) fn now(&mut self) -> Option<&mut T> {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(()) => match self {
                 Work::Done(done) => Some(done),
                 Work::Running(_) => None,
             },
             Poll::Pending => None,
+        }
+    }
+
+    /// Its result, if it is known to be there.
+    pub(crate) fn into_done(self) -> Option<T> {
+        match self {
+            Work::Done(done) => Some(done),
+            Work::Running(_) => None,
         }
     }
 }
@@ -189,11 +200,18 @@ pub(super) type Connecting = Work<Result<OwnedFd, ErrorCode>>;
 pub(super) type LookingUp = Work<Result<Vec<IpAddr>, ErrorCode>>;
 
 impl Access {
-    /// Under a grant; each connect and each lookup within so much time.
-    pub(crate) fn new(dialer: Arc<Dialer>, grant: GrantId, deadline: Duration) -> Access {
+    /// Under a grant; each connect and each lookup within so much time. `names`
+    /// is the engine's own resolver, where names are to go by it.
+    pub(crate) fn new(
+        dialer: Arc<Dialer>,
+        names: Arc<Names>,
+        grant: GrantId,
+        deadline: Duration,
+    ) -> Access {
         Access {
             leave: Some(Leave {
                 dialer,
+                names,
                 grant,
                 deadline,
             }),
@@ -205,10 +223,17 @@ impl Access {
     pub(crate) fn none() -> Access {
         Access {
             leave: None,
+            most_sockets: MAX_SOCKETS,
             sockets: Count::default(),
             lookups: Count::default(),
             log: Arc::default(),
         }
+    }
+
+    /// With so many sockets at once, in place of a transfer's.
+    pub(crate) fn with_sockets(mut self, most: usize) -> Access {
+        self.most_sockets = most;
+        self
     }
 
     pub(crate) fn log(&self) -> &Arc<Log> {
@@ -217,7 +242,7 @@ impl Access {
 
     /// A place for one more socket.
     pub(super) fn socket(&self) -> Result<Counted, ErrorCode> {
-        self.sockets.one_more(MAX_SOCKETS)
+        self.sockets.one_more(self.most_sockets)
     }
 
     /// A place for one more lookup.
@@ -250,9 +275,12 @@ impl Access {
             return Work::Done(Err(self.refuse(Outside::Host(host))));
         };
         let (dialer, grant, deadline) = (Arc::clone(&leave.dialer), leave.grant, leave.deadline);
-        let log = Arc::clone(&self.log);
+        let (names, log) = (Arc::clone(&leave.names), Arc::clone(&self.log));
         Work::begin(async move {
-            let looked_up = dialer.look_up(grant, host, deadline).await;
+            let looked_up = match names.found(&host, deadline).await {
+                Ok(found) => dialer.look_up(grant, host, deadline, found).await,
+                Err(cause) => Err(cause),
+            };
             looked_up.map_err(|cause| told(&log, cause))
         })
     }

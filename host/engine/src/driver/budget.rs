@@ -27,7 +27,7 @@ impl Budget {
         clippy::unnecessary_wraps,
         reason = "what wasmtime wants of a callback"
     )]
-    pub(super) fn tick(&self) -> Result<UpdateDeadline> {
+    pub(crate) fn tick(&self) -> Result<UpdateDeadline> {
         if self.shared.used.fetch_add(1, Ordering::Relaxed) >= CALL_DEADLINE_TICKS {
             return Ok(UpdateDeadline::Interrupt);
         }
@@ -36,7 +36,7 @@ impl Budget {
     }
 
     /// Runs a call, and tells waiting from giving way.
-    pub(super) async fn run<T>(&self, call: impl Future<Output = T>) -> T {
+    pub(crate) async fn run<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = std::pin::pin!(call);
         self.renew();
         std::future::poll_fn(|cx: &mut Context<'_>| {

@@ -82,7 +82,8 @@ impl Transfer<'_> {
         let version = self.hub.registry.drivers.serving(&scheme)?;
         let deadline = Duration::from_millis(self.exchange.deadlines.connect_ms.into());
         let dialer = Arc::clone(&self.hub.dialer);
-        let access = Access::new(dialer, self.exchange.grant, deadline);
+        let names = Arc::clone(&self.hub.names);
+        let access = Access::new(dialer, names, self.exchange.grant, deadline);
         let instance = timeout(deadline, version.module.instantiate(access))
             .await
             .map_err(|_| Cause::Busy)?;

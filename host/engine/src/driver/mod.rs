@@ -33,7 +33,7 @@
 
 mod access;
 mod address;
-mod bindings;
+pub(crate) mod bindings;
 mod budget;
 mod clocks;
 mod errors;
@@ -50,5 +50,9 @@ mod tcp;
 mod tests;
 mod udp;
 
+pub(crate) use access::{Access, Work};
+pub(crate) use bindings::fumehood::guest::panic;
+pub(crate) use budget::Budget;
 pub(crate) use fetch::run;
+pub(crate) use link::{DriverView, View, interfaces};
 pub(crate) use module::DriverModule;

@@ -13,6 +13,7 @@ use fumehood_sandbox::Channel;
 use super::access::Access;
 use super::module::Failure;
 use crate::dialer::Dialer;
+use crate::dns::Names;
 use crate::instance::Ticker;
 use crate::registry::{Limits, Registry, fixtures};
 use crate::tls::Anchors;
@@ -55,7 +56,8 @@ impl Rig {
     async fn perform(&self, path: &str) -> (Result<String, Failure>, Option<Cause>) {
         let scheme = ServedScheme::new("probe", 7777, Transport::Tcp).unwrap();
         let version = self.registry.drivers.serving(&scheme).unwrap();
-        let access = Access::new(Arc::clone(&self.dialer), GRANT, Duration::from_secs(30));
+        let (dialer, names) = (Arc::clone(&self.dialer), Names::new());
+        let access = Access::new(dialer, names, GRANT, Duration::from_secs(30));
         let mut driver = version.module.instantiate(access).await.unwrap();
         let told = match driver.fetch(&exchange(scheme, path)).await.unwrap() {
             Ok(_) => driver.read_body(65536).await.unwrap(),

@@ -104,6 +104,11 @@ impl Fault {
         }
     }
 
+    /// There was no instance to be had, or no memory for it.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        self.report.kind == NO_INSTANCE
+    }
+
     /// Counts it against its version and reports it. To be called once, when
     /// it is known what became of what the guest was doing.
     pub(crate) fn settle(&self, aftermath: Aftermath) {

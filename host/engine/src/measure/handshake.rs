@@ -31,6 +31,7 @@ impl Guests {
             version: &version,
             options: request(target, "/").tls,
             host: &target.host,
+            alpn: tls::HTTP,
             key_log: None,
         };
         tls::begin(peer)

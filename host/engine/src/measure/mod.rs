@@ -6,9 +6,11 @@
 
 mod handshake;
 mod modules;
+mod names;
 mod pac;
 
 pub use modules::Idle;
+pub use names::Resolver;
 pub use pac::{Pac, PacScript};
 
 pub use handshake::{Begun, Connected};
@@ -116,6 +118,7 @@ impl Guests {
                     version: &version,
                     options: request.tls,
                     host: &target.host,
+                    alpn: tls::HTTP,
                     key_log: None,
                 };
                 let begun = tls::begin(peer).map_err(|cause| format!("{cause:?}"))?;

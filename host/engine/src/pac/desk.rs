@@ -329,8 +329,13 @@ impl Book {
         host: Host,
         deadline: Duration,
     ) -> Result<Vec<IpAddr>, String> {
-        let found = hub.dialer.look_up(grant, host, deadline).await;
-        found.map_err(|cause| match cause {
+        let looking = Instant::now();
+        let looked_up = async {
+            let found = hub.names.found(&host, deadline).await?;
+            let left = deadline.saturating_sub(looking.elapsed());
+            hub.dialer.look_up(grant, host, left, found).await
+        };
+        looked_up.await.map_err(|cause| match cause {
             Cause::Dial(DialFailure::Denied(denial)) => format!("the policy denies it: {denial}"),
             Cause::Dial(DialFailure::Resolve(why)) => why,
             Cause::Dial(DialFailure::Timeout { .. }) => "no answer came in time".to_owned(),

@@ -449,9 +449,12 @@ impl Client {
         let setup = &self.seat.listener().setup;
         let deadline = Duration::from_millis(setup.deadlines.connect_ms.into());
         let (target, method) = (&wanted.target, wanted.terms.method.clone());
+        let looking = Instant::now();
+        let found = self.hub.names.found(&target.host, deadline).await?;
+        let left = deadline.saturating_sub(looking.elapsed());
         self.hub
             .dialer
-            .dial_for(setup.grant.id, target, method, deadline)
+            .dial_for(setup.grant.id, target, method, left, found)
             .await
     }
 

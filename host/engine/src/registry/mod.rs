@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fumehood_control::{Digest, ModuleHeader, ModuleStatus, ToEmbedder};
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -36,6 +37,7 @@ pub(crate) use supervisor::{Limits, Supervisor};
 use world::{Face, World};
 
 use crate::code::CodeLoader;
+use crate::dns::DnsModule;
 use crate::driver::DriverModule;
 use crate::instance::{CodecModule, Fault};
 use crate::pac::{Evaluators, PacModule};
@@ -46,12 +48,15 @@ pub(crate) struct Registry {
     pub http1: Shelf<CodecModule>,
     pub tls: Shelf<TlsModule>,
     pub x509: Shelf<Verifier>,
+    pub dns: Shelf<DnsModule>,
     pub drivers: Drivers,
     /// Without it there is no auto-configuration, and everything else works.
     pub pac: Shelf<PacModule>,
     evaluators: Evaluators,
     pub supervisor: Arc<Supervisor>,
     loader: CodeLoader,
+    /// The resolver waits on a stack of its own, always the same.
+    resolver_stack: Arc<Semaphore>,
     anchors: Arc<Anchors>,
 }
 
@@ -66,11 +71,13 @@ impl Registry {
             http1: Shelf::new(world::HTTP1.name, &supervisor),
             tls: Shelf::new(world::TLS.name, &supervisor),
             x509: Shelf::new(world::X509.name, &supervisor),
+            dns: Shelf::new(world::DNS.name, &supervisor),
             drivers: Drivers::new(&supervisor),
             pac: Shelf::new(world::PAC.name, &supervisor),
             evaluators: Evaluators::new()?,
             supervisor,
             loader: CodeLoader::new(fumehood_wasm::engine_config(limits.instances))?,
+            resolver_stack: Arc::new(Semaphore::new(fumehood_wasm::RESOLVER_STACKS as usize)),
             anchors: Arc::new(anchors),
         })
     }
@@ -111,6 +118,11 @@ impl Registry {
                     Ok((Ok(()), module))
                 },
             ),
+            "dns" => self.admit(&self.dns, &world::DNS, header, code, |about, component| {
+                let stacks = &self.resolver_stack;
+                let module = DnsModule::new(self.engine(), about, component, stacks)?;
+                Ok((Ok(()), module))
+            }),
             "pac" => self.admit_to(
                 &self.evaluators.loader,
                 &self.pac,
@@ -178,6 +190,7 @@ impl Registry {
             "http1" => self.http1.swap(digest),
             "tls" => self.tls.swap(digest),
             "x509" => self.x509.swap(digest),
+            "dns" => self.dns.swap(digest),
             "pac" => self.pac.swap(digest),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.swap(digest),
@@ -195,6 +208,7 @@ impl Registry {
             "http1" => self.http1.rollback(),
             "tls" => self.tls.rollback(),
             "x509" => self.x509.rollback(),
+            "dns" => self.dns.rollback(),
             "pac" => self.pac.rollback(),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.rollback(),
@@ -212,6 +226,7 @@ impl Registry {
             "http1" => self.http1.withdraw(digest),
             "tls" => self.tls.withdraw(digest),
             "x509" => self.x509.withdraw(digest),
+            "dns" => self.dns.withdraw(digest),
             "pac" => self.pac.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
@@ -222,6 +237,7 @@ impl Registry {
         let mut all = self.http1.statuses();
         all.extend(self.tls.statuses());
         all.extend(self.x509.statuses());
+        all.extend(self.dns.statuses());
         all.extend(self.drivers.statuses());
         all.extend(self.pac.statuses());
         all
@@ -245,6 +261,7 @@ impl Registry {
         self.http1.enforce();
         self.tls.enforce();
         self.x509.enforce();
+        self.dns.enforce();
         self.drivers.all().iter().for_each(|shelf| shelf.enforce());
     }
 }

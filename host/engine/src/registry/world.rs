@@ -43,6 +43,28 @@ pub(crate) static PAC: World = World {
     exports: &["fumehood:pac/evaluator@0.1.0"],
 };
 
+pub(crate) static DNS: World = World {
+    name: "dns",
+    imports: &[
+        "fumehood:guest/panic@0.1.0",
+        "fumehood:dns/inbox@0.1.0",
+        "fumehood:dns/secure@0.1.0",
+        "fumehood:dns/types@0.1.0",
+        "wasi:clocks/monotonic-clock@0.2.12",
+        "wasi:io/error@0.2.12",
+        "wasi:io/poll@0.2.12",
+        "wasi:io/streams@0.2.12",
+        "wasi:random/random@0.2.12",
+        "wasi:sockets/instance-network@0.2.12",
+        "wasi:sockets/network@0.2.12",
+        "wasi:sockets/tcp-create-socket@0.2.12",
+        "wasi:sockets/tcp@0.2.12",
+        "wasi:sockets/udp-create-socket@0.2.12",
+        "wasi:sockets/udp@0.2.12",
+    ],
+    exports: &["fumehood:dns/resolver@0.1.0"],
+};
+
 /// Any module that is none of the above is a driver.
 pub(crate) static DRIVER: World = World {
     name: "driver",

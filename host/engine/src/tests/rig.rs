@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::exchange::{broker, request};
 use super::origin::Origin;
 use crate::dialer::Dialer;
+use crate::dns::Names;
 use crate::hub::Hub;
 use crate::idle::Idle;
 use crate::instance::Ticker;
@@ -129,6 +130,7 @@ impl Rig {
                 ticker: Ticker::start(registry.engine().clone()).unwrap(),
                 registry: Arc::new(registry),
                 dialer: Dialer::new(broker().into_async().unwrap()),
+                names: Names::new(),
                 idle: Idle::new(16, PATIENCE),
                 room: Arc::new(Semaphore::new(16)),
                 outbox,

@@ -25,8 +25,8 @@ use crate::registry::{Registry, Version};
 /// Bytes asked of the socket at a time: a server's whole flight, usually.
 const READ: usize = 16 * 1024;
 
-/// The application protocols offered, in order of preference (RFC 7301).
-const ALPN: [&[u8]; 1] = [b"http/1.1"];
+/// The application protocols of HTTP, in order of preference (RFC 7301).
+pub(crate) const HTTP: &[&[u8]] = &[b"http/1.1"];
 
 /// Whom to shake hands with, and how.
 pub(crate) struct Peer<'a> {
@@ -36,6 +36,8 @@ pub(crate) struct Peer<'a> {
     pub version: &'a Arc<Version<TlsModule>>,
     pub options: TlsOptions,
     pub host: &'a Host,
+    /// Application protocols offered.
+    pub alpn: &'static [&'static [u8]],
     pub key_log: Option<Arc<KeyLogFile>>,
 }
 
@@ -66,7 +68,7 @@ pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, HandshakeError> {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let subject = Subject::new(peer.host, peer.options.verification, now);
-    let config = config(&subject, peer.options);
+    let config = config(&subject, peer.options, peer.alpn);
     let module = &peer.version.module;
     let mut guest = module.instantiate(subject, peer.registry, peer.key_log)?;
     let first = guest.start(&config).map_err(|failed| failed.error)?;
@@ -182,14 +184,14 @@ async fn whole_record(tcp: &mut TcpStream, arrived: &mut Vec<u8>) -> Result<usiz
 }
 
 /// What the guest is told.
-pub(super) fn config(subject: &Subject, options: TlsOptions) -> guest::Config {
+pub(super) fn config(subject: &Subject, options: TlsOptions, alpn: &[&[u8]]) -> guest::Config {
     let version = |version| match version {
         TlsVersion::V1_2 => ProtocolVersion::Tls12,
         TlsVersion::V1_3 => ProtocolVersion::Tls13,
     };
     guest::Config {
         server_name: subject.server_name.clone(),
-        alpn: ALPN.iter().map(|name| name.to_vec()).collect(),
+        alpn: alpn.iter().map(|name| name.to_vec()).collect(),
         min_version: version(options.min_version),
         max_version: version(options.max_version),
         now: subject.now,

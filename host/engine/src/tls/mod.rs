@@ -38,7 +38,7 @@ mod verifier;
 pub(crate) use anchors::Anchors;
 pub(crate) use failure::cause_inside;
 pub(crate) use guest::{HandshakeError, TlsModule};
-pub(crate) use handshake::{Begun, Peer, begin, handshake};
+pub(crate) use handshake::{Begun, HTTP, Peer, begin, handshake};
 #[cfg(feature = "measure")]
 pub(crate) use in_memory::Finished;
 #[cfg(any(test, feature = "measure"))]

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use fumehood::ModuleKey;
-use fumehood::control::{Layer, TlsVersion};
+use fumehood::control::{Layer, RecordType, TlsVersion};
 use fumehood::policy::{ClientName, Effect, HostPattern, Method, PatternError, PrivateHost, Rule};
+use fumehood::{DnsServer, ModuleKey};
 
 use super::exit;
 
@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Modules(Modules),
     /// Show what may be reached and why, and check what would become of a request
     Policy(PolicyArgs),
+    /// Resolve a name with the engine's own resolver
+    #[command(after_help = exit::table())]
+    Resolve(Resolve),
     /// Run a proxy auto-configuration script, or tell what is wrong with it
     Pac(super::pac::args::PacArgs),
     /// Tell how a running engine is
@@ -226,6 +229,42 @@ pub(crate) struct Configuration {
     /// Go by this configuration [default: $FUMEHOOD_CONFIG, or that of the user]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// What `resolve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// The name; with a dot at its end no search domain is tried. Of an address, the name it has
+    pub(crate) name: String,
+    /// Which records: A, AAAA, CAA, CNAME, HTTPS, MX, NS, PTR, SOA, SRV, SVCB, TXT
+    /// [default: addresses of both families]
+    #[arg(value_name = "TYPE", value_parser = record_type)]
+    pub(crate) record_type: Option<RecordType>,
+    /// Ask this server and not those of the configuration or of resolv.conf:
+    /// 9.9.9.9, [::1]:5353, tls://dns.quad9.net#9.9.9.9,
+    /// https://dns.quad9.net/dns-query#9.9.9.9
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) server: Vec<DnsServer>,
+    /// Tell each step on standard error
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Answer private addresses too (see dns.private-answers)
+    #[arg(long)]
+    pub(crate) private_answers: bool,
+    /// Most time it may take, in seconds
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    pub(crate) max_time: u32,
+    /// Trust the certificates in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Go on without this layer of the sandbox (see `fumehood doctor`)
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `status` takes.
@@ -704,6 +743,17 @@ fn proxy_address(text: &str) -> Result<SocketAddr, String> {
     let address = text.strip_prefix("http://").unwrap_or(text);
     let address = address.strip_suffix('/').unwrap_or(address).parse();
     address.map_err(|_| "not an address with a port, such as http://127.0.0.1:3128".to_owned())
+}
+
+fn record_type(text: &str) -> Result<RecordType, String> {
+    let mut all = RecordType::ALL.into_iter();
+    let found = all.find(|it| it.name().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| {
+        format!(
+            "not one of {}",
+            RecordType::ALL.map(RecordType::name).join(", ")
+        )
+    })
 }
 
 fn module_key(text: &str) -> Result<ModuleKey, String> {

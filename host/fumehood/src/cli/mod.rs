@@ -28,6 +28,7 @@ mod prove;
 mod proxy;
 mod redirect;
 mod report;
+mod resolve;
 mod resume;
 mod run;
 mod settings;
@@ -71,6 +72,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Pac(args) => on_runtime(pac::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
+        Command::Resolve(args) => on_runtime(resolve::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Run(args) => on_runtime(run::run(&args)),
         Command::Completions { shell } => help::completions(shell),

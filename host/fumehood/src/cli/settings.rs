@@ -11,6 +11,7 @@ pub(crate) fn source(args: &Configuration, private_hosts: &[PrivateHost]) -> Set
     SettingsSource {
         file: args.config.clone(),
         private_hosts: private_hosts.to_vec(),
+        dns_servers: Vec::new(),
     }
 }
 

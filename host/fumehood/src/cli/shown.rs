@@ -69,6 +69,35 @@ fn rows(settings: &Settings) -> Vec<Row> {
             version(it.tls_max.value),
             it.tls_max.origin,
         ),
+        row("dns.mode", it.dns_mode.value.name(), it.dns_mode.origin),
+        row(
+            "dns.servers",
+            or_resolv_conf(joined(&it.dns_servers.value)),
+            it.dns_servers.origin,
+        ),
+        row(
+            "dns.search",
+            or_resolv_conf(it.dns_search.value.as_deref().map(joined).unwrap_or_default()),
+            it.dns_search.origin,
+        ),
+        row(
+            "dns.private-answers",
+            match it.dns_private_answers.value {
+                true => "answered",
+                false => "refused",
+            },
+            it.dns_private_answers.origin,
+        ),
+        row(
+            "dns.resolv-conf",
+            it.dns_resolv_conf.value.display(),
+            it.dns_resolv_conf.origin,
+        ),
+        row(
+            "dns.hosts-file",
+            it.dns_hosts.value.display(),
+            it.dns_hosts.origin,
+        ),
         time("timeouts.connect", &it.connect_ms),
         time("timeouts.tls", &it.tls_ms),
         time("timeouts.head", &it.head_ms),
@@ -94,6 +123,19 @@ fn rows(settings: &Settings) -> Vec<Row> {
             it.memory_bytes.origin,
         ),
     ]
+}
+
+fn joined(them: &[impl fmt::Display]) -> String {
+    let them: Vec<String> = them.iter().map(ToString::to_string).collect();
+    them.join(", ")
+}
+
+/// Nothing said stands for what that file says.
+fn or_resolv_conf(said: String) -> String {
+    match said.is_empty() {
+        true => "as in resolv.conf".to_owned(),
+        false => said,
+    }
 }
 
 fn to_text(settings: &Settings) -> String {

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use fumehood_control::TlsVersion;
 use fumehood_policy::{
-    AddressSpace, ClientName, HostPattern, Method, Mode, PrivateHost, SchemeName,
+    AddressSpace, ClientName, DnsName, Host, HostPattern, Method, Mode, PrivateHost, Scheme,
+    SchemeName,
 };
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
+
+use crate::{DnsMode, DnsServer};
 
 /// Longest time that can be set, in seconds; the broker dials no longer.
 const MAX_SECONDS: f64 = 4_000_000.0;
@@ -32,6 +36,8 @@ pub(crate) struct File {
     pub(crate) http: HttpTable,
     /// How TLS is spoken.
     pub(crate) tls: TlsTable,
+    /// How names are resolved.
+    pub(crate) dns: DnsTable,
     /// When to give up, in seconds.
     pub(crate) timeouts: TimeoutTable,
     /// What an engine may take; read when an engine is launched.
@@ -113,6 +119,59 @@ pub(crate) struct TlsTable {
     pub(crate) max_version: Option<Spanned<TlsName>>,
 }
 
+/// `[dns]`
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct DnsTable {
+    /// Who resolves the names of requests: "system" (the default), which is
+    /// the C library in the broker, or "guest", which is the engine's own
+    /// resolver.
+    #[cfg_attr(test, schemars(with = "Option<DnsMode>"))]
+    pub(crate) mode: Option<Spanned<DnsMode>>,
+    /// The engine's resolver's servers, at most 8: "9.9.9.9", "[::1]:5353",
+    /// "tls://dns.quad9.net#9.9.9.9", "https://dns.quad9.net/dns-query#9.9.9.9".
+    /// Default those of resolv.conf.
+    pub(crate) servers: Option<Vec<Read<DnsServer>>>,
+    /// Its search domains. Default those of resolv.conf.
+    pub(crate) search: Option<Vec<Read<DomainName>>>,
+    /// Whether it answers private addresses for any name: "answered", or
+    /// "refused" (the default), which leaves them out but for private-hosts.
+    #[cfg_attr(test, schemars(with = "Option<PrivateAnswersName>"))]
+    pub(crate) private_answers: Option<Spanned<PrivateAnswersName>>,
+    /// Default "/etc/resolv.conf".
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) resolv_conf: Option<Spanned<PathBuf>>,
+    /// Default "/etc/hosts".
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) hosts_file: Option<Spanned<PathBuf>>,
+}
+
+/// What becomes of private addresses, as it is written.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PrivateAnswersName {
+    Answered,
+    Refused,
+}
+
+/// A name, as people write it.
+#[derive(Clone, Debug)]
+pub(crate) struct DomainName(pub(crate) DnsName);
+
+impl FromStr for DomainName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Host::parse(text) {
+            Ok(Host::Name(name)) => Ok(DomainName(name)),
+            Ok(Host::V4(_) | Host::V6(_)) => Err("an address is no domain".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
 /// `[timeouts]`
 #[derive(Debug, Default, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -140,7 +199,7 @@ pub(crate) struct LimitTable {
     /// Exchanges under way at once; more wait. Default 128.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) exchanges: Option<Spanned<Count>>,
-    /// Guest instances alive at once. Default 264.
+    /// Guest instances alive at once. Default 272.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) instances: Option<Spanned<Count>>,
     /// Idle connections kept. Default 32.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Settings, SettingsError, SettingsSource};
 use crate::engine::Shared;
-use crate::{Engine, hex};
+use crate::{Dns, Engine, hex};
 
 /// Bytes read of notices at once: a dozen of the longest names.
 const NOTICE_BYTES: usize = 4096;
@@ -31,9 +31,28 @@ pub(crate) struct Now {
     pub(crate) policy: Arc<Policy>,
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
+    pub(crate) dns: Arc<Dns>,
     pub(crate) revision: Revision,
     /// Connections must not be shared ([`Policy::judges_connections_by_request`]).
     pub(crate) by_request: bool,
+}
+
+/// What a version has beside its policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Preferences {
+    pub(crate) deadlines: Deadlines,
+    pub(crate) tls: TlsOptions,
+    pub(crate) dns: Arc<Dns>,
+}
+
+impl From<&Now> for Preferences {
+    fn from(now: &Now) -> Self {
+        Preferences {
+            deadlines: now.deadlines,
+            tls: now.tls,
+            dns: Arc::clone(&now.dns),
+        }
+    }
 }
 
 /// Which version of a policy holds.
@@ -69,12 +88,7 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    pub(crate) fn new(
-        policy: Policy,
-        deadlines: Deadlines,
-        tls: TlsOptions,
-        file: Option<PathBuf>,
-    ) -> Self {
+    pub(crate) fn new(policy: Policy, preferences: Preferences, file: Option<PathBuf>) -> Self {
         let revision = Revision {
             number: 1,
             digest: digest(&policy),
@@ -83,8 +97,9 @@ impl Current {
         let now = Now {
             by_request: policy.judges_connections_by_request(),
             policy: Arc::new(policy),
-            deadlines,
-            tls,
+            deadlines: preferences.deadlines,
+            tls: preferences.tls,
+            dns: preferences.dns,
             revision,
         };
         Current {
@@ -161,12 +176,12 @@ impl Engine {
     pub async fn set_policy(&self, policy: Policy) -> Result<Revision, SettingsError> {
         let _turn = self.shared.current.turn.lock().await;
         let before = self.shared.current.now();
-        self.replace(policy, before.deadlines, before.tls, None)
-            .await
+        let preferences = Preferences::from(&*before);
+        self.replace(policy, preferences, None).await
     }
 
     /// Reads the settings again that [`crate::EngineBuilder::follow`] named.
-    /// Policy, timeouts and TLS versions hold for the next request; limits for
+    /// Policy, timeouts, TLS versions and DNS hold for the next request; limits for
     /// the next launch.
     ///
     /// # Errors
@@ -189,16 +204,19 @@ impl Engine {
         let settings = reading
             .await
             .map_err(|e| SettingsError::NotTaken(e.to_string()))??;
-        let (deadlines, tls) = (settings.deadlines(), settings.tls());
-        self.replace(settings.policy, deadlines, tls, settings.file)
+        let preferences = Preferences {
+            deadlines: settings.deadlines(),
+            tls: settings.tls(),
+            dns: Arc::new(settings.dns()),
+        };
+        self.replace(settings.policy, preferences, settings.file)
             .await
     }
 
     async fn replace(
         &self,
         policy: Policy,
-        deadlines: Deadlines,
-        tls: TlsOptions,
+        preferences: Preferences,
         file: Option<PathBuf>,
     ) -> Result<Revision, SettingsError> {
         let current = &self.shared.current;
@@ -214,8 +232,9 @@ impl Engine {
             *now = Arc::new(Now {
                 by_request: policy.judges_connections_by_request(),
                 policy: Arc::clone(&policy),
-                deadlines,
-                tls,
+                deadlines: preferences.deadlines,
+                tls: preferences.tls,
+                dns: preferences.dns,
                 revision: revision.clone(),
             });
             revision

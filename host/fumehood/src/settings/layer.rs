@@ -1,21 +1,19 @@
 //! One layer of settings: the file, or the environment. Each knows where its
 //! values stand.
 
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Origin;
 use super::error::{SettingsError, explain, position};
 use super::file::{File, Read};
-use crate::store::{nonblock, read_bounded};
+use crate::store::read_file;
 
 /// Largest configuration, in bytes: some hundred for each of the most rules.
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 14] = [
+const VARIABLES: [(&str, &str, Kind); 20] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -30,6 +28,16 @@ const VARIABLES: [(&str, &str, Kind); 14] = [
     ("FUMEHOOD_HTTP_USER_AGENT", "http.user-agent", Kind::Text),
     ("FUMEHOOD_TLS_MIN_VERSION", "tls.min-version", Kind::Text),
     ("FUMEHOOD_TLS_MAX_VERSION", "tls.max-version", Kind::Text),
+    ("FUMEHOOD_DNS_MODE", "dns.mode", Kind::Text),
+    ("FUMEHOOD_DNS_SERVERS", "dns.servers", Kind::List),
+    ("FUMEHOOD_DNS_SEARCH", "dns.search", Kind::List),
+    (
+        "FUMEHOOD_DNS_PRIVATE_ANSWERS",
+        "dns.private-answers",
+        Kind::Text,
+    ),
+    ("FUMEHOOD_DNS_RESOLV_CONF", "dns.resolv-conf", Kind::Text),
+    ("FUMEHOOD_DNS_HOSTS_FILE", "dns.hosts-file", Kind::Text),
     (
         "FUMEHOOD_TIMEOUTS_CONNECT",
         "timeouts.connect",
@@ -94,7 +102,7 @@ impl Layer {
             path: path.to_owned(),
             why,
         };
-        match read(path) {
+        match read_file(path, MAX_SETTINGS_BYTES) {
             Ok(Some(bytes)) => {
                 let text =
                     String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".into()))?;
@@ -210,19 +218,4 @@ impl Kind {
             }),
         }
     }
-}
-
-/// A regular file within the bound; `None` where there is nothing. A link is
-/// followed: people keep such files elsewhere.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let mut options = std::fs::OpenOptions::new();
-    // A pipe in its place must not hold us.
-    let file = match options.read(true).custom_flags(nonblock()).open(path) {
-        Ok(file) => cap_std::fs::File::from_std(file),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e.to_string()),
-    };
-    let metadata = file.metadata().map_err(|e| e.to_string())?;
-    let bytes = read_bounded(file, &metadata, MAX_SETTINGS_BYTES);
-    bytes.map(Some).map_err(|e| e.to_string())
 }

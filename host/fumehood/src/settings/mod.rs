@@ -6,6 +6,7 @@
 //!
 //! `docs/policy.md` has the grammar, `docs/config.schema.json` the schema.
 
+mod dns;
 mod error;
 mod file;
 mod follow;
@@ -19,15 +20,15 @@ use std::path::{Path, PathBuf};
 
 pub use error::SettingsError;
 pub use follow::Revision;
-pub(crate) use follow::{Current, Follow, watch};
+pub(crate) use follow::{Current, Follow, Preferences, watch};
 use fumehood_control::{Deadlines, TlsOptions, TlsVersion};
-use fumehood_policy::{Policy, PrivateHost};
+use fumehood_policy::{DnsName, Policy, PrivateHost};
 use layer::Layer;
 pub use layer::MAX_SETTINGS_BYTES;
 use toml::Spanned;
 
 use crate::config::{Limits, default_deadlines, default_tls};
-use crate::places;
+use crate::{Dns, DnsMode, DnsServer, places};
 
 /// The environment variable that names the file.
 const FILE_VARIABLE: &str = "FUMEHOOD_CONFIG";
@@ -41,6 +42,8 @@ pub struct SettingsSource {
     pub file: Option<PathBuf>,
     /// Private hosts of flags, on top of the others.
     pub private_hosts: Vec<PrivateHost>,
+    /// Name servers of flags, in place of the others.
+    pub dns_servers: Vec<DnsServer>,
 }
 
 /// What a program goes by: the policy, and preferences.
@@ -63,6 +66,18 @@ pub struct Settings {
     pub tls_min: Value<TlsVersion>,
     /// Newest TLS version offered.
     pub tls_max: Value<TlsVersion>,
+    /// Who resolves the names of requests.
+    pub dns_mode: Value<DnsMode>,
+    /// The resolver's servers; empty for those of `resolv.conf`.
+    pub dns_servers: Value<Vec<DnsServer>>,
+    /// Its search domains; `None` for those of `resolv.conf`.
+    pub dns_search: Value<Option<Vec<DnsName>>>,
+    /// Whether it answers private addresses for any name.
+    pub dns_private_answers: Value<bool>,
+    /// Where `resolv.conf` is.
+    pub dns_resolv_conf: Value<PathBuf>,
+    /// Where the host table is.
+    pub dns_hosts: Value<PathBuf>,
     /// Resolving and connecting, in milliseconds.
     pub connect_ms: Value<u32>,
     /// The TLS handshake, in milliseconds.
@@ -181,6 +196,7 @@ impl Settings {
         let built = rules::build(&file, environment, source, looked_for.filter(|_| was_there))?;
         let (deadlines, tls, limits) = (default_deadlines(), default_tls(), Limits::default());
         let both = [environment, &file];
+        let dns = dns::build(&file, environment, source)?;
         let settings = Settings {
             policy: built.policy,
             allow_origin: built.allow_origin,
@@ -205,6 +221,12 @@ impl Settings {
                 |it| (*it).into(),
                 tls.max_version,
             ),
+            dns_mode: dns.mode,
+            dns_servers: dns.servers,
+            dns_search: dns.search,
+            dns_private_answers: dns.private_answers,
+            dns_resolv_conf: dns.resolv_conf,
+            dns_hosts: dns.hosts,
             connect_ms: pick(
                 both,
                 |it| it.timeouts.connect.as_ref(),
@@ -294,6 +316,19 @@ impl Settings {
             min_version: self.tls_min.value,
             max_version: self.tls_max.value,
             ..default_tls()
+        }
+    }
+
+    /// How names are resolved.
+    #[must_use]
+    pub fn dns(&self) -> Dns {
+        Dns {
+            mode: self.dns_mode.value,
+            servers: self.dns_servers.value.clone(),
+            search: self.dns_search.value.clone(),
+            private_answers: self.dns_private_answers.value,
+            resolv_conf: self.dns_resolv_conf.value.clone(),
+            hosts: self.dns_hosts.value.clone(),
         }
     }
 

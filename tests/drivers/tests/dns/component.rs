@@ -7,13 +7,13 @@ use tokio::time::timeout;
 
 use crate::host::{Network, Outcome, Resolver, types};
 use types::{
-    Cause, Config, PrivateAnswers, Protocol, RecordData, RecordType, Server, Source, Wanted,
+Cause, Config, Protocol, RecordData, RecordType, Server, Source, Wanted,
 };
 
 /// Long enough for any machine; reached only by a test that fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub(crate) fn config(unbound: &Unbound) -> Config {
+fn config(unbound: &Unbound) -> Config {
     Config {
         servers: vec![Server {
             address: types::IpAddress::Ipv4((127, 0, 0, 1)),
@@ -27,7 +27,6 @@ pub(crate) fn config(unbound: &Unbound) -> Config {
         rotate: false,
         edns: true,
         trust_authentic: false,
-        private_answers: PrivateAnswers::Refused,
         hosts: Vec::new(),
     }
 }

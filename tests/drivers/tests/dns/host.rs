@@ -111,6 +111,7 @@ impl Resolver {
             wanted,
             cached,
             traced: false,
+            private_answers: types::PrivateAnswers::Refused,
         };
         state.tasks.push_back(Task::Resolve(query.clone()));
         state.unanswered.insert(query.id, (query, sender));

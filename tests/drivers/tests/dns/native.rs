@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use fumehood_guest_dns::{
-    Action, Answer, Channel, Config, Deframer, Event, ExchangeId, Failure, Network, Protocol,
-    Query, RecordType, Resolver, Server, Time, Wanted, drive, frame,
+    Action, Answer, Channel, Config, Deframer, Event, ExchangeId, Failure, Network, PrivateAnswers,
+    Protocol, Query, RecordType, Resolver, Server, Time, Wanted, drive, frame,
 };
 use fumehood_tests::peers::Unbound;
 
@@ -105,6 +105,7 @@ fn resolve(unbound: &Unbound, name: &str, kind: RecordType) -> Result<Answer, Fa
         wanted: Wanted::Records(kind),
         cached: true,
         traced: true,
+        private_answers: PrivateAnswers::Answered,
     };
     resolver.resolve(query, now());
     let mut outcome = None;

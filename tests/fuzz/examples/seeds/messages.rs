@@ -52,6 +52,7 @@ pub(crate) fn write() {
         id: 1,
         grant: GrantId(1),
         deadline_ms: 1000,
+        found: None,
     };
     message("dial", 4, &dial);
     let address = "192.0.2.1:443".parse().unwrap();

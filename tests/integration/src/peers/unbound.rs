@@ -14,6 +14,8 @@
 //! | `10.2.0.192.in-addr.arpa` | PTR `www.fumehood.test` |
 //! | `svc.fumehood.test` | HTTPS 1 `.` alpn=h2,h3 port=8443 |
 //! | anything else | NXDOMAIN |
+//!
+//! With a certificate it speaks DNS over TLS too, on another port.
 
 use std::fs;
 use std::io;
@@ -23,6 +25,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::certs::Identity;
 use crate::temp::TempDir;
 
 /// unbound is ready within milliseconds; a crowded machine may take longer.
@@ -40,6 +43,7 @@ pub struct Unbound {
     child: Child,
     folder: TempDir,
     port: u16,
+    tls_port: u16,
 }
 
 impl Unbound {
@@ -49,13 +53,25 @@ impl Unbound {
     /// Where unbound is not installed, or does not start; the error contains
     /// what unbound said.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same, with DNS over TLS beside.
+    ///
+    /// # Errors
+    /// As for [`Unbound::start`].
+    pub fn start_tls(identity: &Identity) -> io::Result<Self> {
+        Self::start_with(Some(identity))
+    }
+
+    fn start_with(identity: Option<&Identity>) -> io::Result<Self> {
         for _ in 1..START_ATTEMPTS {
-            match Self::attempt() {
+            match Self::attempt(identity) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 other => return other,
             }
         }
-        Self::attempt()
+        Self::attempt(identity)
     }
 
     /// Where it listens, by UDP and TCP.
@@ -64,10 +80,22 @@ impl Unbound {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    fn attempt() -> io::Result<Self> {
+    /// Where it listens for TLS, if it does.
+    #[must_use]
+    pub fn tls_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.tls_port).into()
+    }
+
+    fn attempt(identity: Option<&Identity>) -> io::Result<Self> {
         let folder = TempDir::new()?;
-        let port = free_port()?;
-        let config = folder.write("unbound.conf", configuration(&folder, port))?;
+        let (port, tls_port) = (free_port()?, free_port()?);
+        let mut text = configuration(&folder, port);
+        if let Some(identity) = identity {
+            folder.write("chain.pem", &identity.chain_pem)?;
+            folder.write("key.pem", &identity.key_pem)?;
+            text += &tls_configuration(&folder, tls_port);
+        }
+        let config = folder.write("unbound.conf", text)?;
         let child = Command::new(program()?)
             .arg("-d")
             .arg("-c")
@@ -80,6 +108,7 @@ impl Unbound {
             child,
             folder,
             port,
+            tls_port,
         };
         unbound.wait_until_ready()?;
         Ok(unbound)
@@ -137,6 +166,19 @@ fn program() -> io::Result<PathBuf> {
                            or type `apt-get install unbound`";
             io::Error::new(io::ErrorKind::NotFound, message)
         })
+}
+
+/// More of its `server:` clause.
+fn tls_configuration(folder: &TempDir, port: u16) -> String {
+    let root = folder.path().display();
+    format!(
+        r#"
+    interface: 127.0.0.1@{port}
+    tls-port: {port}
+    tls-service-pem: "{root}/chain.pem"
+    tls-service-key: "{root}/key.pem"
+"#
+    )
 }
 
 fn configuration(folder: &TempDir, port: u16) -> String {

@@ -13,6 +13,7 @@ mod last_resort;
 mod leaks;
 mod messages;
 mod mortality;
+mod names;
 mod pac;
 mod policy;
 mod pressure;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         &leaks::TESTS,
         &messages::TESTS,
         &mortality::TESTS,
+        &names::TESTS,
         &pac::TESTS,
         &policy::TESTS,
         &pressure::TESTS,

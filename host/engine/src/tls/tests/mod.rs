@@ -59,6 +59,7 @@ impl Guests {
             version,
             options,
             host,
+            alpn: HTTP,
             key_log: None,
         }
     }

@@ -1,0 +1,165 @@
+//! Who wants a name waits here; instances come and go behind it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fumehood_control::{
+    Aftermath, Cause, DialFailure, NameAnswer, NameCause, NameFailure, NameQuery, RecordData,
+    ResolverSetup, Unresolved, Wanted,
+};
+use fumehood_policy::Host;
+use tokio::sync::Notify;
+
+use super::inbox::{Burial, Inbox, Outcome, failure};
+use super::secure::Ways;
+use crate::dialer::Dialer;
+use crate::driver::Access;
+use crate::instance::{Fault, Ticker};
+use crate::registry::Registry;
+
+/// Most sockets that the resolver has at once: two for each of its 128
+/// exchanges, as WASI's sockets over ours count, and a connection or two to
+/// each of its servers.
+const MAX_SOCKETS: usize = 288;
+
+/// The engine's resolver.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    inbox: Arc<Inbox>,
+    /// The instance is to make way for another.
+    replace: Notify,
+}
+
+impl Names {
+    /// Without a setup, and so without an answer.
+    pub(crate) fn new() -> Arc<Names> {
+        Arc::default()
+    }
+
+    /// How it is to be from now on.
+    pub(crate) fn set_up(&self, setup: ResolverSetup) {
+        let regranted = self
+            .inbox
+            .setup()
+            .is_some_and(|before| before.grant != setup.grant);
+        self.inbox.set_up(setup);
+        if regranted {
+            // Its sockets are asked for under the grant that it was made with.
+            self.replace.notify_one();
+        }
+    }
+
+    /// Another version may be current: it takes the place of the one that runs.
+    pub(crate) fn follow_swap(&self) {
+        self.replace.notify_one();
+    }
+
+    /// Resolves a name, or says why not, within the query's own deadline.
+    pub(crate) async fn ask(&self, query: NameQuery) -> Outcome {
+        let (name, deadline) = (query.name.clone(), query.deadline_ms);
+        let mut waiting = self.inbox.ask(query)?;
+        let deadline = Duration::from_millis(deadline.into());
+        match tokio::time::timeout(deadline, &mut waiting.answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(failure(name, NameCause::Stopped)),
+            Err(_) => Err(failure(name, NameCause::Timeout)),
+        }
+    }
+
+    /// What a dial or a driver's lookup is to bring along: the addresses of a
+    /// name, where names are dialled at what is found here. None where they are
+    /// not, and for what the broker knows by itself.
+    ///
+    /// # Errors
+    /// [`Cause::Dial`], as if the broker had said so, or the guest's end.
+    pub(crate) async fn found(
+        &self,
+        host: &Host,
+        deadline: Duration,
+    ) -> Result<Option<Vec<IpAddr>>, Cause> {
+        let Host::Name(name) = host else {
+            return Ok(None);
+        };
+        let dials = self.inbox.setup().is_some_and(|setup| setup.dials);
+        if !dials || name.is_localhost() {
+            return Ok(None);
+        }
+        let query = NameQuery {
+            name: name.as_str().to_owned(),
+            wanted: Wanted::Addresses,
+            cached: true,
+            traced: false,
+            // Whether they may be dialled is for the policy to say.
+            private: true,
+            deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
+        };
+        match self.ask(query).await {
+            Ok(answer) => Ok(Some(addresses(&answer))),
+            Err(Unresolved::Guest(cause)) => Err(cause),
+            Err(Unresolved::Failure(failure)) => Err(Cause::Dial(as_dial(&failure))),
+        }
+    }
+
+    /// Keeps an instance running while names are asked for; never returns.
+    pub(crate) async fn serve(
+        &self,
+        registry: &Arc<Registry>,
+        dialer: &Arc<Dialer>,
+        ticker: &Ticker,
+    ) {
+        loop {
+            self.inbox.has_query().await;
+            let Some(setup) = self.inbox.setup() else {
+                continue;
+            };
+            let version = match registry.dns.current() {
+                Ok(version) => version,
+                Err(cause) => {
+                    self.inbox.fail_all(&cause);
+                    continue;
+                }
+            };
+            let patience = Duration::from_millis(setup.timeout_ms.into());
+            // It looks no name up elsewhere: its world has no such import.
+            let access = Access::new(Arc::clone(dialer), Names::new(), setup.grant, patience)
+                .with_sockets(MAX_SOCKETS);
+            let ways = Ways::new(&self.inbox, registry, dialer, ticker);
+            let running = version.module.run(access, &self.inbox, ways, ticker);
+            tokio::select! {
+                fault = running => {
+                    self.bury(fault);
+                    registry.enforce();
+                }
+                () = self.replace.notified() => self.inbox.replace(),
+            }
+        }
+    }
+
+    /// An instance ended.
+    fn bury(&self, fault: Fault) {
+        if fault.is_for_want_of_room() {
+            // Nobody's fault, and another try would be no better.
+            return self.inbox.fail_all(&fault.into());
+        }
+        let aftermath = match self.inbox.bury(&fault.clone().into()) {
+            Burial::GoesOn => Aftermath::Resumed,
+            Burial::Convicted => Aftermath::Failed,
+        };
+        fault.settle(aftermath);
+    }
+}
+
+fn addresses(answer: &NameAnswer) -> Vec<IpAddr> {
+    let addresses = answer.records.iter().filter_map(RecordData::address);
+    addresses.take(fumehood_control::MAX_CANDIDATES).collect()
+}
+
+/// As the broker tells of names that do not resolve.
+fn as_dial(failure: &NameFailure) -> DialFailure {
+    match failure.cause {
+        NameCause::Timeout => DialFailure::Timeout { resolving: true },
+        NameCause::Busy => DialFailure::Busy,
+        _ => DialFailure::Resolve(failure.cause.to_string()),
+    }
+}

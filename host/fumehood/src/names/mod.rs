@@ -1,0 +1,260 @@
+//! Names, resolved by the engine's own resolver.
+//!
+//! ```text
+//! config   who resolves, which servers, what of the answers
+//! files    resolv.conf and hosts, read here: no other process reads a file
+//! setup    both together, told to broker and engine, and again when they change
+//! answers  what the engine says, to whom it belongs
+//! ```
+
+mod answers;
+mod config;
+mod files;
+mod setup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fumehood_control::{
+    Cause, NameAnswer, NameFailure, NameQuery, NameServer, ToEngine, Unresolved, Wanted,
+};
+use fumehood_policy::{Host, Policy};
+
+pub(crate) use answers::Answers;
+pub use config::{Dns, DnsMode, DnsServer, DnsServerError};
+pub(crate) use setup::Teller;
+
+use crate::engine::Running;
+use crate::error::{CallerError, ChannelError};
+use crate::{Engine, Error};
+
+/// How long a question may take where it does not say: as long as browsers wait
+/// for a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Engines that a question is put to: one that dies under it is replaced once.
+const ENGINES: u32 = 2;
+
+/// What is asked of the resolver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    name: String,
+    wanted: Wanted,
+    cached: bool,
+    traced: bool,
+    private: Option<bool>,
+    within: Duration,
+}
+
+impl Question {
+    /// About a name: in Unicode or ASCII, `.` for the root. A trailing dot makes
+    /// it absolute, so that no search domain is tried.
+    ///
+    /// # Errors
+    /// [`ResolveError::Name`] where it is no name, or an address.
+    pub fn new(name: &str, wanted: Wanted) -> Result<Self, ResolveError> {
+        Ok(Question {
+            name: canonical(name)?,
+            wanted,
+            cached: true,
+            traced: false,
+            private: None,
+            within: PATIENCE,
+        })
+    }
+
+    /// Has the servers asked, whatever is known already.
+    #[must_use]
+    pub fn uncached(mut self) -> Self {
+        self.cached = false;
+        self
+    }
+
+    /// Has the steps told.
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
+    /// Says whether private addresses are answered. Default: where the settings
+    /// say so, and for hosts that the policy allows to be private. What was
+    /// answered is still not dialled unless the policy allows it.
+    #[must_use]
+    pub fn private(mut self, answered: bool) -> Self {
+        self.private = Some(answered);
+        self
+    }
+
+    /// When to give up. Default 30 s.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+}
+
+/// What the resolver found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The records, and where they are from.
+    pub answer: NameAnswer,
+    /// The servers that steps and source speak of.
+    pub servers: Arc<[NameServer]>,
+}
+
+/// Why a name has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// It is no name, so nobody was asked.
+    #[error("{name:?} cannot be resolved: {why}")]
+    Name {
+        /// As it was given.
+        name: String,
+        /// One clause.
+        why: String,
+    },
+    /// There is none, or no server said so.
+    #[error("{} does not resolve: {}", .failure.name, .failure.cause)]
+    Failure {
+        /// Which, and the steps that led there.
+        failure: Box<NameFailure>,
+        /// The servers that the steps speak of.
+        servers: Arc<[NameServer]>,
+    },
+    /// The resolver's guest ended over it, or there is none that is sound.
+    #[error("the name was not resolved: the resolver failed: {}", crate::describe::guest(.0))]
+    Guest(Box<Cause>),
+    /// A file that says how to resolve cannot be used.
+    #[error("{path} cannot be used: {why}")]
+    File {
+        /// `resolv.conf` or `hosts`.
+        path: String,
+        /// One clause.
+        why: String,
+    },
+    /// The engine or the broker.
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+/// As an exchange fails whose name cannot be resolved for it.
+impl From<ResolveError> for Error {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Engine(error) => error,
+            other => Error::Caller(CallerError::Request(other.to_string())),
+        }
+    }
+}
+
+impl From<ChannelError> for ResolveError {
+    fn from(error: ChannelError) -> Self {
+        ResolveError::Engine(error.into())
+    }
+}
+
+impl Engine {
+    /// Resolves a name with the engine's own resolver, the `dns` guest: `hosts`
+    /// and the rules for special names first, then the servers that the settings
+    /// or `resolv.conf` name, with their search domains. The policy is not
+    /// asked: it speaks of connections.
+    ///
+    /// # Errors
+    /// [`ResolveError`]. An engine that dies under it is replaced once.
+    pub async fn resolve(&self, question: &Question) -> Result<Resolved, ResolveError> {
+        let now = self.shared.current.now();
+        let private = question
+            .private
+            .unwrap_or_else(|| now.dns.private_answers || is_private(&now.policy, &question.name));
+        let query = NameQuery {
+            name: question.name.clone(),
+            wanted: question.wanted,
+            cached: question.cached,
+            traced: question.traced,
+            private,
+            deadline_ms: u32::try_from(question.within.as_millis()).unwrap_or(u32::MAX),
+        };
+        for _ in 1..ENGINES {
+            if let Some(answered) = self.ask_once(&query).await? {
+                return Ok(answered);
+            }
+        }
+        let last = self.ask_once(&query).await?;
+        last.ok_or_else(|| ChannelError::Channel(fumehood_sandbox::ChannelError::Closed).into())
+    }
+
+    /// Nothing if the engine died under it.
+    async fn ask_once(&self, query: &NameQuery) -> Result<Option<Resolved>, ResolveError> {
+        let running = self.shared.running().await.map_err(Error::from)?;
+        let servers = self.shared.tell_names(&running).await?;
+        let id = self.shared.number();
+        let Some(waiting) = running.engine.answers.open(id, &running.engine.orders) else {
+            return Ok(None);
+        };
+        let asked = ToEngine::Resolve {
+            id,
+            query: query.clone(),
+        };
+        if let Err(error) = running.engine.channel.send(&asked, &[]).await {
+            running.engine.note(&error);
+            let error = ChannelError::from(error);
+            return match error.is_closed() {
+                true => Ok(None),
+                false => Err(error.into()),
+            };
+        }
+        match waiting.answer().await {
+            None => Ok(None),
+            Some(Ok(answer)) => Ok(Some(Resolved { answer, servers })),
+            Some(Err(Unresolved::Guest(cause))) => Err(ResolveError::Guest(Box::new(cause))),
+            Some(Err(Unresolved::Failure(failure))) => Err(ResolveError::Failure {
+                failure: Box::new(failure),
+                servers,
+            }),
+        }
+    }
+}
+
+impl crate::engine::Shared {
+    /// Has both processes know how names are resolved, and tells by which servers.
+    pub(crate) async fn tell_names(
+        &self,
+        running: &Running,
+    ) -> Result<Arc<[NameServer]>, ResolveError> {
+        let dns = Arc::clone(&self.current.now().dns);
+        self.names.tell(&dns, running).await
+    }
+}
+
+/// A name as the resolver takes it.
+fn canonical(name: &str) -> Result<String, ResolveError> {
+    let refused = |why: String| ResolveError::Name {
+        name: name.to_owned(),
+        why,
+    };
+    if name == "." {
+        return Ok(name.to_owned());
+    }
+    match Host::parse(name) {
+        Ok(Host::Name(canonical)) if name.ends_with(['.', '\u{3002}']) => {
+            Ok(format!("{canonical}."))
+        }
+        Ok(Host::Name(canonical)) => Ok(canonical.into()),
+        Ok(Host::V4(_) | Host::V6(_)) => Err(refused("it is an address already".to_owned())),
+        Err(error) => Err(refused(error.to_string())),
+    }
+}
+
+/// Whether the policy allows a host of that name to have a private address.
+fn is_private(policy: &Policy, name: &str) -> bool {
+    let Ok(host) = Host::parse(name) else {
+        return false;
+    };
+    let mut allowed = policy.private_hosts().iter();
+    allowed.any(|private| private.host.matches(&host))
+}
+
+#[cfg(test)]
+mod tests;

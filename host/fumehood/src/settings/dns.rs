@@ -1,0 +1,95 @@
+//! From the table `[dns]` to how names are resolved.
+
+use std::path::PathBuf;
+
+use fumehood_policy::DnsName;
+use fumehood_policy::resolver::{MAX_NAME_SERVERS, MAX_SEARCH_DOMAINS};
+
+use super::error::SettingsError;
+use super::file::{DnsTable, PrivateAnswersName, Read};
+use super::layer::Layer;
+use super::{Origin, SettingsSource, Value, pick};
+use crate::{Dns, DnsMode, DnsServer};
+
+/// Each with its origin.
+pub(super) struct Built {
+    pub(super) mode: Value<DnsMode>,
+    pub(super) servers: Value<Vec<DnsServer>>,
+    pub(super) search: Value<Option<Vec<DnsName>>>,
+    pub(super) private_answers: Value<bool>,
+    pub(super) resolv_conf: Value<PathBuf>,
+    pub(super) hosts: Value<PathBuf>,
+}
+
+pub(super) fn build(
+    file: &Layer,
+    environment: &Layer,
+    source: &SettingsSource,
+) -> Result<Built, SettingsError> {
+    let (both, default) = ([environment, file], Dns::default());
+    let search = list(both, |it| it.search.as_ref(), MAX_SEARCH_DOMAINS)?;
+    Ok(Built {
+        mode: pick(both, |it| it.dns.mode.as_ref(), |mode| *mode, default.mode),
+        servers: match source.dns_servers.is_empty() {
+            true => list(both, |it| it.servers.as_ref(), MAX_NAME_SERVERS)?.unwrap_or(Value {
+                value: default.servers,
+                origin: Origin::Default,
+            }),
+            false => Value {
+                value: source.dns_servers.clone(),
+                origin: Origin::Flag("--server"),
+            },
+        },
+        search: match search {
+            Some(Value { value, origin }) => Value {
+                value: Some(value.into_iter().map(|it| it.0).collect()),
+                origin,
+            },
+            None => Value {
+                value: None,
+                origin: Origin::Default,
+            },
+        },
+        private_answers: pick(
+            both,
+            |it| it.dns.private_answers.as_ref(),
+            |it| matches!(it, PrivateAnswersName::Answered),
+            default.private_answers,
+        ),
+        resolv_conf: pick(
+            both,
+            |it| it.dns.resolv_conf.as_ref(),
+            Clone::clone,
+            default.resolv_conf,
+        ),
+        hosts: pick(
+            both,
+            |it| it.dns.hosts_file.as_ref(),
+            Clone::clone,
+            default.hosts,
+        ),
+    })
+}
+
+/// What the first layer that has the list says.
+fn list<T: Clone>(
+    layers: [&Layer; 2],
+    find: impl Fn(&DnsTable) -> Option<&Vec<Read<T>>>,
+    most: usize,
+) -> Result<Option<Value<Vec<T>>>, SettingsError> {
+    for layer in layers {
+        let Some(said) = find(&layer.file.dns) else {
+            continue;
+        };
+        if let Some(one_more) = said.get(most) {
+            let message = format!("there are at most {most} of these");
+            return Err(layer.refused(&one_more.span, message));
+        }
+        let origin = said.first().map(|first| layer.origin(&first.span));
+        return Ok(layer.values(Some(said))?.map(|value| Value {
+            value,
+            origin: origin.unwrap_or_default(),
+        }));
+    }
+    Ok(None)
+}

@@ -1,0 +1,318 @@
+//! Names by the engine's own resolver: asked by the embedder, and dialled.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fumehood::control::{
+    AnswerSource, Cause, DialFailure, NameCause, RecordData, RecordType, Wanted,
+};
+use fumehood::{Dns, DnsMode, Engine, EngineBuilder, Module, Question, ResolveError, Resolved};
+use fumehood_tests::artifacts::native_code;
+use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::temp::TempDir;
+
+use crate::harness::{Test, test};
+use crate::support::{HELLO, builder, cause, fetch, own};
+
+pub(crate) const TESTS: [Test; 8] = [
+    test("names::a_trap_loses_no_other_query", || {
+        Box::pin(fault("trap"))
+    }),
+    test("names::a_hang_loses_no_other_query", || {
+        Box::pin(fault("hang"))
+    }),
+    test("names::black_holes_do_not_delay_what_is_known", || {
+        Box::pin(black_holes())
+    }),
+    test("names::equal_questions_are_asked_once", || {
+        Box::pin(sharing())
+    }),
+    test("names::another_engine_knows_how_to_resolve", || {
+        Box::pin(killed())
+    }),
+    test("names::files_that_change_are_read_again", || {
+        Box::pin(changed())
+    }),
+    test("names::a_name_is_dialled_where_the_guest_found_it", || {
+        Box::pin(dialled())
+    }),
+    test("names::what_the_guest_found_is_judged", || {
+        Box::pin(judged())
+    }),
+];
+
+/// A name server on loopback that knows where every name under `known` is, and
+/// says nothing about any other.
+struct NameServer {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl NameServer {
+    /// The address of all names.
+    fn start(of_names: [u8; 4]) -> NameServer {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let noted = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            let mut question = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut question) {
+                let (name, reply) = reply(&question[..length], of_names);
+                let known = name.ends_with("known");
+                noted.lock().unwrap().push(name);
+                if known {
+                    let _gone = socket.send_to(&reply, from);
+                }
+            }
+        });
+        NameServer { address, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn dns(&self) -> Dns {
+        Dns {
+            servers: vec![self.address.to_string().parse().unwrap()],
+            resolv_conf: PathBuf::from("/nonexistent/resolv.conf"),
+            hosts: PathBuf::from("/nonexistent/hosts"),
+            ..Dns::default()
+        }
+    }
+}
+
+/// The question's name, and a reply: this address for an A record, nothing else.
+fn reply(question: &[u8], address: [u8; 4]) -> (String, Vec<u8>) {
+    let (mut labels, mut at) = (Vec::new(), 12);
+    while question[at] != 0 {
+        let end = at + 1 + usize::from(question[at]);
+        labels.push(String::from_utf8_lossy(&question[at + 1..end]).to_lowercase());
+        at = end;
+    }
+    let end = at + 5;
+    let wants_address = question[end - 4..end] == [0, 1, 0, 1];
+    let mut reply = question[..end].to_vec();
+    let answers = u8::from(wants_address);
+    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, answers, 0, 0, 0, 0]);
+    if wants_address {
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        reply.extend(address);
+    }
+    (labels.join("."), reply)
+}
+
+/// The built-in guests, but for a resolver that does as names say.
+fn faulty() -> Vec<Module> {
+    let mut modules = Module::embedded_defaults();
+    modules.retain(|module| module.name != "dns");
+    modules.push(Module {
+        name: "dns".into(),
+        version: "1.0.0".into(),
+        digest: [9; 32],
+        code: std::fs::read(native_code("dns-faulty")).unwrap().into(),
+    });
+    modules
+}
+
+async fn launched(builder: EngineBuilder, dns: Dns) -> Engine {
+    builder.dns(dns).launch().await.unwrap()
+}
+
+fn question(name: &str) -> Question {
+    Question::new(name, Wanted::Records(RecordType::A)).unwrap()
+}
+
+async fn resolved(engine: &Engine, name: &str) -> Result<Resolved, ResolveError> {
+    engine.resolve(&question(name)).await
+}
+
+async fn address(engine: &Engine, name: &str) -> [u8; 4] {
+    let resolved = resolved(engine, name).await.unwrap();
+    match resolved.answer.records[..] {
+        [RecordData::A(it)] => it.octets(),
+        ref other => panic!("{other:?}"),
+    }
+}
+
+const PUBLIC: [u8; 4] = [93, 184, 215, 14];
+
+/// A query that ends the guest twice is told so; all others are answered.
+async fn fault(fault: &str) {
+    let server = NameServer::start(PUBLIC);
+    let engine = launched(builder().modules(faulty()), server.dns()).await;
+    let poison = format!("fumehood-fault-{fault}.known");
+    let mut honest = tokio::task::JoinSet::new();
+    let ask = |engine: &Engine, number: usize| {
+        let (engine, name) = (engine.clone(), format!("n{number}.known"));
+        async move { address(&engine, &name).await }
+    };
+    for number in 0..16 {
+        honest.spawn(ask(&engine, number));
+    }
+    let poisoned = {
+        let engine = engine.clone();
+        tokio::spawn(async move { resolved(&engine, &poison).await })
+    };
+    for number in 16..32 {
+        honest.spawn(ask(&engine, number));
+    }
+    while let Some(address) = honest.join_next().await {
+        assert_eq!(address.unwrap(), PUBLIC);
+    }
+    match poisoned.await.unwrap() {
+        Err(ResolveError::Guest(cause)) => {
+            assert!(matches!(&*cause, Cause::Guest { module, kind, .. }
+                if module == "dns" && kind == fault));
+        }
+        other => panic!("{other:?}"),
+    }
+    // It goes on in the same engine.
+    assert_eq!(address(&engine, "afterwards.known").await, PUBLIC);
+    assert_eq!(engine.launch_report().await.restarts, 0);
+}
+
+/// 64 lookups that nobody answers, and one that the cache does.
+async fn black_holes() {
+    let server = NameServer::start(PUBLIC);
+    let engine = launched(builder(), server.dns()).await;
+    assert_eq!(address(&engine, "a.known").await, PUBLIC);
+    let over = Arc::new(AtomicUsize::new(0));
+    let holes: Vec<_> = (0..64)
+        .map(|number| {
+            let (engine, over) = (engine.clone(), Arc::clone(&over));
+            tokio::spawn(async move {
+                let outcome = resolved(&engine, &format!("h{number}.hole")).await;
+                over.fetch_add(1, Ordering::Relaxed);
+                outcome
+            })
+        })
+        .collect();
+    // All of them are at the server.
+    while server
+        .asked()
+        .iter()
+        .filter(|it| it.ends_with("hole"))
+        .count()
+        < 64
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let begun = Instant::now();
+    let known = resolved(&engine, "a.known").await.unwrap();
+    let took = begun.elapsed();
+    assert_eq!(known.answer.source, AnswerSource::Cache);
+    assert_eq!(over.load(Ordering::Relaxed), 0);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(address(&engine, "b.known").await, PUBLIC);
+    holes.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Equal questions that wait at once go out as one.
+async fn sharing() {
+    let server = NameServer::start(PUBLIC);
+    let engine = launched(builder(), server.dns()).await;
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let engine = engine.clone();
+        let same = question("same.hole").within(Duration::from_millis(300));
+        all.spawn(async move { engine.resolve(&same).await });
+    }
+    while let Some(outcome) = all.join_next().await {
+        let Err(ResolveError::Failure { failure, .. }) = outcome.unwrap() else {
+            panic!("nobody answered, and yet there is an answer")
+        };
+        assert_eq!(failure.cause, NameCause::Timeout);
+    }
+    assert_eq!(server.asked(), ["same.hole"]);
+}
+
+/// An engine that dies takes its resolver with it; the next one is told anew.
+async fn killed() {
+    let server = NameServer::start(PUBLIC);
+    let engine = launched(builder(), server.dns()).await;
+    assert_eq!(address(&engine, "a.known").await, PUBLIC);
+    own("engine").kill().unwrap();
+    assert_eq!(address(&engine, "b.known").await, PUBLIC);
+    own("broker").kill().unwrap();
+    assert_eq!(address(&engine, "c.known").await, PUBLIC);
+}
+
+/// What is under way knows nothing of it; what is asked later does.
+async fn changed() {
+    let (server, folder) = (NameServer::start(PUBLIC), TempDir::new().unwrap());
+    let hosts = folder.write("hosts", "192.0.2.7 printer\n").unwrap();
+    let dns = Dns {
+        hosts: hosts.clone(),
+        private_answers: true,
+        ..server.dns()
+    };
+    let engine = launched(builder(), dns.clone()).await;
+    assert_eq!(address(&engine, "printer").await, [192, 0, 2, 7]);
+    std::fs::write(&hosts, "192.0.2.77 printer\n").unwrap();
+    let begun = Instant::now();
+    while address(&engine, "printer").await != [192, 0, 2, 77] {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it is not read again"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// With `dns.mode = "guest"` a request's name goes to the guest's server.
+async fn dialled() {
+    let (server, origin) = (
+        NameServer::start([127, 0, 0, 1]),
+        Server::start(vec![Script::answer(HELLO)]),
+    );
+    let dns = Dns {
+        mode: DnsMode::Guest,
+        ..server.dns()
+    };
+    let builder = builder()
+        .allow_private("origin.known".parse().unwrap())
+        .unwrap();
+    let engine = launched(builder, dns).await;
+    for _ in 0..2 {
+        let content = fetch(&engine, &origin.url_at("origin.known", "/")).await;
+        assert_eq!(content.unwrap(), b"hello");
+    }
+    let asked = server.asked();
+    assert!(asked.iter().all(|name| name == "origin.known"), "{asked:?}");
+    assert!((1..=2).contains(&asked.len()), "{asked:?}");
+    // A literal and `localhost` are nobody's to resolve.
+    let literal = fetch(&engine, &origin.url("/")).await;
+    assert_eq!(literal.unwrap(), b"hello");
+    assert_eq!(server.asked().len(), asked.len());
+}
+
+/// A server that says that a stranger's name is here changes nothing.
+async fn judged() {
+    let (server, canary) = (NameServer::start([127, 0, 0, 1]), Canary::start());
+    let dns = Dns {
+        mode: DnsMode::Guest,
+        ..server.dns()
+    };
+    let engine = launched(builder(), dns).await;
+    let url = format!("http://evil.known:{}/", canary.port());
+    let denied = cause(fetch(&engine, &url).await);
+    let Cause::Dial(DialFailure::Denied(denial)) = denied else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(denial.reason.name(), "loopback-address");
+    assert_eq!(canary.connections(), 0);
+    canary.assert_alive();
+    // A name that the policy denies is not even looked up.
+    let asked = server.asked().len();
+    let blocked = fetch(&engine, "http://blocked.known:25/").await;
+    assert!(matches!(
+        cause(blocked),
+        Cause::Dial(DialFailure::Denied(_))
+    ));
+    assert_eq!(server.asked().len(), asked);
+}

@@ -1,0 +1,98 @@
+//! Servers that do as they please, and one that is not there.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+
+use fumehood_tests::temp::TempDir;
+
+use crate::{at, data, found, steps};
+
+/// Answers one question after another, as long as there are answers.
+fn server(answers: Vec<fn(&[u8]) -> Vec<Vec<u8>>>) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut question = [0; 512];
+        for answer in answers {
+            let (length, from) = socket.recv_from(&mut question).unwrap();
+            for reply in answer(&question[..length]) {
+                socket.send_to(&reply, from).unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// The reply to a question for an A record: this address.
+fn reply(question: &[u8], address: [u8; 4]) -> Vec<u8> {
+    let end = 12 + question[12..].iter().position(|it| *it == 0).unwrap() + 5;
+    let mut reply = question[..end].to_vec();
+    // A response, recursion available; one question, one answer, no more.
+    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+    reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    reply.extend(address);
+    reply
+}
+
+fn good(question: &[u8]) -> Vec<Vec<u8>> {
+    vec![reply(question, [93, 184, 215, 14])]
+}
+
+#[test]
+fn a_reply_that_is_not_the_questions_is_passed_over() {
+    let forged = |question: &[u8]| {
+        let evil = |change: fn(&mut Vec<u8>)| {
+            let mut forged = reply(question, [6, 6, 6, 6]);
+            change(&mut forged);
+            forged
+        };
+        vec![
+            evil(|it| it[0] ^= 1),
+            evil(|it| it[2] &= 0x7f),
+            evil(|it| it[13] = b'z'),
+            evil(|it| it.truncate(7)),
+            reply(question, [93, 184, 215, 14]),
+        ]
+    };
+    let address = server(vec![forged]);
+    let report = found(&at(address).args(["--json", "www.example", "a"]).run());
+    assert_eq!(data(&report), ["93.184.215.14"]);
+    assert!(steps(&report).contains(&"ignored".to_owned()), "{report}");
+}
+
+#[test]
+fn the_next_server_is_asked_where_one_is_silent_or_gone() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let folder = TempDir::new().unwrap();
+    let conf = folder.write("resolv.conf", "options timeout:1 attempts:1\n");
+    // A port that nobody has any more.
+    let gone = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let finished = at(gone)
+        .arg("--server")
+        .arg(silent.local_addr().unwrap().to_string())
+        .arg("--server")
+        .arg(server(vec![good]).to_string())
+        .env("FUMEHOOD_DNS_RESOLV_CONF", conf.unwrap())
+        .args(["--json", "www.example", "a"])
+        .run();
+    let report = found(&finished);
+    assert_eq!(data(&report), ["93.184.215.14"]);
+    let steps = steps(&report);
+    assert!(
+        steps.contains(&"broken".to_owned()) && steps.contains(&"timed-out".to_owned()),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_server_that_never_answers_ends_by_deadline() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let finished = at(silent.local_addr().unwrap())
+        .args(["--json", "--max-time", "0.2", "www.example", "a"])
+        .run();
+    let report = finished.report();
+    assert_eq!((finished.code(), &report["cause"]), (28, &"timeout".into()));
+}
