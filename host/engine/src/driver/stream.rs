@@ -187,7 +187,13 @@ impl Pollable for Reader {
             return;
         }
         while self.ahead.is_none() {
-            let read = match self.stream.tcp.readable().await {
+            let readable = poll_fn(|cx| {
+                // What was handed over goes out also for a guest that now waits
+                // for the answer alone.
+                let _later = self.stream.poll_send(cx);
+                self.stream.tcp.poll_read_ready(cx)
+            });
+            let read = match readable.await {
                 Ok(()) => self.try_read(BUFFER_BYTES),
                 Err(error) => Err(error),
             };

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use fumehood_policy::Transport;
+use tokio::io::Interest;
 use tokio::net::UdpSocket as Connected;
 use wasmtime::component::Resource;
 use wasmtime::{Result, format_err};
@@ -39,6 +40,10 @@ const RECEIVE_BYTES: usize = 64 * 1024;
 
 /// Longest datagram, in bytes: what the 16 bits of UDP's length allow.
 const DATAGRAM_BYTES: usize = 64 * 1024;
+
+/// What a guest waits for: datagrams, and the word that there is nobody (ICMP),
+/// which the kernel tells of as an error alone.
+const HEARD: Interest = Interest::READABLE.add(Interest::ERROR);
 
 /// A socket as the guest has it.
 #[derive(Debug)]
@@ -72,6 +77,23 @@ struct Peer {
     address: SocketAddr,
     socket: Arc<Connected>,
     _counted: Arc<Counted>,
+}
+
+impl Peer {
+    /// A datagram, or that there is nobody to send one.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let received = self.socket.try_recv(buffer);
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.socket
+                    .try_io(Interest::ERROR, || match self.socket.take_error()? {
+                        Some(error) => Err(error),
+                        None => Err(io::ErrorKind::WouldBlock.into()),
+                    })
+            }
+            received => received,
+        }
+    }
 }
 
 impl Peers {
@@ -145,10 +167,14 @@ impl Pollable for Incoming {
     /// While it waits the guest does nothing else, so no peer comes to it.
     async fn ready(&mut self) {
         let peers = self.peers.lock().clone();
+        let mut waiting: Vec<_> = peers
+            .iter()
+            .map(|peer| Box::pin(peer.socket.ready(HEARD)))
+            .collect();
         poll_fn(|cx| {
-            let ready = |peer: &Peer| peer.socket.poll_recv_ready(cx).is_ready();
+            let ready = waiting.iter_mut().map(|it| it.as_mut().poll(cx).is_ready());
             // All are asked, so that each wakes us.
-            match peers.iter().map(ready).filter(|ready| *ready).count() {
+            match ready.filter(|ready| *ready).count() {
                 0 => Poll::Pending,
                 _ => Poll::Ready(()),
             }
@@ -324,7 +350,7 @@ impl udp::HostIncomingDatagramStream for View<'_> {
         let (mut datagrams, mut bytes) = (Vec::new(), 0);
         for peer in peers {
             while datagrams.len() < most && bytes < RECEIVE_BYTES {
-                match peer.socket.try_recv(&mut buffer) {
+                match peer.receive(&mut buffer) {
                     Ok(count) => {
                         bytes += count;
                         self.access.log().note_received(count);

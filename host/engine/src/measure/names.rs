@@ -3,9 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use fumehood_control::{
-    DialReply, DialRequest, NameAnswer, NameQuery, ResolverSetup, Unresolved,
-};
+use fumehood_control::{DialReply, DialRequest, NameAnswer, NameQuery, ResolverSetup, Unresolved};
 use fumehood_sandbox::Channel;
 
 use super::Code;

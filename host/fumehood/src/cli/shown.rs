@@ -77,7 +77,13 @@ fn rows(settings: &Settings) -> Vec<Row> {
         ),
         row(
             "dns.search",
-            or_resolv_conf(it.dns_search.value.as_deref().map(joined).unwrap_or_default()),
+            or_resolv_conf(
+                it.dns_search
+                    .value
+                    .as_deref()
+                    .map(joined)
+                    .unwrap_or_default(),
+            ),
             it.dns_search.origin,
         ),
         row(

@@ -6,9 +6,7 @@ use fumehood_tests::peers::Unbound;
 use tokio::time::timeout;
 
 use crate::host::{Network, Outcome, Resolver, types};
-use types::{
-Cause, Config, Protocol, RecordData, RecordType, Server, Source, Wanted,
-};
+use types::{Cause, Config, Protocol, RecordData, RecordType, Server, Source, Wanted};
 
 /// Long enough for any machine; reached only by a test that fails.
 const LIMIT: Duration = Duration::from_secs(60);

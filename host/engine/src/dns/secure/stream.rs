@@ -87,8 +87,10 @@ impl Reader {
 impl Pollable for Reader {
     async fn ready(&mut self) {
         poll_fn(|cx| {
-            // What is there, or what has gone wrong, is told by the next read.
             let mut line = self.line.lock();
+            // What was handed over goes out also while the answer is waited for.
+            let _later = line.poll_send(cx);
+            // What is there, or what has gone wrong, is told by the next read.
             Pin::new(&mut line.tls).poll_fill_buf(cx).map(drop)
         })
         .await;
