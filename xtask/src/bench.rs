@@ -7,6 +7,7 @@
 mod cases;
 mod inside;
 mod peers;
+mod proxy;
 mod reported;
 mod transfers;
 
@@ -41,8 +42,10 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
         .filter(|case| case.bench == bench)
         .filter(|case| options.only.is_none_or(|only| case.name == only))
         .collect();
-    if bench == Bench::Fetch {
-        packages::require_programs(&["nginx", "curl"])?;
+    match bench {
+        Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
+        Bench::Proxy => packages::require_programs(&["nginx", "haproxy", "tinyproxy"])?,
+        Bench::Modules | Bench::Policy => {}
     }
     build::build(workspace)?;
 
@@ -80,6 +83,7 @@ fn measure<'a>(workspace: &Workspace, cases: &[&'a Case]) -> Result<Vec<(&'a Cas
             let measured = match &case.source {
                 Source::Transfer(transfer) => transfers::measure(workspace, &peers, transfer)?,
                 Source::Reported(reported) => reported::measure(workspace, &peers, *reported)?,
+                Source::Proxy(figure) => proxy::measure(workspace, &peers, *figure)?,
                 Source::Inside => continue,
             };
             outcomes.push((case, measured));

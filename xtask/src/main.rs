@@ -34,6 +34,7 @@ cargo xtask COMMAND
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
   bench modules    those about swaps, resumption, instances and idle connections
   bench policy     those about decisions of the policy
+  bench proxy      those of the forward proxy, against haproxy and tinyproxy
       --json         one JSON object a case
       --only CASE    one case
   fuzz list        the fuzz targets, a line each
@@ -85,6 +86,9 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         ("bench", ["policy", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Policy, options)
+        }
+        ("bench", ["proxy", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Proxy, options)
         }
         ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         _ => bail!(
