@@ -8,6 +8,7 @@ mod cases;
 mod inside;
 pub(crate) mod pac;
 mod peers;
+mod proxy;
 mod reported;
 mod transfers;
 
@@ -45,6 +46,7 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
     match bench {
         Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
         Bench::Resolve => packages::require_programs(&["unbound"])?,
+        Bench::Proxy => packages::require_programs(&["nginx", "haproxy", "tinyproxy"])?,
         Bench::Modules | Bench::Policy => {}
     }
     build::build(workspace)?;
@@ -83,6 +85,7 @@ fn measure<'a>(workspace: &Workspace, cases: &[&'a Case]) -> Result<Vec<(&'a Cas
             let measured = match &case.source {
                 Source::Transfer(transfer) => transfers::measure(workspace, &peers, transfer)?,
                 Source::Reported(reported) => reported::measure(workspace, &peers, *reported)?,
+                Source::Proxy(figure) => proxy::measure(workspace, &peers, *figure)?,
                 Source::Inside => continue,
             };
             outcomes.push((case, measured));

@@ -55,13 +55,20 @@ impl Transport {
         }
     }
 
-    /// Whether [`Transport::poll_bytes`] would not wait, without a buffer.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Plain(plain) if plain.start < plain.end => Poll::Ready(Ok(())),
-            Transport::Plain(plain) => plain.tcp.poll_read_ready(cx),
-            Transport::Tls(_) | Transport::Closed => self.poll_bytes(cx).map_ok(drop),
+    /// The first byte that comes, which stays; `None` at the end of the stream.
+    /// No buffer is held while it is waited for.
+    pub(crate) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {
+        if let Transport::Plain(plain) = self
+            && plain.start == plain.end
+        {
+            ready!(plain.tcp.poll_read_ready(cx))?;
         }
+        let first = self.poll_bytes(cx).map_ok(|bytes| bytes.first().copied());
+        if first.is_pending() {
+            // It was ready for nothing.
+            self.shrink();
+        }
+        first
     }
 
     /// The socket of a plain connection, and what was read from it and not taken.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Measured;
+use super::proxy::Figure;
 use super::reported::Reported;
 use super::transfers::{Quantity, Transfer};
 
@@ -17,6 +18,8 @@ pub(crate) enum Bench {
     Policy,
     /// Names, against a native resolver.
     Resolve,
+    /// The forward proxy, against haproxy and tinyproxy.
+    Proxy,
 }
 
 impl Bench {
@@ -27,6 +30,7 @@ impl Bench {
             Self::Modules => "modules",
             Self::Policy => "policy",
             Self::Resolve => "resolve",
+            Self::Proxy => "proxy",
         }
     }
 }
@@ -48,6 +52,8 @@ pub(super) enum Source {
     Transfer(Transfer),
     /// What our command reports of its own transfer.
     Reported(Reported),
+    /// The proxy under load, and others in turn.
+    Proxy(Figure),
     /// The program `fumehood-measure`, which looks inside.
     Inside,
 }
@@ -88,7 +94,7 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 28] = [
+pub(super) const CASES: [Case; 34] = [
     Case {
         bench: Bench::Fetch,
         name: "http-1gib",
@@ -332,5 +338,53 @@ pub(super) const CASES: [Case; 28] = [
         unit: "µs",
         source: Source::Inside,
         promise: Promise::RatioAtMost(6.0),
+    },
+    Case {
+        bench: Bench::Proxy,
+        name: "proxy-request-work",
+        what: "processor time of a forwarded request for 1 KiB, connections kept, 16 at once",
+        unit: "µs",
+        source: Source::Proxy(Figure::RequestWork),
+        promise: Promise::RatioAtMost(4.0),
+    },
+    Case {
+        bench: Bench::Proxy,
+        name: "proxy-tunnel-bulk",
+        what: "1 GiB through a tunnel",
+        unit: "MiB/s",
+        source: Source::Proxy(Figure::TunnelBulk),
+        promise: Promise::RatioAtLeast(0.9),
+    },
+    Case {
+        bench: Bench::Proxy,
+        name: "proxy-connection-rate",
+        what: "new connections a second, one request each",
+        unit: "a second",
+        source: Source::Proxy(Figure::ConnectionRate),
+        promise: Promise::RatioAtLeast(0.5),
+    },
+    Case {
+        bench: Bench::Proxy,
+        name: "proxy-tunnel-memory",
+        what: "memory of a tunnel that says nothing",
+        unit: "kB",
+        source: Source::Proxy(Figure::TunnelMemory),
+        promise: Promise::AtMost(10.0),
+    },
+    Case {
+        bench: Bench::Proxy,
+        name: "proxy-start",
+        what: "from the start of the command until it listens",
+        unit: "ms",
+        source: Source::Proxy(Figure::Start),
+        promise: Promise::AtMost(30.0),
+    },
+    Case {
+        bench: Bench::Proxy,
+        name: "proxy-idle-memory",
+        what: "memory of all processes before the first connection",
+        unit: "MB",
+        source: Source::Proxy(Figure::IdleMemory),
+        promise: Promise::AtMost(30.0),
     },
 ];

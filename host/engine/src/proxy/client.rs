@@ -165,22 +165,13 @@ impl Client {
         let (transport, patience) = (&mut self.transport, &mut self.patience);
         tokio::select! {
             biased;
-            readable = std::future::poll_fn(|cx| transport.poll_readable(cx)) => {
-                if readable.is_err() {
-                    return false;
-                }
-            }
-            _ = self.draining.wait_for(|it| *it) => return false,
-            () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return false,
-        }
-        let first = std::future::poll_fn(|cx| {
-            let bytes = self.transport.poll_bytes(cx);
-            bytes.map(|bytes| bytes.ok().and_then(|bytes| bytes.first().copied()))
-        });
-        match first.await {
-            // Its codec is another guest's.
-            None | Some(SOCKS5) => false,
-            Some(_) => true,
+            first = std::future::poll_fn(|cx| transport.poll_first(cx)) => match first {
+                // The codec of SOCKS is another guest's.
+                Ok(None | Some(SOCKS5)) | Err(_) => false,
+                Ok(Some(_)) => true,
+            },
+            _ = self.draining.wait_for(|it| *it) => false,
+            () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => false,
         }
     }
 
@@ -267,7 +258,11 @@ impl Client {
                 found.map(Some)
             });
             let step = match found.await {
-                None => return Err(Refusal::slow(bounds.head_ms)),
+                None => {
+                    // What there is, is no head: then one refusal can be told.
+                    let _refused = guest.codec.receive(inbound.piece());
+                    return Err(Refusal::slow(bounds.head_ms));
+                }
                 Some(Ok(Found::Piece)) => guest.codec.receive(inbound.piece()),
                 Some(Ok(Found::Cut(pending))) => guest.codec.end_of_stream(pending),
                 Some(Ok(Found::Payload(_)) | Err(_)) => return Ok(None),
@@ -358,7 +353,7 @@ impl Client {
                 deadlines: setup.deadlines,
                 via: via.as_ref(),
                 informational: come.request.minor_version >= 1,
-                last: self.seat.listener().is_draining(),
+                listener: self.seat.listener(),
             };
             let client = ClientSide {
                 transport: &mut self.transport,

@@ -7,6 +7,7 @@ use fumehood_control::{Cause, Deadlines, Field, PayloadLength, ResponseHead};
 use tokio::time::Instant;
 
 use super::flow::{Found, Inbound, Moving, Outbound};
+use super::listener::Listener;
 use super::patience::Patience;
 use crate::connection::Connection;
 use crate::exchange::{cause_of, socket};
@@ -47,8 +48,8 @@ pub(super) struct Terms<'a> {
     pub(super) via: Option<&'a Field>,
     /// The client understands informational responses.
     pub(super) informational: bool,
-    /// The response is the last of its connection.
-    pub(super) last: bool,
+    /// While it drains, responses are the last of their connections.
+    pub(super) listener: &'a Listener,
 }
 
 /// An exchange under way.
@@ -84,6 +85,8 @@ struct Down {
     bytes: u64,
     /// Something of a response has come.
     begun: bool,
+    /// The server's side failed; what came before is still to be written.
+    failed: Option<Cause>,
 }
 
 /// The response is whole; what remains is to write it.
@@ -128,6 +131,7 @@ impl<'a> Forward<'a> {
                 complete: None,
                 bytes: 0,
                 begun: false,
+                failed: None,
             },
             moved: Instant::now(),
         })
@@ -161,8 +165,8 @@ impl<'a> Forward<'a> {
         {
             return Poll::Ready(end);
         }
-        match self.poll_down(cx) {
-            Poll::Ready(Ok(end)) | Poll::Ready(Err(end)) => return Poll::Ready(end),
+        match self.poll_rest(cx) {
+            Poll::Ready(Ok(end) | Err(end)) => return Poll::Ready(end),
             Poll::Pending => {}
         }
         if before != self.mark() {
@@ -255,6 +259,20 @@ impl<'a> Forward<'a> {
             self.up.out.push(&last);
         }
         Ok(())
+    }
+
+    /// The response. One that breaks off goes out as far as it came.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, End>> {
+        if self.down.failed.is_none() {
+            match ready!(self.poll_down(cx)) {
+                Err(End::Failed(cause)) if self.down.status > 0 => self.down.failed = Some(cause),
+                end => return Poll::Ready(end),
+            }
+        }
+        let flushed = self.down.out.poll_flush(cx, self.client.transport);
+        ready!(flushed).map_err(|_| End::Gone)?;
+        let cause = self.down.failed.take().unwrap_or(Cause::Cancelled);
+        Poll::Ready(Err(End::Failed(cause)))
     }
 
     /// The response: pieces to the server's codec, payload to the client.
@@ -369,7 +387,7 @@ impl<'a> Forward<'a> {
             reason: &head.reason,
             fields: &head.fields,
             payload,
-            last: self.terms.last,
+            last: self.terms.listener.is_draining(),
         };
         let bytes = self.client.codec.encode_head(&answer);
         self.down.out.push(&bytes.map_err(End::Broken)?);

@@ -146,6 +146,7 @@ fn a_websocket_becomes_a_tunnel() {
     client.say("ANY /thing HTTP/1.1\r\nhost: y\r\n\r\n");
     assert_eq!(client.bytes(3), b"bye");
     assert_eq!(server.requests()[0][1].method, "ANY");
+    drop(client);
     assert_eq!(proxy.log(1)[0]["status"], 101);
 }
 
