@@ -285,13 +285,8 @@ impl Shared {
     }
 
     fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
-        LiveEngine::watch(
-            engine,
-            &self.registry,
-            &self.config,
-            &self.counters,
-            &self.proxies,
-        )
+        let counters = &self.counters;
+        LiveEngine::watch(engine, &self.registry, &self.config, counters, &self.proxies)
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
