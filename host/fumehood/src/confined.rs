@@ -24,7 +24,7 @@ type Launcher = AsyncChannel<ToLauncher, FromLauncher>;
 /// It gets our standard streams, our environment and our process group. It
 /// loses every other descriptor, all capabilities, and the means to gain
 /// privileges: a network namespace of its own in a user namespace of its own.
-/// `ARCHITECTURE.md` and `docs/run.md` say what it still can.
+/// `docs/run.md` says what it still can.
 #[derive(Clone, Debug, Default)]
 pub struct Confined {
     /// The program, found as a shell finds it.
@@ -85,39 +85,22 @@ impl Confined {
             .map_err(|source| LaunchError::Spawn { role: ROLE, source })?;
         let ours = ours.into_async().map_err(broken)?;
         let answer = in_time(ROLE, greet(&ours, self.unix_sockets)).await?;
-        match answer {
-            Ok((FromLauncher::Ready { version, layers }, proxy))
-                if version == PROTOCOL_VERSION && proxy.len() == 1 =>
-            {
-                let proxy = proxy.into_iter().next();
-                let proxy = Arc::new(proxy.ok_or_else(|| channel(ChannelError::OutOfOrder))?);
-                Ok(Entered {
-                    child,
-                    channel: ours,
-                    program: self.program,
-                    proxy,
-                    layers,
-                })
+        let (proxy, layers) = match answer {
+            Ok((message, sockets)) => ready(message, sockets)?,
+            Err(error) if error.is_closed() => {
+                let ended = child.wait().await;
+                let status = ended.map_or_else(|e| e.to_string(), |status| status.to_string());
+                return Err(LaunchError::Died { role: ROLE, status });
             }
-            Ok((FromLauncher::Ready { version, .. }, _)) => Err(LaunchError::Version {
-                role: ROLE,
-                theirs: version,
-            }),
-            Ok((FromLauncher::Refused { layers, why }, _)) => Err(LaunchError::Refused {
-                role: ROLE,
-                why,
-                layers,
-            }),
-            Ok((FromLauncher::NotExecuted { .. }, _)) => Err(channel(ChannelError::OutOfOrder)),
-            Err(error) if error.is_closed() => Err(LaunchError::Died {
-                role: ROLE,
-                status: child
-                    .wait()
-                    .await
-                    .map_or_else(|e| e.to_string(), |status| status.to_string()),
-            }),
-            Err(error) => Err(channel(error)),
-        }
+            Err(error) => return Err(channel(error)),
+        };
+        Ok(Entered {
+            child,
+            channel: ours,
+            program: self.program,
+            proxy: Arc::new(proxy),
+            layers,
+        })
     }
 
     fn command(&self, channel: OwnedFd) -> Command {
@@ -183,6 +166,32 @@ async fn greet(
     // One that could not even begin has said why.
     let _told = channel.send(&hello, &streams).await;
     Ok(channel.recv().await?)
+}
+
+/// The proxy's socket, and what holds.
+fn ready(
+    message: FromLauncher,
+    sockets: Vec<OwnedFd>,
+) -> Result<(OwnedFd, Vec<LayerReport>), LaunchError> {
+    match message {
+        FromLauncher::Ready {
+            version: PROTOCOL_VERSION,
+            layers,
+        } => match sockets.into_iter().next() {
+            Some(proxy) => Ok((proxy, layers)),
+            None => Err(channel(ChannelError::OutOfOrder)), // the codec has counted
+        },
+        FromLauncher::Ready { version, .. } => Err(LaunchError::Version {
+            role: Role::Launcher,
+            theirs: version,
+        }),
+        FromLauncher::Refused { layers, why } => Err(LaunchError::Refused {
+            role: Role::Launcher,
+            why,
+            layers,
+        }),
+        FromLauncher::NotExecuted { .. } => Err(channel(ChannelError::OutOfOrder)),
+    }
 }
 
 fn channel(source: ChannelError) -> LaunchError {

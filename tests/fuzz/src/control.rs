@@ -8,8 +8,9 @@ use std::fmt::Debug;
 
 use fumehood_control::{
     Assembly, DialReply, DialRequest, Exchange, FaultReport, Field, FromBroker, FromCompiler,
-    FromReplay, MAX_BLOB_BYTES, MAX_PACKET_BYTES, Message, ModuleStatus, RecordedCall,
-    ResponseHead, ToBroker, ToCompiler, ToEmbedder, ToEngine, ToReplay, decode, encode, fragments,
+    FromLauncher, FromReplay, MAX_BLOB_BYTES, MAX_PACKET_BYTES, Message, ModuleStatus,
+    RecordedCall, ResponseHead, ToBroker, ToCompiler, ToEmbedder, ToEngine, ToLauncher, ToReplay,
+    decode, encode, fragments,
 };
 use fumehood_policy::Policy;
 use serde::Serialize;
@@ -20,7 +21,7 @@ pub fn run(data: &[u8]) {
     let Some((&[kind, number], packet)) = data.split_first_chunk() else {
         return;
     };
-    match kind % 17 {
+    match kind % 19 {
         0 => message::<ToEngine>(packet, number),
         1 => message::<ToEmbedder>(packet, number),
         2 => message::<ToBroker>(packet, number),
@@ -37,7 +38,9 @@ pub fn run(data: &[u8]) {
         13 => assembled::<Policy>(packet, number),
         14 => assembled::<Vec<ModuleStatus>>(packet, number),
         15 => assembled::<FaultReport>(packet, number),
-        _ => assembled::<Vec<RecordedCall>>(packet, number),
+        16 => assembled::<Vec<RecordedCall>>(packet, number),
+        17 => message::<ToLauncher>(packet, number),
+        _ => message::<FromLauncher>(packet, number),
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use fumehood_tests::artifacts::program;
+use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{run, text, wait_until_there};
+
+/// Only a test that fails waits so long.
+const READY_LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
 fn the_exit_code_is_the_commands_own() {
@@ -69,7 +74,7 @@ fn the_environment_names_the_proxy_whatever_was_there() {
 }
 
 #[test]
-fn signals_reach_the_command_and_not_the_proxy() {
+fn signals_are_passed_on() {
     for (signal, name) in [(Signal::TERM, "TERM"), (Signal::INT, "INT")] {
         let folder = TempDir::new().unwrap();
         let ready = folder.join("ready");
@@ -78,18 +83,30 @@ fn signals_reach_the_command_and_not_the_proxy() {
             ready.display()
         );
         let running = run(["--", "sh", "-c", &script]).start();
-        let engine = running.process("engine");
         wait_until_there(&ready);
-        if signal == Signal::INT {
-            // As a terminal does it: to all of them.
-            let engine = Pid::from_raw(engine.pid).unwrap();
-            kill_process(engine, signal).unwrap();
-        }
         kill_process(Pid::from_raw(running.pid()).unwrap(), signal).unwrap();
         let finished = running.finish();
         assert_eq!(finished.code(), 3, "{finished:?}");
         assert_eq!(text(&finished.stdout), "caught\n");
     }
+}
+
+#[test]
+fn what_a_terminal_sends_to_all_leaves_the_proxy_alone() {
+    let running = run(["--", "sleep", "60"]).start();
+    for role in ["engine", "broker"] {
+        let process = running.process(role);
+        let ignored = wait_for(READY_LIMIT, || {
+            let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap();
+            let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+            let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+            // Bits of SIGHUP, SIGINT and SIGQUIT.
+            (mask & 0b111 == 0b111).then_some(())
+        });
+        assert!(ignored.is_some(), "the {role} ends by Ctrl-C");
+    }
+    kill_process(Pid::from_raw(running.pid()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(running.finish().code(), 143);
 }
 
 #[test]

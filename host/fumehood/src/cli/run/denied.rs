@@ -53,15 +53,13 @@ impl Denied {
                 Some(flag) => format!("to allow it: {}", for_terminal(flag.as_bytes())),
                 None => advice(reason).to_owned(),
             };
-            let times = if *count == 1 { "once" } else { "times" };
-            let count = if *count == 1 {
-                times.to_owned()
-            } else {
-                format!("{count} {times}")
+            let times = match count {
+                1 => "once".to_owned(),
+                count => format!("{count} times"),
             };
             let _infallible = writeln!(
                 text,
-                "fumehood: denied {place} ({reason}), {count}; {advice}"
+                "fumehood: denied {place} ({reason}), {times}; {advice}"
             );
         }
         if self.further > 0 {

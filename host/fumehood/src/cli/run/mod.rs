@@ -45,6 +45,7 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// What `--help` says of exit codes.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes: the command's own; 128 and the signal's number where one ended it;
+    2  the command line cannot be understood
   125  it was not run: no namespaces, no engine, a bad configuration
   126  it cannot be executed
   127  there is no such command";
