@@ -72,6 +72,7 @@ fn a_case_that_there_is_not_is_refused() {
 
 /// Tries another proxy; what it lets through is its own affair, but the trial
 /// must be able to tell.
+#[expect(clippy::print_stdout, reason = "what was observed, for who looks")]
 fn compare(name: &str, command: &[&str]) {
     let proven = Fetch::command("prove")
         .args(["--json", "--target", TARGET, "--"])

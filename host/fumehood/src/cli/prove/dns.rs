@@ -132,6 +132,8 @@ fn encoded(name: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     fn asking(name: &str, kind: u16) -> Vec<u8> {

@@ -91,6 +91,8 @@ fn alias(of_whom: &'static str, v4: &[Ipv4Addr]) -> Answers {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     #[test]
