@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use fumehood_control::{Grant, GrantId};
+use fumehood_control::{FirstHop, Grant, GrantId};
 use fumehood_policy::{Target, Terms};
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leave {
     pub(crate) target: Target,
+    /// Dialled in the target's place.
+    pub(crate) proxy: Option<FirstHop>,
     pub(crate) terms: Terms,
 }
 
@@ -48,6 +50,7 @@ impl Grants {
             Held {
                 leave: Leave {
                     target: grant.target,
+                    proxy: grant.proxy,
                     terms: grant.terms,
                 },
                 uses: grant.uses,

@@ -3,7 +3,7 @@
 use fumehood_policy::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::GrantId;
+use crate::{GrantId, Hop};
 
 /// Names one exchange on one engine; chosen by the embedder, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,6 +111,9 @@ pub struct Exchange {
     pub fresh_connection: bool,
     /// The embedder's leave that it runs under, if it needs one.
     pub leave: Option<Leave>,
+    /// Proxies on the way, in order, at most [`crate::MAX_HOPS`]. The first is
+    /// what the grant has dialled.
+    pub via: Vec<Hop>,
 }
 
 /// Leave of the embedder's that exchanges run under. [`crate::ToEngine::Revoke`]

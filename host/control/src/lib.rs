@@ -28,6 +28,7 @@ mod layers;
 mod module;
 mod replay;
 mod socket;
+mod upstream;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
 pub use compiler::{FromCompiler, MAX_INTERFACE_BYTES, MAX_INTERFACES, ToCompiler};
@@ -53,6 +54,10 @@ pub use module::{
 };
 pub use replay::{FromReplay, ToReplay};
 pub use socket::{MAX_PLACES, Place, SocketGrant};
+pub use upstream::{
+    FirstHop, Hop, HopAsk, MAX_HOPS, MAX_REFUSAL_FIELD_BYTES, MAX_REFUSAL_FIELDS, ProxyFault,
+    SocksLogin,
+};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

@@ -4,32 +4,61 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::TlsOptions;
-use fumehood_policy::{Scheme, Target};
+use fumehood_control::{Exchange, Hop, HopAsk, TlsOptions};
+use fumehood_policy::{ProxyScheme, ProxyServer, Scheme, Target};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::registry::Registry;
+use crate::turns::Turn;
 
-/// Most idle connections to one origin; browsers keep as many.
-const MAX_IDLE_PER_ORIGIN: usize = 6;
-
-/// What two requests must agree on to share a connection.
+/// What two requests must agree on to share a connection: the origin, how TLS is
+/// spoken, and the way there with whose credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     target: Target,
     tls: Option<TlsOptions>,
+    via: Vec<Step>,
+}
+
+/// A proxy, as far as it tells connections apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Step {
+    server: ProxyServer,
+    tls: Option<TlsOptions>,
+    tunnel: bool,
+    partition: u64,
 }
 
 impl Key {
-    pub(crate) fn new(target: &Target, tls: TlsOptions) -> Key {
+    pub(crate) fn of(exchange: &Exchange) -> Key {
+        let Exchange {
+            target, tls, via, ..
+        } = exchange;
         let tls = match target.scheme {
             Scheme::Http | Scheme::Served(_) => None,
-            Scheme::Https => Some(tls),
+            Scheme::Https => Some(*tls),
         };
         Key {
             target: target.clone(),
             tls,
+            via: via.iter().map(Step::of).collect(),
+        }
+    }
+
+    /// The proxy whose connections are counted.
+    pub(crate) fn proxy(&self) -> Option<&ProxyServer> {
+        self.via.first().map(|step| &step.server)
+    }
+}
+
+impl Step {
+    fn of(hop: &Hop) -> Step {
+        Step {
+            server: hop.server.clone(),
+            tls: (hop.server.scheme == ProxyScheme::Https).then_some(hop.tls),
+            tunnel: !matches!(hop.ask, HopAsk::Request { .. }),
+            partition: hop.partition,
         }
     }
 }
@@ -85,9 +114,6 @@ impl Idle {
             return false;
         }
         let list = parked.by_key.entry(key).or_default();
-        if list.len() >= MAX_IDLE_PER_ORIGIN {
-            return false;
-        }
         list.push((Instant::now(), connection));
         parked.count += 1;
         true
@@ -101,6 +127,25 @@ impl Idle {
         parked.keep_if(|_, connection| {
             !connection.has_outlived_its_guest(registry) && connection.codec.refresh().is_ok()
         });
+    }
+
+    /// Closes the oldest idle ones until a new connection is not one too many for
+    /// whoever has this turn.
+    pub(crate) fn leave_room(&self, key: &Key, turn: &Turn) {
+        let mut parked = self.lock();
+        parked.trim(turn.idle_at_origin(), |it| it == key);
+        if let Some(most) = turn.idle_at_proxy() {
+            parked.trim(most, |it| it.proxy() == key.proxy());
+        }
+    }
+
+    /// Closes the one that has waited longest. False where there is none.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        let mut parked = self.lock();
+        let most = parked.count.saturating_sub(1);
+        let any = parked.count > 0;
+        parked.trim(most, |_| true);
+        any
     }
 
     /// Closes the older half, at least one.
@@ -147,6 +192,29 @@ impl Parked {
     fn clear(&mut self) {
         self.by_key.clear();
         self.count = 0;
+    }
+
+    /// Closes the oldest of some, until at most so many are left.
+    fn trim(&mut self, most: usize, of: impl Fn(&Key) -> bool) {
+        let some = self.by_key.iter().filter(|(key, _)| of(key));
+        let mut since: Vec<Instant> = some
+            .flat_map(|(_, list)| list.iter().map(|(since, _)| *since))
+            .collect();
+        let Some(too_many) = since.len().checked_sub(most).filter(|count| *count > 0) else {
+            return;
+        };
+        since.sort_unstable();
+        let mut left = too_many;
+        let last = since[too_many - 1];
+        for (_, list) in self.by_key.iter_mut().filter(|(key, _)| of(key)) {
+            list.retain(|(since, _)| {
+                let drop = left > 0 && *since <= last;
+                left -= usize::from(drop);
+                !drop
+            });
+        }
+        self.by_key.retain(|_, list| !list.is_empty());
+        self.count -= too_many;
     }
 
     fn drop_expired(&mut self, keep: Duration) {

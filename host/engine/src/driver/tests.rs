@@ -134,6 +134,7 @@ fn exchange(scheme: ServedScheme, path: &str) -> Exchange {
         },
         fresh_connection: false,
         leave: None,
+        via: Vec::new(),
     }
 }
 

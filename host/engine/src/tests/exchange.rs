@@ -43,6 +43,7 @@ pub(crate) fn request(scheme: Scheme, server: SocketAddr, path: &str, fresh: boo
         },
         fresh_connection: fresh,
         leave: None,
+        via: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::instance::Ticker;
 use crate::outbox::Outbox;
 use crate::registry::{Limits, Registry, fixtures};
 use crate::serve;
+use crate::turns::Turns;
 use crate::tls::Anchors;
 
 /// After which a test that waits has failed.
@@ -129,6 +130,7 @@ impl Rig {
                 registry: Arc::new(registry),
                 dialer: Dialer::new(broker().into_async().unwrap()),
                 idle: Idle::new(16, PATIENCE),
+                turns: Turns::new(6, 32),
                 room: Arc::new(Semaphore::new(16)),
                 outbox,
                 key_log: None,

@@ -18,6 +18,9 @@ pub(crate) fn write() {
         max_exchanges: 16,
         max_idle_connections: 8,
         idle_connection_ms: 90_000,
+        max_per_origin: 6,
+        max_per_proxy: 32,
+        max_connections: 512,
         quarantine_faults: 3,
         quarantine_window_ms: 60_000,
         drain_ms: 30_000,
@@ -44,6 +47,7 @@ pub(crate) fn write() {
     let grant = Grant {
         id: GrantId(1),
         target: target(),
+        proxy: None,
         terms: Terms::default(),
         uses: 1,
         lifetime_ms: 1000,
@@ -132,5 +136,6 @@ fn exchange() -> Exchange {
         },
         fresh_connection: false,
         leave: None,
+        via: Vec::new(),
     }
 }
