@@ -28,6 +28,8 @@ struct Sent {
     tunnel: bool,
     /// What it said of the connection.
     asked: Persistence,
+    /// It offered an upgrade.
+    upgrade: bool,
 }
 
 /// Where in the response the stream is.
@@ -63,6 +65,7 @@ impl Exchange {
             head_only: head.method == "HEAD",
             tunnel: head.method == "CONNECT",
             asked: request::persistence(head),
+            upgrade: head.upgrade,
         };
         Self {
             sent,
@@ -97,6 +100,11 @@ impl Exchange {
             Stage::Head { informational } => {
                 let head = head::response(data)?;
                 match head.status {
+                    101 if self.sent.upgrade => {
+                        framing::check_informational(&head)?;
+                        let over = Next::Over(Completion { reusable: false });
+                        Ok((vec![Event::Head(head)], over))
+                    }
                     101 => Err(Violation::UnsolicitedUpgrade.into()),
                     100..=199 => self.sent.informed(head, informational),
                     _ => self.sent.answered(head),

@@ -344,7 +344,12 @@ fn connect_to(target: &str) -> RequestHead {
 
 #[test]
 fn a_tunnel_begins_right_behind_the_head_whatever_that_says_of_content() {
-    for fields in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: x\r\n"] {
+    for fields in [
+        "",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: x\r\n",
+    ] {
         let mut client = Client::new();
         let head = client.encode_head(&connect_to("example.com:443")).unwrap();
         assert!(head.starts_with(b"CONNECT example.com:443 HTTP/1.1\r\n"));

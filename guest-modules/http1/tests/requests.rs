@@ -130,8 +130,23 @@ fn framing_and_offers_are_the_codecs_own() {
         ..request("CONNECT")
     };
     for target in [
-        "/", "", "a", ":1", "a:", "a:b", "a:+1", "a b:1", "u@a:1", "a/b:1", "::1:1", "[::1]", "[]:1", "a:123456",
-        "[a]b]:1", "http://a:1", "a\r\nb:1",
+        "/",
+        "",
+        "a",
+        ":1",
+        "a:",
+        "a:b",
+        "a:+1",
+        "a b:1",
+        "u@a:1",
+        "a/b:1",
+        "::1:1",
+        "[::1]",
+        "[]:1",
+        "a:123456",
+        "[a]b]:1",
+        "http://a:1",
+        "a\r\nb:1",
     ] {
         refused(&connect(target), Misuse::Connect);
     }

@@ -4,8 +4,8 @@ use fumehood_policy::ServedScheme;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary,
-    SwapReason,
+    AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport,
+    ListenerId, ListenerSetup, Message, Summary, SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -137,6 +137,22 @@ pub enum ToEngine {
     },
     /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
+    /// A piece of the policy; [`ToEngine::Policy`] closes it.
+    PolicyFragment {
+        /// Bytes of the encoded [`fumehood_policy::Policy`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of the policy that requests of listeners' clients are
+    /// judged by, each of them. Without one nothing is served.
+    Policy {
+        /// Bytes of the encoded [`fumehood_policy::Policy`].
+        bytes: Vec<u8>,
+    },
+    /// Serve the listener of that number, whose socket the broker passes.
+    Listener(ListenerSetup),
+    /// Accept what waits and no more, and end the listener's connections at
+    /// their next message boundary. The answer is [`ToEmbedder::Drained`].
+    DrainListener(ListenerId),
 }
 
 impl Message for ToEngine {
@@ -154,7 +170,11 @@ impl Message for ToEngine {
             | ToEngine::Pressure { .. }
             | ToEngine::Cancel(_)
             | ToEngine::Revoke { .. }
-            | ToEngine::CloseIdle => 0,
+            | ToEngine::CloseIdle
+            | ToEngine::PolicyFragment { .. }
+            | ToEngine::Policy { .. }
+            | ToEngine::Listener(_)
+            | ToEngine::DrainListener(_) => 0,
         }
     }
 }
@@ -296,6 +316,11 @@ pub enum ToEmbedder {
         /// How.
         outcome: Result<Summary, Failure>,
     },
+    /// Requests of listeners' clients that are over; at most
+    /// [`crate::MAX_ACCESS_RECORDS`].
+    Access(Vec<AccessRecord>),
+    /// No connection of the listener is left.
+    Drained(ListenerId),
 }
 
 impl Message for ToEmbedder {

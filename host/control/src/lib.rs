@@ -26,6 +26,8 @@ mod fragment;
 mod journey;
 mod layers;
 mod module;
+mod proxy;
+mod proxy_status;
 mod replay;
 mod socket;
 mod upstream;
@@ -52,11 +54,17 @@ pub use module::{
     Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,
     MAX_SCHEMES, MAX_VERSIONS, ModuleState, ModuleStatus, RecordedCall, SwapReason, TrailStep,
 };
+pub use proxy::{
+    AccessOutcome, AccessRecord, ListenerBounds, ListenerId, ListenerSetup,
+    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS,
+    StandingGrant,
+};
+pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 pub use upstream::{
-    FirstHop, Hop, HopAsk, MAX_HOPS, MAX_REFUSAL_FIELD_BYTES, MAX_REFUSAL_FIELDS, ProxyFault,
-    SocksLogin,
+    Challenge, FirstHop, Hop, HopAsk, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, MAX_HOPS,
+    MAX_PROXY_STATUS_BYTES, ProxyFault, SocksLogin,
 };
 
 /// Version of this protocol. The first message in either direction carries it;

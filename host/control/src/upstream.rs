@@ -82,9 +82,11 @@ pub enum ProxyFault {
     Refused {
         /// 100-999.
         status: u16,
-        /// Its `proxy-authenticate` and `proxy-status` fields, at most
-        /// [`MAX_REFUSAL_FIELDS`] of at most [`MAX_REFUSAL_FIELD_BYTES`] each.
-        fields: Vec<Field>,
+        /// What it wants to be told, by the guest's reading of its
+        /// `proxy-authenticate` fields; at most [`MAX_CHALLENGES`].
+        challenges: Vec<Challenge>,
+        /// Its `proxy-status` (RFC 9209), at most [`MAX_PROXY_STATUS_BYTES`] of it.
+        proxy_status: Vec<u8>,
     },
     /// It answered in SOCKS with this: a reply of version 5 (RFC 1928 section 6),
     /// or of version 4, which has 90 to 93.
@@ -104,8 +106,33 @@ impl From<Cause> for ProxyFault {
     }
 }
 
-/// Most fields of a refusal that are passed on.
-pub const MAX_REFUSAL_FIELDS: usize = 16;
+/// A challenge (RFC 9110 section 11.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// In lower case.
+    pub scheme: String,
+    /// What follows it where that is a token68; else empty.
+    pub token: String,
+    /// Names in lower case, values unquoted, in the order they came.
+    pub parameters: Vec<(String, String)>,
+}
 
-/// Longest of them, in bytes.
-pub const MAX_REFUSAL_FIELD_BYTES: usize = 4096;
+impl Challenge {
+    /// The parameter of that name; the first where there are several.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let mut all = self.parameters.iter();
+        let found = all.find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Most challenges that are passed on; proxies make one to three.
+pub const MAX_CHALLENGES: usize = 8;
+
+/// Most that they may take together, in bytes: a Negotiate token is the
+/// longest, at some kilobytes.
+pub const MAX_CHALLENGE_BYTES: usize = 8 * 1024;
+
+/// Most of a `proxy-status` that is passed on, in bytes.
+pub const MAX_PROXY_STATUS_BYTES: usize = 1024;

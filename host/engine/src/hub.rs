@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use fumehood_control::{
-    Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary,
-};
+use fumehood_control::{Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary};
 use fumehood_policy::Scheme;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;

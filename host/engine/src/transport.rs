@@ -135,7 +135,8 @@ impl Transport {
 
     /// Whether a guest that is still with it is of a version that this holds for.
     pub(crate) fn has_guest(&self, holds: &dyn Fn(Digest) -> bool) -> bool {
-        self.streams().any(|tls| tls.guest_version().is_some_and(holds))
+        self.streams()
+            .any(|tls| tls.guest_version().is_some_and(holds))
     }
 
     /// What its guests have done until now.

@@ -19,6 +19,8 @@ use crate::modules::Registry;
 use crate::process::Process;
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
+use crate::upstream::Answers;
+use crate::upstream::Answers;
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -59,6 +61,8 @@ pub(crate) struct Shared {
     /// How often an engine took the place of one that had died.
     restarts: AtomicU64,
     pub(crate) permits: Arc<Semaphore>,
+    /// What proxies have asked, and are told.
+    pub(crate) answers: Answers,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
     /// What goes on beside: admin socket, module directory, memory.
@@ -132,6 +136,7 @@ impl Engine {
             grants: Grants::default(),
             remembered: Remembered::default(),
             running: Mutex::new(running),
+            answers: Answers::default(),
             numbers: AtomicU64::new(1),
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),

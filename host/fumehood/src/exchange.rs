@@ -9,7 +9,8 @@ use fumehood_control::{
     SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{
-    ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Terms,
+    ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Target, Terms,
+    Transport,
 };
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
@@ -17,7 +18,8 @@ use tokio::net::UnixStream;
 use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
-use crate::{Asked, Engine, Error, Grant, Retry, request};
+use crate::upstream::Way;
+use crate::{Asked, Engine, Error, Grant, Proxies, ProxiesError, Retry, request};
 
 /// Connections a grant is good for: one, and two more where a guest ends in
 /// the handshakes on the ones before.
@@ -78,6 +80,8 @@ pub struct Options {
     pub client: Option<ClientName>,
     /// The grant it is asked under, beside the policy.
     pub grant: Option<Grant>,
+    /// The proxies it goes through; what the builder said where it is none.
+    pub proxies: Option<Arc<Proxies>>,
 }
 
 /// An exchange under way. Dropped before its end, it is cancelled.
@@ -135,7 +139,16 @@ impl Engine {
         options: &Options,
     ) -> Result<InFlight, Error> {
         let now = self.shared.current.now();
-        let terms = self.leave(&now.policy, url, head, options).await?;
+        let proxies = options
+            .proxies
+            .as_ref()
+            .or(self.shared.config.proxies.as_ref());
+        let way = proxies.map(|it| it.way_to(&url.target)).transpose();
+        let refuse = |why: ProxiesError| Error::Caller(CallerError::Request(why.to_string()));
+        let way = way.map_err(refuse)?.flatten();
+        let terms = self
+            .leave(&now.policy, url, head, options, way.as_ref())
+            .await?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,
@@ -161,13 +174,21 @@ impl Engine {
             deadlines,
             fresh_connection: options.fresh_connection || now.by_request || !terms.spaces.is_all(),
             leave,
+            via: Vec::new(),
         };
+        if let Some(way) = &way {
+            way.lead(&mut exchange, &self.shared.answers);
+        }
         let fds = Descriptors { sink, source };
-        let (inbox, cancel) = match self.start(&exchange, &terms, grant, &fds).await {
+        let (inbox, cancel) = match self
+            .start(&exchange, &terms, grant, way.as_ref(), &fds)
+            .await
+        {
             // A process was found dead just now, and nothing was sent.
             Err(error) if error.cause() == Some(&Cause::EngineDied) => {
                 exchange.grant = GrantId(self.shared.number());
-                self.start(&exchange, &terms, grant, &fds).await?
+                self.start(&exchange, &terms, grant, way.as_ref(), &fds)
+                    .await?
             }
             outcome => outcome?,
         };
@@ -189,6 +210,7 @@ impl Engine {
         url: &RequestUrl,
         head: &http::request::Parts,
         options: &Options,
+        way: Option<&Way<'_>>,
     ) -> Result<Terms, Error> {
         let method = head.method.as_str().parse::<Method>();
         let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
@@ -202,7 +224,12 @@ impl Engine {
             spaces: options.grant.as_ref().map_or(Spaces::ALL, Grant::spaces),
             confirmed: false,
         };
-        let mut decision = policy.decide(target, &terms);
+        let unseen = way.is_some_and(Way::is_unseen);
+        let decide = |terms: &Terms| match unseen {
+            true => policy.decide_unseen(target, terms),
+            false => policy.decide(target, terms),
+        };
+        let mut decision = decide(&terms);
         if let Decision::Ask(question) = &decision {
             let asked = Asked {
                 question: question.clone(),
@@ -211,7 +238,7 @@ impl Engine {
             };
             let asker = self.shared.config.asker.as_ref();
             terms.confirmed = self.shared.remembered.is_allowed(asker, &asked).await;
-            decision = policy.decide(target, &terms);
+            decision = decide(&terms);
         }
         match decision {
             Decision::Allow(_) => Ok(terms),
@@ -230,6 +257,7 @@ impl Engine {
         exchange: &Exchange,
         terms: &Terms,
         grant: Option<&Grant>,
+        way: Option<&Way<'_>>,
         fds: &Descriptors,
     ) -> Result<(Inbox, Cancel), Error> {
         // Closed never: the semaphore lives as long as the engine.
@@ -257,7 +285,7 @@ impl Engine {
             engine: running.engine.clone(),
             finished: false,
         };
-        if let Err(error) = send(&running, id, exchange, terms, fds).await {
+        if let Err(error) = send(&running, id, exchange, (terms, way), fds).await {
             running.engine.routes.forget(id);
             cancel.finished = true;
             return Err(if error.is_closed() {
@@ -281,16 +309,18 @@ async fn send(
     running: &Running,
     id: ExchangeId,
     exchange: &Exchange,
-    terms: &Terms,
+    (terms, way): (&Terms, Option<&Way<'_>>),
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    running
-        .broker
-        .channel
-        .send(&leave(exchange, terms), &[])
-        .await
-        .inspect_err(|error| running.broker.note(error))?;
+    for leave in leaves(exchange, terms, way) {
+        running
+            .broker
+            .channel
+            .send(&leave, &[])
+            .await
+            .inspect_err(|error| running.broker.note(error))?;
+    }
     let engine = &running.engine.channel;
     let last = pieces.pop().unwrap_or_default();
     for bytes in pieces {
@@ -316,32 +346,51 @@ async fn send(
     Ok(())
 }
 
-/// Leave to dial what the exchange is for, and nothing else.
-fn leave(exchange: &Exchange, terms: &Terms) -> ToBroker {
+/// Leave to dial what the exchange is for, and nothing else; and to look up what
+/// proxies are to be told the addresses of.
+fn leaves(exchange: &Exchange, terms: &Terms, way: Option<&Way<'_>>) -> Vec<ToBroker> {
     let Exchange { grant, target, .. } = exchange;
     let needed_ms = exchange.deadlines.total_ms.saturating_add(GRANT_GRACE_MS);
     let lifetime_ms = needed_ms.min(MAX_GRANT_MS);
-    match target.scheme {
-        Scheme::Http | Scheme::Https => ToBroker::Grant(fumehood_control::Grant {
-            id: *grant,
-            target: target.clone(),
-            terms: terms.clone(),
-            uses: GRANT_USES,
-            lifetime_ms,
-        }),
-        Scheme::Served(served) => ToBroker::SocketGrant(SocketGrant {
+    let place = |target: &Target, transport| Place {
+        host: HostPattern::exactly(&target.host),
+        ports: target.port..=target.port,
+        transport,
+    };
+    let sockets = |places, uses| {
+        ToBroker::SocketGrant(SocketGrant {
             id: *grant,
             scheme: target.scheme,
             terms: terms.clone(),
-            places: vec![Place {
-                host: HostPattern::exactly(&target.host),
-                ports: target.port..=target.port,
-                transport: served.transport(),
-            }],
-            uses: DRIVER_USES,
+            places,
+            uses,
             lifetime_ms,
-        }),
+        })
+    };
+    if let Scheme::Served(served) = target.scheme {
+        return vec![sockets(
+            vec![place(target, served.transport())],
+            DRIVER_USES,
+        )];
     }
+    let mut leaves = vec![ToBroker::Grant(fumehood_control::Grant {
+        id: *grant,
+        target: target.clone(),
+        proxy: way.and_then(Way::first),
+        terms: terms.clone(),
+        uses: GRANT_USES,
+        lifetime_ms,
+    })];
+    let resolved = way.map(|way| way.resolved(target)).unwrap_or_default();
+    if !resolved.is_empty() {
+        let places = resolved
+            .iter()
+            .map(|it| place(it, Transport::Tcp))
+            .collect();
+        // To look up, and to connect to nothing.
+        leaves.push(sockets(places, 0));
+    }
+    leaves
 }
 
 fn descriptor(error: std::io::Error) -> Error {

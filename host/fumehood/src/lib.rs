@@ -63,6 +63,7 @@ mod settings;
 mod status;
 mod store;
 mod upload;
+mod upstream;
 
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
@@ -89,6 +90,7 @@ pub use settings::{
     MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
+pub use upstream::{Bypass, BypassError, Proxies, ProxiesError, Proxy, ProxyAuth};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

@@ -27,9 +27,8 @@ fn denied(decision: Decision) -> Option<Reason> {
 fn named(policy: &Policy, text: &str, address: &str) -> Option<Reason> {
     let (proxy, terms) = (proxy(text), Terms::default());
     let address: IpAddr = address.parse().unwrap();
-    denied(policy.decide_proxy(&proxy, Naming::User, &terms)).or_else(|| {
-        denied(policy.decide_proxy_address(&proxy, Naming::User, &terms, address))
-    })
+    denied(policy.decide_proxy(&proxy, Naming::User, &terms))
+        .or_else(|| denied(policy.decide_proxy_address(&proxy, Naming::User, &terms, address)))
 }
 
 #[test]
@@ -90,12 +89,18 @@ fn a_name_that_nobody_here_resolves_needs_leave_by_name() {
     assert_eq!(unseen(&policy, "https://a.example/"), None);
     assert!(unseen(&policy, "https://10.0.0.1/").is_some());
     assert!(unseen(&policy, "https://localhost/").is_some());
-    assert_eq!(unseen(&policy, "http://a.example:25/"), Some(Reason::BlockedPort));
+    assert_eq!(
+        unseen(&policy, "http://a.example:25/"),
+        Some(Reason::BlockedPort)
+    );
 
     let mut by_range = Policy::deny_by_default();
     let host: HostPattern = "203.0.114.0/24".parse().unwrap();
     by_range.add_rule(Rule::new(Effect::Allow, host)).unwrap();
-    assert_eq!(unseen(&by_range, "https://a.example/"), Some(Reason::Unseen));
+    assert_eq!(
+        unseen(&by_range, "https://a.example/"),
+        Some(Reason::Unseen)
+    );
     assert_eq!(unseen(&by_range, "https://203.0.114.9/"), None);
     let host: HostPattern = "a.example".parse().unwrap();
     by_range.add_rule(Rule::new(Effect::Allow, host)).unwrap();

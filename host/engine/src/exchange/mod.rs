@@ -142,6 +142,7 @@ impl<'a> Running<'a> {
                 target: exchange.path.clone(),
                 fields: exchange.fields.clone(),
                 payload: exchange.payload,
+                upgrade: false,
             })
             .map_err(cause_of)?;
         let demand = connection.codec.demand().map_err(cause_of)?;
@@ -262,7 +263,7 @@ impl<'a> Running<'a> {
                     self.outbox.informational(self.id, head).await?;
                 }
                 Event::Head(head) if head.status == 407 && self.challenger.is_some() => {
-                    return Err(self.challenged(head));
+                    return Err(self.challenged(&head));
                 }
                 Event::Head(head) => {
                     self.timings.head_us = Some(self.elapsed_us());
@@ -281,9 +282,10 @@ impl<'a> Running<'a> {
     }
 
     /// The proxy wants to know who asks before it does anything.
-    fn challenged(&self, head: ResponseHead) -> Cause {
-        let fault = upstream::refused(head);
-        self.challenger.map_or(Cause::Cancelled, |hop| upstream::at(hop, fault))
+    fn challenged(&mut self, head: &ResponseHead) -> Cause {
+        let fault = upstream::refused(&mut self.connection.codec, head);
+        self.challenger
+            .map_or(Cause::Cancelled, |hop| upstream::at(hop, fault))
     }
 
     /// A failure to send is the better explanation of a missing answer.

@@ -10,7 +10,7 @@ use wasmtime::{Engine, Store};
 use super::call::{Answer, Call, RequestHead};
 use super::http1::exports::fumehood::http1::client as wire;
 use super::http1::fumehood::guest::panic;
-use super::http1::{Http1Client, Http1ClientPre};
+use super::http1::{Http1, Http1Pre};
 use super::words::{self, Nonsense};
 use super::{Fault, GuestState, arm, new_store};
 use crate::registry::About;
@@ -27,7 +27,7 @@ impl panic::Host for GuestState {
 pub(crate) struct CodecModule {
     about: Arc<About>,
     engine: Engine,
-    pre: Http1ClientPre<GuestState>,
+    pre: Http1Pre<GuestState>,
 }
 
 impl CodecModule {
@@ -42,7 +42,7 @@ impl CodecModule {
     ) -> wasmtime::Result<CodecModule> {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
-        let pre = Http1ClientPre::new(linker.instantiate_pre(component)?)?;
+        let pre = Http1Pre::new(linker.instantiate_pre(component)?)?;
         Ok(CodecModule {
             about,
             engine: engine.clone(),
@@ -88,7 +88,7 @@ pub(crate) struct Answered {
 /// One connection's codec.
 pub(crate) struct Codec {
     store: Store<GuestState>,
-    client: Http1Client,
+    client: Http1,
     bytes: u64,
 }
 
@@ -166,7 +166,7 @@ impl Codec {
     }
 
     fn make(
-        client: &Http1Client,
+        client: &Http1,
         store: &mut Store<GuestState>,
         call: &Call,
     ) -> wasmtime::Result<Result<Told, ProtocolError>> {
@@ -184,6 +184,7 @@ impl Codec {
             Call::PayloadMoved(count) => {
                 guest.call_payload_moved(store, *count)?.map(Told::Progress)
             }
+            Call::Challenges(value) => Ok(Told::Challenges(guest.call_challenges(store, value)?)),
             Call::EndOfStream(pending) => guest
                 .call_end_of_stream(store, *pending)?
                 .map(Told::Progress),
@@ -197,6 +198,7 @@ enum Told {
     Bytes(Vec<u8>),
     Frame(PayloadFrame),
     Demand(Demand),
+    Challenges(Vec<wire::Challenge>),
     Progress(wire::Progress),
 }
 
@@ -206,6 +208,7 @@ impl Told {
             Told::Bytes(bytes) => Answer::Bytes(bytes),
             Told::Frame(frame) => Answer::Frame(frame),
             Told::Demand(demand) => Answer::Demand(words::demand(demand)?),
+            Told::Challenges(all) => Answer::Challenges(words::challenges(all)?),
             Told::Progress(progress) => Answer::Progress(words::progress(progress)?),
         })
     }
@@ -225,5 +228,6 @@ fn wire_head(head: &RequestHead) -> wire::RequestHead {
             PayloadLength::Known(length) => wire::PayloadLength::Known(length),
             PayloadLength::Unknown => wire::PayloadLength::Unknown,
         },
+        upgrade: head.upgrade,
     }
 }

@@ -21,11 +21,11 @@ pub(crate) use ticker::{CALL_DEADLINE_TICKS, Ticker};
 pub(crate) use trail::Trace;
 pub(crate) use words::{Event, Progress, cause_of_protocol, sound_head};
 
-/// Generated bindings of the `http1-client` world, alone in their module.
+/// Generated bindings of the `http1` world, alone in their module.
 pub(crate) mod http1 {
     #![allow(missing_docs, reason = "generated; documented in wit/http1")]
     wasmtime::component::bindgen!({
-        world: "fumehood:http1/http1-client",
+        world: "fumehood:http1/http1",
         path: ["../../wit/guest", "../../wit/http1"],
         additional_derives: [PartialEq, Eq, Hash],
     });

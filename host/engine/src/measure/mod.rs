@@ -108,7 +108,9 @@ impl Guests {
         let request = request(target, path);
         let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
         // As the broker makes them.
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| error.to_string())?;
         let peer = stream.peer_addr().map_err(|error| error.to_string())?;
         let transport = match target.scheme {
             Scheme::Http | Scheme::Served(_) => Transport::Plain(PlainStream::new(stream)),
@@ -179,6 +181,7 @@ fn request_head(target: &Target) -> RequestHead {
         target: path,
         fields,
         payload,
+        upgrade: false,
     }
 }
 

@@ -26,8 +26,8 @@ use crate::instance::Ticker;
 use crate::outbox::Outbox;
 use crate::registry::{Limits, Registry, fixtures};
 use crate::serve;
-use crate::turns::Turns;
 use crate::tls::Anchors;
+use crate::turns::Turns;
 
 /// After which a test that waits has failed.
 const PATIENCE: Duration = Duration::from_secs(30);

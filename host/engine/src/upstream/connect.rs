@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::task::ready;
 
 use fumehood_control::{
-    Cause, Field, MAX_REFUSAL_FIELD_BYTES, MAX_REFUSAL_FIELDS, PayloadLength, ProxyFault,
-    ResponseHead,
+    Cause, Field, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, MAX_PROXY_STATUS_BYTES, PayloadLength,
+    ProxyFault, ResponseHead,
 };
 use tokio::io::AsyncWriteExt as _;
 
@@ -17,10 +17,6 @@ use crate::hub::Hub;
 use crate::instance::{Demand, Event, RequestHead};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
-
-/// The fields of a refusal that the embedder is told: how to say who asks, and
-/// what was wrong (RFC 9209).
-const TOLD: [&str; 2] = ["proxy-authenticate", "proxy-status"];
 
 /// Asks for a tunnel. Afterwards the transport is the tunnel.
 pub(super) async fn connect(
@@ -38,8 +34,11 @@ pub(super) async fn connect(
     let head = codec.encode_head(RequestHead {
         method: "CONNECT".to_owned(),
         target: authority,
-        fields: std::iter::once(host).chain(fields.iter().cloned()).collect(),
+        fields: std::iter::once(host)
+            .chain(fields.iter().cloned())
+            .collect(),
         payload: PayloadLength::None,
+        upgrade: false,
     });
     let head = head.map_err(cause_of)?;
     let sending = async {
@@ -49,7 +48,7 @@ pub(super) async fn connect(
     sending.await.map_err(|error| socket(&error))?;
     let answer = final_head(&mut codec, transport).await?;
     if !(200..=299).contains(&answer.status) {
-        return Err(refused(answer));
+        return Err(refused(&mut codec, &answer));
     }
     // Both TLS and HTTP begin with what we say: this is of the proxy's making.
     match transport.has_bytes() {
@@ -101,17 +100,30 @@ async fn collect(piece: &mut Collector, transport: &mut Transport) -> Result<Col
     collecting.await.map_err(|error| socket(&error))
 }
 
-/// What the embedder is told of an answer that is a no.
-pub(crate) fn refused(head: ResponseHead) -> ProxyFault {
-    let told = |field: &Field| {
-        TOLD.iter().any(|name| field.name.eq_ignore_ascii_case(name))
-            && field.value.len() <= MAX_REFUSAL_FIELD_BYTES
+/// What the embedder is told of an answer that is a no. The guest that read it
+/// reads its challenges, too.
+pub(crate) fn refused(codec: &mut SteadyCodec, head: &ResponseHead) -> ProxyFault {
+    let named = |name: &'static str| {
+        let fields = head.fields.iter();
+        fields.filter(move |field| field.name.eq_ignore_ascii_case(name))
     };
-    let mut fields = head.fields;
-    fields.retain(told);
-    fields.truncate(MAX_REFUSAL_FIELDS);
+    let mut challenges = Vec::new();
+    for field in named("proxy-authenticate") {
+        if field.value.len() > MAX_CHALLENGE_BYTES || challenges.len() >= MAX_CHALLENGES {
+            break;
+        }
+        match codec.challenges(&field.value) {
+            Ok(mut more) => challenges.append(&mut more),
+            Err(error) => return cause_of(error).into(),
+        }
+    }
+    challenges.truncate(MAX_CHALLENGES);
+    let status = named("proxy-status").next();
+    let mut proxy_status = status.map(|field| field.value.clone()).unwrap_or_default();
+    proxy_status.truncate(MAX_PROXY_STATUS_BYTES);
     ProxyFault::Refused {
         status: head.status,
-        fields,
+        challenges,
+        proxy_status,
     }
 }
