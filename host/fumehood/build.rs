@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The guests of an engine, in the order they are loaded.
-const DEFAULTS: [&str; 3] = ["http1", "tls", "x509"];
+const DEFAULTS: [&str; 4] = ["http1", "tls", "x509", "socks"];
 
 /// The demonstration's `http1` with a trap in it.
 const FAULTY: &str = "http1-faulty";

@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 9] = [
+const GUESTS: [Guest; 10] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -48,6 +48,11 @@ const GUESTS: [Guest; 9] = [
     Guest {
         name: "x509",
         package: "fumehood-guest-x509",
+        features: &["component"],
+    },
+    Guest {
+        name: "socks",
+        package: "fumehood-guest-socks",
         features: &["component"],
     },
     Guest {

@@ -70,8 +70,9 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         });
         run.check("tidy", tidy::check);
     }
-    run.check("nginx, curl and unbound", |_| {
-        packages::require_programs(&["nginx", "curl", "unbound"])
+    run.check("nginx, curl, unbound and proxies", |_| {
+        packages::require_programs(&["nginx", "curl", "unbound", "squid", "tinyproxy"])?;
+        packages::require("danted", "dante-server")
     });
     run.check("guests", |workspace| {
         guests::build(workspace, Imports::MustMatch)

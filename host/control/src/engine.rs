@@ -1,6 +1,6 @@
 //! What embedder and engine say to each other.
 
-use fumehood_policy::ServedScheme;
+use fumehood_policy::{Denial, ServedScheme};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -319,6 +319,8 @@ pub enum ToEmbedder {
     /// Requests of listeners' clients that are over; at most
     /// [`crate::MAX_ACCESS_RECORDS`].
     Access(Vec<AccessRecord>),
+    /// What the policy only reports was let through for a listener's client.
+    Reported(Denial),
     /// No connection of the listener is left.
     Drained(ListenerId),
 }

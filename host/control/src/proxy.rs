@@ -46,6 +46,8 @@ pub struct ListenerSetup {
     pub deadlines: Deadlines,
     /// What clients may take.
     pub bounds: ListenerBounds,
+    /// Tell of every request ([`crate::ToEmbedder::Access`]).
+    pub records: bool,
 }
 
 /// What a listener's clients may take.

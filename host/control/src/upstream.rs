@@ -94,6 +94,8 @@ pub enum ProxyFault {
         /// The reply's code.
         code: u8,
     },
+    /// It broke SOCKS: the rule's name.
+    Violation(String),
     /// It takes none of the ways to say who asks that were offered.
     NoMethod,
     /// It does not know the name or the password.

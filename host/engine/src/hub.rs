@@ -16,6 +16,7 @@ use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
 use crate::instance::Ticker;
 use crate::outbox::Outbox;
+use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::tls::KeyLogFile;
 use crate::turns::Turns;
@@ -35,6 +36,8 @@ pub(crate) struct Hub {
     pub ticker: Ticker,
     pub outbox: Outbox,
     pub key_log: Option<Arc<KeyLogFile>>,
+    /// Listeners, and who is served over them.
+    pub proxy: Proxy,
     /// Share of the memory outside that is in use, in percent, as last told.
     pub pressure: AtomicU16,
 }
@@ -183,8 +186,13 @@ impl Hub {
         milliseconds: u32,
     ) -> Result<OwnedSemaphorePermit, Cause> {
         let needed = 1 + u32::try_from(hops).unwrap_or(u32::MAX);
+        if let Ok(permit) = Arc::clone(&self.room).try_acquire_many_owned(needed) {
+            return Ok(permit);
+        }
+        // Idle connections hold what a request needs now; none is to become idle
+        // while one waits.
+        let _wanted = self.idle.want_room();
         let waiting = Arc::clone(&self.room).acquire_many_owned(needed);
-        // Idle connections hold what a request needs now.
         while self.room.available_permits() < needed as usize && self.idle.drop_oldest() {}
         match tokio::time::timeout(Duration::from_millis(milliseconds.into()), waiting).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -222,7 +230,7 @@ impl Attempt {
 }
 
 /// Methods whose repetition does no harm (RFC 9110 section 9.2.2).
-fn is_idempotent(method: &str) -> bool {
+pub(crate) fn is_idempotent(method: &str) -> bool {
     matches!(
         method,
         "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"

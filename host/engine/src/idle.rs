@@ -73,6 +73,8 @@ pub(crate) struct Idle {
 #[derive(Default)]
 struct Parked {
     count: usize,
+    /// How many wait for what idle connections hold.
+    wanted: usize,
     /// Connections made before this moment are not kept.
     since: Option<Instant>,
     by_key: HashMap<Key, Vec<(Instant, Connection)>>,
@@ -104,7 +106,7 @@ impl Idle {
     pub(crate) fn park(&self, key: Key, mut connection: Connection) -> bool {
         connection.rest();
         let mut parked = self.lock();
-        if parked.since.is_some_and(|since| connection.since <= since) {
+        if parked.wanted > 0 || parked.since.is_some_and(|since| connection.since <= since) {
             return false;
         }
         if parked.count >= self.most {
@@ -137,6 +139,12 @@ impl Idle {
         if let Some(most) = turn.idle_at_proxy() {
             parked.trim(most, |it| it.proxy() == key.proxy());
         }
+    }
+
+    /// Has no connection kept as long as this is held.
+    pub(crate) fn want_room(&self) -> Wanted<'_> {
+        self.lock().wanted += 1;
+        Wanted(self)
     }
 
     /// Closes the one that has waited longest. False where there is none.
@@ -185,6 +193,15 @@ impl Idle {
 
     fn lock(&self) -> MutexGuard<'_, Parked> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody waits for what idle connections hold.
+pub(crate) struct Wanted<'a>(&'a Idle);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().wanted -= 1;
     }
 }
 

@@ -18,6 +18,7 @@
 //! registry   modules: versions, swaps, quarantine, reports
 //! instance   guests, typed and bounded
 //! driver     guests with sockets of their own, under a grant
+//! proxy      clients of listening sockets that the broker passed
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
@@ -41,6 +42,7 @@ mod instance;
 pub mod measure;
 mod outbox;
 mod payload;
+mod proxy;
 mod reach;
 mod registry;
 mod replay;

@@ -18,6 +18,7 @@ use crate::exchange::{Pipes, failure};
 use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
 use crate::payload::Pipe;
+use crate::proxy;
 use crate::registry::{answer_load, introduced};
 
 /// Time between two looks for idle connections that have waited too long.
@@ -37,7 +38,14 @@ pub(crate) async fn serve(
     let writing = Arc::clone(&control);
     tokio::spawn(async move { outbox::pump(outgoing, &writing).await });
     let dialling = Arc::clone(&hub.dialer);
-    tokio::spawn(async move { dialling.route_replies().await });
+    let listening = Arc::clone(&hub);
+    tokio::spawn(async move {
+        dialling
+            .route_replies(|listener, socket| proxy::listen(&listening, listener, socket))
+            .await;
+    });
+    let telling = Arc::clone(&hub);
+    tokio::spawn(async move { proxy::tell(&telling).await });
     let swept = Arc::clone(&hub);
     tokio::spawn(async move { sweep(&swept).await });
     let reporting = Arc::clone(&hub);
@@ -48,6 +56,7 @@ pub(crate) async fn serve(
         assembling: HashMap::new(),
         running: Running::default(),
         leaves: Leaves::default(),
+        policy: Assembly::of_policy(),
     };
     loop {
         let (message, fds) = control.recv().await?;
@@ -72,6 +81,8 @@ struct Desk {
     assembling: HashMap<ExchangeId, Assembly>,
     running: Running,
     leaves: Leaves,
+    /// Pieces of the next policy.
+    policy: Assembly,
 }
 
 impl Desk {
@@ -127,6 +138,16 @@ impl Desk {
             }
             ToEngine::Inspect => self.inventory().await,
             ToEngine::Pressure { percent } => self.hub.feel(percent),
+            ToEngine::PolicyFragment { bytes } => {
+                // What was left out does not decode: then nothing is served.
+                let _too_long = self.policy.push(&bytes);
+            }
+            ToEngine::Policy { bytes } => {
+                let pieces = std::mem::replace(&mut self.policy, Assembly::of_policy());
+                self.hub.proxy.take_policy(pieces, &bytes);
+            }
+            ToEngine::Listener(setup) => proxy::set_up(&self.hub, setup),
+            ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
             // Offers end with `Start`; later ones are refused by being dropped.
             ToEngine::Hello { .. }
             | ToEngine::Anchors

@@ -23,6 +23,8 @@ const LARGE: usize = 256 * 1024;
 pub(crate) enum Transport {
     Plain(PlainStream),
     Tls(Box<TlsStream>),
+    /// Taken from its connection.
+    Closed,
 }
 
 /// A TCP stream with a read buffer that can be looked at in place.
@@ -56,6 +58,36 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.poll_bytes(cx),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_fill_buf(cx),
+            Transport::Closed => Poll::Ready(Ok(&[])),
+        }
+    }
+
+    /// Whether [`Transport::poll_bytes`] would not wait, without a buffer.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(plain) if plain.start < plain.end => Poll::Ready(Ok(())),
+            Transport::Plain(plain) => plain.tcp.poll_read_ready(cx),
+            Transport::Tls(_) | Transport::Closed => self.poll_bytes(cx).map_ok(drop),
+        }
+    }
+
+    /// The socket of a plain connection, and what was read from it and not taken.
+    pub(crate) fn into_plain(self) -> Option<(TcpStream, Vec<u8>)> {
+        match self {
+            Transport::Plain(plain) => {
+                let rest = plain.buffer[plain.start..plain.end].to_vec();
+                Some((plain.tcp, rest))
+            }
+            Transport::Tls(_) | Transport::Closed => None,
+        }
+    }
+
+    /// Tells the peer that nothing more is sent.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Transport::Closed => Poll::Ready(Ok(())),
         }
     }
 
@@ -64,6 +96,7 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.start += count,
             Transport::Tls(tls) => Pin::new(tls.as_mut()).consume(count),
+            Transport::Closed => {}
         }
     }
 
@@ -72,6 +105,7 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.start < plain.end,
             Transport::Tls(tls) => tls.has_plaintext(),
+            Transport::Closed => false,
         }
     }
 
@@ -80,6 +114,7 @@ impl Transport {
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> usize {
         match self {
             Transport::Plain(plain) => plain.tcp.try_write(bytes).unwrap_or(0),
+            Transport::Closed => 0,
             Transport::Tls(tls) => {
                 let mut cx = Context::from_waker(Waker::noop());
                 match Pin::new(tls.as_mut()).poll_write(&mut cx, bytes) {
@@ -99,13 +134,14 @@ impl Transport {
         match self {
             Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+            Transport::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
     /// Sends what was accepted.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Plain(_) | Transport::Closed => Poll::Ready(Ok(())),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
     }
@@ -124,7 +160,7 @@ impl Transport {
     /// Guests of its own that took over since the last time.
     pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
         match self {
-            Transport::Plain(_) => Vec::new(),
+            Transport::Plain(_) | Transport::Closed => Vec::new(),
             Transport::Tls(tls) => {
                 let mut all = tls.lower().taken_over();
                 all.append(&mut tls.taken_over());
@@ -149,7 +185,7 @@ impl Transport {
     pub(crate) fn shrink(&mut self) {
         match self {
             Transport::Plain(plain) if plain.start == plain.end => plain.buffer = Box::default(),
-            Transport::Plain(_) => {}
+            Transport::Plain(_) | Transport::Closed => {}
             Transport::Tls(tls) => {
                 tls.shrink();
                 tls.lower().shrink();
@@ -164,7 +200,7 @@ impl Transport {
 
     fn as_tls(&self) -> Option<&TlsStream> {
         match self {
-            Transport::Plain(_) => None,
+            Transport::Plain(_) | Transport::Closed => None,
             Transport::Tls(tls) => Some(tls),
         }
     }
@@ -187,6 +223,7 @@ impl AsyncRead for Transport {
                 Poll::Ready(Ok(()))
             }
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, out),
+            Transport::Closed => Poll::Ready(Ok(())),
         }
     }
 }
@@ -206,10 +243,7 @@ impl AsyncWrite for Transport {
 
     /// Only the outermost layer says that nothing more comes.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_shutdown(cx),
-            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
-        }
+        self.get_mut().poll_end(cx)
     }
 }
 

@@ -113,7 +113,7 @@ fn proxy(server: &ProxyServer, fault: &ProxyFault, target: &Target) -> String {
             let schemes: Vec<&str> = challenges.iter().map(|it| it.scheme.as_str()).collect();
             format!(
                 "the proxy {server} wants to know who asks (407, by {}); say it with \
-                 --proxy-user, and --proxy-digest for digest, or Proxy::login",
+                 --proxy-user, and --proxy-digest for digest, or UpstreamProxy::login",
                 if schemes.is_empty() {
                     "no way it names".to_owned()
                 } else {
@@ -136,9 +136,10 @@ fn proxy(server: &ProxyServer, fault: &ProxyFault, target: &Target) -> String {
                 socks(*code)
             )
         }
+        ProxyFault::Violation(rule) => format!("the proxy {server} broke SOCKS: {rule}"),
         ProxyFault::NoMethod => format!(
             "the proxy {server} takes none of the ways to say who asks that it was offered; say \
-             it with --proxy-user, or Proxy::login"
+             it with --proxy-user, or UpstreamProxy::login"
         ),
         ProxyFault::Login => format!("the proxy {server} refused the name or the password"),
     }
@@ -167,6 +168,7 @@ fn socks(code: u8) -> String {
 fn truncation(place: &str) -> &str {
     match place {
         "before-head" => "before any answer",
+        "proxy" => "in the middle of what it said",
         "in-head" => "in the middle of its head",
         "in-payload" => "before its content was whole",
         "tls-handshake" => "during the TLS handshake",

@@ -17,9 +17,9 @@ use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::process::Process;
+use crate::proxy::{self, Proxies};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
-use crate::upstream::Answers;
 use crate::upstream::Answers;
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) answers: Answers,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
+    /// Forward proxies that listen.
+    pub(crate) proxies: Arc<Proxies>,
     /// What goes on beside: admin socket, module directory, memory.
     tasks: std::sync::Mutex<Vec<AbortHandle>>,
 }
@@ -125,9 +127,10 @@ impl Engine {
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
+        let proxies = Proxies::new(&current);
         let running = Running {
-            broker: LiveBroker::watch(broker, &current),
-            engine: LiveEngine::watch(engine, &registry, &config),
+            broker: LiveBroker::watch(broker, &current, &proxies),
+            engine: LiveEngine::watch(engine, &registry, &config, &proxies),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -141,6 +144,7 @@ impl Engine {
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
+            proxies,
             tasks: std::sync::Mutex::default(),
         };
         let engine = Engine {
@@ -235,24 +239,42 @@ impl Shared {
 
     /// Processes that live, as far as is known; what died is launched again.
     pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
+        self.with_running(async |running: &Running| running.clone())
+            .await
+    }
+
+    /// Does something with processes that live, before they can be replaced.
+    pub(crate) async fn with_running<T>(
+        &self,
+        act: impl AsyncFnOnce(&Running) -> T,
+    ) -> Result<T, LaunchError> {
         let mut running = self.running.lock().await;
+        self.revive(&mut running).await?;
+        Ok(act(&running).await)
+    }
+
+    async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {
         if !running.broker.is_alive() {
             let policy = Arc::clone(&self.current.now().policy);
             let modules = self.registry.offer();
             let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
-                broker: LiveBroker::watch(broker, &self.current),
-                engine: LiveEngine::watch(engine, &self.registry, &self.config),
+                broker: LiveBroker::watch(broker, &self.current, &self.proxies),
+                engine: LiveEngine::watch(engine, &self.registry, &self.config, &self.proxies),
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.proxies.set_up_broker(running).await;
+            self.proxies.set_up_engine(running, &policy).await;
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
-            running.engine = LiveEngine::watch(engine, &self.registry, &self.config);
+            running.engine = LiveEngine::watch(engine, &self.registry, &self.config, &self.proxies);
             self.restarts.fetch_add(1, Ordering::Relaxed);
+            let policy = Arc::clone(&self.current.now().policy);
+            self.proxies.set_up_engine(running, &policy).await;
         }
-        Ok(running.clone())
+        Ok(())
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
@@ -274,7 +296,20 @@ impl Shared {
         if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
             running.engine.note(&error);
         }
+        match self.proxies.tell_policy(&running, policy).await {
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
         Ok(held)
+    }
+
+    /// Has what dies launched again from now on, and not only at the next request.
+    pub(crate) fn keep_running(self: &Arc<Self>) {
+        let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.proxies));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.proxies.watched() {
+            tasks.push(tokio::spawn(watching).abort_handle());
+        }
     }
 
     /// Processes as they are, without launching others.
@@ -295,7 +330,11 @@ impl LiveBroker {
         Leave::new(grant, &self.over)
     }
 
-    fn watch(launched: Launched<BrokerChannel>, current: &Arc<Current>) -> Arc<Self> {
+    fn watch(
+        launched: Launched<BrokerChannel>,
+        current: &Arc<Current>,
+        proxies: &Arc<Proxies>,
+    ) -> Arc<Self> {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let alive = Arc::new(AtomicBool::new(true));
@@ -305,6 +344,7 @@ impl LiveBroker {
             alive.clone(),
             ended,
             current.clone(),
+            proxies.clone(),
         ));
         Arc::new(LiveBroker {
             channel,
@@ -332,6 +372,7 @@ impl LiveEngine {
         launched: Launched<EngineChannel>,
         registry: &Arc<Registry>,
         config: &Config,
+        proxies: &Arc<Proxies>,
     ) -> Arc<Self> {
         registry.learn(&launched.drivers);
         let (orders, ordered) = unbounded_channel();
@@ -347,11 +388,15 @@ impl LiveEngine {
             readiness: launched.readiness,
             alive: Arc::new(AtomicBool::new(true)),
         });
+        let hears = Hears {
+            routes: live.routes.clone(),
+            desk: live.desk.clone(),
+            proxies: proxies.clone(),
+        };
         tokio::spawn(watch_engine(
             launched.process,
             live.channel.clone(),
-            live.routes.clone(),
-            live.desk.clone(),
+            hears,
             live.alive.clone(),
             ordered,
         ));
@@ -384,10 +429,17 @@ async fn watch_broker(
     alive: Arc<AtomicBool>,
     ended: UnboundedReceiver<GrantId>,
     current: Arc<Current>,
+    proxies: Arc<Proxies>,
 ) {
     let reports = async {
-        while let Ok((FromBroker::Reported(denial), _none)) = channel.recv().await {
-            current.report(&denial);
+        loop {
+            match channel.recv().await {
+                Ok((FromBroker::Reported(denial), _none)) => current.report(&denial),
+                Ok((FromBroker::Listening { listener, bound }, _none)) => {
+                    proxies.listening(listener, bound);
+                }
+                _ => return,
+            }
         }
     };
     tokio::select! {
@@ -396,6 +448,14 @@ async fn watch_broker(
     }
     alive.store(false, Ordering::Release);
     process.kill().await;
+    proxies.wake();
+}
+
+/// Who hears what an engine says.
+struct Hears {
+    routes: Arc<Routes>,
+    desk: Arc<Desk>,
+    proxies: Arc<Proxies>,
 }
 
 /// Takes back the grants of exchanges that are over, until nobody has any.
@@ -412,27 +472,30 @@ pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedRece
 async fn watch_engine(
     mut process: Process,
     channel: Arc<EngineChannel>,
-    routes: Arc<Routes>,
-    desk: Arc<Desk>,
+    hears: Hears,
     alive: Arc<AtomicBool>,
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
-        () = route_all(&channel, &routes, &desk) => {}
+        () = route_all(&channel, &hears) => {}
         () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
-    routes.close();
-    desk.close();
+    hears.routes.close();
+    hears.desk.close();
     process.kill().await;
+    hears.proxies.wake();
 }
 
-async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk) {
+async fn route_all(channel: &EngineChannel, hears: &Hears) {
     while let Ok((message, _none)) = channel.recv().await {
-        let taken = match Desk::takes(&message) {
-            true => desk.take(message),
-            false => routes.take(message),
+        let taken = if Desk::takes(&message) {
+            hears.desk.take(message)
+        } else if Proxies::takes(&message) {
+            hears.proxies.take(message)
+        } else {
+            hears.routes.take(message)
         };
         if let Err(error) = taken {
             tracing::error!(%error, "the engine is ended for what it said");

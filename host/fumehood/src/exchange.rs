@@ -2,10 +2,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, RetrySafety,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, ProxyFault, RetrySafety,
     SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{
@@ -90,6 +91,10 @@ pub struct InFlight {
     inbox: Inbox,
     body: Option<UnixStream>,
     cancel: Cancel,
+    /// What it takes to ask once more, until the head has come.
+    again: Option<Box<Again>>,
+    /// It is being asked once more.
+    restarting: Option<Restarting>,
     /// Held until it is over.
     _grant: Option<Grant>,
 }
@@ -115,6 +120,70 @@ impl Drop for Cancel {
             // An engine that is gone needs no cancelling.
             let _gone = self.engine.orders.send(ToEngine::Cancel(self.id));
         }
+    }
+}
+
+/// A request that can be sent once more, with an answer to a proxy's challenge.
+struct Again {
+    engine: Engine,
+    /// Without a way.
+    exchange: Exchange,
+    terms: Terms,
+    fds: Descriptors,
+    grant: Option<Grant>,
+    proxies: Arc<Proxies>,
+}
+
+impl std::fmt::Debug for Again {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Again").finish_non_exhaustive()
+    }
+}
+
+type Restarted = Result<(Inbox, Cancel), Error>;
+
+/// A request on its way a second time.
+struct Restarting(Pin<Box<dyn Future<Output = Restarted> + Send>>);
+
+impl std::fmt::Debug for Restarting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Restarting")
+    }
+}
+
+impl Again {
+    /// Where the error is a challenge that can be answered, and nothing of the
+    /// request has gone further than to the proxy.
+    fn after(self: Box<Self>, error: &Error) -> Option<Restarting> {
+        let Some(Cause::Proxy { server, fault }) = error.cause() else {
+            return None;
+        };
+        let ProxyFault::Refused {
+            status: 407,
+            challenges,
+            ..
+        } = &**fault
+        else {
+            return None;
+        };
+        let way = self.proxies.way_to(&self.exchange.target).ok()??;
+        let answers = &self.engine.shared.answers;
+        let answerable =
+            error.retry_safety() == RetrySafety::NotSent && way.learn(server, challenges, answers);
+        answerable.then(|| Restarting(Box::pin(self.start())))
+    }
+
+    async fn start(mut self: Box<Self>) -> Restarted {
+        let shared = &self.engine.shared;
+        self.exchange.grant = GrantId(shared.number());
+        let way = self.proxies.way_to(&self.exchange.target).ok().flatten();
+        if let Some(way) = &way {
+            way.lead(&mut self.exchange, &shared.answers);
+        }
+        let grant = self.grant.as_ref();
+        self.engine
+            .start(&self.exchange, &self.terms, grant, way.as_ref(), &self.fds)
+            .await
     }
 }
 
@@ -176,6 +245,7 @@ impl Engine {
             leave,
             via: Vec::new(),
         };
+        let plain = way.filter(Way::proves).map(|_| exchange.clone());
         if let Some(way) = &way {
             way.lead(&mut exchange, &self.shared.answers);
         }
@@ -195,10 +265,22 @@ impl Engine {
         if let Some(grant) = grant {
             grant.catch_up();
         }
+        let again = plain.map(|plain| {
+            Box::new(Again {
+                engine: self.clone(),
+                exchange: plain,
+                terms,
+                fds,
+                grant: options.grant.clone(),
+                proxies: proxies.cloned().unwrap_or_default(),
+            })
+        });
         Ok(InFlight {
             inbox,
             body,
             cancel,
+            again,
+            restarting: None,
             _grant: options.grant.clone(),
         })
     }
@@ -298,7 +380,9 @@ impl Engine {
     }
 }
 
-/// What goes with an exchange; ours are closed once they are sent.
+/// What goes with an exchange; ours are closed once they are sent, or once it
+/// cannot be sent again.
+#[derive(Debug)]
 struct Descriptors {
     sink: OwnedFd,
     source: Option<OwnedFd>,
@@ -452,17 +536,48 @@ impl InFlight {
     /// The next event; `None` after [`Event::Finished`]. Progress that nobody
     /// asked about in time is dropped, nothing else. Safe to cancel.
     pub async fn next(&mut self) -> Option<Event> {
-        let event = tokio::select! {
-            biased;
-            event = self.inbox.events.recv() => event,
-            Ok(()) = self.inbox.progress.changed() => {
-                Some(Event::Progress(*self.inbox.progress.borrow_and_update()))
+        loop {
+            if let Some(restarting) = &mut self.restarting {
+                let restarted = restarting.0.as_mut().await;
+                self.restarting = None;
+                match restarted {
+                    Ok((inbox, cancel)) => (self.inbox, self.cancel) = (inbox, cancel),
+                    Err(error) => return Some(Event::Finished(Err(error))),
+                }
             }
-        };
-        if matches!(event, Some(Event::Finished(_)) | None) {
-            self.cancel.finished = true;
+            let event = tokio::select! {
+                biased;
+                event = self.inbox.events.recv() => event,
+                Ok(()) = self.inbox.progress.changed() => {
+                    Some(Event::Progress(*self.inbox.progress.borrow_and_update()))
+                }
+            };
+            self.note(event.as_ref());
+            self.restarting = self.answer(event.as_ref());
+            if self.restarting.is_none() {
+                return event;
+            }
         }
-        event
+    }
+
+    /// What an event means for what is held.
+    fn note(&mut self, event: Option<&Event>) {
+        match event {
+            Some(Event::Finished(_)) | None => self.cancel.finished = true,
+            // The sink is the engine's alone now.
+            Some(Event::Head(_)) => self.again = None,
+            Some(_) => {}
+        }
+    }
+
+    /// Asks once more where a proxy wanted proof of who asks, and it can be given.
+    fn answer(&mut self, event: Option<&Event>) -> Option<Restarting> {
+        let Some(Event::Finished(outcome)) = event else {
+            return None;
+        };
+        let again = self.again.take()?;
+        let error = outcome.as_ref().err()?;
+        again.after(error)
     }
 
     /// As [`InFlight::next`], for hand-written futures; without progress.
@@ -471,11 +586,8 @@ impl InFlight {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Event>> {
         let polled = self.inbox.events.poll_recv(context);
-        if matches!(
-            polled,
-            std::task::Poll::Ready(Some(Event::Finished(_)) | None)
-        ) {
-            self.cancel.finished = true;
+        if let std::task::Poll::Ready(event) = &polled {
+            self.note(event.as_ref());
         }
         polled
     }

@@ -53,6 +53,7 @@ mod places;
 mod pressure;
 pub mod probe;
 mod process;
+mod proxy;
 mod proxy_status;
 pub mod replay;
 mod request;
@@ -82,6 +83,7 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
+pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;
 pub use roles::{Role, init};
@@ -90,7 +92,7 @@ pub use settings::{
     MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
-pub use upstream::{Bypass, BypassError, Proxies, ProxiesError, Proxy, ProxyAuth};
+pub use upstream::{Bypass, BypassError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

@@ -161,6 +161,10 @@ impl Routes {
         match message {
             ToEmbedder::Ready { .. }
             | ToEmbedder::Refused { .. }
+            // The proxies'.
+            | ToEmbedder::Access(_)
+            | ToEmbedder::Drained(_)
+            | ToEmbedder::Reported(_)
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Which crates of this workspace a crate may depend on (tests aside). What
 /// is not listed is not allowed: nothing points back, and no guest knows the
 /// host.
-const DIRECTIONS: [(&str, &[&str]); 22] = [
+const DIRECTIONS: [(&str, &[&str]); 23] = [
     (
         "fumehood",
         &[
@@ -49,6 +49,7 @@ const DIRECTIONS: [(&str, &[&str]); 22] = [
     ("fumehood-guest-dns", &["fumehood-guest-sdk"]),
     ("fumehood-guest-http1", &["fumehood-guest-sdk"]),
     ("fumehood-guest-sdk", &[]),
+    ("fumehood-guest-socks", &["fumehood-guest-sdk"]),
     ("fumehood-guest-tls", &["fumehood-guest-sdk"]),
     ("fumehood-guest-x509", &["fumehood-guest-sdk"]),
     (

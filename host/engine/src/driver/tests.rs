@@ -44,7 +44,7 @@ impl Rig {
         let channel = broker(answer, Arc::clone(&asked));
         let dialer = Dialer::new(channel.into_async().unwrap());
         let routing = Arc::clone(&dialer);
-        tokio::spawn(async move { routing.route_replies().await });
+        tokio::spawn(async move { routing.route_replies(|_, _| {}).await });
         Rig {
             registry,
             dialer,

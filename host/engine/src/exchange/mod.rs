@@ -345,6 +345,7 @@ fn blame_for(cause: &Cause) -> Blame {
         Cause::Guest { .. } => Blame::Guest,
         Cause::Proxy { fault, .. } => match &**fault {
             ProxyFault::Cause(cause) => blame_for(cause),
+            ProxyFault::Violation(_) => Blame::Peer,
             ProxyFault::NoMethod | ProxyFault::Login => Blame::Caller,
             ProxyFault::Refused { status: 407, .. } => Blame::Caller,
             ProxyFault::Refused { .. } | ProxyFault::Socks { .. } => Blame::Network,

@@ -55,15 +55,21 @@ impl CodecModule {
     /// # Errors
     /// When the pool has no room or the guest traps in its start.
     pub(crate) fn instantiate(&self) -> Result<Codec, Fault> {
+        let (store, client) = self.start()?;
+        Ok(Codec {
+            store,
+            client,
+            bytes: 0,
+        })
+    }
+
+    /// A fresh instance, in whichever role.
+    pub(super) fn start(&self) -> Result<(Store<GuestState>, Http1), Fault> {
         let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
         match self.pre.instantiate(&mut store) {
-            Ok(client) => {
+            Ok(http1) => {
                 store.data_mut().entered = true;
-                Ok(Codec {
-                    store,
-                    client,
-                    bytes: 0,
-                })
+                Ok((store, http1))
             }
             Err(error) => Err(Fault::of_call(store.data(), &error)),
         }

@@ -4,6 +4,8 @@ mod call;
 mod codec;
 mod fault;
 mod recording;
+mod server;
+pub(crate) mod socks;
 mod state;
 mod ticker;
 mod trail;
@@ -14,6 +16,7 @@ pub(crate) use codec::{
     Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
 pub(crate) use fault::{Fault, Faults};
+pub(crate) use server::{Answer as ServerAnswer, Asked, Request, ServerCodec};
 pub(crate) use state::{GuestState, arm, bounded, new_store};
 #[cfg(feature = "fuzz")]
 pub(crate) use ticker::Active;

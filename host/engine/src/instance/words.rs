@@ -62,14 +62,11 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         .into_iter()
         .map(event)
         .collect::<Result<_, _>>()?;
-    if told.then.is_some() && !matches!(told.demand, Demand::Payload(_)) {
-        return Err(Nonsense("lines that follow a payload, and no payload"));
-    }
-    told.then.as_ref().map_or(Ok(()), bounded_lines)?;
+    let (demand, then) = demands(told.demand, told.then)?;
     Ok(Progress {
         events,
-        demand: demand(told.demand)?,
-        then: told.then,
+        demand,
+        then,
     })
 }
 
@@ -90,6 +87,18 @@ pub(super) fn challenges(told: Vec<wire::Challenge>) -> Result<Vec<Challenge>, N
         parameters: it.parameters,
     };
     Ok(told.into_iter().map(challenge).collect())
+}
+
+/// A demand and what follows it, if the host can meet both.
+pub(super) fn demands(
+    told: Demand,
+    then: Option<LineDemand>,
+) -> Result<(Demand, Option<LineDemand>), Nonsense> {
+    if then.is_some() && !matches!(told, Demand::Payload(_)) {
+        return Err(Nonsense("lines that follow a payload, and no payload"));
+    }
+    then.as_ref().map_or(Ok(()), bounded_lines)?;
+    Ok((demand(told)?, then))
 }
 
 /// A demand, if the host can meet it.
@@ -158,7 +167,7 @@ pub(crate) fn sound_head(
 }
 
 /// Fields as the embedder may rely on them.
-fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
+pub(super) fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
     if told.len() > MAX_FIELDS {
         return Err(Nonsense("more fields than its own bound"));
     }
@@ -179,7 +188,7 @@ fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
 }
 
 /// A `tchar` (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

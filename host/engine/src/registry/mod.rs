@@ -37,6 +37,7 @@ use world::{Face, World};
 
 use crate::code::CodeLoader;
 use crate::driver::DriverModule;
+use crate::instance::socks::SocksModule;
 use crate::instance::{CodecModule, Fault};
 use crate::tls::{Anchors, TlsModule, Verifier};
 
@@ -45,6 +46,7 @@ pub(crate) struct Registry {
     pub http1: Shelf<CodecModule>,
     pub tls: Shelf<TlsModule>,
     pub x509: Shelf<Verifier>,
+    pub socks: Shelf<SocksModule>,
     pub drivers: Drivers,
     pub supervisor: Arc<Supervisor>,
     loader: CodeLoader,
@@ -62,6 +64,7 @@ impl Registry {
             http1: Shelf::new(world::HTTP1.name, &supervisor),
             tls: Shelf::new(world::TLS.name, &supervisor),
             x509: Shelf::new(world::X509.name, &supervisor),
+            socks: Shelf::new(world::SOCKS.name, &supervisor),
             drivers: Drivers::new(&supervisor),
             supervisor,
             loader: CodeLoader::new(fumehood_wasm::engine_config(limits.instances))?,
@@ -103,6 +106,16 @@ impl Registry {
                     let anchors = Arc::clone(&self.anchors);
                     let module = Verifier::new(self.engine(), about, component, anchors)?;
                     Ok((Ok(()), module))
+                },
+            ),
+            "socks" => self.admit(
+                &self.socks,
+                &world::SOCKS,
+                header,
+                code,
+                |about, component| {
+                    let module = SocksModule::new(self.engine(), about, component)?;
+                    Ok((module.instantiate().map(drop), module))
                 },
             ),
             driver => {
@@ -150,6 +163,7 @@ impl Registry {
             "http1" => self.http1.swap(digest),
             "tls" => self.tls.swap(digest),
             "x509" => self.x509.swap(digest),
+            "socks" => self.socks.swap(digest),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.swap(digest),
                 None => Err(format!("there is no module called {other}")),
@@ -166,6 +180,7 @@ impl Registry {
             "http1" => self.http1.rollback(),
             "tls" => self.tls.rollback(),
             "x509" => self.x509.rollback(),
+            "socks" => self.socks.rollback(),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.rollback(),
                 None => Err(format!("there is no module called {other}")),
@@ -182,6 +197,7 @@ impl Registry {
             "http1" => self.http1.withdraw(digest),
             "tls" => self.tls.withdraw(digest),
             "x509" => self.x509.withdraw(digest),
+            "socks" => self.socks.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
     }
@@ -191,6 +207,7 @@ impl Registry {
         let mut all = self.http1.statuses();
         all.extend(self.tls.statuses());
         all.extend(self.x509.statuses());
+        all.extend(self.socks.statuses());
         all.extend(self.drivers.statuses());
         all
     }
@@ -213,6 +230,7 @@ impl Registry {
         self.http1.enforce();
         self.tls.enforce();
         self.x509.enforce();
+        self.socks.enforce();
         self.drivers.all().iter().for_each(|shelf| shelf.enforce());
     }
 }

@@ -9,6 +9,7 @@
 //! answer takes. What comes behind that is the tunnel's.
 
 mod connect;
+mod socks;
 
 pub(crate) use connect::refused;
 
@@ -55,7 +56,7 @@ pub(crate) async fn lead(
         };
         let milliseconds = exchange.deadlines.connect_ms;
         let patience = Duration::from_millis(milliseconds.into());
-        let asking = ask(hub, exchange, hop, &to, &mut transport);
+        let asking = ask(hub, (id, exchange), hop, &to, &mut transport);
         let asked = tokio::time::timeout(patience, asking).await;
         let asked = asked.unwrap_or_else(|_| {
             let phase = "proxy".to_owned();
@@ -92,7 +93,7 @@ async fn secure(
 
 async fn ask(
     hub: &Hub,
-    _exchange: &Exchange,
+    exchange: (ExchangeId, &Exchange),
     hop: &Hop,
     to: &Destination<'_>,
     transport: &mut Transport,
@@ -100,7 +101,9 @@ async fn ask(
     match &hop.ask {
         HopAsk::Request { .. } => Ok(()),
         HopAsk::Connect { fields } => connect::connect(hub, to, fields, transport).await,
-        HopAsk::Socks { .. } => Ok(()),
+        HopAsk::Socks { login } => {
+            socks::connect(hub, exchange, (hop, login.as_ref()), to, transport).await
+        }
     }
 }
 

@@ -36,10 +36,11 @@ pub(crate) enum Exit {
     Launch = 113,
     Module = 114,
     Configuration = 115,
+    Listen = 116,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 26] = [
+    pub(crate) const ALL: [Exit; 27] = [
         Exit::Usage,
         Exit::Url,
         Exit::ProxyName,
@@ -66,6 +67,7 @@ impl Exit {
         Exit::Launch,
         Exit::Module,
         Exit::Configuration,
+        Exit::Listen,
     ];
 
     /// The number the shell sees.
@@ -117,6 +119,7 @@ impl Exit {
                 "a module or a crash report is not there or was refused",
             ),
             Exit::Configuration => ("configuration", "the configuration was refused"),
+            Exit::Listen => ("listen", "the proxy cannot listen where it should"),
         }
     }
 
@@ -165,7 +168,10 @@ impl Exit {
             ProxyFault::Cause(Cause::Dial(DialFailure::Resolve(_))) => Exit::ProxyName,
             ProxyFault::Cause(cause) => Exit::of_cause(cause),
             ProxyFault::Refused { .. } => Exit::Receive,
-            ProxyFault::Socks { .. } | ProxyFault::NoMethod | ProxyFault::Login => Exit::Proxy,
+            ProxyFault::Violation(_)
+            | ProxyFault::Socks { .. }
+            | ProxyFault::NoMethod
+            | ProxyFault::Login => Exit::Proxy,
         }
     }
 

@@ -147,7 +147,10 @@ fn anchors(args: &Fetch) -> Anchors {
         Scheme::from_name(scheme) == Some(Scheme::Https)
     };
     match &args.trust.cacert {
-        _ if !args.transfer.location && !args.urls.iter().any(https) && !way::is_secure(&args.way) => {
+        _ if !args.transfer.location
+            && !args.urls.iter().any(https)
+            && !way::is_secure(&args.way) =>
+        {
             Anchors::Nothing
         }
         _ if args.trust.insecure && !way::is_secure(&args.way) => Anchors::Nothing,

@@ -1,5 +1,6 @@
 //! The command `fumehood`: the command line and what each subcommand does.
 
+mod access;
 mod args;
 #[cfg(feature = "demo")]
 mod chaos;
@@ -20,6 +21,7 @@ mod modules;
 mod output;
 mod policy;
 mod progress;
+mod proxy;
 mod redirect;
 mod report;
 mod resume;
@@ -57,6 +59,7 @@ pub(crate) fn run() -> ExitCode {
             };
             on_runtime(fetch::run(&args, matches))
         }
+        Command::Proxy(args) => on_runtime(proxy::run(&args)),
         Command::Modules(args) => on_runtime(modules::run(&args)),
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),

@@ -2,7 +2,7 @@
 
 use fumehood::control::{TlsOptions, Verification};
 use fumehood::policy::{ProxyScheme, ProxyServer, UserInfo};
-use fumehood::{Proxies, Proxy, ProxyAuth};
+use fumehood::{Proxies, ProxyAuth, UpstreamProxy};
 
 use super::args::Way;
 use super::exit::{Exit, Failed};
@@ -53,10 +53,10 @@ fn proxy(
     text: &str,
     user: Option<UserInfo>,
     auth: ProxyAuth,
-) -> Result<Proxy, Failed> {
+) -> Result<UpstreamProxy, Failed> {
     let (server, in_url) =
         ProxyServer::parse(text).map_err(|why| usage(format!("{option}: {why}")))?;
-    let proxy = Proxy::named(server);
+    let proxy = UpstreamProxy::named(server);
     match user.or(in_url) {
         None => Ok(proxy),
         Some(user) => proxy

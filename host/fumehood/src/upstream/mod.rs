@@ -28,7 +28,7 @@ const MAX_SOCKS_LOGIN_BYTES: usize = 255;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     /// In the order they are passed; at most [`MAX_HOPS`].
-    pub chain: Vec<Proxy>,
+    pub chain: Vec<UpstreamProxy>,
     /// Targets that are connected to without them.
     pub bypass: Bypass,
     /// Ask for a tunnel where the request itself could go to the proxy: http
@@ -38,7 +38,7 @@ pub struct Proxies {
 
 /// One proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
+pub struct UpstreamProxy {
     server: ProxyServer,
     naming: Naming,
     login: Option<Login>,
@@ -93,7 +93,7 @@ pub enum ProxiesError {
     Driver,
 }
 
-impl Proxy {
+impl UpstreamProxy {
     /// A proxy that the user named, in a flag, a file or a dialog. That is leave
     /// to connect to it wherever it is, unless a rule of the policy denies it.
     #[must_use]
@@ -109,7 +109,7 @@ impl Proxy {
     }
 
     fn of(server: ProxyServer, naming: Naming) -> Self {
-        Proxy {
+        UpstreamProxy {
             server,
             naming,
             login: None,
@@ -158,7 +158,7 @@ impl Proxy {
 impl Proxies {
     /// One proxy for everything.
     #[must_use]
-    pub fn through(proxy: Proxy) -> Self {
+    pub fn through(proxy: UpstreamProxy) -> Self {
         Proxies {
             chain: vec![proxy],
             ..Proxies::default()
@@ -186,7 +186,7 @@ impl Proxies {
 /// The proxies to one target, at least one.
 #[derive(Clone, Copy)]
 pub(crate) struct Way<'a> {
-    chain: &'a [Proxy],
+    chain: &'a [UpstreamProxy],
     tunnel: bool,
 }
 
@@ -199,6 +199,11 @@ impl Way<'_> {
             naming: first.naming,
             unseen: !last.server.scheme.wants_address(),
         })
+    }
+
+    /// Whether a proxy may want proof of who asks.
+    pub(crate) fn proves(&self) -> bool {
+        self.chain.iter().any(UpstreamProxy::is_asked_for_proof)
     }
 
     /// Whether the last proxy resolves the target's name.
@@ -261,7 +266,7 @@ impl Way<'_> {
     fn authorization(
         &self,
         exchange: &Exchange,
-        proxy: &Proxy,
+        proxy: &UpstreamProxy,
         direct: bool,
         answers: &Answers,
     ) -> Option<Field> {
@@ -304,7 +309,7 @@ impl Way<'_> {
     }
 }
 
-impl Proxy {
+impl UpstreamProxy {
     fn is_asked_for_proof(&self) -> bool {
         let scheme = self.login.as_ref().map(|login| login.scheme);
         scheme == Some(ProxyAuth::Digest)

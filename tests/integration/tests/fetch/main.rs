@@ -9,6 +9,7 @@ mod hostile;
 mod output;
 mod policy;
 mod processes;
+mod proxies;
 mod real;
 mod redirects;
 mod resume;

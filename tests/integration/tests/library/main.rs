@@ -14,6 +14,7 @@ mod leaks;
 mod messages;
 mod mortality;
 mod policy;
+mod pool;
 mod pressure;
 mod support;
 mod time;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         &messages::TESTS,
         &mortality::TESTS,
         &policy::TESTS,
+        &pool::TESTS,
         &pressure::TESTS,
         &time::TESTS,
     ]
