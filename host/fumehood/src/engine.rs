@@ -20,6 +20,7 @@ use crate::process::Process;
 use crate::proxy::{self, Proxies};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
+use crate::traffic::Counters;
 use crate::upstream::Answers;
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) grants: Grants,
     /// What was answered for hosts.
     pub(crate) remembered: Remembered,
+    /// What went through, across launches.
+    pub(crate) counters: Arc<Counters>,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -88,6 +91,7 @@ pub(crate) struct Running {
 /// A broker that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
+    pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
     /// Grants whose exchanges are over. Its end ends the watch.
@@ -127,10 +131,11 @@ impl Engine {
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
+        let counters = Arc::new(Counters::default());
         let proxies = Proxies::new(&current);
         let running = Running {
             broker: LiveBroker::watch(broker, &current, &proxies),
-            engine: LiveEngine::watch(engine, &registry, &config, &proxies),
+            engine: LiveEngine::watch(engine, &registry, &config, &counters, &proxies),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -138,6 +143,7 @@ impl Engine {
             current,
             grants: Grants::default(),
             remembered: Remembered::default(),
+            counters,
             running: Mutex::new(running),
             answers: Answers::default(),
             numbers: AtomicU64::new(1),
@@ -220,13 +226,18 @@ impl Engine {
         }
     }
 
+    /// Engines launched since the first, each in the place of one that died.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
+    }
+
     /// How the latest launch went: times, and every layer of both sandboxes.
     pub async fn launch_report(&self) -> LaunchReport {
         let running = self.shared.running.lock().await;
         LaunchReport {
             broker: running.broker.readiness.clone(),
             engine: running.engine.readiness.clone(),
-            restarts: self.shared.restarts.load(Ordering::Relaxed),
+            restarts: self.restarts(),
         }
     }
 }
@@ -260,7 +271,7 @@ impl Shared {
             let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
                 broker: LiveBroker::watch(broker, &self.current, &self.proxies),
-                engine: LiveEngine::watch(engine, &self.registry, &self.config, &self.proxies),
+                engine: self.watch(engine),
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
             self.proxies.set_up_broker(running).await;
@@ -269,12 +280,23 @@ impl Shared {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
-            running.engine = LiveEngine::watch(engine, &self.registry, &self.config, &self.proxies);
+            running.engine = self.watch(engine);
             self.restarts.fetch_add(1, Ordering::Relaxed);
             let policy = Arc::clone(&self.current.now().policy);
             self.proxies.set_up_engine(running, &policy).await;
         }
         Ok(())
+    }
+
+    fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
+        let counters = &self.counters;
+        LiveEngine::watch(
+            engine,
+            &self.registry,
+            &self.config,
+            counters,
+            &self.proxies,
+        )
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
@@ -337,6 +359,7 @@ impl LiveBroker {
     ) -> Arc<Self> {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
+        let pid = launched.process.id();
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
@@ -348,6 +371,7 @@ impl LiveBroker {
         ));
         Arc::new(LiveBroker {
             channel,
+            pid,
             readiness: launched.readiness,
             alive,
             over,
@@ -372,6 +396,7 @@ impl LiveEngine {
         launched: Launched<EngineChannel>,
         registry: &Arc<Registry>,
         config: &Config,
+        counters: &Arc<Counters>,
         proxies: &Arc<Proxies>,
     ) -> Arc<Self> {
         registry.learn(&launched.drivers);
@@ -381,7 +406,7 @@ impl LiveEngine {
         tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
-            routes: Arc::new(Routes::new()),
+            routes: Arc::new(Routes::new(counters.clone())),
             orders,
             desk: Arc::new(desk),
             pid: launched.process.id(),

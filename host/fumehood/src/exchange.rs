@@ -215,9 +215,10 @@ impl Engine {
         let way = proxies.map(|it| it.way_to(&url.target)).transpose();
         let refuse = |why: ProxiesError| Error::Caller(CallerError::Request(why.to_string()));
         let way = way.map_err(refuse)?.flatten();
-        let terms = self
+        let leave = self
             .leave(&now.policy, url, head, options, way.as_ref())
-            .await?;
+            .await;
+        let terms = leave.inspect_err(|error| self.shared.counters.refused(error))?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,

@@ -48,6 +48,8 @@ mod explain;
 mod grant;
 mod hex;
 mod launch;
+mod log;
+mod metrics;
 mod modules;
 mod places;
 mod pressure;
@@ -63,6 +65,7 @@ mod routes;
 mod settings;
 mod status;
 mod store;
+mod traffic;
 mod upload;
 mod upstream;
 
@@ -78,6 +81,7 @@ pub use exchange::{InFlight, Options, Sink, Source};
 pub use explain::{Explained, Explainer, Resolution, Verdict};
 pub use grant::{Grant, GrantStatus, GrantTerms, MAX_HELD_GRANTS, TooManyGrants};
 pub use launch::Readiness;
+pub use log::{LOG_VARIABLE, LogError, log_to_stderr};
 pub use modules::{
     CompileLimit, Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
@@ -92,6 +96,9 @@ pub use settings::{
     MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
+pub use traffic::{
+    DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, Traffic,
+};
 pub use upstream::{Bypass, BypassError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
 
 /// The messages' types that appear in this interface.

@@ -66,7 +66,7 @@ impl GuestState {
     pub(crate) fn new(about: &Arc<About>) -> GuestState {
         GuestState {
             alive: Alive::new(about),
-            trail: Trail::new(),
+            trail: Trail::new(about),
             recording: Recording::new(about.supervisor.limits.record),
             last_words: None,
             entered: false,

@@ -34,6 +34,17 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show how guests ended
     Crashes(Crashes),
+    /// Print what makes a shell complete this command
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// Where to
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
     /// Tell which layers of the sandbox this machine can give, and what to do about the rest
     Doctor(Doctor),
     /// Show, measured, what the sandbox is worth; takes under a minute
@@ -211,8 +222,11 @@ pub(crate) struct StatusArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: PathBuf,
     /// Print one JSON object instead of text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "metrics")]
     pub(crate) json: bool,
+    /// Print metrics as Prometheus reads them
+    #[arg(long)]
+    pub(crate) metrics: bool,
 }
 
 /// What `modules` takes.

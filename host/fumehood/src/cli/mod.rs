@@ -15,6 +15,7 @@ mod escape;
 mod exit;
 mod fetch;
 mod headers;
+mod help;
 mod hop;
 mod judge;
 mod modules;
@@ -40,11 +41,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
-use exit::Exit;
+use exit::{Exit, Failed};
 
 /// Runs the command line; gives the exit code.
 pub(crate) fn run() -> ExitCode {
     let matches = Cli::command().get_matches();
+    if let Err(error) = fumehood::log_to_stderr(None) {
+        return modules::complain(&Failed::new(Exit::Usage, error.to_string()));
+    }
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -64,6 +68,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man { directory } => help::manual(&directory),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(&args)),

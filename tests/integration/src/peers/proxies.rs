@@ -90,9 +90,8 @@ impl RealProxy {
         let deadline = Instant::now() + START_LIMIT;
         while TcpStream::connect(self.address()).is_err() {
             if self.child.try_wait()?.is_some() || Instant::now() > deadline {
-                let said = ["output", "cache.log"].map(|name| {
-                    fs::read_to_string(self.folder.join(name)).unwrap_or_default()
-                });
+                let said = ["output", "cache.log"]
+                    .map(|name| fs::read_to_string(self.folder.join(name)).unwrap_or_default());
                 let said = said.concat();
                 let kind = match said.contains("ddress already in use") {
                     true => io::ErrorKind::AddrInUse,
