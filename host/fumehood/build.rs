@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The guests of an engine, in the order they are loaded.
-const DEFAULTS: [&str; 4] = ["http1", "tls", "x509", "dns"];
+const DEFAULTS: [&str; 5] = ["http1", "tls", "x509", "dns", "socks"];
 
 /// The guest that comes with the first script.
 const PAC: &str = "pac";

@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 10] = [
+const GUESTS: [Guest; 12] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -53,6 +53,11 @@ const GUESTS: [Guest; 10] = [
     Guest {
         name: "pac",
         package: "fumehood-pac",
+        features: &["component"],
+    },
+    Guest {
+        name: "socks",
+        package: "fumehood-guest-socks",
         features: &["component"],
     },
     Guest {

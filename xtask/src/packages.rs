@@ -1,4 +1,4 @@
-//! What the distribution provides: nginx, curl, unbound, a toolchain for the guests.
+//! What the distribution provides: nginx, curl, unbound, proxies, a toolchain for the guests.
 
 use std::env;
 use std::process::Command;
@@ -20,6 +20,14 @@ pub(crate) fn require_programs(programs: &[&str]) -> Result<()> {
         return Ok(());
     }
     install(&missing)
+}
+
+/// The same for a program whose package bears another name.
+pub(crate) fn require(program: &str, package: &str) -> Result<()> {
+    match find_program(program) {
+        Some(_) => Ok(()),
+        None => install(&[package]),
+    }
 }
 
 /// Installs Debian packages without asking, without recommendations, and

@@ -18,6 +18,12 @@ pub const MAX_INFORMATIONAL: usize = 16;
 /// Most bytes of a request target: the bound on URLs.
 pub const MAX_TARGET_BYTES: usize = 64 * 1024;
 
+/// Most challenges read from one field; real ones have up to four.
+pub const MAX_CHALLENGES: usize = 8;
+
+/// Most parameters of a challenge. The richest, Digest's, has nine.
+pub const MAX_PARAMETERS: usize = 16;
+
 /// Most hexadecimal digits of a chunk size: those of a `u64`.
 pub const MAX_CHUNK_SIZE_DIGITS: usize = 16;
 

@@ -45,6 +45,19 @@ impl wit::Guest for Http1 {
         with_client(|client| Ok(client.payload_moved(count)?.into()))
     }
 
+    fn challenges(value: Vec<u8>) -> Vec<wit::Challenge> {
+        let challenge = |it: crate::Challenge| wit::Challenge {
+            scheme: it.scheme,
+            token: it.token,
+            parameters: it.parameters,
+        };
+        panic::install();
+        crate::challenges(&value)
+            .into_iter()
+            .map(challenge)
+            .collect()
+    }
+
     fn end_of_stream(pending: u64) -> Result<wit::Progress, wit::Error> {
         with_client(|client| Ok(client.end_of_stream(pending)?.into()))
     }

@@ -127,8 +127,8 @@ pub enum Misuse {
     /// The method is not a token, or too long to be sent.
     #[error("the method is not a token")]
     BadMethod,
-    /// `CONNECT` makes a tunnel, which this codec is not for.
-    #[error("CONNECT makes a tunnel and is not sent by this codec")]
+    /// `CONNECT` with content, or not with a host and a port.
+    #[error("CONNECT is sent without content, and asks for host:port")]
     Connect,
     /// `TRACE` has no content (RFC 9110 section 9.3.8).
     #[error("a TRACE request cannot have content")]

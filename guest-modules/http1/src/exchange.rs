@@ -23,6 +23,9 @@ struct Sent {
     upload: Upload,
     /// It is HEAD: the response has no content, whatever the fields say.
     head_only: bool,
+    /// It is CONNECT: what follows a 2xx is the tunnel's, whatever the fields say
+    /// (RFC 9110 section 9.3.6).
+    tunnel: bool,
     /// What it said of the connection.
     asked: Persistence,
     /// It offered an upgrade.
@@ -60,6 +63,7 @@ impl Exchange {
         let sent = Sent {
             upload: Upload::begin(head.payload),
             head_only: head.method == "HEAD",
+            tunnel: head.method == "CONNECT",
             asked: request::persistence(head),
             upgrade: head.upgrade,
         };
@@ -154,6 +158,10 @@ impl Sent {
 
     /// The final head has come.
     fn answered(self, head: ResponseHead) -> Stepped {
+        if self.tunnel && (200..=299).contains(&head.status) {
+            let over = Next::Over(Completion { reusable: false });
+            return Ok((vec![Event::Head(head)], over));
+        }
         let framing = Framing::of(&head, self.head_only)?;
         let persistence = Persistence::of(&head, framing);
         let next = match Body::begin(framing) {

@@ -19,6 +19,7 @@
 
 mod body;
 pub mod bounds;
+mod challenges;
 mod chunk;
 mod client;
 #[cfg(target_family = "wasm")]
@@ -34,6 +35,7 @@ mod server;
 mod types;
 mod upload;
 
+pub use challenges::{Challenge, challenges};
 pub use client::Client;
 pub use error::{Error, Limit, Misuse, Truncation, Violation};
 pub use server::Server;

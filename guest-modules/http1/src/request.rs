@@ -19,7 +19,10 @@ const UPGRADE_LINES: &[u8] = b"connection: upgrade\r\nupgrade: websocket\r\n";
 /// Writes a head, or says why it cannot be sent.
 pub(crate) fn encode(head: &RequestHead) -> Result<Vec<u8>, Misuse> {
     check_method(head)?;
-    check_target(&head.target)?;
+    match head.method.as_str() {
+        "CONNECT" => check_authority(&head.target)?,
+        _ => check_target(&head.target)?,
+    }
     check_fields(&head.fields)?;
     let line = |field: &Field| field.name.len() + field.value.len() + b": \r\n".len();
     let bytes = FIXED_BYTES
@@ -72,7 +75,7 @@ fn framing_line(head: &RequestHead) -> String {
 
 fn check_method(head: &RequestHead) -> Result<(), Misuse> {
     match head.method.as_str() {
-        "CONNECT" => Err(Misuse::Connect),
+        "CONNECT" if head.payload != PayloadLength::None => Err(Misuse::Connect),
         "TRACE" if head.payload != PayloadLength::None => Err(Misuse::TraceContent),
         method if is_token(method) => Ok(()),
         _ => Err(Misuse::BadMethod),
@@ -98,6 +101,29 @@ fn check_target(target: &str) -> Result<(), Misuse> {
         Ok(())
     } else {
         Err(Misuse::BadTarget)
+    }
+}
+
+/// Authority-form: a host, IPv6 in brackets, and a port, both there.
+fn check_authority(target: &str) -> Result<(), Misuse> {
+    if target.len() > MAX_TARGET_BYTES {
+        return Err(Misuse::LongTarget);
+    }
+    let (host, port) = target.rsplit_once(':').ok_or(Misuse::Connect)?;
+    let inside = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let allowed = |byte: u8| match inside {
+        Some(_) => byte.is_ascii_hexdigit() || b":.".contains(&byte),
+        None => byte.is_ascii_alphanumeric() || b"-._".contains(&byte),
+    };
+    let name = inside.unwrap_or(host);
+    let host_is_good = !name.is_empty() && name.bytes().all(allowed);
+    let port_is_good =
+        (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    match host_is_good && port_is_good {
+        true => Ok(()),
+        false => Err(Misuse::Connect),
     }
 }
 

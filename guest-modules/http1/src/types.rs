@@ -23,9 +23,10 @@ pub enum PayloadLength {
 /// What is wanted sent. The codec adds the framing field itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// A token (RFC 9110 section 9.1), case-sensitive, not `CONNECT`.
+    /// A token (RFC 9110 section 9.1), case-sensitive. `CONNECT` has no content.
     pub method: String,
-    /// Origin-form or absolute-form (RFC 9112 section 3.2), visible ASCII, at
+    /// Origin-form or absolute-form, of `CONNECT` authority-form (RFC 9112
+    /// section 3.2), visible ASCII, at
     /// most [`MAX_TARGET_BYTES`](crate::bounds::MAX_TARGET_BYTES).
     pub target: String,
     /// `host` among them, exactly once; sent in this order.

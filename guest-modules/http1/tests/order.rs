@@ -334,3 +334,40 @@ fn a_peer_may_close_an_idle_connection() {
     let outcome = client.encode_head(&request("GET"));
     ended_by(&mut client, outcome, Misuse::ConnectionOver);
 }
+
+fn connect_to(target: &str) -> RequestHead {
+    RequestHead {
+        target: target.to_owned(),
+        ..request("CONNECT")
+    }
+}
+
+#[test]
+fn a_tunnel_begins_right_behind_the_head_whatever_that_says_of_content() {
+    for fields in [
+        "",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Content-Length: x\r\n",
+    ] {
+        let mut client = Client::new();
+        let head = client.encode_head(&connect_to("example.com:443")).unwrap();
+        assert!(head.starts_with(b"CONNECT example.com:443 HTTP/1.1\r\n"));
+        let stream = format!("HTTP/1.1 200 Connection established\r\n{fields}\r\n\x16\x03tunnel");
+        let transcript = drive(&mut client, [stream.as_bytes()], Peer::Stays);
+        assert!(!transcript.completion().reusable);
+        assert_eq!(transcript.leftover, b"\x16\x03tunnel");
+        assert!(transcript.payload.is_empty());
+        assert_eq!(client.demand(), Demand::Nothing);
+    }
+}
+
+#[test]
+fn a_tunnel_that_is_refused_is_a_response_as_any() {
+    let mut client = Client::new();
+    client.encode_head(&connect_to("[::1]:443")).unwrap();
+    let stream = b"HTTP/1.1 407 Who?\r\nContent-Length: 4\r\n\r\nbody";
+    let transcript = drive(&mut client, [stream.as_slice()], Peer::Stays);
+    assert!(transcript.completion().reusable);
+    assert_eq!(transcript.payload, b"body");
+}

@@ -125,7 +125,36 @@ fn framing_and_offers_are_the_codecs_own() {
         refused(&with(field(name, value)), Misuse::UnsupportedOffer(2));
     }
     assert!(encoded(&with(field("te", "Trailers"))).is_ok());
-    refused(&request("CONNECT"), Misuse::Connect);
+    let connect = |target: &str| RequestHead {
+        target: target.to_owned(),
+        ..request("CONNECT")
+    };
+    for target in [
+        "/",
+        "",
+        "a",
+        ":1",
+        "a:",
+        "a:b",
+        "a:+1",
+        "a b:1",
+        "u@a:1",
+        "a/b:1",
+        "::1:1",
+        "[::1]",
+        "[]:1",
+        "a:123456",
+        "[a]b]:1",
+        "http://a:1",
+        "a\r\nb:1",
+    ] {
+        refused(&connect(target), Misuse::Connect);
+    }
+    let with_content = RequestHead {
+        payload: PayloadLength::Known(1),
+        ..connect("a:1")
+    };
+    refused(&with_content, Misuse::Connect);
     let trace = RequestHead {
         payload: PayloadLength::Known(1),
         ..request("TRACE")

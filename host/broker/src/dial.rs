@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
+use fumehood_control::{Attempt, DialFailure, FirstHop, MAX_CANDIDATES};
 use fumehood_policy::{Decision, Denial, Host, Policy, Target, Terms, Transport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -58,16 +58,32 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
         source: Source,
         deadline: Instant,
     ) -> Result<Connected, DialFailure> {
-        let Leave { target, terms } = leave;
-        match policy.decide(target, terms) {
-            // The embedder has told of what is only reported.
-            Decision::Allow(_) | Decision::Report(_) => {}
-            Decision::Deny(denial) => return Err(DialFailure::Denied(denial)),
-            Decision::Ask(question) => return Err(DialFailure::Denied(question.unanswered())),
-        }
+        let Leave {
+            target,
+            proxy,
+            terms,
+        } = leave;
+        let host = match proxy {
+            None => {
+                permitted(policy.decide(target, terms))?;
+                &target.host
+            }
+            Some(FirstHop {
+                server,
+                naming,
+                unseen,
+            }) => {
+                permitted(match unseen {
+                    true => policy.decide_unseen(target, terms),
+                    false => policy.decide(target, terms),
+                })?;
+                permitted(policy.decide_proxy(server, *naming, terms))?;
+                &server.host
+            }
+        };
         let begun = Instant::now();
-        let candidates = self.look(&target.host, source, deadline).await?;
-        let resolving = if target.host.address().is_some() {
+        let candidates = self.look(host, source, deadline).await?;
+        let resolving = if host.address().is_some() {
             Duration::ZERO
         } else {
             begun.elapsed()
@@ -125,7 +141,18 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
 
     /// Judges addresses, each once.
     fn judge(&self, policy: &Policy, leave: &Leave, candidates: &[IpAddr]) -> Judged {
-        let Leave { target, terms } = leave;
+        let Leave {
+            target,
+            proxy,
+            terms,
+        } = leave;
+        let port = proxy.as_ref().map_or(target.port, |it| it.server.port);
+        let decide = |address| match proxy {
+            None => policy.decide_address(target, terms, address),
+            Some(FirstHop { server, naming, .. }) => {
+                policy.decide_proxy_address(server, *naming, terms, address)
+            }
+        };
         let mut judged = Judged {
             passed: Vec::new(),
             refused: Vec::new(),
@@ -135,8 +162,8 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             if candidates[..at].contains(address) {
                 continue;
             }
-            let endpoint = SocketAddr::new(*address, target.port);
-            match policy.decide_address(target, terms, *address) {
+            let endpoint = SocketAddr::new(*address, port);
+            match decide(*address) {
                 Decision::Allow(_) => judged.passed.push(endpoint),
                 Decision::Report(denial) => {
                     judged.passed.push(endpoint);
@@ -212,6 +239,15 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
 /// An engine that does as it is told has asked its resolver first.
 fn nobody_asked() -> DialFailure {
     DialFailure::Resolve("the engine did not ask its resolver".to_owned())
+}
+
+/// The embedder has told of what is only reported.
+fn permitted(decision: Decision) -> Result<(), DialFailure> {
+    match decision {
+        Decision::Allow(_) | Decision::Report(_) => Ok(()),
+        Decision::Deny(denial) => Err(DialFailure::Denied(denial)),
+        Decision::Ask(question) => Err(DialFailure::Denied(question.unanswered())),
+    }
 }
 
 pub(crate) fn no_address() -> DialFailure {

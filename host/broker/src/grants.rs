@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use fumehood_control::{Grant, GrantId, MAX_LISTENERS, StandingGrant};
+use fumehood_control::{FirstHop, Grant, GrantId, MAX_LISTENERS, StandingGrant};
 use fumehood_policy::{ClientName, Method, Target, Terms};
 use tokio::time::Instant;
 
@@ -32,6 +32,8 @@ struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leave {
     pub(crate) target: Target,
+    /// Dialled in the target's place.
+    pub(crate) proxy: Option<FirstHop>,
     pub(crate) terms: Terms,
 }
 
@@ -50,6 +52,7 @@ impl Grants {
             Held {
                 leave: Leave {
                     target: grant.target,
+                    proxy: grant.proxy,
                     terms: grant.terms,
                 },
                 uses: grant.uses,
@@ -78,7 +81,11 @@ impl Grants {
             client,
             ..Terms::default()
         };
-        Some(Leave { target, terms })
+        Some(Leave {
+            target,
+            proxy: None,
+            terms,
+        })
     }
 
     /// Takes a grant back.

@@ -86,6 +86,7 @@ fn dials_in_its_sandbox() {
         let grant = Grant {
             id: GrantId(id),
             target,
+            proxy: None,
             terms: Terms::default(),
             uses: 1,
             lifetime_ms: 60_000,

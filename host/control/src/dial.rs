@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use fumehood_policy::{Denial, Host, Method, Target, Terms, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, ListenerId, Message, ResolverGrant, SocketGrant, StandingGrant};
+use crate::{
+    FirstHop, LayerReport, ListenerId, Message, ResolverGrant, SocketGrant, StandingGrant,
+};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.
@@ -21,8 +23,11 @@ pub struct GrantId(pub u64);
 pub struct Grant {
     /// By which the engine refers to it.
     pub id: GrantId,
-    /// What may be dialled.
+    /// What may be dialled, or asked for at `proxy`.
     pub target: Target,
+    /// Dial this in the target's place. The target is judged all the same, as
+    /// far as that goes without its addresses.
+    pub proxy: Option<FirstHop>,
     /// Who asks, how, and how far: what rules look at beside the target.
     pub terms: Terms,
     /// How many connections may be made, at least 1.

@@ -21,6 +21,12 @@ pub struct EngineSetup {
     pub max_idle_connections: u32,
     /// How long an idle connection is kept, in milliseconds.
     pub idle_connection_ms: u32,
+    /// Most connections, idle ones too, to one origin.
+    pub max_per_origin: u32,
+    /// Most connections, idle ones too, through one proxy.
+    pub max_per_proxy: u32,
+    /// Most connections in all, idle ones too.
+    pub max_connections: u32,
     /// Faults of one version within [`EngineSetup::quarantine_window_ms`]
     /// after which it is quarantined and the one before takes over.
     pub quarantine_faults: u32,

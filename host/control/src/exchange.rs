@@ -3,7 +3,7 @@
 use fumehood_policy::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::GrantId;
+use crate::{GrantId, Hop};
 
 /// Resolving and connecting, in milliseconds: as long as browsers wait.
 const CONNECT_MS: u32 = 30_000;
@@ -149,6 +149,9 @@ pub struct Exchange {
     pub fresh_connection: bool,
     /// The embedder's leave that it runs under, if it needs one.
     pub leave: Option<Leave>,
+    /// Proxies on the way, in order, at most [`crate::MAX_HOPS`]. The first is
+    /// what the grant has dialled.
+    pub via: Vec<Hop>,
 }
 
 impl Exchange {
@@ -172,6 +175,7 @@ impl Exchange {
             deadlines: Deadlines::default(),
             fresh_connection: false,
             leave: None,
+            via: Vec::new(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! How an exchange ended: a summary, or a failure that says who is to blame.
 
-use fumehood_policy::Lapse;
+use fumehood_policy::{Lapse, ProxyServer};
 use serde::{Deserialize, Serialize};
 
-use crate::DialFailure;
+use crate::{DialFailure, ProxyFault};
 
 /// Who has to change something for the exchange to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -109,6 +109,13 @@ pub enum Cause {
     Busy,
     /// The leave it ran under ended.
     Lapsed(Lapse),
+    /// A proxy on the way could not be reached, broke its protocol, or refused.
+    Proxy {
+        /// Which.
+        server: ProxyServer,
+        /// What happened there.
+        fault: Box<ProxyFault>,
+    },
 }
 
 /// A typed failure.

@@ -34,6 +34,7 @@ mod proxy_status;
 mod replay;
 mod resolve;
 mod socket;
+mod upstream;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
 pub use compiler::{FromCompiler, MAX_INTERFACE_BYTES, MAX_INTERFACES, ToCompiler};
@@ -77,6 +78,10 @@ pub use resolve::{
     Unresolved, Wanted,
 };
 pub use socket::{MAX_PLACES, Place, SocketGrant};
+pub use upstream::{
+    Challenge, FirstHop, Hop, HopAsk, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, MAX_HOPS,
+    MAX_PROXY_STATUS_BYTES, ProxyFault, SocksLogin,
+};
 
 /// Version of this protocol. The first message in either direction carries it;
 /// processes of different versions refuse each other.

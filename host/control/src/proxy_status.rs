@@ -3,7 +3,7 @@
 
 use fumehood_policy::{Denial, Reason};
 
-use crate::{Cause, DialFailure};
+use crate::{Cause, DialFailure, ProxyFault};
 
 /// Longest text of `details`, in bytes; the longest of ours has under 700.
 const MAX_DETAILS_BYTES: usize = 1024;
@@ -29,7 +29,8 @@ impl ProxyStatus {
             | Reason::Address { .. }
             | Reason::OutsideGrant { .. }
             | Reason::LocalhostElsewhere(_)
-            | Reason::AnotherAddress(_) => "destination_ip_prohibited",
+            | Reason::AnotherAddress(_)
+            | Reason::Unseen => "destination_ip_prohibited",
             Reason::BlockedPort
             | Reason::Rule(_)
             | Reason::Unconfirmed(_)
@@ -78,6 +79,11 @@ impl ProxyStatus {
             Cause::Deadline { phase, .. } => match phase.as_str() {
                 "connect" | "tls" => (504, "connection_timeout", ""),
                 _ => (504, "http_response_timeout", ""),
+            },
+            Cause::Proxy { fault, .. } => match &**fault {
+                ProxyFault::Cause(cause) => return Self::of_cause(cause),
+                // RFC 9209 section 2.3.8 has no word for a proxy's refusal but this.
+                _ => (502, "connection_refused", "a proxy on the way refused"),
             },
             Cause::Busy => (503, "connection_limit_reached", ""),
             Cause::BadRequest(why) => (400, "http_request_error", why.as_str()),

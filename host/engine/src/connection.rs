@@ -37,6 +37,17 @@ pub(crate) struct Meter {
     pub memory_bytes: u64,
 }
 
+impl Meter {
+    /// Both together.
+    pub(crate) fn and(self, other: Meter) -> Meter {
+        Meter {
+            bytes_through_guests: self.bytes_through_guests + other.bytes_through_guests,
+            calls: self.calls + other.calls,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+        }
+    }
+}
+
 impl Connection {
     /// Whether an idle connection can carry a request: nothing arrived and
     /// the peer has not closed.
@@ -53,12 +64,8 @@ impl Connection {
 
     /// The `tls` guest that is still with it is of a version whose time is up.
     pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
-        match &self.transport {
-            Transport::Plain(_) | Transport::Closed => false,
-            Transport::Tls(tls) => tls
-                .guest_version()
-                .is_some_and(|digest| registry.tls.has_drained(digest)),
-        }
+        self.transport
+            .has_guest(&|digest| registry.tls.has_drained(digest))
     }
 
     /// Instances that took over since the last time.
@@ -70,15 +77,11 @@ impl Connection {
 
     /// What its guests have done until now.
     pub(crate) fn meter(&self) -> Meter {
-        let tls = match &self.transport {
-            Transport::Plain(_) | Transport::Closed => Meter::default(),
-            Transport::Tls(tls) => tls.meter(),
-        };
-        Meter {
-            bytes_through_guests: self.codec.bytes() + tls.bytes_through_guests,
-            calls: self.codec.calls() + tls.calls,
-            memory_bytes: self.codec.memory_bytes() + tls.memory_bytes,
-        }
+        self.transport.meter().and(Meter {
+            bytes_through_guests: self.codec.bytes(),
+            calls: self.codec.calls(),
+            memory_bytes: self.codec.memory_bytes(),
+        })
     }
 
     /// Adds the guests' share since `before` to an exchange's summary.

@@ -1,16 +1,11 @@
 //! What all exchanges share, and how one runs from dial to done.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use fumehood_control::{
-    Aftermath, Cause, DialFailure, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety,
-    Summary, Timings,
-};
+use fumehood_control::{Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary};
 use fumehood_policy::Scheme;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -20,13 +15,12 @@ use crate::dns::Names;
 use crate::driver;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
-use crate::instance::{Faults, Ticker};
+use crate::instance::Ticker;
 use crate::outbox::Outbox;
 use crate::proxy::Proxy;
-use crate::registry::{Registry, Version};
-use crate::resume::SteadyCodec;
-use crate::tls::{self, HandshakeError, KeyLogFile, TlsModule, TlsStream};
-use crate::transport::{PlainStream, Transport};
+use crate::registry::Registry;
+use crate::tls::KeyLogFile;
+use crate::turns::Turns;
 
 /// Guest instances that a connection needs: codec and TLS.
 pub(crate) const INSTANCES_PER_CONNECTION: u32 = 2;
@@ -37,7 +31,9 @@ pub(crate) struct Hub {
     pub dialer: Arc<Dialer>,
     pub names: Arc<Names>,
     pub idle: Idle,
-    /// One permit a connection the instance pool has room for.
+    pub turns: Turns,
+    /// One permit a connection that there may be and the instance pool has room
+    /// for; one more for each proxy on its way.
     pub room: Arc<Semaphore>,
     pub ticker: Ticker,
     pub outbox: Outbox,
@@ -118,7 +114,8 @@ impl Hub {
             return driver::run(self, id, exchange, scheme, &pipes).await;
         }
         let began = Instant::now();
-        let key = Key::new(&exchange.target, exchange.tls);
+        let key = Key::of(exchange);
+        let turn = self.turns.wait(&key).await;
         let idle = if exchange.fresh_connection {
             None
         } else {
@@ -142,6 +139,7 @@ impl Hub {
                 .await
                 .map_err(not_sent)?;
         }
+        self.idle.leave_room(&key, &turn);
         let (connection, reached) = self.open(id, exchange, began).await.map_err(not_sent)?;
         let mut result = self
             .attempt(id, exchange, connection, &pipes, began)
@@ -187,210 +185,30 @@ impl Hub {
         if connection.has_outlived_its_guest(&self.registry) {
             return false;
         }
-        self.idle
-            .park(Key::new(&exchange.target, exchange.tls), connection)
+        self.idle.park(Key::of(exchange), connection)
     }
 
-    /// A new connection, with TLS where the target asks for it.
-    async fn open(
+    /// Room for a connection with so many proxies on its way, in the instance
+    /// pool and among all connections.
+    pub(crate) async fn reserve(
         &self,
-        id: ExchangeId,
-        exchange: &Exchange,
-        began: Instant,
-    ) -> Result<(Connection, Timings), Cause> {
-        let since = Instant::now();
-        let room = self.reserve(exchange.deadlines.connect_ms).await?;
-        let reached = match exchange.target.scheme {
-            Scheme::Http => {
-                let (stream, peer, timings) = self.dial(id, exchange, began).await?;
-                Reached {
-                    transport: Transport::Plain(PlainStream::new(stream)),
-                    peer,
-                    timings,
-                }
-            }
-            Scheme::Https => self.secured(id, exchange, began).await?,
-            // A driver has connections of its own, and never comes here.
-            Scheme::Served(scheme) => {
-                let why = format!("{} is not spoken over a kept connection", scheme.name());
-                return Err(Cause::BadRequest(why));
-            }
-        };
-        let Reached {
-            transport,
-            peer,
-            timings,
-        } = reached;
-        let codec = SteadyCodec::new(&self.registry)?;
-        self.outbox
-            .journey(id, JourneyEvent::Instantiated(codec.describe()))
-            .await?;
-        Ok((
-            Connection {
-                transport,
-                codec,
-                peer,
-                since,
-                _room: room,
-            },
-            timings,
-        ))
-    }
-
-    /// A connection as the broker makes it.
-    async fn dial(
-        &self,
-        id: ExchangeId,
-        exchange: &Exchange,
-        began: Instant,
-    ) -> Result<(TcpStream, SocketAddr, Timings), Cause> {
-        let deadline = Duration::from_millis(exchange.deadlines.connect_ms.into());
-        let (looking, host) = (Instant::now(), &exchange.target.host);
-        let found = self.names.found(host, deadline).await?;
-        let looked = looking.elapsed();
-        let left = deadline.saturating_sub(looked);
-        let here = found.is_some();
-        let mut dialled = self.dialer.dial(exchange.grant, left, found).await?;
-        if here {
-            dialled.resolve_us = micros(looked);
+        hops: usize,
+        milliseconds: u32,
+    ) -> Result<OwnedSemaphorePermit, Cause> {
+        let needed = 1 + u32::try_from(hops).unwrap_or(u32::MAX);
+        if let Ok(permit) = Arc::clone(&self.room).try_acquire_many_owned(needed) {
+            return Ok(permit);
         }
-        let timings = Timings {
-            resolved_us: (dialled.resolve_us > 0)
-                .then(|| micros(began.elapsed()).saturating_sub(dialled.connect_us)),
-            connected_us: Some(micros(began.elapsed())),
-            ..Timings::default()
-        };
-        let peer = dialled.peer;
-        let connected = JourneyEvent::Connected {
-            peer,
-            refused: dialled.refused,
-            attempts: dialled.attempts,
-            resolve_us: dialled.resolve_us,
-            connect_us: dialled.connect_us,
-        };
-        self.outbox.journey(id, connected).await?;
-        Ok((dialled.stream, peer, timings))
-    }
-
-    /// A connection with TLS. When the guest ends in the handshake, nothing of
-    /// the request was sent: it is tried again on another connection, with the
-    /// same version once, then with the good one before. (A handshake cannot be
-    /// taken over: what it knew of keys is gone.)
-    async fn secured(
-        &self,
-        id: ExchangeId,
-        exchange: &Exchange,
-        began: Instant,
-    ) -> Result<Reached, Cause> {
-        let version = self.registry.tls.current()?;
-        let mut faults = match self.try_secured(id, exchange, began, &version).await {
-            Ok(reached) => return Ok(reached),
-            Err(HandshakeError::Other(cause)) => return Err(cause),
-            Err(HandshakeError::Guest(fault)) => Faults::from(fault),
-        };
-        let again = Some(&version)
-            .filter(|version| !version.about.is_condemned())
-            .cloned();
-        let before = self.registry.tls.previous(version.digest());
-        for version in [again, before].into_iter().flatten() {
-            self.outbox.journey(id, JourneyEvent::Retried).await?;
-            match self.try_secured(id, exchange, began, &version).await {
-                Ok(reached) => {
-                    faults.settle(Aftermath::Retried);
-                    self.registry.enforce();
-                    return Ok(reached);
-                }
-                Err(HandshakeError::Guest(fault)) => faults.push(fault),
-                // The guest's end explains more than a used-up grant.
-                Err(HandshakeError::Other(Cause::Dial(DialFailure::NoGrant))) => break,
-                Err(HandshakeError::Other(cause)) => return Err(cause),
-            }
-        }
-        let cause = faults.fail("it was tried again, and ended the same way");
-        self.registry.enforce();
-        Err(cause)
-    }
-
-    async fn try_secured(
-        &self,
-        id: ExchangeId,
-        exchange: &Exchange,
-        began: Instant,
-        version: &Arc<Version<TlsModule>>,
-    ) -> Result<Reached, HandshakeError> {
-        let peer = tls::Peer {
-            registry: &self.registry,
-            version,
-            options: exchange.tls,
-            host: &exchange.target.host,
-            alpn: tls::HTTP,
-            key_log: self.key_log.clone(),
-        };
-        // The broker connects while the guest writes its ClientHello.
-        let dialling = self.dial(id, exchange, began);
-        let (dialled, begun) = tokio::join!(dialling, async { tls::begin(peer) });
-        let begun = begun?;
-        let (stream, peer, mut timings) = dialled?;
-        let stream = self.secure(id, exchange, stream, begun).await?;
-        timings.tls_us = Some(micros(began.elapsed()));
-        Ok(Reached {
-            transport: Transport::Tls(Box::new(stream)),
-            peer,
-            timings,
-        })
-    }
-
-    /// Room in the instance pool.
-    pub(crate) async fn reserve(&self, milliseconds: u32) -> Result<OwnedSemaphorePermit, Cause> {
-        let waiting = Arc::clone(&self.room).acquire_owned();
-        if self.room.available_permits() == 0 {
-            // Idle connections hold instances that a request needs now.
-            self.idle.clear();
-        }
+        // Idle connections hold what a request needs now; none is to become idle
+        // while one waits.
+        let _wanted = self.idle.want_room();
+        let waiting = Arc::clone(&self.room).acquire_many_owned(needed);
+        while self.room.available_permits() < needed as usize && self.idle.drop_oldest() {}
         match tokio::time::timeout(Duration::from_millis(milliseconds.into()), waiting).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Cause::Busy),
         }
     }
-
-    async fn secure(
-        &self,
-        id: ExchangeId,
-        exchange: &Exchange,
-        stream: TcpStream,
-        begun: tls::Begun,
-    ) -> Result<TlsStream, HandshakeError> {
-        let milliseconds = exchange.deadlines.tls_ms;
-        let handshake = tls::handshake(stream, begun);
-        let established =
-            match tokio::time::timeout(Duration::from_millis(milliseconds.into()), handshake).await
-            {
-                Ok(outcome) => outcome?,
-                Err(_) => {
-                    let deadline = Cause::Deadline {
-                        phase: "tls".to_owned(),
-                        milliseconds,
-                    };
-                    return Err(deadline.into());
-                }
-            };
-        for instance in established.instances {
-            self.outbox
-                .journey(id, JourneyEvent::Instantiated(instance))
-                .await?;
-        }
-        self.outbox
-            .journey(id, JourneyEvent::Tls(established.summary))
-            .await?;
-        Ok(established.stream)
-    }
-}
-
-/// A connection up to where HTTP begins.
-struct Reached {
-    transport: Transport,
-    peer: SocketAddr,
-    timings: Timings,
 }
 
 /// How one try went.

@@ -4,33 +4,62 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::TlsOptions;
-use fumehood_policy::{Scheme, Target};
+use fumehood_control::{Exchange, Hop, HopAsk, TlsOptions};
+use fumehood_policy::{ProxyScheme, ProxyServer, Scheme, Target};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::registry::Registry;
+use crate::turns::Turn;
 
-/// Most idle connections to one origin; browsers keep as many.
-const MAX_IDLE_PER_ORIGIN: usize = 6;
-
-/// What two requests must agree on to share a connection.
+/// What two requests must agree on to share a connection: the origin, how TLS is
+/// spoken, and the way there with whose credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     target: Target,
     tls: Option<TlsOptions>,
+    via: Vec<Step>,
+}
+
+/// A proxy, as far as it tells connections apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Step {
+    server: ProxyServer,
+    tls: Option<TlsOptions>,
+    tunnel: bool,
+    partition: u64,
 }
 
 impl Key {
-    pub(crate) fn new(target: &Target, tls: TlsOptions) -> Key {
+    pub(crate) fn of(exchange: &Exchange) -> Key {
+        let Exchange {
+            target, tls, via, ..
+        } = exchange;
         let tls = match target.scheme {
             Scheme::Http | Scheme::Served(_) => None,
-            Scheme::Https => Some(tls),
+            Scheme::Https => Some(*tls),
         };
         Key {
             target: target.clone(),
             tls,
+            via: via.iter().map(Step::of).collect(),
+        }
+    }
+
+    /// The proxy whose connections are counted.
+    pub(crate) fn proxy(&self) -> Option<&ProxyServer> {
+        self.via.first().map(|step| &step.server)
+    }
+}
+
+impl Step {
+    fn of(hop: &Hop) -> Step {
+        Step {
+            server: hop.server.clone(),
+            tls: (hop.server.scheme == ProxyScheme::Https).then_some(hop.tls),
+            tunnel: !matches!(hop.ask, HopAsk::Request { .. }),
+            partition: hop.partition,
         }
     }
 }
@@ -47,6 +76,8 @@ pub(crate) struct Idle {
 #[derive(Default)]
 struct Parked {
     count: usize,
+    /// How many wait for what idle connections hold.
+    wanted: usize,
     /// Connections made before this moment are not kept.
     since: Option<Instant>,
     by_key: HashMap<Key, Vec<(Instant, Connection)>>,
@@ -89,7 +120,7 @@ impl Idle {
     pub(crate) fn park(&self, key: Key, mut connection: Connection) -> bool {
         connection.rest();
         let mut parked = self.lock();
-        if parked.since.is_some_and(|since| connection.since <= since) {
+        if parked.wanted > 0 || parked.since.is_some_and(|since| connection.since <= since) {
             return false;
         }
         if parked.count >= self.most {
@@ -99,9 +130,6 @@ impl Idle {
             return false;
         }
         let list = parked.by_key.entry(key).or_default();
-        if list.len() >= MAX_IDLE_PER_ORIGIN {
-            return false;
-        }
         list.push((Instant::now(), connection));
         parked.count += 1;
         true
@@ -135,6 +163,31 @@ impl Idle {
         let lists = parked.by_key.iter();
         let outdated = lists.filter(|(_, list)| list.iter().any(is_outdated));
         outdated.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Closes the oldest idle ones until a new connection is not one too many for
+    /// whoever has this turn.
+    pub(crate) fn leave_room(&self, key: &Key, turn: &Turn) {
+        let mut parked = self.lock();
+        parked.trim(turn.idle_at_origin(), |it| it == key);
+        if let Some(most) = turn.idle_at_proxy() {
+            parked.trim(most, |it| it.proxy() == key.proxy());
+        }
+    }
+
+    /// Has no connection kept as long as this is held.
+    pub(crate) fn want_room(&self) -> Wanted<'_> {
+        self.lock().wanted += 1;
+        Wanted(self)
+    }
+
+    /// Closes the one that has waited longest. False where there is none.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        let mut parked = self.lock();
+        let most = parked.count.saturating_sub(1);
+        let any = parked.count > 0;
+        parked.trim(most, |_| true);
+        any
     }
 
     /// Closes the older half, at least one.
@@ -182,6 +235,15 @@ fn is_outdated((_, connection): &(Instant, Connection)) -> bool {
     !connection.codec.is_current()
 }
 
+/// Somebody waits for what idle connections hold.
+pub(crate) struct Wanted<'a>(&'a Idle);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().wanted -= 1;
+    }
+}
+
 impl Parked {
     fn take_outdated(&mut self, key: &Key) -> Option<(Instant, Connection)> {
         let list = self.by_key.get_mut(key)?;
@@ -205,6 +267,29 @@ impl Parked {
     fn clear(&mut self) {
         self.by_key.clear();
         self.count = 0;
+    }
+
+    /// Closes the oldest of some, until at most so many are left.
+    fn trim(&mut self, most: usize, of: impl Fn(&Key) -> bool) {
+        let some = self.by_key.iter().filter(|(key, _)| of(key));
+        let mut since: Vec<Instant> = some
+            .flat_map(|(_, list)| list.iter().map(|(since, _)| *since))
+            .collect();
+        let Some(too_many) = since.len().checked_sub(most).filter(|count| *count > 0) else {
+            return;
+        };
+        since.sort_unstable();
+        let mut left = too_many;
+        let last = since[too_many - 1];
+        for (_, list) in self.by_key.iter_mut().filter(|(key, _)| of(key)) {
+            list.retain(|(since, _)| {
+                let drop = left > 0 && *since <= last;
+                left -= usize::from(drop);
+                !drop
+            });
+        }
+        self.by_key.retain(|_, list| !list.is_empty());
+        self.count -= too_many;
     }
 
     fn drop_expired(&mut self, keep: Duration) {

@@ -5,7 +5,10 @@
 //! ```text
 //! start      from an ordinary process to a sealed one: offer → isolate → load → seal
 //! serve      messages from the embedder become exchanges; what they say goes back
-//! hub        one exchange: an idle connection or a new one, TLS where asked for
+//! hub        one exchange: an idle connection or a new one
+//! turns      how many connections there may be to one place, and who is next
+//! reach      a new connection: dialled, led through proxies, TLS where asked for
+//! upstream   proxies on the way
 //! dialer     asks the broker for connected sockets
 //! tls        handshake in the guest, records here
 //! exchange   head and payload, both ways at once, under deadlines
@@ -46,6 +49,7 @@ mod outbox;
 mod pac;
 mod payload;
 mod proxy;
+mod reach;
 mod registry;
 mod replay;
 mod resume;
@@ -55,6 +59,8 @@ mod start;
 mod tests;
 mod tls;
 mod transport;
+mod turns;
+mod upstream;
 
 pub use replay::{Divergence, ReplayError, ReplayOutcome, replay};
 pub use start::run;

@@ -16,6 +16,7 @@ use crate::proxy::Proxy;
 use crate::registry::{Limits, Registry};
 use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
+use crate::turns::Turns;
 use fumehood_control::{
     DialReply, DialRequest, DriverSchemes, EngineSetup, LayerReport, ModuleHeader,
     PROTOCOL_VERSION, ToEmbedder, ToEngine,
@@ -251,6 +252,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
             SHARED_INSTANCES + INSTANCES_PER_CONNECTION
         )));
     }
+    let connections = connections.min(setup.max_connections.max(1));
     if setup.max_instances > fumehood_wasm::MAX_INSTANCES {
         return Err(Stop::because(format!(
             "max_instances of {} is more than a process has address space for: {} is the most",
@@ -278,6 +280,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
             setup.max_idle_connections as usize,
             Duration::from_millis(setup.idle_connection_ms.into()),
         ),
+        turns: Turns::new(setup.max_per_origin, setup.max_per_proxy),
         room: Arc::new(Semaphore::new(connections as usize)),
         ticker,
         outbox,

@@ -1,13 +1,14 @@
-//! A connection's bytes: TCP as it is, or inside TLS.
+//! A connection's bytes: TCP as it is, or inside TLS, which may lie inside another.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use fumehood_control::Instance;
+use fumehood_control::{Digest, Instance};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::connection::Meter;
 use crate::tls::TlsStream;
 
 /// Bytes read from a plain socket at first: a usual response in one call.
@@ -42,6 +43,12 @@ impl PlainStream {
             start: 0,
             end: 0,
         }
+    }
+}
+
+impl From<TcpStream> for Transport {
+    fn from(tcp: TcpStream) -> Transport {
+        Transport::Plain(PlainStream::new(tcp))
     }
 }
 
@@ -100,6 +107,31 @@ impl Transport {
         }
     }
 
+    /// Whether bytes have been read that nobody has taken.
+    pub(crate) fn has_bytes(&self) -> bool {
+        match self {
+            Transport::Plain(plain) => plain.start < plain.end,
+            Transport::Tls(tls) => tls.has_plaintext(),
+            Transport::Closed => false,
+        }
+    }
+
+    /// Writes as much as it takes at once, without telling of failure: what is
+    /// said on the way out.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Transport::Plain(plain) => plain.tcp.try_write(bytes).unwrap_or(0),
+            Transport::Closed => 0,
+            Transport::Tls(tls) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                match Pin::new(tls.as_mut()).poll_write(&mut cx, bytes) {
+                    Poll::Ready(Ok(count)) => count,
+                    Poll::Ready(Err(_)) | Poll::Pending => 0,
+                }
+            }
+        }
+    }
+
     /// Accepts some bytes for sending.
     pub(crate) fn poll_write(
         &mut self,
@@ -122,11 +154,13 @@ impl Transport {
     }
 
     /// Says farewell as far as that is possible without waiting: close_notify
-    /// under TLS (RFC 8446 section 6.1); the descriptor's drop does the rest.
+    /// under TLS (RFC 8446 section 6.1), the innermost first; the descriptor's
+    /// drop does the rest.
     pub(crate) fn farewell(&mut self) {
         if let Transport::Tls(tls) = self {
-            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut cx = Context::from_waker(Waker::noop());
             let _ = Pin::new(tls.as_mut()).poll_shutdown(&mut cx);
+            tls.lower().farewell();
         }
     }
 
@@ -134,8 +168,24 @@ impl Transport {
     pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
         match self {
             Transport::Plain(_) | Transport::Closed => Vec::new(),
-            Transport::Tls(tls) => tls.taken_over(),
+            Transport::Tls(tls) => {
+                let mut all = tls.lower().taken_over();
+                all.append(&mut tls.taken_over());
+                all
+            }
         }
+    }
+
+    /// Whether a guest that is still with it is of a version that this holds for.
+    pub(crate) fn has_guest(&self, holds: &dyn Fn(Digest) -> bool) -> bool {
+        self.streams()
+            .any(|tls| tls.guest_version().is_some_and(holds))
+    }
+
+    /// What its guests have done until now.
+    pub(crate) fn meter(&self) -> Meter {
+        let meters = self.streams().map(TlsStream::meter);
+        meters.fold(Meter::default(), Meter::and)
     }
 
     /// Gives buffers back while the connection idles.
@@ -143,8 +193,64 @@ impl Transport {
         match self {
             Transport::Plain(plain) if plain.start == plain.end => plain.buffer = Box::default(),
             Transport::Plain(_) | Transport::Closed => {}
-            Transport::Tls(tls) => tls.shrink(),
+            Transport::Tls(tls) => {
+                tls.shrink();
+                tls.lower().shrink();
+            }
         }
+    }
+
+    /// TLS within TLS, the innermost first.
+    fn streams(&self) -> impl Iterator<Item = &TlsStream> {
+        std::iter::successors(self.as_tls(), |it| it.beneath().as_tls())
+    }
+
+    fn as_tls(&self) -> Option<&TlsStream> {
+        match self {
+            Transport::Plain(_) | Transport::Closed => None,
+            Transport::Tls(tls) => Some(tls),
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(plain) if plain.start == plain.end => {
+                Pin::new(&mut plain.tcp).poll_read(cx, out)
+            }
+            Transport::Plain(plain) => {
+                let count = out.remaining().min(plain.end - plain.start);
+                out.put_slice(&plain.buffer[plain.start..plain.start + count]);
+                plain.start += count;
+                Poll::Ready(Ok(()))
+            }
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, out),
+            Transport::Closed => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write(cx, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_flush(cx)
+    }
+
+    /// Only the outermost layer says that nothing more comes.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_end(cx)
     }
 }
 

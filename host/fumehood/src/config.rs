@@ -12,7 +12,7 @@ use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
 use crate::settings::{Current, Follow, Preferences, Settings, SettingsSource};
 use crate::{
-    Anchors, CrashReports, Dns, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry,
+    Anchors, CrashReports, Dns, Engine, LaunchError, Module, ModuleTrust, OnChange, Proxies, Retry,
 };
 
 /// Guest instances alive at once: two for each of 128 connections, and those
@@ -28,6 +28,16 @@ const MAX_IDLE_CONNECTIONS: u32 = 32;
 /// How long an idle connection is kept, in milliseconds; servers close theirs
 /// after 5 to 120 s.
 const IDLE_CONNECTION_MS: u32 = 90_000;
+
+/// Connections to one origin: what browsers have, and servers are made for.
+const MAX_PER_ORIGIN: u32 = 6;
+
+/// Connections through one proxy: what browsers have.
+const MAX_PER_PROXY: u32 = 32;
+
+/// Connections in all: half of what a process may have descriptors for by
+/// default, and between what Chromium and Firefox have.
+const MAX_CONNECTIONS: u32 = 512;
 
 /// Memory of the engine process, in bytes: its guests together, and as much
 /// again for everything else.
@@ -52,11 +62,20 @@ pub struct Limits {
     pub max_instances: u32,
     /// Most exchanges under way at once; more wait their turn. Default 128.
     pub max_exchanges: u32,
-    /// Most idle connections kept, 6 to an origin. Default 32. Each also takes
-    /// a descriptor, of which an engine has at most 16,384.
+    /// Most idle connections kept. Default 32. Each also takes a descriptor, of
+    /// which an engine has at most 16,384.
     pub max_idle_connections: u32,
     /// How long an idle connection is kept, in milliseconds. Default 90 s.
     pub idle_connection_ms: u32,
+    /// Most connections, idle ones too, to one origin on the same terms; who
+    /// comes later waits in order. Default 6, as browsers have it.
+    pub max_per_origin: u32,
+    /// Most connections, idle ones too, through one proxy. Default 32, as browsers
+    /// have it.
+    pub max_per_proxy: u32,
+    /// Most connections, idle ones too, in all; one through proxies counts for
+    /// one more a proxy. Default 512.
+    pub max_connections: u32,
     /// Memory that the engine process is to stay under, in bytes. Near it, and
     /// where the whole machine is short, it sheds idle connections. Default
     /// 512 MiB.
@@ -70,6 +89,9 @@ impl Default for Limits {
             max_exchanges: MAX_EXCHANGES,
             max_idle_connections: MAX_IDLE_CONNECTIONS,
             idle_connection_ms: IDLE_CONNECTION_MS,
+            max_per_origin: MAX_PER_ORIGIN,
+            max_per_proxy: MAX_PER_PROXY,
+            max_connections: MAX_CONNECTIONS,
             memory_bytes: MEMORY_BYTES,
         }
     }
@@ -114,6 +136,7 @@ pub(crate) struct Config {
     /// What is read again, and the file that the policy is of.
     pub(crate) follow: Option<Follow>,
     pub(crate) asker: Option<Asker>,
+    pub(crate) proxies: Option<Arc<Proxies>>,
 }
 
 impl Config {
@@ -124,6 +147,9 @@ impl Config {
             max_exchanges: self.limits.max_exchanges,
             max_idle_connections: self.limits.max_idle_connections,
             idle_connection_ms: self.limits.idle_connection_ms,
+            max_per_origin: self.limits.max_per_origin,
+            max_per_proxy: self.limits.max_per_proxy,
+            max_connections: self.limits.max_connections,
             quarantine_faults: self.quarantine_faults,
             quarantine_window_ms: milliseconds(self.quarantine_window),
             drain_ms: milliseconds(self.drain),
@@ -199,6 +225,7 @@ impl EngineBuilder {
                 crash_reports: CrashReports::default(),
                 follow: None,
                 asker: None,
+                proxies: None,
             },
         }
     }
@@ -297,6 +324,12 @@ impl EngineBuilder {
     /// Sets how TLS is spoken on exchanges that do not say.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.config.tls = tls;
+        self
+    }
+
+    /// Sends requests that do not say otherwise through proxies. Default none.
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.config.proxies = Some(Arc::new(proxies));
         self
     }
 

@@ -1,7 +1,7 @@
 //! Sentences for people: what happened, to what, and what to do.
 
-use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState, Outside};
-use fumehood_policy::{Target, Transport};
+use fumehood_control::{Attempt, Cause, DialFailure, LayerReport, LayerState, Outside, ProxyFault};
+use fumehood_policy::{ProxyServer, Target, Transport};
 
 /// Names of layers, for a message.
 pub(crate) fn layers(reports: &[LayerReport]) -> String {
@@ -99,6 +99,7 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
             )
         }
         Cause::BadRequest(why) => format!("the request to {target} cannot be sent: {why}"),
+        Cause::Proxy { server, fault } => proxy(server, fault, target),
         Cause::Cancelled => format!("the exchange with {target} was cancelled"),
         Cause::EngineDied => {
             format!(
@@ -110,10 +111,77 @@ pub(crate) fn cause(cause: &Cause, target: &Target) -> String {
     }
 }
 
+/// Why a proxy on the way to `target` did not lead there.
+fn proxy(server: &ProxyServer, fault: &ProxyFault, target: &Target) -> String {
+    match fault {
+        ProxyFault::Cause(inner) => {
+            let place = server.as_target();
+            format!("the proxy {server} was of no use: {}", cause(inner, &place))
+        }
+        ProxyFault::Refused {
+            status: 407,
+            challenges,
+            ..
+        } => {
+            let schemes: Vec<&str> = challenges.iter().map(|it| it.scheme.as_str()).collect();
+            format!(
+                "the proxy {server} wants to know who asks (407, by {}); say it with \
+                 --proxy-user, and --proxy-digest for digest, or UpstreamProxy::login",
+                if schemes.is_empty() {
+                    "no way it names".to_owned()
+                } else {
+                    schemes.join(", ")
+                }
+            )
+        }
+        ProxyFault::Refused {
+            status,
+            proxy_status,
+            ..
+        } => {
+            let why = String::from_utf8_lossy(proxy_status);
+            let told = if why.is_empty() { "" } else { "; it says: " };
+            format!("the proxy {server} does not lead to {target}: it answered {status}{told}{why}")
+        }
+        ProxyFault::Socks { code } => {
+            format!(
+                "the proxy {server} does not lead to {target}: {}",
+                socks(*code)
+            )
+        }
+        ProxyFault::Violation(rule) => format!("the proxy {server} broke SOCKS: {rule}"),
+        ProxyFault::NoMethod => format!(
+            "the proxy {server} takes none of the ways to say who asks that it was offered; say \
+             it with --proxy-user, or UpstreamProxy::login"
+        ),
+        ProxyFault::Login => format!("the proxy {server} refused the name or the password"),
+    }
+}
+
+/// What a SOCKS reply means (RFC 1928 section 6, and SOCKS 4's own).
+fn socks(code: u8) -> String {
+    let meaning = match code {
+        1 => "general failure",
+        2 => "its rules do not allow it",
+        3 => "it cannot reach the network",
+        4 => "it cannot reach the host",
+        5 => "the host refused the connection",
+        6 => "the time to live ran out",
+        7 => "it does not speak CONNECT",
+        8 => "it does not take such an address",
+        91 => "rejected or failed",
+        92 => "it cannot ask this machine's ident server who asks",
+        93 => "this machine's ident server says another asks",
+        _ => "a reply of no meaning",
+    };
+    format!("{meaning} (SOCKS reply {code})")
+}
+
 /// The engine's name of a place, as a clause.
 fn truncation(place: &str) -> &str {
     match place {
         "before-head" => "before any answer",
+        "proxy" => "in the middle of what it said",
         "in-head" => "in the middle of its head",
         "in-payload" => "before its content was whole",
         "tls-handshake" => "during the TLS handshake",

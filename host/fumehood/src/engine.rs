@@ -23,7 +23,7 @@ use crate::proxy::{self, Proxies};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
-use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
+use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles, upstream};
 
 /// Under which the broker knows the resolver's leave. Other numbers follow.
 const RESOLVER_GRANT: GrantId = GrantId(1);
@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     /// How often an engine took the place of one that had died.
     restarts: AtomicU64,
     pub(crate) permits: Arc<Semaphore>,
+    /// What proxies have asked, and are told.
+    pub(crate) answers: upstream::Answers,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
     /// Forward proxies that listen.
@@ -157,6 +159,7 @@ impl Engine {
             names: Teller::new(RESOLVER_GRANT),
             running: Mutex::new(running),
             numbers: AtomicU64::new(RESOLVER_GRANT.0 + 1),
+            answers: upstream::Answers::default(),
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
@@ -301,7 +304,13 @@ impl Shared {
 
     fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
         let counters = &self.counters;
-        LiveEngine::watch(engine, &self.registry, &self.config, counters, &self.proxies)
+        LiveEngine::watch(
+            engine,
+            &self.registry,
+            &self.config,
+            counters,
+            &self.proxies,
+        )
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.

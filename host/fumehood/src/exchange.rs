@@ -2,14 +2,16 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, RetrySafety,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, ProxyFault, RetrySafety,
     SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{
-    ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Terms,
+    ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Target, Terms,
+    Transport,
 };
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
@@ -17,7 +19,8 @@ use tokio::net::UnixStream;
 use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
-use crate::{Asked, DnsMode, Engine, Error, Grant, Retry, request};
+use crate::upstream::Way;
+use crate::{Asked, DnsMode, Engine, Error, Grant, Proxies, ProxiesError, Retry, request};
 
 /// Connections a grant is good for: one, and two more where a guest ends in
 /// the handshakes on the ones before.
@@ -78,6 +81,8 @@ pub struct Options {
     pub client: Option<ClientName>,
     /// The grant it is asked under, beside the policy.
     pub grant: Option<Grant>,
+    /// The proxies it goes through; what the builder said where it is none.
+    pub proxies: Option<Arc<Proxies>>,
 }
 
 /// An exchange under way. Dropped before its end, it is cancelled.
@@ -86,6 +91,10 @@ pub struct InFlight {
     inbox: Inbox,
     body: Option<UnixStream>,
     cancel: Cancel,
+    /// What it takes to ask once more, until the head has come.
+    again: Option<Box<Again>>,
+    /// It is being asked once more.
+    restarting: Option<Restarting>,
     /// Held until it is over.
     _grant: Option<Grant>,
 }
@@ -114,6 +123,70 @@ impl Drop for Cancel {
     }
 }
 
+/// A request that can be sent once more, with an answer to a proxy's challenge.
+struct Again {
+    engine: Engine,
+    /// Without a way.
+    exchange: Exchange,
+    terms: Terms,
+    fds: Descriptors,
+    grant: Option<Grant>,
+    proxies: Arc<Proxies>,
+}
+
+impl std::fmt::Debug for Again {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Again").finish_non_exhaustive()
+    }
+}
+
+type Restarted = Result<(Inbox, Cancel), Error>;
+
+/// A request on its way a second time.
+struct Restarting(Pin<Box<dyn Future<Output = Restarted> + Send>>);
+
+impl std::fmt::Debug for Restarting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Restarting")
+    }
+}
+
+impl Again {
+    /// Where the error is a challenge that can be answered, and nothing of the
+    /// request has gone further than to the proxy.
+    fn after(self: Box<Self>, error: &Error) -> Option<Restarting> {
+        let Some(Cause::Proxy { server, fault }) = error.cause() else {
+            return None;
+        };
+        let ProxyFault::Refused {
+            status: 407,
+            challenges,
+            ..
+        } = &**fault
+        else {
+            return None;
+        };
+        let way = self.proxies.way_to(&self.exchange.target).ok()??;
+        let answers = &self.engine.shared.answers;
+        let answerable =
+            error.retry_safety() == RetrySafety::NotSent && way.learn(server, challenges, answers);
+        answerable.then(|| Restarting(Box::pin(self.start())))
+    }
+
+    async fn start(mut self: Box<Self>) -> Restarted {
+        let shared = &self.engine.shared;
+        self.exchange.grant = GrantId(shared.number());
+        let way = self.proxies.way_to(&self.exchange.target).ok().flatten();
+        if let Some(way) = &way {
+            way.lead(&mut self.exchange, &shared.answers);
+        }
+        let grant = self.grant.as_ref();
+        self.engine
+            .start(&self.exchange, &self.terms, grant, way.as_ref(), &self.fds)
+            .await
+    }
+}
+
 impl Engine {
     /// Sends a request to the origin of `url`. The `host` field is added where
     /// it is missing; `content-length` and `transfer-encoding` are the
@@ -135,7 +208,16 @@ impl Engine {
         options: &Options,
     ) -> Result<InFlight, Error> {
         let now = self.shared.current.now();
-        let leave = self.leave(&now.policy, url, head, options).await;
+        let proxies = options
+            .proxies
+            .as_ref()
+            .or(self.shared.config.proxies.as_ref());
+        let way = proxies.map(|it| it.way_to(&url.target)).transpose();
+        let refuse = |why: ProxiesError| Error::Caller(CallerError::Request(why.to_string()));
+        let way = way.map_err(refuse)?.flatten();
+        let leave = self
+            .leave(&now.policy, url, head, options, way.as_ref())
+            .await;
         let terms = leave.inspect_err(|error| self.shared.counters.refused(error))?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
@@ -162,23 +244,44 @@ impl Engine {
             deadlines,
             fresh_connection: options.fresh_connection || now.by_request || !terms.spaces.is_all(),
             leave,
+            via: Vec::new(),
         };
+        let plain = way.filter(Way::proves).map(|_| exchange.clone());
+        if let Some(way) = &way {
+            way.lead(&mut exchange, &self.shared.answers);
+        }
         let fds = Descriptors { sink, source };
-        let (inbox, cancel) = match self.start(&exchange, &terms, grant, &fds).await {
+        let (inbox, cancel) = match self
+            .start(&exchange, &terms, grant, way.as_ref(), &fds)
+            .await
+        {
             // A process was found dead just now, and nothing was sent.
             Err(error) if error.cause() == Some(&Cause::EngineDied) => {
                 exchange.grant = GrantId(self.shared.number());
-                self.start(&exchange, &terms, grant, &fds).await?
+                self.start(&exchange, &terms, grant, way.as_ref(), &fds)
+                    .await?
             }
             outcome => outcome?,
         };
         if let Some(grant) = grant {
             grant.catch_up();
         }
+        let again = plain.map(|plain| {
+            Box::new(Again {
+                engine: self.clone(),
+                exchange: plain,
+                terms,
+                fds,
+                grant: options.grant.clone(),
+                proxies: proxies.cloned().unwrap_or_default(),
+            })
+        });
         Ok(InFlight {
             inbox,
             body,
             cancel,
+            again,
+            restarting: None,
             _grant: options.grant.clone(),
         })
     }
@@ -190,6 +293,7 @@ impl Engine {
         url: &RequestUrl,
         head: &http::request::Parts,
         options: &Options,
+        way: Option<&Way<'_>>,
     ) -> Result<Terms, Error> {
         let method = head.method.as_str().parse::<Method>();
         let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
@@ -203,7 +307,12 @@ impl Engine {
             spaces: options.grant.as_ref().map_or(Spaces::ALL, Grant::spaces),
             confirmed: false,
         };
-        let mut decision = policy.decide(target, &terms);
+        let unseen = way.is_some_and(Way::is_unseen);
+        let decide = |terms: &Terms| match unseen {
+            true => policy.decide_unseen(target, terms),
+            false => policy.decide(target, terms),
+        };
+        let mut decision = decide(&terms);
         if let Decision::Ask(question) = &decision {
             let asked = Asked {
                 question: question.clone(),
@@ -212,7 +321,7 @@ impl Engine {
             };
             let asker = self.shared.config.asker.as_ref();
             terms.confirmed = self.shared.remembered.is_allowed(asker, &asked).await;
-            decision = policy.decide(target, &terms);
+            decision = decide(&terms);
         }
         match decision {
             Decision::Allow(_) => Ok(terms),
@@ -231,6 +340,7 @@ impl Engine {
         exchange: &Exchange,
         terms: &Terms,
         grant: Option<&Grant>,
+        way: Option<&Way<'_>>,
         fds: &Descriptors,
     ) -> Result<(Inbox, Cancel), Error> {
         // Closed never: the semaphore lives as long as the engine.
@@ -261,7 +371,7 @@ impl Engine {
             engine: running.engine.clone(),
             finished: false,
         };
-        if let Err(error) = send(&running, id, exchange, terms, fds).await {
+        if let Err(error) = send(&running, id, exchange, (terms, way), fds).await {
             running.engine.routes.forget(id);
             cancel.finished = true;
             return Err(if error.is_closed() {
@@ -274,7 +384,9 @@ impl Engine {
     }
 }
 
-/// What goes with an exchange; ours are closed once they are sent.
+/// What goes with an exchange; ours are closed once they are sent, or once it
+/// cannot be sent again.
+#[derive(Debug)]
 struct Descriptors {
     sink: OwnedFd,
     source: Option<OwnedFd>,
@@ -285,16 +397,18 @@ async fn send(
     running: &Running,
     id: ExchangeId,
     exchange: &Exchange,
-    terms: &Terms,
+    (terms, way): (&Terms, Option<&Way<'_>>),
     fds: &Descriptors,
 ) -> Result<(), ChannelError> {
     let mut pieces = fragments(exchange)?;
-    running
-        .broker
-        .channel
-        .send(&leave(exchange, terms), &[])
-        .await
-        .inspect_err(|error| running.broker.note(error))?;
+    for leave in leaves(exchange, terms, way) {
+        running
+            .broker
+            .channel
+            .send(&leave, &[])
+            .await
+            .inspect_err(|error| running.broker.note(error))?;
+    }
     let engine = &running.engine.channel;
     let last = pieces.pop().unwrap_or_default();
     for bytes in pieces {
@@ -320,32 +434,51 @@ async fn send(
     Ok(())
 }
 
-/// Leave to dial what the exchange is for, and nothing else.
-fn leave(exchange: &Exchange, terms: &Terms) -> ToBroker {
+/// Leave to dial what the exchange is for, and nothing else; and to look up what
+/// proxies are to be told the addresses of.
+fn leaves(exchange: &Exchange, terms: &Terms, way: Option<&Way<'_>>) -> Vec<ToBroker> {
     let Exchange { grant, target, .. } = exchange;
     let needed_ms = exchange.deadlines.total_ms.saturating_add(GRANT_GRACE_MS);
     let lifetime_ms = needed_ms.min(MAX_GRANT_MS);
-    match target.scheme {
-        Scheme::Http | Scheme::Https => ToBroker::Grant(fumehood_control::Grant {
-            id: *grant,
-            target: target.clone(),
-            terms: terms.clone(),
-            uses: GRANT_USES,
-            lifetime_ms,
-        }),
-        Scheme::Served(served) => ToBroker::SocketGrant(SocketGrant {
+    let place = |target: &Target, transport| Place {
+        host: HostPattern::exactly(&target.host),
+        ports: target.port..=target.port,
+        transport,
+    };
+    let sockets = |places, uses| {
+        ToBroker::SocketGrant(SocketGrant {
             id: *grant,
             scheme: target.scheme,
             terms: terms.clone(),
-            places: vec![Place {
-                host: HostPattern::exactly(&target.host),
-                ports: target.port..=target.port,
-                transport: served.transport(),
-            }],
-            uses: DRIVER_USES,
+            places,
+            uses,
             lifetime_ms,
-        }),
+        })
+    };
+    if let Scheme::Served(served) = target.scheme {
+        return vec![sockets(
+            vec![place(target, served.transport())],
+            DRIVER_USES,
+        )];
     }
+    let mut leaves = vec![ToBroker::Grant(fumehood_control::Grant {
+        id: *grant,
+        target: target.clone(),
+        proxy: way.and_then(Way::first),
+        terms: terms.clone(),
+        uses: GRANT_USES,
+        lifetime_ms,
+    })];
+    let resolved = way.map(|way| way.resolved(target)).unwrap_or_default();
+    if !resolved.is_empty() {
+        let places = resolved
+            .iter()
+            .map(|it| place(it, Transport::Tcp))
+            .collect();
+        // To look up, and to connect to nothing.
+        leaves.push(sockets(places, 0));
+    }
+    leaves
 }
 
 fn descriptor(error: std::io::Error) -> Error {
@@ -407,17 +540,48 @@ impl InFlight {
     /// The next event; `None` after [`Event::Finished`]. Progress that nobody
     /// asked about in time is dropped, nothing else. Safe to cancel.
     pub async fn next(&mut self) -> Option<Event> {
-        let event = tokio::select! {
-            biased;
-            event = self.inbox.events.recv() => event,
-            Ok(()) = self.inbox.progress.changed() => {
-                Some(Event::Progress(*self.inbox.progress.borrow_and_update()))
+        loop {
+            if let Some(restarting) = &mut self.restarting {
+                let restarted = restarting.0.as_mut().await;
+                self.restarting = None;
+                match restarted {
+                    Ok((inbox, cancel)) => (self.inbox, self.cancel) = (inbox, cancel),
+                    Err(error) => return Some(Event::Finished(Err(error))),
+                }
             }
-        };
-        if matches!(event, Some(Event::Finished(_)) | None) {
-            self.cancel.finished = true;
+            let event = tokio::select! {
+                biased;
+                event = self.inbox.events.recv() => event,
+                Ok(()) = self.inbox.progress.changed() => {
+                    Some(Event::Progress(*self.inbox.progress.borrow_and_update()))
+                }
+            };
+            self.note(event.as_ref());
+            self.restarting = self.answer(event.as_ref());
+            if self.restarting.is_none() {
+                return event;
+            }
         }
-        event
+    }
+
+    /// What an event means for what is held.
+    fn note(&mut self, event: Option<&Event>) {
+        match event {
+            Some(Event::Finished(_)) | None => self.cancel.finished = true,
+            // The sink is the engine's alone now.
+            Some(Event::Head(_)) => self.again = None,
+            Some(_) => {}
+        }
+    }
+
+    /// Asks once more where a proxy wanted proof of who asks, and it can be given.
+    fn answer(&mut self, event: Option<&Event>) -> Option<Restarting> {
+        let Some(Event::Finished(outcome)) = event else {
+            return None;
+        };
+        let again = self.again.take()?;
+        let error = outcome.as_ref().err()?;
+        again.after(error)
     }
 
     /// As [`InFlight::next`], for hand-written futures; without progress.
@@ -426,11 +590,8 @@ impl InFlight {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Event>> {
         let polled = self.inbox.events.poll_recv(context);
-        if matches!(
-            polled,
-            std::task::Poll::Ready(Some(Event::Finished(_)) | None)
-        ) {
-            self.cancel.finished = true;
+        if let std::task::Poll::Ready(event) = &polled {
+            self.note(event.as_ref());
         }
         polled
     }

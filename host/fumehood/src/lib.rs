@@ -73,6 +73,7 @@ mod status;
 mod store;
 mod traffic;
 mod upload;
+mod upstream;
 
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
@@ -107,6 +108,7 @@ pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
     DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, Traffic,
 };
+pub use upstream::{Bypass, BypassError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

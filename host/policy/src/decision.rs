@@ -124,6 +124,9 @@ pub enum Reason {
     LocalhostElsewhere(IpAddr),
     /// An address came up for a literal that is another address.
     AnotherAddress(IpAddr),
+    /// Its addresses would decide, and a proxy resolves its name, so nobody here
+    /// sees them.
+    Unseen,
 }
 
 /// Why a grant does not hold.
@@ -188,6 +191,7 @@ impl Reason {
             Reason::Grant(lapse) => lapse.name(),
             Reason::LocalhostElsewhere(_) => "localhost-elsewhere",
             Reason::AnotherAddress(_) => "another-address",
+            Reason::Unseen => "unseen-address",
         }
     }
 }
@@ -230,6 +234,11 @@ impl Denial {
             Reason::BlockedPort => {
                 Some("let the server listen on another port, such as 8080".to_owned())
             }
+            Reason::Unseen => Some(format!(
+                "to allow it, add a rule for {} by name, or use a proxy that is told addresses \
+                 (socks5://)",
+                self.target.host_and_port()
+            )),
             Reason::Address { .. } | Reason::LocalhostElsewhere(_) | Reason::AnotherAddress(_) => {
                 None
             }
@@ -279,6 +288,10 @@ impl fmt::Display for Denial {
             Reason::AnotherAddress(address) => {
                 write!(f, "{address} was about to be dialled in its place")
             }
+            Reason::Unseen => f.write_str(
+                "its addresses decide, and the proxy would resolve its name where nobody here \
+                 sees them",
+            ),
         }?;
         match self.remedy() {
             Some(remedy) => write!(f, "; {remedy}"),

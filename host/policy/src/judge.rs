@@ -6,8 +6,8 @@ use crate::address::embedded;
 use crate::index::Index;
 use crate::rules::{Effect, Mode, Policy, Rule};
 use crate::{
-    AddressSpace, Decision, Denial, Grounds, Question, Reason, RuleRef, Target, Terms, is_blocked,
-    space_of,
+    AddressSpace, Decision, Denial, Grounds, Naming, ProxyServer, Question, Reason, RuleRef,
+    Spaces, Target, Terms, is_blocked, space_of,
 };
 
 /// What `localhost` resolves to.
@@ -51,12 +51,73 @@ impl Policy {
         weighing.decision(judged)
     }
 
+    /// Decides on a target whose name a proxy resolves: no address of it will
+    /// be seen here. Where its addresses alone could allow it, or its grant
+    /// leaves some out, that is a no.
+    pub fn decide_unseen(&self, target: &Target, terms: &Terms) -> Decision {
+        let deny = || {
+            let (target, reason) = (target.clone(), Reason::Unseen);
+            Decision::Deny(Denial { target, reason })
+        };
+        let named = target.host.address().is_none();
+        match self.decide(target, terms) {
+            Decision::Allow(Grounds::Addresses) => deny(),
+            Decision::Allow(_) | Decision::Report(_) if named && !terms.spaces.is_all() => deny(),
+            decision => decision,
+        }
+    }
+
+    /// Decides on a proxy before its name is resolved; every address must pass
+    /// [`Policy::decide_proxy_address`] besides. One that the user named may be
+    /// anywhere, unless a rule denies it.
+    pub fn decide_proxy(&self, proxy: &ProxyServer, naming: Naming, terms: &Terms) -> Decision {
+        let (target, terms) = (proxy.as_target(), anywhere(terms));
+        match naming {
+            Naming::Script => self.decide(&target, &terms),
+            Naming::User => {
+                let mut weighing = Weighing::of(self, &target, &terms);
+                let judged = match target.host.address() {
+                    Some(address) => weighing.not_denied(address),
+                    None => weighing.port_and_host(None),
+                };
+                weighing.decision(judged.map(|()| Grounds::Private))
+            }
+        }
+    }
+
+    /// Decides on one address that a proxy's host resolved to, or is.
+    pub fn decide_proxy_address(
+        &self,
+        proxy: &ProxyServer,
+        naming: Naming,
+        terms: &Terms,
+        address: IpAddr,
+    ) -> Decision {
+        let (target, terms) = (proxy.as_target(), anywhere(terms));
+        match naming {
+            Naming::Script => self.decide_address(&target, &terms, address),
+            Naming::User => {
+                let mut weighing = Weighing::of(self, &target, &terms);
+                let judged = weighing.not_denied(address);
+                weighing.decision(judged.map(|()| Grounds::Private))
+            }
+        }
+    }
+
     /// What a denial names a rule by.
     fn refer_to(&self, rule: &Rule) -> Box<RuleRef> {
         Box::new(RuleRef {
             host: rule.host.clone(),
             place: self.place_of(rule.line),
         })
+    }
+}
+
+/// The same terms for a proxy: a grant's address spaces are the target's.
+fn anywhere(terms: &Terms) -> Terms {
+    Terms {
+        spaces: Spaces::ALL,
+        ..terms.clone()
     }
 }
 
@@ -145,8 +206,9 @@ impl<'a> Weighing<'a> {
         Ok(Grounds::Addresses)
     }
 
-    /// An address that the target is or has.
-    fn address(&mut self, address: IpAddr) -> Result<Grounds, Reason> {
+    /// No rule is against an address that the target is or has, and it is one
+    /// that can be dialled.
+    fn not_denied(&mut self, address: IpAddr) -> Result<(), Reason> {
         let target = self.target;
         let space = space_of(address);
         self.port_and_host(Some(space))?;
@@ -167,6 +229,13 @@ impl<'a> Weighing<'a> {
         if space == AddressSpace::Forbidden {
             return Err(Reason::Address { address, space });
         }
+        Ok(())
+    }
+
+    /// An address that the target is or has.
+    fn address(&mut self, address: IpAddr) -> Result<Grounds, Reason> {
+        let space = space_of(address);
+        self.not_denied(address)?;
         if !self.terms.spaces.contains(space) {
             return Err(Reason::OutsideGrant { address, space });
         }

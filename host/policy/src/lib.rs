@@ -40,5 +40,5 @@ pub use target::{Scheme, Target};
 pub use terms::{
     ClientName, MAX_CLIENT_BYTES, MAX_METHOD_BYTES, Method, Spaces, Terms, TermsError,
 };
-pub use upstream::{MAX_PROXY_BYTES, ProxyError, ProxyScheme, ProxyServer};
+pub use upstream::{MAX_PROXY_BYTES, Naming, ProxyError, ProxyScheme, ProxyServer};
 pub use url::{MAX_URL_BYTES, RequestUrl, UrlError, UserInfo};

@@ -31,6 +31,16 @@ pub enum ProxyScheme {
     Socks5h,
 }
 
+/// By whom a proxy was named, which says how far it is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Naming {
+    /// By the user. That is leave to connect to it wherever it is, unless a rule
+    /// denies it; and credentials go to such a proxy alone.
+    User,
+    /// By a PAC script. It is judged as any target.
+    Script,
+}
+
 /// A proxy. Credentials are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProxyServer {

@@ -13,6 +13,7 @@ pub mod pieces;
 pub mod policy;
 pub mod record;
 pub mod replay;
+pub mod socks;
 pub mod tls;
 pub mod transcript;
 pub mod x509;
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -81,6 +82,13 @@ pub const TARGETS: [Target; 12] = [
         run: x509::run_beside_glass,
         beside_glass: Some(x509::run_beside_glass),
         corpus: "x509",
+    },
+    Target {
+        name: "socks",
+        what: "the socks guest survives any proxy and any client, and wants no more than it may",
+        run: socks::run,
+        beside_glass: None,
+        corpus: "socks",
     },
     Target {
         name: "control",

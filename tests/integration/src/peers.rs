@@ -2,9 +2,11 @@
 //! when dropped.
 
 mod nginx;
+mod proxies;
 mod site;
 mod unbound;
 
 pub use nginx::{LoggedRequest, Nginx, Service};
+pub use proxies::{Kind, RealProxy};
 pub use site::Site;
 pub use unbound::Unbound;

@@ -59,6 +59,7 @@ async fn launch(
     let limits = Limits {
         max_instances: 2 * connections + 64,
         max_idle_connections: connections,
+        max_connections: 2 * connections,
         idle_connection_ms: KEEP_MS,
         memory_bytes: MEMORY,
         ..Limits::default()

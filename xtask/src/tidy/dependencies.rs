@@ -49,6 +49,7 @@ const DIRECTIONS: [(&str, &[&str]); 23] = [
     ("fumehood-guest-dns", &["fumehood-guest-sdk"]),
     ("fumehood-guest-http1", &["fumehood-guest-sdk"]),
     ("fumehood-guest-sdk", &[]),
+    ("fumehood-guest-socks", &["fumehood-guest-sdk"]),
     ("fumehood-guest-tls", &["fumehood-guest-sdk"]),
     ("fumehood-guest-x509", &["fumehood-guest-sdk"]),
     (

@@ -13,6 +13,7 @@ fn grant(id: u64, uses: u32, lifetime_ms: u32) -> Grant {
     Grant {
         id: GrantId(id),
         target: target("http://example.com/"),
+        proxy: None,
         terms: Terms::default(),
         uses,
         lifetime_ms,

@@ -55,6 +55,7 @@ impl Served {
         let grant = Grant {
             id: GrantId(id),
             target: target(url),
+            proxy: None,
             terms: Terms::default(),
             uses,
             lifetime_ms: 60_000,
@@ -145,6 +146,7 @@ fn a_grant_sent_before_is_known_whatever_the_order_of_wakes() {
                 let grant = Grant {
                     id: GrantId(id),
                     target,
+                    proxy: None,
                     terms: Terms::default(),
                     uses: 1,
                     lifetime_ms: 60_000,

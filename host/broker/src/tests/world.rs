@@ -187,6 +187,7 @@ pub(super) fn target(url: &str) -> Target {
 pub(super) fn leave(url: &str) -> Leave {
     Leave {
         target: target(url),
+        proxy: None,
         terms: Terms::default(),
     }
 }

@@ -62,7 +62,10 @@ impl Transfer<'_> {
             let why = "a driver sends no content, and the request has some";
             return Err(Cause::BadRequest(why.to_owned()));
         }
-        let _room = self.hub.reserve(self.exchange.deadlines.connect_ms).await?;
+        let _room = self
+            .hub
+            .reserve(0, self.exchange.deadlines.connect_ms)
+            .await?;
         let mut driver = self.start(scheme).await?;
         self.fetch(&mut driver).await?;
         self.body(&mut driver, pipes).await?;

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fumehood_control::{
-    Blame, Cause, Deadlines, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary,
-    Timings, ToEmbedder,
+    Blame, Cause, Deadlines, Exchange, ExchangeId, Failure, Hop, HopAsk, JourneyEvent, ProxyFault,
+    ResponseHead, RetrySafety, Summary, Timings, ToEmbedder,
 };
 use tokio::time::{Instant, Sleep};
 
@@ -20,6 +20,7 @@ use crate::connection::Connection;
 use crate::instance::{CodecError, Event, RequestHead, cause_of_protocol};
 use crate::outbox::Outbox;
 use crate::payload::Pipe;
+use crate::upstream;
 use download::{Download, Downloading};
 use upload::{Upload, Uploading};
 
@@ -81,7 +82,13 @@ pub(crate) async fn run(
         reusable: running.reusable && running.upload.is_done(),
         result: match result {
             Ok(()) => Ok(running.summary()),
-            Err(cause) => Err(failure(running.explain(cause), running.retry_safety())),
+            Err(cause) => {
+                let retry = match &cause {
+                    Cause::Proxy { .. } if !consumed => RetrySafety::NotSent,
+                    _ => running.retry_safety(),
+                };
+                Err(failure(running.explain(cause), retry))
+            }
         },
         source: if consumed {
             SourceState::Consumed
@@ -105,6 +112,8 @@ struct Running<'a> {
     began: Instant,
     timings: Timings,
     reusable: bool,
+    /// The proxy whose challenge is the embedder's to answer.
+    challenger: Option<&'a Hop>,
 }
 
 /// Something for the exchange to act on.
@@ -121,7 +130,7 @@ impl<'a> Running<'a> {
     fn new(
         connection: &'a mut Connection,
         id: ExchangeId,
-        exchange: &Exchange,
+        exchange: &'a Exchange,
         pipes: &Pipes,
         outbox: &'a Outbox,
         began: Instant,
@@ -151,6 +160,12 @@ impl<'a> Running<'a> {
             began,
             timings: Timings::default(),
             reusable: false,
+            challenger: exchange.via.last().filter(|hop| {
+                let holds = HopAsk::Request {
+                    hold_challenge: true,
+                };
+                hop.ask == holds
+            }),
         })
     }
 
@@ -247,6 +262,9 @@ impl<'a> Running<'a> {
                 Event::Informational(head) => {
                     self.outbox.informational(self.id, head).await?;
                 }
+                Event::Head(head) if head.status == 407 && self.challenger.is_some() => {
+                    return Err(self.challenged(&head));
+                }
                 Event::Head(head) => {
                     self.timings.head_us = Some(self.elapsed_us());
                     self.outbox.head(self.id, head).await?;
@@ -261,6 +279,13 @@ impl<'a> Running<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// The proxy wants to know who asks before it does anything.
+    fn challenged(&mut self, head: &ResponseHead) -> Cause {
+        let fault = upstream::refused(&mut self.connection.codec, head);
+        self.challenger
+            .map_or(Cause::Cancelled, |hop| upstream::at(hop, fault))
     }
 
     /// A failure to send is the better explanation of a missing answer.
@@ -318,6 +343,13 @@ fn blame_for(cause: &Cause) -> Blame {
         | Cause::Tls(_)
         | Cause::Certificate { .. } => Blame::Peer,
         Cause::Guest { .. } => Blame::Guest,
+        Cause::Proxy { fault, .. } => match &**fault {
+            ProxyFault::Cause(cause) => blame_for(cause),
+            ProxyFault::Violation(_) => Blame::Peer,
+            ProxyFault::NoMethod | ProxyFault::Login => Blame::Caller,
+            ProxyFault::Refused { status: 407, .. } => Blame::Caller,
+            ProxyFault::Refused { .. } | ProxyFault::Socks { .. } => Blame::Network,
+        },
         Cause::Sink { .. } | Cause::Source { .. } | Cause::BadRequest(_) | Cause::Cancelled => {
             Blame::Caller
         }

@@ -116,6 +116,7 @@ impl Codec {
                 Answer::Bytes(bytes) => format!("{bytes:?}"),
                 Answer::Frame(frame) => format!("{frame:?}"),
                 Answer::Demand(demand) => format!("{demand:?}"),
+                Answer::Challenges(all) => format!("{all:?}"),
                 Answer::Progress(progress) => format!("{progress:?}"),
             }),
             Err(CodecError::Protocol(error)) => Ok(format!("{error:?}")),

@@ -1,6 +1,6 @@
 //! A call of a codec as a value: it can be made again, recorded, and told of.
 
-use fumehood_control::{Field, PayloadLength};
+use fumehood_control::{Challenge, Field, PayloadLength};
 use serde::{Deserialize, Serialize};
 
 use super::trail::{Trace, Trail};
@@ -18,6 +18,7 @@ pub(crate) enum Call {
     Receive(Box<[u8]>),
     PayloadMoved(u64),
     EndOfStream(u64),
+    Challenges(Box<[u8]>),
 }
 
 /// What is to be sent.
@@ -40,6 +41,8 @@ pub(crate) enum Answer {
     Frame(PayloadFrame),
     /// To `current-demand`.
     Demand(Demand),
+    /// To `challenges`.
+    Challenges(Vec<Challenge>),
     /// To the rest.
     Progress(Progress),
 }
@@ -55,13 +58,14 @@ impl Call {
             Call::Receive(_) => "receive",
             Call::PayloadMoved(_) => "payload-moved",
             Call::EndOfStream(_) => "end-of-stream",
+            Call::Challenges(_) => "challenges",
         }
     }
 
     /// Bytes it shows to the guest.
     pub(crate) fn shown(&self) -> usize {
         match self {
-            Call::Receive(bytes) => bytes.len(),
+            Call::Receive(bytes) | Call::Challenges(bytes) => bytes.len(),
             _ => 0,
         }
     }
@@ -69,7 +73,7 @@ impl Call {
     /// Bytes it keeps.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Call::Receive(bytes) => bytes.len(),
+            Call::Receive(bytes) | Call::Challenges(bytes) => bytes.len(),
             Call::EncodeHead(head) => {
                 let fields = head.fields.iter().map(|f| f.name.len() + f.value.len());
                 head.method.len() + head.target.len() + fields.sum::<usize>()
@@ -83,7 +87,9 @@ impl Call {
         match self {
             Call::EncodeHead(head) => Trace::Head(name, 0, head.fields.len()),
             Call::EndPayload | Call::CurrentDemand => Trace::Call(name),
-            Call::Receive(bytes) => Trace::CallWith(name, bytes.len() as u64),
+            Call::Receive(bytes) | Call::Challenges(bytes) => {
+                Trace::CallWith(name, bytes.len() as u64)
+            }
             Call::FramePayload(count) | Call::PayloadMoved(count) | Call::EndOfStream(count) => {
                 Trace::CallWith(name, *count)
             }
@@ -100,6 +106,9 @@ impl Answer {
                 trail.note(Trace::CallWith("framed with", around as u64));
             }
             Answer::Demand(demand) => trail.note(trace_of(demand)),
+            Answer::Challenges(all) => {
+                trail.note(Trace::CallWith("told challenges", all.len() as u64))
+            }
             Answer::Progress(progress) => {
                 for event in &progress.events {
                     trail.note(trace_of_event(event));

@@ -190,6 +190,7 @@ impl Codec {
             Call::PayloadMoved(count) => {
                 guest.call_payload_moved(store, *count)?.map(Told::Progress)
             }
+            Call::Challenges(value) => Ok(Told::Challenges(guest.call_challenges(store, value)?)),
             Call::EndOfStream(pending) => guest
                 .call_end_of_stream(store, *pending)?
                 .map(Told::Progress),
@@ -203,6 +204,7 @@ enum Told {
     Bytes(Vec<u8>),
     Frame(PayloadFrame),
     Demand(Demand),
+    Challenges(Vec<wire::Challenge>),
     Progress(wire::Progress),
 }
 
@@ -212,6 +214,7 @@ impl Told {
             Told::Bytes(bytes) => Answer::Bytes(bytes),
             Told::Frame(frame) => Answer::Frame(frame),
             Told::Demand(demand) => Answer::Demand(words::demand(demand)?),
+            Told::Challenges(all) => Answer::Challenges(words::challenges(all)?),
             Told::Progress(progress) => Answer::Progress(words::progress(progress)?),
         })
     }

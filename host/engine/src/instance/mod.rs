@@ -5,6 +5,7 @@ mod codec;
 mod fault;
 mod recording;
 mod server;
+pub(crate) mod socks;
 mod state;
 mod ticker;
 mod trail;

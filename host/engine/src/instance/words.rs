@@ -1,6 +1,8 @@
 //! The codec's words in the embedder's types, once they make sense.
 
-use fumehood_control::{Cause, Field, ResponseHead};
+use fumehood_control::{
+    Cause, Challenge, Field, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, ResponseHead,
+};
 
 use super::http1::exports::fumehood::http1::client as wire;
 use wire::{Demand, Error as ProtocolError, Limit, LineDemand, Truncation, Violation};
@@ -66,6 +68,25 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         demand,
         then,
     })
+}
+
+/// Challenges, if they are within bounds.
+pub(super) fn challenges(told: Vec<wire::Challenge>) -> Result<Vec<Challenge>, Nonsense> {
+    let length = |it: &wire::Challenge| {
+        let parameters = it.parameters.iter();
+        let parameters = parameters.map(|(name, value)| name.len() + value.len());
+        it.scheme.len() + it.token.len() + parameters.sum::<usize>()
+    };
+    let bytes: usize = told.iter().map(length).sum();
+    if told.len() > MAX_CHALLENGES || bytes > MAX_CHALLENGE_BYTES {
+        return Err(Nonsense("more challenges than there can be"));
+    }
+    let challenge = |it: wire::Challenge| Challenge {
+        scheme: it.scheme,
+        token: it.token,
+        parameters: it.parameters,
+    };
+    Ok(told.into_iter().map(challenge).collect())
 }
 
 /// A demand and what follows it, if the host can meet both.

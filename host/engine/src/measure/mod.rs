@@ -108,6 +108,10 @@ impl Guests {
         let _active = self.ticker.activate();
         let request = request(target, path);
         let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
+        // As the broker makes them.
+        stream
+            .set_nodelay(true)
+            .map_err(|error| error.to_string())?;
         let peer = stream.peer_addr().map_err(|error| error.to_string())?;
         let transport = match target.scheme {
             Scheme::Http | Scheme::Served(_) => Transport::Plain(PlainStream::new(stream)),
@@ -122,7 +126,7 @@ impl Guests {
                     key_log: None,
                 };
                 let begun = tls::begin(peer).map_err(|cause| format!("{cause:?}"))?;
-                let established = tls::handshake(stream, begun)
+                let established = tls::handshake(stream.into(), begun)
                     .await
                     .map_err(|error| format!("{:?}", error.into_cause()))?;
                 Transport::Tls(Box::new(established.stream))

@@ -227,7 +227,7 @@ impl Client {
             Some(guest) => guest._room,
             None => {
                 let setup = &self.seat.listener().setup;
-                self.hub.reserve(setup.bounds.head_ms).await?
+                self.hub.reserve(0, setup.bounds.head_ms).await?
             }
         };
         let mut codec = ServerCodec::new(registry)?;
@@ -429,7 +429,7 @@ impl Client {
     async fn connect(&mut self, wanted: &Wanted) -> Result<Connection, Cause> {
         let since = Instant::now();
         let milliseconds = self.seat.listener().setup.deadlines.connect_ms;
-        let room = self.hub.reserve(milliseconds).await?;
+        let room = self.hub.reserve(0, milliseconds).await?;
         let Dialled { stream, peer, .. } = self.dial(wanted).await?;
         Ok(Connection {
             transport: Transport::Plain(PlainStream::new(stream)),

@@ -39,6 +39,7 @@ use world::{Face, World};
 use crate::code::CodeLoader;
 use crate::dns::DnsModule;
 use crate::driver::DriverModule;
+use crate::instance::socks::SocksModule;
 use crate::instance::{CodecModule, Fault};
 use crate::pac::{Evaluators, PacModule};
 use crate::tls::{Anchors, TlsModule, Verifier};
@@ -49,6 +50,7 @@ pub(crate) struct Registry {
     pub tls: Shelf<TlsModule>,
     pub x509: Shelf<Verifier>,
     pub dns: Shelf<DnsModule>,
+    pub socks: Shelf<SocksModule>,
     pub drivers: Drivers,
     /// Without it there is no auto-configuration, and everything else works.
     pub pac: Shelf<PacModule>,
@@ -72,6 +74,7 @@ impl Registry {
             tls: Shelf::new(world::TLS.name, &supervisor),
             x509: Shelf::new(world::X509.name, &supervisor),
             dns: Shelf::new(world::DNS.name, &supervisor),
+            socks: Shelf::new(world::SOCKS.name, &supervisor),
             drivers: Drivers::new(&supervisor),
             pac: Shelf::new(world::PAC.name, &supervisor),
             evaluators: Evaluators::new()?,
@@ -133,6 +136,16 @@ impl Registry {
                     Ok((module.try_out()?, module))
                 },
             ),
+            "socks" => self.admit(
+                &self.socks,
+                &world::SOCKS,
+                header,
+                code,
+                |about, component| {
+                    let module = SocksModule::new(self.engine(), about, component)?;
+                    Ok((module.instantiate().map(drop), module))
+                },
+            ),
             driver => {
                 let (shelf, stacks) = (self.drivers.shelf(driver)?, &self.drivers.stacks);
                 self.admit(&shelf, &world::DRIVER, header, code, |about, component| {
@@ -192,6 +205,7 @@ impl Registry {
             "x509" => self.x509.swap(digest),
             "dns" => self.dns.swap(digest),
             "pac" => self.pac.swap(digest),
+            "socks" => self.socks.swap(digest),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.swap(digest),
                 None => Err(format!("there is no module called {other}")),
@@ -210,6 +224,7 @@ impl Registry {
             "x509" => self.x509.rollback(),
             "dns" => self.dns.rollback(),
             "pac" => self.pac.rollback(),
+            "socks" => self.socks.rollback(),
             other => match self.drivers.get(other) {
                 Some(shelf) => shelf.rollback(),
                 None => Err(format!("there is no module called {other}")),
@@ -228,6 +243,7 @@ impl Registry {
             "x509" => self.x509.withdraw(digest),
             "dns" => self.dns.withdraw(digest),
             "pac" => self.pac.withdraw(digest),
+            "socks" => self.socks.withdraw(digest),
             other => Err(format!("there is no kind of module called {other}")),
         }
     }
@@ -238,6 +254,7 @@ impl Registry {
         all.extend(self.tls.statuses());
         all.extend(self.x509.statuses());
         all.extend(self.dns.statuses());
+        all.extend(self.socks.statuses());
         all.extend(self.drivers.statuses());
         all.extend(self.pac.statuses());
         all
@@ -262,6 +279,7 @@ impl Registry {
         self.tls.enforce();
         self.x509.enforce();
         self.dns.enforce();
+        self.socks.enforce();
         self.drivers.all().iter().for_each(|shelf| shelf.enforce());
     }
 }

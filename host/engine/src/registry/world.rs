@@ -65,6 +65,13 @@ pub(crate) static DNS: World = World {
     exports: &["fumehood:dns/resolver@0.1.0"],
 };
 
+/// Not every engine needs it: without one, no SOCKS proxy is gone through.
+pub(crate) static SOCKS: World = World {
+    name: "socks",
+    imports: &["fumehood:guest/panic@0.1.0"],
+    exports: &["fumehood:socks/client@0.1.0", "fumehood:socks/server@0.1.0"],
+};
+
 /// Any module that is none of the above is a driver.
 pub(crate) static DRIVER: World = World {
     name: "driver",

@@ -12,7 +12,7 @@ mod journal;
 use std::hash::RandomState;
 use std::sync::Arc;
 
-use fumehood_control::{Aftermath, Cause, Instance};
+use fumehood_control::{Aftermath, Cause, Challenge, Instance};
 
 use crate::instance::{
     Answer, Answered, Call, Codec, CodecError, CodecModule, Demand, Fault, Faults, PayloadFrame,
@@ -157,6 +157,14 @@ impl SteadyCodec {
     /// Reports the peer's close.
     pub(crate) fn end_of_stream(&mut self, pending: u64) -> Result<Progress, CodecError> {
         self.progress_of(Call::EndOfStream(pending))
+    }
+
+    /// What a proxy wants to be told, in a field of its.
+    pub(crate) fn challenges(&mut self, value: &[u8]) -> Result<Vec<Challenge>, CodecError> {
+        match self.perform(Call::Challenges(value.into()))? {
+            Answer::Challenges(all) => Ok(all),
+            _ => unreachable!("a call is answered with its own kind"),
+        }
     }
 
     fn bytes_of(&mut self, call: Call) -> Result<Vec<u8>, CodecError> {

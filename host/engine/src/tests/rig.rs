@@ -29,6 +29,7 @@ use crate::proxy::Proxy;
 use crate::registry::{Limits, Registry, fixtures};
 use crate::serve;
 use crate::tls::Anchors;
+use crate::turns::Turns;
 
 /// After which a test that waits has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -132,6 +133,7 @@ impl Rig {
                 dialer: Dialer::new(broker().into_async().unwrap()),
                 names: Names::new(),
                 idle: Idle::new(16, PATIENCE),
+                turns: Turns::new(6, 32),
                 room: Arc::new(Semaphore::new(16)),
                 outbox,
                 key_log: None,

@@ -115,6 +115,10 @@ pub(crate) fn cause_inside(error: &io::Error) -> Option<Cause> {
 
 /// A broken connection.
 pub(super) fn socket(error: &io::Error) -> Cause {
+    // Of TLS to a proxy, inside which this one runs.
+    if let Some(cause) = cause_inside(error) {
+        return cause;
+    }
     Cause::Socket {
         errno: error.raw_os_error().unwrap_or(0),
     }

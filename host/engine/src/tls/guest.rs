@@ -148,7 +148,6 @@ impl From<Fault> for HandshakeError {
     }
 }
 
-#[cfg(any(test, feature = "measure"))]
 impl HandshakeError {
     /// For who does not try again.
     pub(crate) fn into_cause(self) -> Cause {

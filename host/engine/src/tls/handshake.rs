@@ -12,7 +12,6 @@ use fumehood_control::{Cause, Instance, TlsOptions, TlsSummary, TlsVersion, Veri
 use fumehood_crypto::record::{Inbound, framed};
 use fumehood_policy::Host;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::bindings::client::fumehood::crypto::keys::ProtocolVersion;
 use super::guest::{self, Failed, Guest, HandshakeError};
@@ -21,6 +20,7 @@ use super::steady::SteadyGuest;
 use super::{KeyLogFile, TlsModule, TlsStream, failure, names};
 use crate::instance::Fault;
 use crate::registry::{Registry, Version};
+use crate::transport::Transport;
 
 /// Bytes asked of the socket at a time: a server's whole flight, usually.
 const READ: usize = 16 * 1024;
@@ -91,7 +91,7 @@ pub(crate) fn begin(peer: Peer<'_>) -> Result<Begun, HandshakeError> {
 /// [`Cause::Socket`] for what the peer or the network did, and
 /// [`Cause::Guest`] where no verifier survived the certificate.
 pub(crate) async fn handshake(
-    mut tcp: TcpStream,
+    mut lower: Transport,
     begun: Begun,
 ) -> Result<Established, HandshakeError> {
     let Begun {
@@ -101,15 +101,12 @@ pub(crate) async fn handshake(
         version,
         options,
     } = begun;
-    // Small messages are the rule in a handshake; none should wait for another.
-    tcp.set_nodelay(true)
-        .map_err(|error| failure::socket(&error))?;
-    let (keys, leftover) = match converse(&mut tcp, &mut guest, first).await {
+    let (keys, leftover) = match converse(&mut lower, &mut guest, first).await {
         Ok(done) => done,
         Err(Failed { error, alert }) => {
             if !alert.is_empty() {
                 // The peer may be gone; our failure is the same.
-                let _ = tcp.try_write(&alert);
+                lower.try_write(&alert);
             }
             return Err(error);
         }
@@ -133,7 +130,7 @@ pub(crate) async fn handshake(
         .has_more_to_do()
         .then(|| SteadyGuest::new(&registry, &version, guest, keys));
     let inbound = Inbound::new(opener, &leftover);
-    let stream = TlsStream::new(tcp, sealer, inbound, guest.map(Box::new), meter);
+    let stream = TlsStream::new(lower, sealer, inbound, guest.map(Box::new), meter);
     Ok(Established {
         stream,
         summary,
@@ -144,34 +141,37 @@ pub(crate) async fn handshake(
 /// Carries records until the guest is done. Returns its keys' names, and what
 /// arrived behind the handshake.
 async fn converse(
-    tcp: &mut TcpStream,
+    lower: &mut Transport,
     guest: &mut Guest,
     mut progress: guest::Progress,
 ) -> Result<(guest::Established, Vec<u8>), Failed> {
     let mut arrived: Vec<u8> = Vec::new();
     loop {
         if !progress.send.is_empty() {
-            let sent = tcp.write_all(&progress.send).await;
-            sent.map_err(|error| failure::socket(&error))?;
+            let sent = async {
+                lower.write_all(&progress.send).await?;
+                lower.flush().await
+            };
+            sent.await.map_err(|error| failure::socket(&error))?;
         }
         if let Some(established) = progress.established {
             return Ok((established, arrived));
         }
-        let length = whole_record(tcp, &mut arrived).await?;
+        let length = whole_record(lower, &mut arrived).await?;
         progress = guest.receive(&arrived[..length])?;
         arrived.drain(..length);
     }
 }
 
 /// Reads until a whole record is there; returns its length.
-async fn whole_record(tcp: &mut TcpStream, arrived: &mut Vec<u8>) -> Result<usize, Cause> {
+async fn whole_record(lower: &mut Transport, arrived: &mut Vec<u8>) -> Result<usize, Cause> {
     loop {
         let framed = framed(arrived).map_err(failure::record)?;
         if let Some(length) = framed.filter(|length| *length <= arrived.len()) {
             return Ok(length);
         }
         arrived.reserve(READ);
-        let count = tcp
+        let count = lower
             .read_buf(arrived)
             .await
             .map_err(|error| failure::socket(&error))?;

@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 use fumehood_control::{Cause, Digest, Instance};
 use fumehood_crypto::record::{Alert, Inbound, RecordError, SealError, Sealer, Step};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::failure;
 use super::guest::{Ask, NewKeys};
 use super::steady::{Asked, SteadyGuest};
 use crate::connection::Meter;
+use crate::transport::Transport;
 
 /// Most plaintext sealed at a time, in bytes: four records a system call.
 const MAX_PENDING_PLAINTEXT: usize = 64 * 1024;
@@ -23,7 +23,8 @@ const MAX_PENDING_PLAINTEXT: usize = 64 * 1024;
 /// peer's close_notify; a FIN without one is an error, as an attacker can
 /// forge it (RFC 8446 section 6.1).
 pub(crate) struct TlsStream {
-    tcp: TcpStream,
+    /// What it runs over: a socket, or a tunnel through a proxy.
+    lower: Transport,
     inbound: Inbound,
     sealer: Sealer,
     /// Sealed records not yet sent, from `sent` on.
@@ -45,14 +46,14 @@ impl TlsStream {
     /// With a guest only where it has something left to do; `meter` is what it
     /// has done so far.
     pub(super) fn new(
-        tcp: TcpStream,
+        lower: Transport,
         sealer: Sealer,
         inbound: Inbound,
         guest: Option<Box<SteadyGuest>>,
         meter: Meter,
     ) -> Self {
         TlsStream {
-            tcp,
+            lower,
             inbound,
             sealer,
             outbound: Vec::new(),
@@ -63,6 +64,21 @@ impl TlsStream {
             closing: false,
             broken: None,
         }
+    }
+
+    /// What it runs over.
+    pub(crate) fn lower(&mut self) -> &mut Transport {
+        &mut self.lower
+    }
+
+    /// The same, to look at.
+    pub(crate) fn beneath(&self) -> &Transport {
+        &self.lower
+    }
+
+    /// Whether something is opened that nobody has taken.
+    pub(crate) fn has_plaintext(&self) -> bool {
+        !self.inbound.plaintext().is_empty()
     }
 
     /// Gives buffers back while the connection idles.
@@ -90,10 +106,8 @@ impl TlsStream {
             self.closing = true;
             // A peer that is gone, or a key that is used up, hears nothing.
             let sealed = self.sealer.seal_alert(alert, &mut self.outbound);
-            if sealed.is_ok()
-                && let Ok(count) = self.tcp.try_write(&self.outbound[self.sent..])
-            {
-                self.sent += count;
+            if sealed.is_ok() {
+                self.sent += self.lower.try_write(&self.outbound[self.sent..]);
             }
         }
         self.broken = Some(cause.clone());
@@ -176,14 +190,15 @@ impl TlsStream {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.outbound.len() {
             let rest = &self.outbound[self.sent..];
-            match ready!(Pin::new(&mut self.tcp).poll_write(cx, rest))? {
+            match ready!(self.lower.poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.sent += count,
             }
         }
         self.outbound.clear();
         self.sent = 0;
-        Poll::Ready(Ok(()))
+        // What lies below may have accepted it and not sent it.
+        self.lower.poll_flush(cx)
     }
 
     /// Reads until there is plaintext, or the end.
@@ -218,7 +233,7 @@ impl TlsStream {
 
     fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut read = ReadBuf::new(self.inbound.space());
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
+        ready!(Pin::new(&mut self.lower).poll_read(cx, &mut read))?;
         let count = read.filled().len();
         if count == 0 {
             let cause = Cause::Truncated {

@@ -536,6 +536,8 @@ pub(crate) struct Fetch {
     #[command(flatten)]
     pub(crate) transfer: Transfer,
     #[command(flatten)]
+    pub(crate) way: Way,
+    #[command(flatten)]
     pub(crate) trust: Trust,
     #[command(flatten)]
     pub(crate) guests: Guests,
@@ -667,6 +669,39 @@ pub(crate) struct Transfer {
     /// Try again so often, after failures that may pass
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry: u32,
+}
+
+/// Through which proxies.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Proxies")]
+pub(crate) struct Way {
+    /// Go through this proxy: [SCHEME://][USER:PASSWORD@]HOST[:PORT], with http, https,
+    /// socks4, socks4a, socks5 or socks5h. Ports are 80, 443 and 1080 by default. ""
+    /// goes through none
+    #[arg(short = 'x', long, value_name = "PROXY")]
+    pub(crate) proxy: Option<String>,
+    /// Reach the proxy through this one; several in the order they are passed
+    #[arg(long, value_name = "PROXY", requires = "proxy")]
+    pub(crate) preproxy: Vec<String>,
+    /// Tell the proxy who asks
+    #[arg(short = 'U', long, value_name = "USER:PASSWORD", requires = "proxy")]
+    pub(crate) proxy_user: Option<String>,
+    /// Tell an HTTP proxy name and password as they are; the default
+    #[arg(long, conflicts_with = "proxy_digest")]
+    pub(crate) proxy_basic: bool,
+    /// Prove to an HTTP proxy to know them, once it has asked
+    #[arg(long)]
+    pub(crate) proxy_digest: bool,
+    /// Do not verify the certificate of an https proxy
+    #[arg(long)]
+    pub(crate) proxy_insecure: bool,
+    /// Ask an HTTP proxy for a tunnel for http URLs, too
+    #[arg(short = 'p', long)]
+    pub(crate) proxytunnel: bool,
+    /// Hosts that are connected to without a proxy: names, each with all under it,
+    /// addresses and ranges, with commas between; "*" for all
+    #[arg(long, value_name = "HOSTS", allow_hyphen_values = true)]
+    pub(crate) noproxy: Option<String>,
 }
 
 /// Who is trusted with what.

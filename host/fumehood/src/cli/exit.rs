@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fumehood::control::{Blame, Cause, DialFailure};
+use fumehood::control::{Blame, Cause, DialFailure, ProxyFault};
 use fumehood::policy::Denial;
 use fumehood::{CallerError, EngineError, Error};
 
@@ -12,6 +12,7 @@ use fumehood::{CallerError, EngineError, Error};
 pub(crate) enum Exit {
     Usage = 2,
     Url = 3,
+    ProxyName = 5,
     Resolve = 6,
     Connect = 7,
     WeirdReply = 8,
@@ -28,6 +29,7 @@ pub(crate) enum Exit {
     Receive = 56,
     Certificate = 60,
     Anchors = 77,
+    Proxy = 97,
     Policy = 110,
     Guest = 111,
     Engine = 112,
@@ -39,9 +41,10 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 25] = [
+    pub(crate) const ALL: [Exit; 27] = [
         Exit::Usage,
         Exit::Url,
+        Exit::ProxyName,
         Exit::Resolve,
         Exit::Connect,
         Exit::WeirdReply,
@@ -58,6 +61,7 @@ impl Exit {
         Exit::Receive,
         Exit::Certificate,
         Exit::Anchors,
+        Exit::Proxy,
         Exit::Policy,
         Exit::Guest,
         Exit::Engine,
@@ -87,6 +91,7 @@ impl Exit {
         match self {
             Exit::Usage => ("usage", "the command line cannot be understood"),
             Exit::Url => ("url", "the URL cannot be used"),
+            Exit::ProxyName => ("proxy-name", "the proxy's name does not resolve"),
             Exit::Resolve => ("resolve", "the host's name does not resolve"),
             Exit::Connect => ("connect", "no address of the host accepts a connection"),
             Exit::WeirdReply => ("weird-reply", "the server broke HTTP or went over a bound"),
@@ -103,6 +108,7 @@ impl Exit {
             Exit::Receive => ("receive", "the connection broke"),
             Exit::Certificate => ("certificate", "the server's certificate was refused"),
             Exit::Anchors => ("anchors", "the trust anchors could not be read"),
+            Exit::Proxy => ("proxy", "the SOCKS proxy refused"),
             Exit::Policy => (
                 "policy",
                 "the policy denies the target or all its addresses",
@@ -156,7 +162,22 @@ impl Exit {
             Cause::Source { .. } => Exit::Read,
             Cause::BadRequest(_) => Exit::BadRequest,
             Cause::Lapsed(_) => Exit::Policy,
+            Cause::Proxy { fault, .. } => Exit::of_proxy(fault),
             Cause::Cancelled | Cause::EngineDied | Cause::Busy => Exit::Engine,
+        }
+    }
+
+    /// curl ends with 5 where a proxy's name does not resolve, with 56 where it
+    /// refuses CONNECT, and with 97 where it refuses in SOCKS.
+    fn of_proxy(fault: &ProxyFault) -> Self {
+        match fault {
+            ProxyFault::Cause(Cause::Dial(DialFailure::Resolve(_))) => Exit::ProxyName,
+            ProxyFault::Cause(cause) => Exit::of_cause(cause),
+            ProxyFault::Refused { .. } => Exit::Receive,
+            ProxyFault::Violation(_)
+            | ProxyFault::Socks { .. }
+            | ProxyFault::NoMethod
+            | ProxyFault::Login => Exit::Proxy,
         }
     }
 

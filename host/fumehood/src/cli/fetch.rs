@@ -18,6 +18,7 @@ use super::output::{Output, remote_name};
 use super::report::Record;
 use super::transfer::{self, Session, Transfer};
 use super::verbose::Teller;
+use super::way;
 use super::{headers, resume, settings};
 
 /// Runs the command.
@@ -97,6 +98,9 @@ fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
         .anchors(anchors(args));
+    if let Some(proxies) = way::proxies(&args.way, settings.tls())? {
+        builder = builder.proxies(proxies);
+    }
     builder = guests(builder, args);
     for layer in &args.trust.allow_missing_layer {
         builder = builder.allow_missing(*layer);
@@ -143,8 +147,13 @@ fn anchors(args: &Fetch) -> Anchors {
         Scheme::from_name(scheme) == Some(Scheme::Https)
     };
     match &args.trust.cacert {
-        _ if !args.transfer.location && !args.urls.iter().any(https) => Anchors::Nothing,
-        _ if args.trust.insecure => Anchors::Nothing,
+        _ if !args.transfer.location
+            && !args.urls.iter().any(https)
+            && !way::is_secure(&args.way) =>
+        {
+            Anchors::Nothing
+        }
+        _ if args.trust.insecure && !way::is_secure(&args.way) => Anchors::Nothing,
         Some(path) => Anchors::PemFile(path.clone()),
         None => Anchors::System,
     }

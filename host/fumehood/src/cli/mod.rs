@@ -38,6 +38,7 @@ mod shown;
 mod status;
 mod transfer;
 mod verbose;
+mod way;
 
 use std::io::Write as _;
 use std::process::ExitCode;

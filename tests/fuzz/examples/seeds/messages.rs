@@ -1,9 +1,9 @@
 //! Messages between the processes, by their own encoder.
 
 use fumehood_control::{
-    Attempt, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field, FromCompiler, Grant,
-    GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength, ResponseHead, ToBroker,
-    ToEmbedder, ToEngine, encode, fragments,
+    Attempt, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field, FromCompiler,
+    Grant, GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength, ResponseHead,
+    ToBroker, ToEmbedder, ToEngine, encode, fragments,
 };
 use fumehood_policy::{Host, Policy, Scheme, Target, Terms};
 use serde::Serialize;
@@ -17,6 +17,9 @@ pub(crate) fn write() {
         max_exchanges: 16,
         max_idle_connections: 8,
         idle_connection_ms: 90_000,
+        max_per_origin: 6,
+        max_per_proxy: 32,
+        max_connections: 512,
         quarantine_faults: 3,
         quarantine_window_ms: 60_000,
         drain_ms: 30_000,
@@ -43,6 +46,7 @@ pub(crate) fn write() {
     let grant = Grant {
         id: GrantId(1),
         target: target(),
+        proxy: None,
         terms: Terms::default(),
         uses: 1,
         lifetime_ms: 1000,

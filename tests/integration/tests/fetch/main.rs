@@ -11,6 +11,7 @@ mod pac;
 mod policy;
 mod processes;
 mod prove;
+mod proxies;
 mod real;
 mod redirects;
 mod resume;

@@ -16,6 +16,7 @@ mod mortality;
 mod names;
 mod pac;
 mod policy;
+mod pool;
 mod pressure;
 mod support;
 mod time;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         &names::TESTS,
         &pac::TESTS,
         &policy::TESTS,
+        &pool::TESTS,
         &pressure::TESTS,
         &time::TESTS,
     ]

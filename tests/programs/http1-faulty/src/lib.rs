@@ -22,7 +22,7 @@ mod fault;
 mod server;
 
 use bindings::exports::fumehood::http1::client::{
-    Demand, Error, Event, Guest, PayloadFrame, Progress, RequestHead,
+    Challenge, Demand, Error, Event, Guest, PayloadFrame, Progress, RequestHead,
 };
 use fault::Fault;
 use fumehood_guest_http1::component::{Http1, bindings};
@@ -68,6 +68,10 @@ impl Guest for Faulty {
 
     fn payload_moved(count: u64) -> Result<Progress, Error> {
         Http1::payload_moved(count)
+    }
+
+    fn challenges(value: Vec<u8>) -> Vec<Challenge> {
+        Http1::challenges(value)
     }
 
     fn end_of_stream(pending: u64) -> Result<Progress, Error> {

@@ -72,10 +72,11 @@ impl Guests {
     ) -> Result<handshake::Established, Cause> {
         let _active = self.ticker.activate();
         let tcp = TcpStream::connect(server.address).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
         let (version, host) = (self.current(), Host::parse(name).unwrap());
         let begun =
             begin(self.peer(&version, &host, options)).map_err(HandshakeError::into_cause)?;
-        handshake(tcp, begun)
+        handshake(tcp.into(), begun)
             .await
             .map_err(HandshakeError::into_cause)
     }

@@ -143,6 +143,8 @@ fn builder(args: &Chaos, origin: &Origin, reports: &Path) -> Result<EngineBuilde
             .saturating_mul(2)
             .saturating_add(SPARE_INSTANCES),
         max_exchanges: connections,
+        // One origin is all there is.
+        max_per_origin: connections,
         memory_bytes: Limits::default().memory_bytes
             + MEMORY_PER_CONNECTION * u64::from(connections),
         ..Limits::default()

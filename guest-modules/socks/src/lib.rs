@@ -1,0 +1,26 @@
+//! SOCKS 4, 4a and 5 codec (RFC 1928, RFC 1929), sans-IO, both roles.
+//!
+//! A [`Client`] asks a proxy for a tunnel, a [`Server`] is asked for one. Each
+//! says after every step how many bytes it must see next, and is shown exactly
+//! so many. The types and the order of calls are those of `fumehood:socks`
+//! (`wit/socks/socks.wit`), where they are described in full.
+//!
+//! A client never learns the user's name and password: it says where they go,
+//! and the host puts them there.
+#![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
+
+mod address;
+mod client;
+#[cfg(target_family = "wasm")]
+pub mod component;
+mod error;
+mod server;
+mod wire;
+
+pub use address::{Address, Endpoint, MAX_NAME_BYTES};
+pub use client::{Client, Login, Next, Piece, Request, Step, Version};
+pub use error::{Error, Violation};
+pub use server::{Credentials, Event, Outcome, Server, ServerStep};
+
+/// Most bytes wanted at once: a name with its length and a port.
+pub const MAX_WANTED: u16 = 258;

@@ -1,0 +1,317 @@
+//! Proxies to go through: which, for what, and who is said to ask.
+
+mod answer;
+mod bypass;
+mod digest;
+
+use std::fmt;
+
+use fumehood_control::{
+    Challenge, Exchange, Field, FirstHop, Hop, HopAsk, MAX_HOPS, SocksLogin, TlsOptions,
+    Verification,
+};
+use fumehood_policy::{Naming, ProxyScheme, ProxyServer, Scheme, Target, UserInfo};
+
+pub(crate) use answer::Answers;
+pub use bypass::{Bypass, BypassError};
+
+/// Longest name and longest password for SOCKS, in bytes (RFC 1929 section 2).
+const MAX_SOCKS_LOGIN_BYTES: usize = 255;
+
+/// The way out: proxies in a row, and what goes past them. Put it into
+/// [`crate::Options::proxies`], or [`crate::EngineBuilder::proxies`] for all
+/// requests. The default is no proxy.
+///
+/// Proxies see and say to whom requests go, and of http all of it. A name that a
+/// proxy resolves has no address here that the policy could judge: it is judged
+/// by its name alone, and one that only its addresses could allow is denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// In the order they are passed; at most [`MAX_HOPS`].
+    pub chain: Vec<UpstreamProxy>,
+    /// Targets that are connected to without them.
+    pub bypass: Bypass,
+    /// Ask for a tunnel where the request itself could go to the proxy: http
+    /// targets at an HTTP proxy. Default no.
+    pub tunnel: bool,
+}
+
+/// One proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamProxy {
+    server: ProxyServer,
+    naming: Naming,
+    login: Option<Login>,
+    tls: Option<TlsOptions>,
+}
+
+/// Who is said to ask.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Login {
+    user: UserInfo,
+    scheme: ProxyAuth,
+}
+
+/// Keeps it out of logs.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an HTTP proxy is told who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ProxyAuth {
+    /// Name and password as they are (RFC 7617), with the first request. Whoever
+    /// can read the way to the proxy reads them.
+    #[default]
+    Basic,
+    /// Proof of knowing them (RFC 7616, SHA-256 or MD5), once the proxy has asked.
+    Digest,
+}
+
+/// Why a proxy cannot be used so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxiesError {
+    /// More than [`MAX_HOPS`].
+    #[error("a way has at most {MAX_HOPS} proxies")]
+    TooMany,
+    /// A script's word is not enough for that.
+    #[error("a proxy that a script named is not told who asks")]
+    ScriptLogin,
+    /// SOCKS has no room for it.
+    #[error(
+        "a name or password for SOCKS has at most {MAX_SOCKS_LOGIN_BYTES} bytes, and SOCKS 4 has \
+         a name alone"
+    )]
+    SocksLogin,
+    /// It opens sockets of its own.
+    #[error("a driver's scheme does not go through proxies; exempt its host from them")]
+    Driver,
+}
+
+impl UpstreamProxy {
+    /// A proxy that the user named, in a flag, a file or a dialog. That is leave
+    /// to connect to it wherever it is, unless a rule of the policy denies it.
+    #[must_use]
+    pub fn named(server: ProxyServer) -> Self {
+        Self::of(server, Naming::User)
+    }
+
+    /// A proxy that a PAC script named. It is judged as any target is, and is
+    /// never told who asks.
+    #[must_use]
+    pub fn nominated(server: ProxyServer) -> Self {
+        Self::of(server, Naming::Script)
+    }
+
+    fn of(server: ProxyServer, naming: Naming) -> Self {
+        UpstreamProxy {
+            server,
+            naming,
+            login: None,
+            tls: None,
+        }
+    }
+
+    /// Says who asks. SOCKS proxies are told the name and the password (RFC
+    /// 1929), or, of version 4, the name.
+    ///
+    /// # Errors
+    /// [`ProxiesError::ScriptLogin`] and [`ProxiesError::SocksLogin`].
+    pub fn login(mut self, user: UserInfo, scheme: ProxyAuth) -> Result<Self, ProxiesError> {
+        if self.naming == Naming::Script {
+            return Err(ProxiesError::ScriptLogin);
+        }
+        if !self.server.scheme.is_http() {
+            let long = user.username.len().max(user.password.len()) > MAX_SOCKS_LOGIN_BYTES;
+            let v4 = matches!(
+                self.server.scheme,
+                ProxyScheme::Socks4 | ProxyScheme::Socks4a
+            );
+            if long || user.username.is_empty() || v4 && !user.password.is_empty() {
+                return Err(ProxiesError::SocksLogin);
+            }
+        }
+        self.login = Some(Login { user, scheme });
+        Ok(self)
+    }
+
+    /// Sets how TLS is spoken with an https proxy. Default as with servers, but
+    /// always with its certificate verified.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn server(&self) -> &ProxyServer {
+        &self.server
+    }
+}
+
+impl Proxies {
+    /// One proxy for everything.
+    #[must_use]
+    pub fn through(proxy: UpstreamProxy) -> Self {
+        Proxies {
+            chain: vec![proxy],
+            ..Proxies::default()
+        }
+    }
+
+    /// The way to a target; `None` where it leads past all proxies.
+    pub(crate) fn way_to(&self, target: &Target) -> Result<Option<Way<'_>>, ProxiesError> {
+        if self.chain.is_empty() || self.bypass.has(&target.host) {
+            return Ok(None);
+        }
+        if self.chain.len() > MAX_HOPS {
+            return Err(ProxiesError::TooMany);
+        }
+        if matches!(target.scheme, Scheme::Served(_)) {
+            return Err(ProxiesError::Driver);
+        }
+        Ok(Some(Way {
+            chain: &self.chain,
+            tunnel: self.tunnel,
+        }))
+    }
+}
+
+/// The proxies to one target, at least one.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    chain: &'a [UpstreamProxy],
+    tunnel: bool,
+}
+
+impl Way<'_> {
+    /// What the broker dials.
+    pub(crate) fn first(&self) -> Option<FirstHop> {
+        let (first, last) = (self.chain.first()?, self.chain.last()?);
+        Some(FirstHop {
+            server: first.server.clone(),
+            naming: first.naming,
+            unseen: !last.server.scheme.wants_address(),
+        })
+    }
+
+    /// Whether a proxy may want proof of who asks.
+    pub(crate) fn proves(&self) -> bool {
+        self.chain.iter().any(UpstreamProxy::is_asked_for_proof)
+    }
+
+    /// Whether the last proxy resolves the target's name.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.first().is_some_and(|first| first.unseen)
+    }
+
+    /// Targets whose names have to be resolved on the way, for proxies that are
+    /// told addresses alone.
+    pub(crate) fn resolved(&self, target: &Target) -> Vec<Target> {
+        let behind = self.chain.iter().skip(1);
+        let behind = behind.map(|proxy| proxy.server.as_target());
+        let told = behind.chain([target.clone()]);
+        let asked = self.chain.iter().map(|proxy| proxy.server.scheme);
+        asked
+            .zip(told)
+            .filter(|(scheme, _)| scheme.wants_address())
+            .map(|(_, target)| target)
+            .collect()
+    }
+
+    /// Puts the way into an exchange whose `path` is in origin-form.
+    pub(crate) fn lead(&self, exchange: &mut Exchange, answers: &Answers) {
+        let last = self.chain.len() - 1;
+        let is_plain = exchange.target.scheme == Scheme::Http;
+        for (at, proxy) in self.chain.iter().enumerate() {
+            let direct = at == last && is_plain && !self.tunnel && proxy.server.scheme.is_http();
+            let authorization = self.authorization(exchange, proxy, direct, answers);
+            let ask = if direct {
+                exchange.path = format!("{}{}", exchange.target, exchange.path);
+                exchange.fields.extend(authorization);
+                HopAsk::Request {
+                    hold_challenge: proxy.is_asked_for_proof(),
+                }
+            } else if proxy.server.scheme.is_http() {
+                HopAsk::Connect {
+                    fields: authorization.into_iter().collect(),
+                }
+            } else {
+                HopAsk::Socks {
+                    login: proxy.login.as_ref().map(|login| SocksLogin {
+                        name: login.user.username.clone(),
+                        password: login.user.password.clone(),
+                    }),
+                }
+            };
+            exchange.via.push(Hop {
+                server: proxy.server.clone(),
+                ask,
+                tls: proxy.tls.unwrap_or(TlsOptions {
+                    verification: Verification::Full,
+                    ..exchange.tls
+                }),
+                partition: answers.partition_of(proxy.login.as_ref()),
+            });
+        }
+    }
+
+    /// The field that says who asks, as far as it can be said now.
+    fn authorization(
+        &self,
+        exchange: &Exchange,
+        proxy: &UpstreamProxy,
+        direct: bool,
+        answers: &Answers,
+    ) -> Option<Field> {
+        let login = proxy
+            .login
+            .as_ref()
+            .filter(|_| proxy.server.scheme.is_http())?;
+        let at = self.chain.iter().position(|it| it == proxy)?;
+        let (method, uri) = match (direct, self.chain.get(at + 1)) {
+            (true, _) => (
+                exchange.method.clone(),
+                format!("{}{}", exchange.target, exchange.path),
+            ),
+            (false, Some(next)) => (
+                "CONNECT".to_owned(),
+                next.server.as_target().host_and_port(),
+            ),
+            (false, None) => ("CONNECT".to_owned(), exchange.target.host_and_port()),
+        };
+        let value = answers.authorization(&proxy.server, login, &method, &uri)?;
+        Some(Field {
+            name: "proxy-authorization".to_owned(),
+            value: value.into_bytes(),
+        })
+    }
+
+    /// Takes in what a proxy of the way said with a 407. True where asking once
+    /// more, with that, could help.
+    pub(crate) fn learn(
+        &self,
+        server: &ProxyServer,
+        challenges: &[Challenge],
+        answers: &Answers,
+    ) -> bool {
+        let proxy = self.chain.iter().find(|it| it.server == *server);
+        let Some(login) = proxy.and_then(|it| it.login.as_ref()) else {
+            return false;
+        };
+        login.scheme == ProxyAuth::Digest && answers.learn(server, login, challenges)
+    }
+}
+
+impl UpstreamProxy {
+    fn is_asked_for_proof(&self) -> bool {
+        let scheme = self.login.as_ref().map(|login| login.scheme);
+        scheme == Some(ProxyAuth::Digest)
+    }
+}

@@ -1,0 +1,111 @@
+//! How many connections there are to one place, and who waits for whom.
+
+use std::sync::Arc;
+
+use fumehood::policy::ProxyServer;
+use fumehood::{Limits, Proxies, UpstreamProxy};
+use fumehood_tests::hostile::{Gate, Script, Server};
+use tokio::task::JoinSet;
+
+use crate::harness::{Test, test};
+use crate::support::{HELLO, builder, fetch};
+
+pub(crate) const TESTS: [Test; 3] = [
+    test("pool::an_origin_has_six_and_holds_up_nobody_else", || {
+        Box::pin(one_origin())
+    }),
+    test(
+        "pool::a_proxy_has_as_many_as_it_may_for_all_origins",
+        || Box::pin(one_proxy()),
+    ),
+    test("pool::an_engine_has_as_many_as_it_may", || Box::pin(all())),
+];
+
+/// Requests that ask at once.
+const CROWD: usize = 20;
+
+/// Keeps the first request of each connection waiting, and answers many.
+fn held(gate: &Gate) -> Server {
+    let first = Script::new().request().gate(gate).send(HELLO);
+    let script = (0..CROWD).fold(first, |script, _| script.request().send(HELLO));
+    Server::start(vec![script])
+}
+
+/// Asks for all these at once; to be joined.
+fn crowd(engine: &fumehood::Engine, urls: impl Iterator<Item = String>) -> JoinSet<Vec<u8>> {
+    let mut crowd = JoinSet::new();
+    for url in urls {
+        let engine = engine.clone();
+        crowd.spawn(async move { fetch(&engine, &url).await.unwrap() });
+    }
+    crowd
+}
+
+async fn wait_for(gate: &Gate, count: usize) {
+    let gate = gate.clone();
+    let waiting = tokio::task::spawn_blocking(move || gate.wait_for(count));
+    waiting.await.unwrap();
+}
+
+async fn one_origin() {
+    let engine = builder().launch().await.unwrap();
+    let gate = Gate::new();
+    let (busy, other) = (held(&gate), Server::start(vec![Script::answer(HELLO)]));
+    let crowd = crowd(&engine, (0..CROWD).map(|at| busy.url(&format!("/{at}"))));
+    wait_for(&gate, 6).await;
+    assert_eq!(fetch(&engine, &other.url("/")).await.unwrap(), b"hello");
+    assert_eq!(busy.connections(), 6);
+    gate.open();
+    assert_eq!(crowd.join_all().await, vec![b"hello".to_vec(); CROWD]);
+    assert_eq!(busy.connections(), 6, "who waited took over a connection");
+}
+
+async fn one_proxy() {
+    let gate = Gate::new();
+    let server = held(&gate);
+    let proxy: ProxyServer = format!("http://127.0.0.1:{}", server.port())
+        .parse()
+        .unwrap();
+    let limits = Limits {
+        max_per_proxy: 3,
+        ..Limits::default()
+    };
+    let engine = builder()
+        .limits(limits)
+        .proxies(Proxies::through(UpstreamProxy::named(proxy)));
+    let engine = engine.launch().await.unwrap();
+    // Each to an origin of its own.
+    let crowd = crowd(
+        &engine,
+        (0..8).map(|at| format!("http://origin-{at}.test/")),
+    );
+    wait_for(&gate, 3).await;
+    let past = Server::start(vec![Script::answer(HELLO)]);
+    let mut request = crate::support::get(&past.url("/"));
+    request.extensions_mut().insert(fumehood::Options {
+        proxies: Some(Arc::new(Proxies::default())),
+        ..fumehood::Options::default()
+    });
+    assert!(engine.client().send(request).await.is_ok());
+    assert_eq!(server.connections(), 3);
+    gate.open();
+    assert_eq!(crowd.join_all().await.len(), 8);
+    assert_eq!(server.connections(), 8);
+}
+
+async fn all() {
+    let gate = Gate::new();
+    let servers: Vec<Server> = (0..4).map(|_| held(&gate)).collect();
+    let limits = Limits {
+        max_connections: 2,
+        ..Limits::default()
+    };
+    let engine = builder().limits(limits).launch().await.unwrap();
+    let crowd = crowd(&engine, servers.iter().map(|server| server.url("/")));
+    wait_for(&gate, 2).await;
+    let connections = || servers.iter().map(Server::connections).sum::<usize>();
+    assert_eq!(connections(), 2);
+    gate.open();
+    assert_eq!(crowd.join_all().await.len(), 4);
+    assert_eq!(connections(), 4);
+}
