@@ -18,6 +18,7 @@ use super::world::{Network, Peer};
 use crate::dial::Dialler;
 use crate::grants::Leave;
 use crate::resolve::{Resolve, System, addresses};
+use crate::servers::Source;
 
 /// Hosts as people and attackers write them.
 const HOSTS: &str = "\\PC{1,24}|[a-zA-Z0-9._\\-]{1,40}|[0-9a-fxX.]{1,20}|\\[[0-9a-f:.]{2,30}\\]|\
@@ -121,9 +122,9 @@ proptest! {
                 connector: Network::new(&peers),
                 reports: mpsc::channel(1).0,
             };
-            let leave = Leave { target: target.clone(), terms: terms.clone() };
+            let leave = Leave { target: target.clone(), proxy: None, terms: terms.clone() };
             let deadline = Instant::now() + Duration::from_secs(60);
-            let failed = dialler.dial(&policy, &leave, deadline).await;
+            let failed = dialler.dial(&policy, &leave, Source::System, deadline).await;
             assert!(failed.is_err(), "nobody accepts");
             dialler.connector.started()
         });
