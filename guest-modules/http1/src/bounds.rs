@@ -20,3 +20,7 @@ pub const MAX_TARGET_BYTES: usize = 64 * 1024;
 
 /// Most hexadecimal digits of a chunk size: those of a `u64`.
 pub const MAX_CHUNK_SIZE_DIGITS: usize = 16;
+
+/// Most bytes of a request line, its CRLF included: the longest target, and the
+/// longest method that anybody means.
+pub const MAX_REQUEST_LINE_BYTES: usize = MAX_TARGET_BYTES + 64;

@@ -1,11 +1,13 @@
-//! The codec as a component: the world `fumehood:http1/http1-client`.
+//! The codec as a component: the world `fumehood:http1/http1`.
 //!
-//! An instance serves one connection, so the one [`Client`] is the instance's
-//! state. With the `component` feature [`bindings`] emits its exports; without
-//! it another guest can wrap [`Http1Client`] and emit its own.
+//! An instance serves one connection in one role, so the one [`Client`] or the
+//! one server is the instance's state. With the `component` feature
+//! [`bindings`] emits its exports; without it another guest can wrap [`Http1`]
+//! and emit its own.
 
 pub mod bindings;
 mod convert;
+mod server;
 
 use std::cell::RefCell;
 
@@ -16,9 +18,9 @@ use crate::Client;
 
 /// Serves the instance's connection.
 #[derive(Debug)]
-pub struct Http1Client;
+pub struct Http1;
 
-impl wit::Guest for Http1Client {
+impl wit::Guest for Http1 {
     fn encode_head(head: wit::RequestHead) -> Result<Vec<u8>, wit::Error> {
         with_client(|client| client.encode_head(&head.into()).map_err(wit::Error::from))
     }

@@ -6,13 +6,13 @@ use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_INFORMATIONAL, MAX_LINE_BYTE
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The peer broke the protocol.
-    #[error("the server broke HTTP/1.1: {0}")]
+    #[error("the peer broke HTTP/1.1: {0}")]
     Peer(#[from] Violation),
     /// The peer exceeded a bound.
-    #[error("the server exceeded a bound: {0}")]
+    #[error("the peer exceeded a bound: {0}")]
     Limit(#[from] Limit),
     /// The peer closed too early.
-    #[error("the server closed the connection too early: {0}")]
+    #[error("the peer closed the connection too early: {0}")]
     Truncated(#[from] Truncation),
     /// The caller asked for what cannot be done.
     #[error("{0}")]
@@ -64,6 +64,15 @@ pub enum Violation {
     /// RFC 9112 section 9.2.
     #[error("bytes arrived while no request was outstanding")]
     UnsolicitedBytes,
+    /// RFC 9112 section 3.
+    #[error("the request line is not one")]
+    BadRequestLine,
+    /// RFC 9112 section 3.2.
+    #[error("the request target has none of the forms there are, or not its method's")]
+    BadTarget,
+    /// RFC 9112 section 3.2.
+    #[error("there is not exactly one sound host field")]
+    BadHost,
 }
 
 /// Which bound the peer exceeded.
@@ -87,13 +96,13 @@ pub enum Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Truncation {
     /// Before the first byte of a response.
-    #[error("before the response")]
+    #[error("before the message")]
     BeforeHead,
     /// Inside a head, or after an informational one.
-    #[error("in the response's head")]
+    #[error("in the message's head")]
     InHead,
     /// Inside the payload or the chunk framing.
-    #[error("in the response's content")]
+    #[error("in the message's content")]
     InPayload,
 }
 
@@ -164,4 +173,8 @@ pub enum Misuse {
     /// The request payload had ended.
     #[error("the request payload had ended")]
     PayloadEnded,
+    /// A response that the request cannot have: a second one, 101 without an
+    /// offer, a status out of range, content where there can be none.
+    #[error("the request cannot have that response")]
+    BadAnswer,
 }

@@ -25,6 +25,8 @@ struct Sent {
     head_only: bool,
     /// What it said of the connection.
     asked: Persistence,
+    /// It offered an upgrade.
+    upgrade: bool,
 }
 
 /// Where in the response the stream is.
@@ -59,6 +61,7 @@ impl Exchange {
             upload: Upload::begin(head.payload),
             head_only: head.method == "HEAD",
             asked: request::persistence(head),
+            upgrade: head.upgrade,
         };
         Self {
             sent,
@@ -93,6 +96,11 @@ impl Exchange {
             Stage::Head { informational } => {
                 let head = head::response(data)?;
                 match head.status {
+                    101 if self.sent.upgrade => {
+                        framing::check_informational(&head)?;
+                        let over = Next::Over(Completion { reusable: false });
+                        Ok((vec![Event::Head(head)], over))
+                    }
                     101 => Err(Violation::UnsolicitedUpgrade.into()),
                     100..=199 => self.sent.informed(head, informational),
                     _ => self.sent.answered(head),

@@ -4,15 +4,24 @@ use crate::bounds::MAX_LINE_BYTES;
 use crate::{Error, Field, Limit, Violation};
 
 /// Checks what is stricter here than in httparse, in one pass: every line ends
-/// in CRLF, none is over the bound, and from line `first_field` on none starts
-/// with white space.
+/// in CRLF, none is over its bound (`start_line_bytes` before line
+/// `first_field`), and from that line on none starts with white space.
 ///
 /// `section` ends in LF.
-pub(crate) fn check_lines(section: &[u8], first_field: usize) -> Result<(), Error> {
+pub(crate) fn check_lines(
+    section: &[u8],
+    first_field: usize,
+    start_line_bytes: usize,
+) -> Result<(), Error> {
     let mut start = 0;
     for (index, lf) in memchr::memchr_iter(b'\n', section).enumerate() {
         let line = &section[start..=lf];
-        if line.len() > MAX_LINE_BYTES {
+        let at_most = if index < first_field {
+            start_line_bytes
+        } else {
+            MAX_LINE_BYTES
+        };
+        if line.len() > at_most {
             return Err(Limit::LineBytes.into());
         }
         if !line.ends_with(b"\r\n") {
@@ -26,9 +35,9 @@ pub(crate) fn check_lines(section: &[u8], first_field: usize) -> Result<(), Erro
     Ok(())
 }
 
-/// Turns httparse's refusal into ours. It does not tell all control bytes
+/// Turns httparse's refusal into ours; `start_line` is that of its first line. It does not tell all control bytes
 /// apart, so the section is looked at again.
-pub(crate) fn refusal(section: &[u8], error: httparse::Error) -> Error {
+pub(crate) fn refusal(section: &[u8], error: httparse::Error, start_line: Violation) -> Error {
     use httparse::Error as E;
     if matches!(error, E::TooManyHeaders) {
         return Limit::FieldCount.into();
@@ -41,7 +50,7 @@ pub(crate) fn refusal(section: &[u8], error: httparse::Error) -> Error {
     }
     match error {
         E::Version => Violation::BadVersion,
-        E::Status | E::Token => Violation::BadStatusLine,
+        E::Status | E::Token => start_line,
         E::HeaderName | E::HeaderValue | E::NewLine | E::TooManyHeaders => Violation::BadField,
     }
     .into()

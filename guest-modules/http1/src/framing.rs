@@ -1,8 +1,8 @@
-//! How a response's content is framed (RFC 9112 section 6.3) and whether the
-//! connection outlives it (section 9.3).
+//! How content is framed (RFC 9112 section 6.3) and whether the connection
+//! outlives it (section 9.3).
 
 use crate::fields::{lists, values};
-use crate::{Error, ResponseHead, Violation};
+use crate::{Error, Field, PayloadLength, ResponseHead, Violation};
 
 /// Where the content of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,30 @@ impl Persistence {
             Self::Keep
         } else {
             Self::Close
+        }
+    }
+}
+
+/// Tells the length of a request's content. Stricter than for a response: what
+/// an intermediary reads and what the next server reads must be one thing, so
+/// even a repeated `content-length` of one value is refused.
+pub(crate) fn of_request(fields: &[Field], minor_version: u8) -> Result<PayloadLength, Violation> {
+    let mut lengths = values(fields, "content-length");
+    let length = lengths.next();
+    let mut codings = values(fields, "transfer-encoding");
+    match (length, codings.next()) {
+        (None, None) => Ok(PayloadLength::None),
+        (Some(_), Some(_)) => Err(Violation::AmbiguousLength),
+        (Some(length), None) => match (decimal(length), lengths.next()) {
+            (Some(0), None) => Ok(PayloadLength::None),
+            (Some(length), None) => Ok(PayloadLength::Known(length)),
+            _ => Err(Violation::BadContentLength),
+        },
+        (None, Some(_)) if minor_version == 0 => Err(Violation::AmbiguousLength),
+        (None, Some(coding)) => {
+            let sole = codings.next().is_none() && coding.eq_ignore_ascii_case(b"chunked");
+            sole.then_some(PayloadLength::Unknown)
+                .ok_or(Violation::BadTransferEncoding)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES};
+use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES};
 use crate::piece::Piece;
 use crate::{Error, Field, Limit, ResponseHead, Violation, fields};
 
@@ -43,7 +43,7 @@ pub(crate) fn response(data: &[u8]) -> Result<ResponseHead, Error> {
     if !data.starts_with(b"HTTP/") {
         return Err(Violation::BadStatusLine.into());
     }
-    fields::check_lines(data, 1)?;
+    fields::check_lines(data, 1, MAX_LINE_BYTES)?;
 
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
@@ -56,7 +56,7 @@ pub(crate) fn response(data: &[u8]) -> Result<ResponseHead, Error> {
         Ok(httparse::Status::Complete(end)) if end == data.len() => {}
         // It would see another end than the host did.
         Ok(_) => return Err(Violation::BadField.into()),
-        Err(error) => return Err(fields::refusal(data, error)),
+        Err(error) => return Err(fields::refusal(data, error, Violation::BadStatusLine)),
     }
     let (Some(minor_version), Some(status)) = (parsed.version, parsed.code) else {
         return Err(Violation::BadStatusLine.into());
@@ -77,7 +77,7 @@ pub(crate) fn trailers(data: &[u8]) -> Result<Vec<Field>, Error> {
     let Piece::Whole(data) = Piece::to_empty_line(data, MAX_HEAD_BYTES)? else {
         return Err(Limit::HeadBytes.into());
     };
-    fields::check_lines(data, 0)?;
+    fields::check_lines(data, 0, MAX_LINE_BYTES)?;
     if data == b"\r\n" {
         return Ok(Vec::new());
     }
@@ -85,7 +85,7 @@ pub(crate) fn trailers(data: &[u8]) -> Result<Vec<Field>, Error> {
     let trailers = match httparse::parse_headers(data, &mut headers) {
         Ok(httparse::Status::Complete((end, found))) if end == data.len() => fields::owned(found),
         Ok(_) => return Err(Violation::BadField.into()),
-        Err(error) => return Err(fields::refusal(data, error)),
+        Err(error) => return Err(fields::refusal(data, error, Violation::BadStatusLine)),
     };
     let forbidden = |field: &Field| {
         FORBIDDEN_TRAILERS

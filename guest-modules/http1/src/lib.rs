@@ -1,12 +1,12 @@
-//! HTTP/1.1 client codec (RFC 9112), sans-IO.
+//! HTTP/1.1 codec (RFC 9112) in both roles, sans-IO.
 //!
-//! One [`Client`] serves one connection. It is told what to send and shown
+//! One [`Client`] or one [`Server`] serves one connection. A client is told what to send and shown
 //! what came back, and answers with [`Event`]s; after every step its
 //! [`Demand`] names the piece of the inbound stream it must see next. What
 //! lies between two demands is payload, which it never sees.
 //!
 //! The types and the order of calls are those of `fumehood:http1`
-//! (`wit/http1/client.wit`), where they are described in full. This library
+//! (`wit/http1/client.wit` and `server.wit`), where they are described in full. This library
 //! builds natively, for tests and fuzzing; compiled to WebAssembly with the
 //! `component` feature it is the guest.
 //!
@@ -30,12 +30,14 @@ mod framing;
 mod head;
 mod piece;
 mod request;
+mod server;
 mod types;
 mod upload;
 
 pub use client::Client;
 pub use error::{Error, Limit, Misuse, Truncation, Violation};
+pub use server::Server;
 pub use types::{
-    Completion, Demand, Event, Field, LineDemand, PayloadFrame, PayloadLength, Progress,
-    RequestHead, ResponseHead,
+    Answer, Completion, Demand, Ending, Event, Field, LineDemand, PayloadFrame, PayloadLength,
+    Progress, Request, RequestHead, RequestTarget, ResponseHead, ServerEvent, ServerProgress,
 };

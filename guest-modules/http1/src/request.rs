@@ -9,9 +9,12 @@ use crate::{Field, Misuse, PayloadLength, RequestHead};
 /// (RFC 9110 section 8.6).
 const CONTENT_METHODS: [&str; 3] = ["PATCH", "POST", "PUT"];
 
-/// What the fixed parts of the longest head may take: the version, the CRLFs
-/// and the framing field with a 20-digit number.
-const FIXED_BYTES: usize = 64;
+/// What the fixed parts of the longest head may take: the version, the CRLFs,
+/// the framing field with a 20-digit number and the offer of an upgrade.
+const FIXED_BYTES: usize = 128;
+
+/// The offer to go on as a WebSocket.
+const UPGRADE_LINES: &[u8] = b"connection: upgrade\r\nupgrade: websocket\r\n";
 
 /// Writes a head, or says why it cannot be sent.
 pub(crate) fn encode(head: &RequestHead) -> Result<Vec<u8>, Misuse> {
@@ -39,6 +42,9 @@ pub(crate) fn encode(head: &RequestHead) -> Result<Vec<u8>, Misuse> {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(framing_line(head).as_bytes());
+    if head.upgrade {
+        out.extend_from_slice(UPGRADE_LINES);
+    }
     out.extend_from_slice(b"\r\n");
     Ok(out)
 }

@@ -32,6 +32,9 @@ pub struct RequestHead {
     pub fields: Vec<Field>,
     /// How much content follows.
     pub payload: PayloadLength,
+    /// Offers to go on as a WebSocket (RFC 6455 section 4.1); the codec adds
+    /// `connection` and `upgrade` itself.
+    pub upgrade: bool,
 }
 
 /// What is written around one piece of request payload.
@@ -112,4 +115,83 @@ pub struct Progress {
     /// With a demand for payload: the lines that may be shown right after it,
     /// which says that all of the payload has been moved.
     pub then: Option<LineDemand>,
+}
+
+/// What a request in the server's role asks for (RFC 9112 section 3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestTarget {
+    /// CONNECT's authority-form: `host:port`, not looked into further.
+    Authority(String),
+    /// absolute-form, cut in two.
+    Absolute {
+        /// `scheme://host` or `scheme://host:port`, as sent and without userinfo.
+        origin: String,
+        /// What follows, beginning with `/`.
+        path: String,
+    },
+    /// origin-form or asterisk-form: meant for the proxy itself.
+    Local(String),
+}
+
+/// A request that came, as it may be passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// A token, as sent.
+    pub method: String,
+    /// Minor version of HTTP/1: 0 or 1.
+    pub minor_version: u8,
+    /// What is asked for.
+    pub target: RequestTarget,
+    /// In the order received, without what concerns this connection alone,
+    /// without framing and without `host`.
+    pub fields: Vec<Field>,
+    /// How much content follows.
+    pub payload: PayloadLength,
+    /// The connection would be a WebSocket's (RFC 6455 section 4.1), if the
+    /// server agrees.
+    pub upgrade: bool,
+}
+
+/// A response to be sent in the server's role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 100–999.
+    pub status: u16,
+    /// May be empty.
+    pub reason: Vec<u8>,
+    /// As they came from the server. What concerns its connection alone is not sent.
+    pub fields: Vec<Field>,
+    /// How much content follows.
+    pub payload: PayloadLength,
+    /// The connection ends with it.
+    pub last: bool,
+}
+
+/// Something the client's stream said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// A request's head. Payload may follow.
+    Request(Request),
+    /// All of the request has come; trailers are dropped (RFC 9110 section 6.5.1).
+    RequestEnd,
+}
+
+/// The outcome of a step in the server's role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerProgress {
+    /// What was said.
+    pub events: Vec<ServerEvent>,
+    /// What must be seen next.
+    pub demand: Demand,
+    /// As [`Progress::then`].
+    pub then: Option<LineDemand>,
+}
+
+/// The end of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What is still to be sent.
+    pub bytes: Vec<u8>,
+    /// Another request may follow.
+    pub persists: bool,
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use fumehood_control::{Grant, GrantId};
-use fumehood_policy::{Target, Terms};
+use fumehood_control::{Grant, GrantId, MAX_LISTENERS, StandingGrant};
+use fumehood_policy::{ClientName, Method, Target, Terms};
 use tokio::time::Instant;
 
 /// Most grants held at once: eight for each of 512 connections. One more is
@@ -16,6 +16,8 @@ pub const MAX_GRANTS: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     held: HashMap<GrantId, Held>,
+    /// Of listeners, at most [`MAX_LISTENERS`]: no target, no end, any number of uses.
+    standing: HashMap<GrantId, Option<ClientName>>,
 }
 
 #[derive(Debug)]
@@ -56,9 +58,33 @@ impl Grants {
         );
     }
 
+    /// Takes a listener's grant in.
+    pub(crate) fn stand(&mut self, grant: StandingGrant) {
+        if self.standing.len() < MAX_LISTENERS {
+            self.standing.insert(grant.id, grant.client);
+        }
+    }
+
+    /// Leave for a listener's client; the policy decides on it as on any other.
+    pub(crate) fn take_for(
+        &self,
+        id: GrantId,
+        target: Target,
+        method: Option<Method>,
+    ) -> Option<Leave> {
+        let client = self.standing.get(&id)?.clone();
+        let terms = Terms {
+            method,
+            client,
+            ..Terms::default()
+        };
+        Some(Leave { target, terms })
+    }
+
     /// Takes a grant back.
     pub(crate) fn revoke(&mut self, id: GrantId) {
         self.held.remove(&id);
+        self.standing.remove(&id);
     }
 
     /// Uses a grant once, whether or not the dial then succeeds. `None` when it

@@ -10,6 +10,11 @@
 //! address that passed is connected to. Names are resolved anew for each dial
 //! and nothing is kept, so there is no older answer to confuse with a newer.
 //!
+//! For the proxy's clients a standing grant takes the place of a target: the
+//! engine names one, and the policy alone says whether it is dialled. The
+//! proxy's listening sockets are made and kept here (`listeners`), so that they
+//! outlive engines.
+//!
 //! A driver's sockets do the same in two steps, lookup and connect, since that
 //! is how WASI has them; `sockets` ties the two together.
 
@@ -17,6 +22,7 @@ mod connect;
 mod dial;
 mod grants;
 mod link;
+mod listeners;
 mod race;
 mod resolve;
 mod serve;
@@ -29,6 +35,7 @@ pub use connect::MAX_CONNECTING;
 pub use dial::MAX_DEADLINE;
 pub use grants::MAX_GRANTS;
 pub use link::{MAX_DIALS, MAX_REPLIES};
+pub use listeners::BACKLOG;
 pub use race::ATTEMPT_DELAY;
 pub use resolve::{IDLE_THREAD_LIFETIME, MAX_LOOKUPS};
 pub use sockets::{MAX_GRANTED_NAMES, MAX_SOCKET_GRANTS};

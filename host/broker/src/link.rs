@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId};
+use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId, ListenerId};
 use fumehood_policy::{Host, Policy, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
 use tokio::sync::oneshot;
@@ -191,6 +191,17 @@ impl Link {
             };
             reply(&channel, answer).await;
             Some(id)
+        });
+    }
+
+    /// Passes a duplicate of a listening socket.
+    pub(crate) fn pass(&mut self, listener: ListenerId, socket: Arc<OwnedFd>) {
+        let channel = Arc::clone(&self.channel);
+        self.tasks.spawn(async move {
+            let message = DialReply::Listener { listener };
+            // An engine that is gone is noticed elsewhere.
+            let _gone = channel.send(&message, &[socket.as_fd()]).await;
+            None
         });
     }
 

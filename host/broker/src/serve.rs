@@ -1,10 +1,11 @@
 //! The loop: the embedder's word first, then the engine's requests.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fumehood_control::{Assembly, DialFailure, DialRequest, FromBroker, ToBroker};
+use fumehood_control::{Assembly, DialFailure, DialRequest, FromBroker, ListenerId, ToBroker};
 use fumehood_policy::{Denial, Policy, Target};
 use fumehood_sandbox::{AsyncChannel, ChannelError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +19,7 @@ use crate::connect::Connect;
 use crate::dial::{Dialler, MAX_DEADLINE};
 use crate::grants::Grants;
 use crate::link::{Link, Start, StartSocket};
+use crate::listeners::Listeners;
 use crate::resolve::Resolve;
 use crate::sockets::SocketGrants;
 
@@ -36,10 +38,11 @@ pub(crate) struct Broker<R, C> {
     fragments: Assembly,
     grants: Grants,
     sockets: SocketGrants,
+    listeners: Listeners,
     engine: Option<Link>,
     dialler: Arc<Dialler<R, C>>,
     reports: mpsc::Receiver<Denial>,
-    /// Questions of the embedder's, each with its answer.
+    /// Questions of the embedder's and other things to tell it, each with its answer.
     looks: JoinSet<FromBroker>,
 }
 
@@ -60,6 +63,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             fragments: Assembly::of_policy(),
             grants: Grants::default(),
             sockets: SocketGrants::default(),
+            listeners: Listeners::default(),
             engine: None,
             dialler: Arc::new(Dialler {
                 resolver,
@@ -163,7 +167,11 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 // The former one's dials end before the new one is served.
                 self.engine = None;
                 for descriptor in descriptors {
-                    self.engine = Some(Link::new(descriptor)?);
+                    let mut engine = Link::new(descriptor)?;
+                    for (listener, socket) in self.listeners.all() {
+                        engine.pass(listener, socket);
+                    }
+                    self.engine = Some(engine);
                 }
             }
             ToBroker::Grant(grant) => self.grants.insert(grant, Instant::now()),
@@ -180,11 +188,32 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 target,
                 deadline_ms,
             } => self.look(id, target, deadline_ms),
+            ToBroker::Listen { listener, address } => {
+                let bound = self.listeners.bind(listener, address);
+                self.listening(listener, bound);
+            }
+            ToBroker::Listener { listener } => {
+                for descriptor in descriptors {
+                    let bound = self.listeners.adopt(listener, descriptor);
+                    self.listening(listener, bound);
+                }
+            }
+            ToBroker::CloseListener(listener) => self.listeners.close(listener),
+            ToBroker::StandingGrant(grant) => self.grants.stand(grant),
             ToBroker::Hello { .. } | ToBroker::Start { .. } => {
                 return Err(BrokerError::OutOfTurn);
             }
         }
         Ok(())
+    }
+
+    /// Tells of a listener, and passes its socket on.
+    fn listening(&mut self, listener: ListenerId, bound: Result<SocketAddr, i32>) {
+        self.looks
+            .spawn(async move { FromBroker::Listening { listener, bound } });
+        if let (Some(engine), Some(socket)) = (&mut self.engine, self.listeners.get(listener)) {
+            engine.pass(listener, socket);
+        }
     }
 
     fn on_request(&mut self, request: DialRequest) {
@@ -195,6 +224,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         let id = match request {
             DialRequest::Cancel { id } => return engine.cancel(id),
             DialRequest::Dial { id, .. }
+            | DialRequest::DialFor { id, .. }
             | DialRequest::Connect { id, .. }
             | DialRequest::Lookup { id, .. } => id,
         };
@@ -226,6 +256,22 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                     id,
                     grant,
                     leave,
+                    deadline_ms,
+                };
+                engine.start(start, dialler, Arc::clone(policy));
+            }
+            DialRequest::DialFor {
+                id,
+                grant,
+                target,
+                method,
+                deadline_ms,
+            } => {
+                let leave = self.grants.take_for(grant, target, method);
+                let start = Start {
+                    id,
+                    grant,
+                    leave: leave.ok_or(DialFailure::NoGrant)?,
                     deadline_ms,
                 };
                 engine.start(start, dialler, Arc::clone(policy));

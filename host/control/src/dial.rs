@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fumehood_policy::{Denial, Host, Target, Terms, Transport};
+use fumehood_policy::{Denial, Host, Method, Target, Terms, Transport};
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerReport, Message, SocketGrant};
+use crate::{LayerReport, ListenerId, Message, SocketGrant, StandingGrant};
 
 /// Most addresses of one name that are considered; the rest are dropped.
 /// Real names have under 20.
@@ -72,11 +72,29 @@ pub enum ToBroker {
         /// When to give up, in milliseconds.
         deadline_ms: u32,
     },
+    /// Listen there, for as long as the broker lives or until
+    /// [`ToBroker::CloseListener`]. Every engine gets a duplicate of the socket.
+    /// The answer is [`FromBroker::Listening`].
+    Listen {
+        /// By which the rest refers to it.
+        listener: ListenerId,
+        /// Where; port 0 is any.
+        address: SocketAddr,
+    },
+    /// The same with a socket that listens already. One descriptor.
+    Listener {
+        /// By which the rest refers to it.
+        listener: ListenerId,
+    },
+    /// Forget a listener. Engines have their duplicates until they drain.
+    CloseListener(ListenerId),
+    /// Leave to dial for a listener's clients. Taken back as any other.
+    StandingGrant(StandingGrant),
 }
 
 impl Message for ToBroker {
     fn fd_count(&self) -> usize {
-        usize::from(matches!(self, ToBroker::Engine))
+        usize::from(matches!(self, ToBroker::Engine | ToBroker::Listener { .. }))
     }
 }
 
@@ -105,6 +123,13 @@ pub enum FromBroker {
         id: u64,
         /// The first [`MAX_CANDIDATES`] addresses, or why there are none.
         addresses: Result<Vec<IpAddr>, DialFailure>,
+    },
+    /// The answer to [`ToBroker::Listen`] and [`ToBroker::Listener`].
+    Listening {
+        /// Which.
+        listener: ListenerId,
+        /// Where, or the `errno` with which it was refused.
+        bound: Result<SocketAddr, i32>,
     },
 }
 
@@ -154,6 +179,19 @@ pub enum DialRequest {
     Cancel {
         /// Of the dial.
         id: u64,
+    },
+    /// Connect to a target that a listener's client asked for.
+    DialFor {
+        /// By which the reply refers to it; from the same count as dials.
+        id: u64,
+        /// A [`StandingGrant`].
+        grant: GrantId,
+        /// Where to; the policy is asked about it.
+        target: Target,
+        /// How: what rules look at beside the target.
+        method: Option<Method>,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
     },
 }
 
@@ -206,11 +244,19 @@ pub enum DialReply {
         /// Why.
         failure: DialFailure,
     },
+    /// A listening socket, unasked. One descriptor, in non-blocking mode.
+    Listener {
+        /// Which.
+        listener: ListenerId,
+    },
 }
 
 impl Message for DialReply {
     fn fd_count(&self) -> usize {
-        usize::from(matches!(self, DialReply::Connected { .. }))
+        usize::from(matches!(
+            self,
+            DialReply::Connected { .. } | DialReply::Listener { .. }
+        ))
     }
 }
 

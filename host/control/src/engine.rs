@@ -1,11 +1,11 @@
 //! What embedder and engine say to each other.
 
-use fumehood_policy::ServedScheme;
+use fumehood_policy::{Denial, ServedScheme};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport, Message, Summary,
-    SwapReason,
+    AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport,
+    ListenerId, ListenerSetup, Message, Summary, SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -131,6 +131,22 @@ pub enum ToEngine {
     },
     /// Close all idle connections, and keep none that is in use now.
     CloseIdle,
+    /// A piece of the policy; [`ToEngine::Policy`] closes it.
+    PolicyFragment {
+        /// Bytes of the encoded [`fumehood_policy::Policy`].
+        bytes: Vec<u8>,
+    },
+    /// The last piece of the policy that requests of listeners' clients are
+    /// judged by, each of them. Without one nothing is served.
+    Policy {
+        /// Bytes of the encoded [`fumehood_policy::Policy`].
+        bytes: Vec<u8>,
+    },
+    /// Serve the listener of that number, whose socket the broker passes.
+    Listener(ListenerSetup),
+    /// Accept what waits and no more, and end the listener's connections at
+    /// their next message boundary. The answer is [`ToEmbedder::Drained`].
+    DrainListener(ListenerId),
     /// A piece of a [`crate::PacQuestion`].
     PacFragment {
         /// By which the answer refers to it; never used twice.
@@ -169,6 +185,10 @@ impl Message for ToEngine {
             | ToEngine::Cancel(_)
             | ToEngine::Revoke { .. }
             | ToEngine::CloseIdle
+            | ToEngine::PolicyFragment { .. }
+            | ToEngine::Policy { .. }
+            | ToEngine::Listener(_)
+            | ToEngine::DrainListener(_)
             | ToEngine::PacFragment { .. }
             | ToEngine::PacForget(_) => 0,
         }
@@ -312,6 +332,13 @@ pub enum ToEmbedder {
         /// How.
         outcome: Result<Summary, Failure>,
     },
+    /// Requests of listeners' clients that are over; at most
+    /// [`crate::MAX_ACCESS_RECORDS`].
+    Access(Vec<AccessRecord>),
+    /// What the policy only reports was let through for a listener's client.
+    Reported(Denial),
+    /// No connection of the listener is left.
+    Drained(ListenerId),
     /// A piece of a [`crate::PacAnswer`].
     PacFragment {
         /// Of the question.

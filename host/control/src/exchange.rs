@@ -5,6 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::GrantId;
 
+/// Resolving and connecting, in milliseconds: as long as browsers wait.
+const CONNECT_MS: u32 = 30_000;
+
+/// The TLS handshake, in milliseconds: as long as browsers wait.
+const TLS_MS: u32 = 30_000;
+
+/// From request to response head, in milliseconds: as long as browsers wait.
+const HEAD_MS: u32 = 300_000;
+
+/// Between two bytes of payload, in milliseconds: a stalled peer is given up
+/// on after as long as browsers wait for a head.
+const IDLE_MS: u32 = 300_000;
+
 /// Names one exchange on one engine; chosen by the embedder, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExchangeId(pub u64);
@@ -70,6 +83,17 @@ pub struct TlsOptions {
     pub max_version: TlsVersion,
 }
 
+impl Default for TlsOptions {
+    /// TLS 1.2 and 1.3, the certificate verified.
+    fn default() -> TlsOptions {
+        TlsOptions {
+            verification: Verification::Full,
+            min_version: TlsVersion::V1_2,
+            max_version: TlsVersion::V1_3,
+        }
+    }
+}
+
 /// How long each phase may take, in milliseconds. Zero is not "for ever": it is at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadlines {
@@ -83,6 +107,20 @@ pub struct Deadlines {
     pub idle_ms: u32,
     /// The whole exchange; `u32::MAX` (49 days) where the user set none.
     pub total_ms: u32,
+}
+
+impl Default for Deadlines {
+    /// 30 s to connect, 30 s for TLS, 300 s for the head and between bytes,
+    /// none in all.
+    fn default() -> Deadlines {
+        Deadlines {
+            connect_ms: CONNECT_MS,
+            tls_ms: TLS_MS,
+            head_ms: HEAD_MS,
+            idle_ms: IDLE_MS,
+            total_ms: u32::MAX,
+        }
+    }
 }
 
 /// What the embedder asks of the engine: one request to one target.
@@ -111,6 +149,31 @@ pub struct Exchange {
     pub fresh_connection: bool,
     /// The embedder's leave that it runs under, if it needs one.
     pub leave: Option<Leave>,
+}
+
+impl Exchange {
+    /// A GET with no field but `host`, under the default terms: what a caller
+    /// that needs more starts from.
+    #[must_use]
+    pub fn get(target: Target, grant: GrantId, path: &str) -> Exchange {
+        let host = Field {
+            name: "host".to_owned(),
+            value: target.authority().into_bytes(),
+        };
+        Exchange {
+            target,
+            grant,
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            fields: vec![host],
+            payload: PayloadLength::None,
+            source_end: SourceEnd::EndOfFile,
+            tls: TlsOptions::default(),
+            deadlines: Deadlines::default(),
+            fresh_connection: false,
+            leave: None,
+        }
+    }
 }
 
 /// Leave of the embedder's that exchanges run under. [`crate::ToEngine::Revoke`]

@@ -27,6 +27,8 @@ mod journey;
 mod layers;
 mod module;
 mod pac;
+mod proxy;
+mod proxy_status;
 mod replay;
 mod socket;
 
@@ -57,6 +59,12 @@ pub use pac::{
     PacFound, PacMoment, PacName, PacNames, PacQuestion, PacRemark, PacScriptId, PacSeverity,
     PacStep, PacSurroundings, PacTarget, PacThrown,
 };
+pub use proxy::{
+    AccessOutcome, AccessRecord, ListenerBounds, ListenerId, ListenerSetup,
+    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS,
+    StandingGrant,
+};
+pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 

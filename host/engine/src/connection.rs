@@ -54,7 +54,7 @@ impl Connection {
     /// The `tls` guest that is still with it is of a version whose time is up.
     pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
         match &self.transport {
-            Transport::Plain(_) => false,
+            Transport::Plain(_) | Transport::Closed => false,
             Transport::Tls(tls) => tls
                 .guest_version()
                 .is_some_and(|digest| registry.tls.has_drained(digest)),
@@ -71,7 +71,7 @@ impl Connection {
     /// What its guests have done until now.
     pub(crate) fn meter(&self) -> Meter {
         let tls = match &self.transport {
-            Transport::Plain(_) => Meter::default(),
+            Transport::Plain(_) | Transport::Closed => Meter::default(),
             Transport::Tls(tls) => tls.meter(),
         };
         Meter {

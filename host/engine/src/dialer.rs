@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::{Attempt, Cause, DialFailure, DialReply, DialRequest, GrantId};
-use fumehood_policy::{Host, Transport};
+use fumehood_control::{Attempt, Cause, DialFailure, DialReply, DialRequest, GrantId, ListenerId};
+use fumehood_policy::{Host, Method, Target, Transport};
 use fumehood_sandbox::AsyncChannel;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
@@ -51,9 +51,14 @@ impl Dialer {
     }
 
     /// Hands replies to those who wait, until the broker is gone.
-    pub(crate) async fn route_replies(&self) {
+    /// Listening sockets, which come unasked, are for `listen`.
+    pub(crate) async fn route_replies(&self, listen: impl Fn(ListenerId, OwnedFd)) {
         while let Ok((reply, mut fds)) = self.channel.recv().await {
             let id = match &reply {
+                DialReply::Listener { listener } => {
+                    fds.pop().into_iter().for_each(|fd| listen(*listener, fd));
+                    continue;
+                }
                 DialReply::Connected { id, .. }
                 | DialReply::Addresses { id, .. }
                 | DialReply::Failed { id, .. } => *id,
@@ -76,6 +81,29 @@ impl Dialer {
             .ask(deadline, |id, deadline_ms| DialRequest::Dial {
                 id,
                 grant,
+                deadline_ms,
+            })
+            .await?;
+        read_dialled(reply, socket)
+    }
+
+    /// A connection to what a listener's client asked for.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub(crate) async fn dial_for(
+        &self,
+        grant: GrantId,
+        target: &Target,
+        method: Option<Method>,
+        deadline: Duration,
+    ) -> Answer {
+        let (reply, socket) = self
+            .ask(deadline, |id, deadline_ms| DialRequest::DialFor {
+                id,
+                grant,
+                target: target.clone(),
+                method,
                 deadline_ms,
             })
             .await?;
@@ -210,6 +238,9 @@ fn read_dialled(reply: DialReply, fd: Option<OwnedFd>) -> Answer {
             }),
         // The codec holds the number of descriptors to the type's; and nobody
         // was asked for addresses.
-        (DialReply::Connected { .. } | DialReply::Addresses { .. }, _) => Err(Cause::EngineDied),
+        (
+            DialReply::Connected { .. } | DialReply::Addresses { .. } | DialReply::Listener { .. },
+            _,
+        ) => Err(Cause::EngineDied),
     }
 }

@@ -21,6 +21,7 @@ use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
 use crate::idle::{Idle, Key};
 use crate::instance::{Faults, Ticker};
 use crate::outbox::Outbox;
+use crate::proxy::Proxy;
 use crate::registry::{Registry, Version};
 use crate::resume::SteadyCodec;
 use crate::tls::{self, HandshakeError, KeyLogFile, TlsModule, TlsStream};
@@ -39,6 +40,8 @@ pub(crate) struct Hub {
     pub ticker: Ticker,
     pub outbox: Outbox,
     pub key_log: Option<Arc<KeyLogFile>>,
+    /// Listeners, and who is served over them.
+    pub proxy: Proxy,
     /// Share of the memory outside that is in use, in percent, as last told.
     pub pressure: AtomicU16,
 }
@@ -400,7 +403,7 @@ impl Attempt {
 }
 
 /// Methods whose repetition does no harm (RFC 9110 section 9.2.2).
-fn is_idempotent(method: &str) -> bool {
+pub(crate) fn is_idempotent(method: &str) -> bool {
     matches!(
         method,
         "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"

@@ -16,6 +16,7 @@
 //! instance   guests, typed and bounded
 //! driver     guests with sockets of their own, under a grant
 //! pac        proxy auto-configuration scripts
+//! proxy      clients of listening sockets that the broker passed
 //! ```
 //!
 //! Nothing here opens a socket or a file, and nothing here parses: bytes from
@@ -40,6 +41,7 @@ pub mod measure;
 mod outbox;
 mod pac;
 mod payload;
+mod proxy;
 mod registry;
 mod replay;
 mod resume;

@@ -19,6 +19,7 @@ use crate::hub::Hub;
 use crate::outbox::{self, Outgoing};
 use crate::pac::PacDesk;
 use crate::payload::Pipe;
+use crate::proxy;
 use crate::registry::{answer_load, introduced};
 
 /// Time between two looks for idle connections that have waited too long.
@@ -38,7 +39,14 @@ pub(crate) async fn serve(
     let writing = Arc::clone(&control);
     tokio::spawn(async move { outbox::pump(outgoing, &writing).await });
     let dialling = Arc::clone(&hub.dialer);
-    tokio::spawn(async move { dialling.route_replies().await });
+    let listening = Arc::clone(&hub);
+    tokio::spawn(async move {
+        dialling
+            .route_replies(|listener, socket| proxy::listen(&listening, listener, socket))
+            .await;
+    });
+    let telling = Arc::clone(&hub);
+    tokio::spawn(async move { proxy::tell(&telling).await });
     let swept = Arc::clone(&hub);
     tokio::spawn(async move { sweep(&swept).await });
     let reporting = Arc::clone(&hub);
@@ -50,6 +58,7 @@ pub(crate) async fn serve(
         assembling: HashMap::new(),
         running: Running::default(),
         leaves: Leaves::default(),
+        policy: Assembly::of_policy(),
     };
     loop {
         let (message, fds) = control.recv().await?;
@@ -75,6 +84,8 @@ struct Desk {
     running: Running,
     leaves: Leaves,
     pac: PacDesk,
+    /// Pieces of the next policy.
+    policy: Assembly,
 }
 
 impl Desk {
@@ -130,6 +141,16 @@ impl Desk {
             }
             ToEngine::Inspect => self.inventory().await,
             ToEngine::Pressure { percent } => self.hub.feel(percent),
+            ToEngine::PolicyFragment { bytes } => {
+                // What was left out does not decode: then nothing is served.
+                let _too_long = self.policy.push(&bytes);
+            }
+            ToEngine::Policy { bytes } => {
+                let pieces = std::mem::replace(&mut self.policy, Assembly::of_policy());
+                self.hub.proxy.take_policy(pieces, &bytes);
+            }
+            ToEngine::Listener(setup) => proxy::set_up(&self.hub, setup),
+            ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
             ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
             ToEngine::PacForget(script) => self.pac.forget(script),

@@ -11,6 +11,7 @@ use crate::hub::{Hub, INSTANCES_PER_CONNECTION};
 use crate::idle::Idle;
 use crate::instance::Ticker;
 use crate::outbox::{Outbox, Outgoing};
+use crate::proxy::Proxy;
 use crate::registry::{Limits, Registry};
 use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
@@ -278,6 +279,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
         ticker,
         outbox,
         key_log: key_log(offer)?,
+        proxy: Proxy::new(),
         pressure: AtomicU16::new(0),
     };
     Ok((hub, held))

@@ -22,6 +22,8 @@ const LARGE: usize = 256 * 1024;
 pub(crate) enum Transport {
     Plain(PlainStream),
     Tls(Box<TlsStream>),
+    /// Taken from its connection.
+    Closed,
 }
 
 /// A TCP stream with a read buffer that can be looked at in place.
@@ -49,6 +51,36 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.poll_bytes(cx),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_fill_buf(cx),
+            Transport::Closed => Poll::Ready(Ok(&[])),
+        }
+    }
+
+    /// Whether [`Transport::poll_bytes`] would not wait, without a buffer.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(plain) if plain.start < plain.end => Poll::Ready(Ok(())),
+            Transport::Plain(plain) => plain.tcp.poll_read_ready(cx),
+            Transport::Tls(_) | Transport::Closed => self.poll_bytes(cx).map_ok(drop),
+        }
+    }
+
+    /// The socket of a plain connection, and what was read from it and not taken.
+    pub(crate) fn into_plain(self) -> Option<(TcpStream, Vec<u8>)> {
+        match self {
+            Transport::Plain(plain) => {
+                let rest = plain.buffer[plain.start..plain.end].to_vec();
+                Some((plain.tcp, rest))
+            }
+            Transport::Tls(_) | Transport::Closed => None,
+        }
+    }
+
+    /// Tells the peer that nothing more is sent.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_shutdown(cx),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Transport::Closed => Poll::Ready(Ok(())),
         }
     }
 
@@ -57,6 +89,7 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.start += count,
             Transport::Tls(tls) => Pin::new(tls.as_mut()).consume(count),
+            Transport::Closed => {}
         }
     }
 
@@ -69,13 +102,14 @@ impl Transport {
         match self {
             Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+            Transport::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }
 
     /// Sends what was accepted.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Plain(_) | Transport::Closed => Poll::Ready(Ok(())),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
     }
@@ -92,7 +126,7 @@ impl Transport {
     /// Guests of its own that took over since the last time.
     pub(crate) fn taken_over(&mut self) -> Vec<Instance> {
         match self {
-            Transport::Plain(_) => Vec::new(),
+            Transport::Plain(_) | Transport::Closed => Vec::new(),
             Transport::Tls(tls) => tls.taken_over(),
         }
     }
@@ -101,7 +135,7 @@ impl Transport {
     pub(crate) fn shrink(&mut self) {
         match self {
             Transport::Plain(plain) if plain.start == plain.end => plain.buffer = Box::default(),
-            Transport::Plain(_) => {}
+            Transport::Plain(_) | Transport::Closed => {}
             Transport::Tls(tls) => tls.shrink(),
         }
     }

@@ -5,26 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions, TlsVersion, Verification};
+use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions};
 use fumehood_policy::{Policy, PrivateHost, TooManyRules};
 
 use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
 use crate::settings::{Current, Follow, Settings, SettingsSource};
 use crate::{Anchors, CrashReports, Engine, LaunchError, Module, ModuleTrust, OnChange, Retry};
-
-/// Resolving and connecting, in milliseconds: as long as browsers wait.
-const CONNECT_MS: u32 = 30_000;
-
-/// The TLS handshake, in milliseconds: as long as browsers wait.
-const TLS_MS: u32 = 30_000;
-
-/// From request to response head, in milliseconds: as long as browsers wait.
-const HEAD_MS: u32 = 300_000;
-
-/// Between two bytes of payload, in milliseconds: a stalled peer is given up
-/// on after as long as browsers wait for a head.
-const IDLE_MS: u32 = 300_000;
 
 /// Guest instances alive at once: `x509`, and two for each of 128 connections.
 const MAX_INSTANCES: u32 = 264;
@@ -89,23 +76,13 @@ impl Default for Limits {
 /// 30 s for TLS, 300 s for the head and between bytes, none in all.
 #[must_use]
 pub fn default_deadlines() -> Deadlines {
-    Deadlines {
-        connect_ms: CONNECT_MS,
-        tls_ms: TLS_MS,
-        head_ms: HEAD_MS,
-        idle_ms: IDLE_MS,
-        total_ms: u32::MAX,
-    }
+    Deadlines::default()
 }
 
 /// TLS 1.2 and 1.3, the certificate verified.
 #[must_use]
 pub fn default_tls() -> TlsOptions {
-    TlsOptions {
-        verification: Verification::Full,
-        min_version: TlsVersion::V1_2,
-        max_version: TlsVersion::V1_3,
-    }
+    TlsOptions::default()
 }
 
 /// What [`EngineBuilder`] collects; a relaunch replays it.

@@ -18,8 +18,10 @@ use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
 use crate::pac::PacBook;
 use crate::process::Process;
+use crate::proxy::{self, Proxies};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
+use crate::traffic::Counters;
 use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles};
 
 /// A launched engine with its broker. Cheap to clone; the processes end with
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) grants: Grants,
     /// What was answered for hosts.
     pub(crate) remembered: Remembered,
+    /// What went through, across launches.
+    pub(crate) counters: Arc<Counters>,
     /// What runs now; the lock is held while launching, so that it happens once.
     running: Mutex<Running>,
     /// Source of exchange and grant numbers, across launches.
@@ -62,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Semaphore>,
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
+    /// Forward proxies that listen.
+    pub(crate) proxies: Arc<Proxies>,
     /// Held while the evaluator of scripts is fetched, so that it is once.
     pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
@@ -85,6 +91,7 @@ pub(crate) struct Running {
 /// A broker that has been ready. Dropped by all, it is killed.
 pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
+    pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
     /// Grants whose exchanges are over. Its end ends the watch.
@@ -126,9 +133,11 @@ impl Engine {
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
+        let counters = Arc::new(Counters::default());
+        let proxies = Proxies::new(&current);
         let running = Running {
-            broker: LiveBroker::watch(broker, &current),
-            engine: LiveEngine::watch(engine, &registry, &config),
+            broker: LiveBroker::watch(broker, &current, &proxies),
+            engine: LiveEngine::watch(engine, &registry, &config, &counters, &proxies),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -136,11 +145,13 @@ impl Engine {
             current,
             grants: Grants::default(),
             remembered: Remembered::default(),
+            counters,
             running: Mutex::new(running),
             numbers: AtomicU64::new(1),
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
+            proxies,
             evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
@@ -217,13 +228,18 @@ impl Engine {
         }
     }
 
+    /// Engines launched since the first, each in the place of one that died.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Ordering::Relaxed)
+    }
+
     /// How the latest launch went: times, and every layer of both sandboxes.
     pub async fn launch_report(&self) -> LaunchReport {
         let running = self.shared.running.lock().await;
         LaunchReport {
             broker: running.broker.readiness.clone(),
             engine: running.engine.readiness.clone(),
-            restarts: self.shared.restarts.load(Ordering::Relaxed),
+            restarts: self.restarts(),
         }
     }
 }
@@ -236,24 +252,47 @@ impl Shared {
 
     /// Processes that live, as far as is known; what died is launched again.
     pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
+        self.with_running(async |running: &Running| running.clone())
+            .await
+    }
+
+    /// Does something with processes that live, before they can be replaced.
+    pub(crate) async fn with_running<T>(
+        &self,
+        act: impl AsyncFnOnce(&Running) -> T,
+    ) -> Result<T, LaunchError> {
         let mut running = self.running.lock().await;
+        self.revive(&mut running).await?;
+        Ok(act(&running).await)
+    }
+
+    async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {
         if !running.broker.is_alive() {
             let policy = Arc::clone(&self.current.now().policy);
             let modules = self.registry.offer();
             let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
-                broker: LiveBroker::watch(broker, &self.current),
-                engine: LiveEngine::watch(engine, &self.registry, &self.config),
+                broker: LiveBroker::watch(broker, &self.current, &self.proxies),
+                engine: self.watch(engine),
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.proxies.set_up_broker(running).await;
+            self.proxies.set_up_engine(running, &policy).await;
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
-            running.engine = LiveEngine::watch(engine, &self.registry, &self.config);
+            running.engine = self.watch(engine);
             self.restarts.fetch_add(1, Ordering::Relaxed);
+            let policy = Arc::clone(&self.current.now().policy);
+            self.proxies.set_up_engine(running, &policy).await;
         }
-        Ok(running.clone())
+        Ok(())
+    }
+
+    fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
+        let counters = &self.counters;
+        LiveEngine::watch(engine, &self.registry, &self.config, counters, &self.proxies)
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
@@ -275,7 +314,20 @@ impl Shared {
         if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
             running.engine.note(&error);
         }
+        match self.proxies.tell_policy(&running, policy).await {
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
         Ok(held)
+    }
+
+    /// Has what dies launched again from now on, and not only at the next request.
+    pub(crate) fn keep_running(self: &Arc<Self>) {
+        let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.proxies));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.proxies.watched() {
+            tasks.push(tokio::spawn(watching).abort_handle());
+        }
     }
 
     /// Processes as they are, without launching others.
@@ -296,9 +348,14 @@ impl LiveBroker {
         Leave::new(grant, &self.over)
     }
 
-    fn watch(launched: Launched<BrokerChannel>, current: &Arc<Current>) -> Arc<Self> {
+    fn watch(
+        launched: Launched<BrokerChannel>,
+        current: &Arc<Current>,
+        proxies: &Arc<Proxies>,
+    ) -> Arc<Self> {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
+        let pid = launched.process.id();
         let alive = Arc::new(AtomicBool::new(true));
         tokio::spawn(watch_broker(
             launched.process,
@@ -306,9 +363,11 @@ impl LiveBroker {
             alive.clone(),
             ended,
             current.clone(),
+            proxies.clone(),
         ));
         Arc::new(LiveBroker {
             channel,
+            pid,
             readiness: launched.readiness,
             alive,
             over,
@@ -333,6 +392,8 @@ impl LiveEngine {
         launched: Launched<EngineChannel>,
         registry: &Arc<Registry>,
         config: &Config,
+        counters: &Arc<Counters>,
+        proxies: &Arc<Proxies>,
     ) -> Arc<Self> {
         registry.learn(&launched.drivers);
         let (orders, ordered) = unbounded_channel();
@@ -341,7 +402,7 @@ impl LiveEngine {
         tokio::spawn(hear(news, registry.clone(), reports));
         let live = Arc::new(LiveEngine {
             channel: Arc::new(launched.channel),
-            routes: Arc::new(Routes::new()),
+            routes: Arc::new(Routes::new(counters.clone())),
             orders,
             desk: Arc::new(desk),
             pac: Arc::default(),
@@ -349,10 +410,16 @@ impl LiveEngine {
             readiness: launched.readiness,
             alive: Arc::new(AtomicBool::new(true)),
         });
+        let hears = Hears {
+            routes: live.routes.clone(),
+            desk: live.desk.clone(),
+            pac: live.pac.clone(),
+            proxies: proxies.clone(),
+        };
         tokio::spawn(watch_engine(
             launched.process,
             live.channel.clone(),
-            (live.routes.clone(), live.desk.clone(), live.pac.clone()),
+            hears,
             live.alive.clone(),
             ordered,
         ));
@@ -385,10 +452,17 @@ async fn watch_broker(
     alive: Arc<AtomicBool>,
     ended: UnboundedReceiver<GrantId>,
     current: Arc<Current>,
+    proxies: Arc<Proxies>,
 ) {
     let reports = async {
-        while let Ok((FromBroker::Reported(denial), _none)) = channel.recv().await {
-            current.report(&denial);
+        loop {
+            match channel.recv().await {
+                Ok((FromBroker::Reported(denial), _none)) => current.report(&denial),
+                Ok((FromBroker::Listening { listener, bound }, _none)) => {
+                    proxies.listening(listener, bound);
+                }
+                _ => return,
+            }
         }
     };
     tokio::select! {
@@ -397,6 +471,15 @@ async fn watch_broker(
     }
     alive.store(false, Ordering::Release);
     process.kill().await;
+    proxies.wake();
+}
+
+/// Who hears what an engine says.
+struct Hears {
+    routes: Arc<Routes>,
+    desk: Arc<Desk>,
+    pac: Arc<PacBook>,
+    proxies: Arc<Proxies>,
 }
 
 /// Takes back the grants of exchanges that are over, until nobody has any.
@@ -413,28 +496,33 @@ pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedRece
 async fn watch_engine(
     mut process: Process,
     channel: Arc<EngineChannel>,
-    (routes, desk, pac): (Arc<Routes>, Arc<Desk>, Arc<PacBook>),
+    hears: Hears,
     alive: Arc<AtomicBool>,
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
     tokio::select! {
-        () = route_all(&channel, &routes, &desk, &pac) => {}
+        () = route_all(&channel, &hears) => {}
         () = order_all(&channel, ordered) => {}
     }
     alive.store(false, Ordering::Release);
-    routes.close();
-    desk.close();
-    pac.close();
+    hears.routes.close();
+    hears.desk.close();
+    hears.pac.close();
     process.kill().await;
+    hears.proxies.wake();
 }
 
-async fn route_all(channel: &EngineChannel, routes: &Routes, desk: &Desk, pac: &PacBook) {
+async fn route_all(channel: &EngineChannel, hears: &Hears) {
     while let Ok((message, _none)) = channel.recv().await {
-        let taken = match &message {
-            it if Desk::takes(it) => desk.take(message),
-            it if PacBook::takes(it) => pac.take(message),
-            _ => routes.take(message),
+        let taken = if Desk::takes(&message) {
+            hears.desk.take(message)
+        } else if PacBook::takes(&message) {
+            hears.pac.take(message)
+        } else if Proxies::takes(&message) {
+            hears.proxies.take(message)
+        } else {
+            hears.routes.take(message)
         };
         if let Err(error) = taken {
             tracing::error!(%error, "the engine is ended for what it said");

@@ -135,7 +135,8 @@ impl Engine {
         options: &Options,
     ) -> Result<InFlight, Error> {
         let now = self.shared.current.now();
-        let terms = self.leave(&now.policy, url, head, options).await?;
+        let leave = self.leave(&now.policy, url, head, options).await;
+        let terms = leave.inspect_err(|error| self.shared.counters.refused(error))?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,

@@ -220,7 +220,9 @@ impl From<FromBroker> for Answer {
                 drivers: Vec::new(),
             },
             FromBroker::Refused { layers, why } => Answer::Refused { layers, why },
-            FromBroker::Reported(_) | FromBroker::Looked { .. } => Answer::Other,
+            FromBroker::Reported(_) | FromBroker::Looked { .. } | FromBroker::Listening { .. } => {
+                Answer::Other
+            }
         }
     }
 }

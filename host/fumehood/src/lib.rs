@@ -49,6 +49,8 @@ mod explain;
 mod grant;
 mod hex;
 mod launch;
+mod log;
+mod metrics;
 mod modules;
 pub mod pac;
 mod places;
@@ -56,6 +58,7 @@ mod pressure;
 pub mod probe;
 mod process;
 mod proxies;
+mod proxy;
 mod proxy_status;
 pub mod replay;
 mod request;
@@ -65,6 +68,7 @@ mod routes;
 mod settings;
 mod status;
 mod store;
+mod traffic;
 mod upload;
 
 pub use anchors::Anchors;
@@ -79,12 +83,14 @@ pub use exchange::{InFlight, Options, Sink, Source};
 pub use explain::{Explained, Explainer, Resolution, Verdict};
 pub use grant::{Grant, GrantStatus, GrantTerms, MAX_HELD_GRANTS, TooManyGrants};
 pub use launch::Readiness;
+pub use log::{LOG_VARIABLE, LogError, log_to_stderr};
 pub use modules::{
     CompileLimit, Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
 pub use proxies::{ChooseError, ProxyChooser, SystemProxyError, system_proxies};
+pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;
 pub use roles::{Role, init};
@@ -93,6 +99,9 @@ pub use settings::{
     MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
+pub use traffic::{
+    DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, Traffic,
+};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

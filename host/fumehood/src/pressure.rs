@@ -55,10 +55,10 @@ pub(crate) async fn watch(shared: Weak<Shared>) {
 
 /// The greater of both pressures; files that are not there tell nothing.
 fn look(pid: u32, budget: u64) -> u16 {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let stalled = stalled(&read("/proc/pressure/memory")).unwrap_or(0);
-    let resident = resident(&read(&format!("/proc/{pid}/statm")), budget).unwrap_or(0);
-    stalled.max(resident)
+    let stalls = std::fs::read_to_string("/proc/pressure/memory").unwrap_or_default();
+    let stalled = stalled(&stalls).unwrap_or(0);
+    let resident = resident_bytes(pid).and_then(|bytes| share(bytes, budget));
+    stalled.max(resident.unwrap_or(0))
 }
 
 /// From the kernel's pressure stall information: percent of [`STALL_BUDGET`].
@@ -79,10 +79,19 @@ fn stalled(text: &str) -> Option<u16> {
     Some((share / STALL_BUDGET * 100.0) as u16)
 }
 
-/// From the process's own counts: percent of the budget.
-fn resident(text: &str, budget: u64) -> Option<u16> {
+/// Memory of a process that is in use, in bytes; `None` once it is gone.
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    resident(&std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?)
+}
+
+/// From the process's own counts, in bytes.
+fn resident(text: &str) -> Option<u64> {
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    let bytes = pages.saturating_mul(page_bytes());
+    Some(pages.saturating_mul(page_bytes()))
+}
+
+/// In percent of a budget; `None` where there is none.
+fn share(bytes: u64, budget: u64) -> Option<u16> {
     let percent = bytes.saturating_mul(100).checked_div(budget)?;
     Some(u16::try_from(percent).unwrap_or(u16::MAX))
 }
@@ -96,7 +105,7 @@ fn step(percent: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{page_bytes, resident, stalled, step};
+    use super::{page_bytes, resident, share, stalled, step};
 
     #[test]
     fn stalls_are_a_share_of_what_is_borne() {
@@ -115,11 +124,11 @@ mod tests {
     #[test]
     fn resident_memory_is_a_share_of_the_budget() {
         let statm = "1000 64 3 4 5 6 7\n";
-        assert_eq!(resident(statm, 128 * page_bytes()), Some(50));
-        assert_eq!(resident(statm, 1), Some(u16::MAX));
-        assert_eq!(resident(statm, 0), None);
-        assert_eq!(resident("", 1), None);
-        assert_eq!(resident("1 x", 1), None);
+        assert_eq!(resident(statm), Some(64 * page_bytes()));
+        assert_eq!([resident(""), resident("1 x")], [None, None]);
+        assert_eq!(share(64, 128), Some(50));
+        assert_eq!(share(u64::MAX, 1), Some(u16::MAX));
+        assert_eq!(share(64, 0), None);
     }
 
     #[test]

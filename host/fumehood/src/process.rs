@@ -8,10 +8,8 @@ use fumehood_sandbox::{AsyncChannel, Channel};
 use tokio::process::{Child, Command};
 
 use crate::error::ChannelError;
+use crate::log::LOG_VARIABLE;
 use crate::{LaunchError, Role};
-
-/// When this environment variable is set, children write to our stderr.
-const LOG_VARIABLE: &str = "FUMEHOOD_LOG";
 
 /// A running child and the channel to it. Dropped, the child is killed and reaped.
 pub(crate) struct Process {

@@ -64,6 +64,8 @@ pub fn init() {
     let Some(role) = argument.to_str().and_then(Role::of_argument) else {
         return;
     };
+    // What the variable says was checked where the child was started.
+    let _silent = crate::log_to_stderr(None);
     let code = match role {
         Ok(Role::Engine) => fumehood_engine::run(),
         Ok(Role::Broker) => fumehood_broker::run(),

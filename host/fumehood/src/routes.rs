@@ -1,7 +1,7 @@
 //! Which exchange a message of the engine belongs to, and what it may say.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fumehood_control::{
     Assembly, ExchangeId, Field, GrantId, JourneyEvent, ResponseHead, RetrySafety, Summary,
@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::Error;
 use crate::error::ChannelError;
+use crate::traffic::Counters;
 
 /// Most messages of one exchange, progress and fragments aside. An honest one
 /// has under 40: 16 informational heads and the steps of two connections.
@@ -53,6 +54,7 @@ pub(crate) struct Inbox {
 /// The exchanges under way on one engine.
 pub(crate) struct Routes {
     table: Mutex<Table>,
+    counters: Arc<Counters>,
 }
 
 struct Table {
@@ -101,12 +103,13 @@ impl Drop for Leave {
 }
 
 impl Routes {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
         Routes {
             table: Mutex::new(Table {
                 routes: HashMap::new(),
                 open: true,
             }),
+            counters,
         }
     }
 
@@ -140,6 +143,7 @@ impl Routes {
             return None;
         }
         table.routes.insert(id, route);
+        self.counters.begun();
         Some(Inbox {
             events: inbox,
             progress: watcher,
@@ -148,7 +152,9 @@ impl Routes {
 
     /// Closes a route whose exchange was never sent.
     pub(crate) fn forget(&self, id: ExchangeId) {
-        self.table().routes.remove(&id);
+        if self.table().routes.remove(&id).is_some() {
+            self.counters.not_begun();
+        }
     }
 
     /// Takes one message of the engine.
@@ -161,6 +167,10 @@ impl Routes {
         match message {
             ToEmbedder::Ready { .. }
             | ToEmbedder::Refused { .. }
+            // The proxies'.
+            | ToEmbedder::Access(_)
+            | ToEmbedder::Drained(_)
+            | ToEmbedder::Reported(_)
             // The desk's.
             | ToEmbedder::ModuleLoaded { .. }
             | ToEmbedder::ModuleRefused { .. }
@@ -185,7 +195,8 @@ impl Routes {
                 if std::mem::replace(&mut route.answered, true) {
                     return Err(ChannelError::OutOfOrder);
                 }
-                let head = std::mem::take(&mut route.assembly).finish(&bytes)?;
+                let head: ResponseHead = std::mem::take(&mut route.assembly).finish(&bytes)?;
+                self.counters.answered(head.status);
                 route.tell(Event::Head(head))
             }
             ToEmbedder::Trailers { id, bytes } => {
@@ -207,6 +218,7 @@ impl Routes {
                     Ok(summary) => Ok(summary),
                     Err(failure) => Err(Error::of_failure(route.target, failure)),
                 };
+                self.counters.finished(&outcome);
                 // Nobody may listen any more.
                 let _unheard = route.events.send(Event::Finished(outcome));
                 Ok(())
@@ -223,9 +235,10 @@ impl Routes {
                 true => RetrySafety::Answered,
                 false => RetrySafety::MaybeProcessed,
             };
-            let died = Error::engine_died(route.target, retry);
+            let died = Err(Error::engine_died(route.target, retry));
+            self.counters.finished(&died);
             // Nobody may listen any more.
-            let _unheard = route.events.send(Event::Finished(Err(died)));
+            let _unheard = route.events.send(Event::Finished(died));
         }
     }
 }

@@ -3,7 +3,9 @@
 use fumehood_policy::Mode;
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, GrantStatus, Listing, Revision};
+use crate::engine::Running;
+use crate::pressure::resident_bytes;
+use crate::{Engine, GrantStatus, Listing, Revision, Traffic};
 
 /// How an engine is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,10 @@ pub struct Status {
     pub broker: ProcessStatus,
     /// The process with the guests.
     pub engine: ProcessStatus,
+    /// Engines launched since the first, each in the place of one that died.
+    pub restarts: u64,
+    /// What went through, across launches.
+    pub traffic: Traffic,
     /// The guests; empty while no engine lives.
     pub modules: Listing,
     /// The policy that holds.
@@ -29,6 +35,8 @@ pub struct ProcessStatus {
     pub alive: bool,
     /// From its launch's start to its word that it was ready, in microseconds.
     pub ready_us: u64,
+    /// Memory of it that is in use, in bytes; none once it has ended.
+    pub resident_bytes: Option<u64>,
 }
 
 /// The policy that holds.
@@ -63,11 +71,18 @@ impl Engine {
         };
         let now = shared.current.now();
         let (mode, address_mode) = now.policy.modes();
-        let process = |alive, ready_us| ProcessStatus { alive, ready_us };
+        let process = |alive, ready_us, pid| ProcessStatus {
+            alive,
+            ready_us,
+            resident_bytes: resident_bytes(pid).filter(|_| alive),
+        };
+        let Running { broker, engine } = &running;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            broker: process(running.broker.is_alive(), running.broker.readiness.ready_us),
-            engine: process(running.engine.is_alive(), running.engine.readiness.ready_us),
+            broker: process(broker.is_alive(), broker.readiness.ready_us, broker.pid),
+            engine: process(engine.is_alive(), engine.readiness.ready_us, engine.pid),
+            restarts: self.restarts(),
+            traffic: shared.counters.snapshot(),
             modules,
             grants: shared.grants.list(),
             policy: PolicyStatus {

@@ -8,17 +8,17 @@
 )]
 
 #[cfg(feature = "component")]
-use super::Http1Client;
+use super::Http1;
 
 wit_bindgen::generate!({
     path: ["../../wit/guest", "../../wit/http1"],
-    world: "fumehood:http1/http1-client",
+    world: "fumehood:http1/http1",
     with: {
         "fumehood:guest/panic@0.1.0": fumehood_guest_sdk::panic::bindings::fumehood::guest::panic,
     },
-    export_macro_name: "export_http1_client",
+    export_macro_name: "export_http1",
     pub_export_macro: true,
 });
 
 #[cfg(feature = "component")]
-export_http1_client!(Http1Client with_types_in self);
+export_http1!(Http1 with_types_in self);

@@ -8,19 +8,41 @@ use crate::{
 
 impl From<wit::RequestHead> for RequestHead {
     fn from(head: wit::RequestHead) -> Self {
-        let field = |field: wit::Field| Field {
-            name: field.name,
-            value: field.value,
-        };
         Self {
             method: head.method,
             target: head.target,
-            fields: head.fields.into_iter().map(field).collect(),
-            payload: match head.payload {
-                wit::PayloadLength::None => PayloadLength::None,
-                wit::PayloadLength::Known(length) => PayloadLength::Known(length),
-                wit::PayloadLength::Unknown => PayloadLength::Unknown,
-            },
+            fields: head.fields.into_iter().map(Field::from).collect(),
+            payload: head.payload.into(),
+            upgrade: head.upgrade,
+        }
+    }
+}
+
+impl From<wit::Field> for Field {
+    fn from(field: wit::Field) -> Self {
+        Self {
+            name: field.name,
+            value: field.value,
+        }
+    }
+}
+
+impl From<wit::PayloadLength> for PayloadLength {
+    fn from(length: wit::PayloadLength) -> Self {
+        match length {
+            wit::PayloadLength::None => Self::None,
+            wit::PayloadLength::Known(length) => Self::Known(length),
+            wit::PayloadLength::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<PayloadLength> for wit::PayloadLength {
+    fn from(length: PayloadLength) -> Self {
+        match length {
+            PayloadLength::None => Self::None,
+            PayloadLength::Known(length) => Self::Known(length),
+            PayloadLength::Unknown => Self::Unknown,
         }
     }
 }
@@ -89,7 +111,7 @@ impl From<ResponseHead> for wit::ResponseHead {
     }
 }
 
-fn into_fields(fields: Vec<Field>) -> Vec<wit::Field> {
+pub(super) fn into_fields(fields: Vec<Field>) -> Vec<wit::Field> {
     let field = |field: Field| wit::Field {
         name: field.name,
         value: field.value,
@@ -125,6 +147,9 @@ impl From<Violation> for wit::Violation {
             Violation::ForbiddenTrailer => Self::ForbiddenTrailer,
             Violation::UnsolicitedUpgrade => Self::UnsolicitedUpgrade,
             Violation::UnsolicitedBytes => Self::UnsolicitedBytes,
+            Violation::BadRequestLine => Self::BadRequestLine,
+            Violation::BadTarget => Self::BadTarget,
+            Violation::BadHost => Self::BadHost,
         }
     }
 }

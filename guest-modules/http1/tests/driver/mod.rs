@@ -60,6 +60,7 @@ pub(crate) fn request(method: &str) -> RequestHead {
         target: "/".to_owned(),
         fields: vec![field("host", "example.org")],
         payload: PayloadLength::None,
+        upgrade: false,
     }
 }
 

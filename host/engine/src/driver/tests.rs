@@ -6,10 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fumehood_control::{
-    Cause, Deadlines, DialFailure, DialReply, DialRequest, Exchange, GrantId, Outside,
-    PayloadLength, SourceEnd, TlsOptions, TlsVersion, Verification,
-};
+use fumehood_control::{Cause, DialFailure, DialReply, DialRequest, Exchange, GrantId, Outside};
 use fumehood_policy::{Host, Scheme, ServedScheme, Target, Transport};
 use fumehood_sandbox::Channel;
 
@@ -44,7 +41,7 @@ impl Rig {
         let channel = broker(answer, Arc::clone(&asked));
         let dialer = Dialer::new(channel.into_async().unwrap());
         let routing = Arc::clone(&dialer);
-        tokio::spawn(async move { routing.route_replies().await });
+        tokio::spawn(async move { routing.route_replies(|_, _| {}).await });
         Rig {
             registry,
             dialer,
@@ -80,7 +77,9 @@ fn broker(answer: Answer, asked: Arc<Mutex<Vec<DialRequest>>>) -> Channel<DialRe
             asked.lock().unwrap().push(request.clone());
             let (id, lookup) = match &request {
                 DialRequest::Lookup { id, .. } => (*id, true),
-                DialRequest::Connect { id, .. } | DialRequest::Dial { id, .. } => (*id, false),
+                DialRequest::Connect { id, .. }
+                | DialRequest::Dial { id, .. }
+                | DialRequest::DialFor { id, .. } => (*id, false),
                 DialRequest::Cancel { .. } => continue,
             };
             let sent = match answer(&request) {
@@ -108,33 +107,12 @@ fn broker(answer: Answer, asked: Arc<Mutex<Vec<DialRequest>>>) -> Channel<DialRe
 }
 
 fn exchange(scheme: ServedScheme, path: &str) -> Exchange {
-    Exchange {
-        target: Target {
-            scheme: Scheme::Served(scheme),
-            host: Host::parse("a.example").unwrap(),
-            port: 70,
-        },
-        grant: GRANT,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        fields: Vec::new(),
-        payload: PayloadLength::None,
-        source_end: SourceEnd::EndOfFile,
-        tls: TlsOptions {
-            verification: Verification::Full,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-        },
-        deadlines: Deadlines {
-            connect_ms: 30_000,
-            tls_ms: 30_000,
-            head_ms: 30_000,
-            idle_ms: 30_000,
-            total_ms: 30_000,
-        },
-        fresh_connection: false,
-        leave: None,
-    }
+    let target = Target {
+        scheme: Scheme::Served(scheme),
+        host: Host::parse("a.example").unwrap(),
+        port: 70,
+    };
+    Exchange::get(target, GRANT, path)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

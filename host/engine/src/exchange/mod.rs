@@ -133,6 +133,7 @@ impl<'a> Running<'a> {
                 target: exchange.path.clone(),
                 fields: exchange.fields.clone(),
                 payload: exchange.payload,
+                upgrade: false,
             })
             .map_err(cause_of)?;
         let demand = connection.codec.demand().map_err(cause_of)?;
@@ -324,7 +325,7 @@ fn blame_for(cause: &Cause) -> Blame {
 }
 
 /// What a codec's refusal means to the embedder.
-fn cause_of(error: CodecError) -> Cause {
+pub(crate) fn cause_of(error: CodecError) -> Cause {
     match error {
         CodecError::Fault(fault) => fault.into(),
         CodecError::Protocol(error) => cause_of_protocol(error),
@@ -332,7 +333,7 @@ fn cause_of(error: CodecError) -> Cause {
 }
 
 /// A socket's error, or the typed cause a TLS stream put inside it.
-fn socket(error: &io::Error) -> Cause {
+pub(crate) fn socket(error: &io::Error) -> Cause {
     if let Some(cause) = crate::tls::cause_inside(error) {
         return cause;
     }

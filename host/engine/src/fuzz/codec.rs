@@ -65,6 +65,7 @@ impl Codec {
             target: target.to_owned(),
             fields,
             payload,
+            upgrade: false,
         };
         self.perform(&Call::EncodeHead(Box::new(head)))
     }

@@ -27,6 +27,8 @@ pub(crate) struct RequestHead {
     pub target: String,
     pub fields: Vec<Field>,
     pub payload: PayloadLength,
+    /// Offers to go on as a WebSocket.
+    pub upgrade: bool,
 }
 
 /// What a codec answers, each kind to its calls.

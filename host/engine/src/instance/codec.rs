@@ -10,7 +10,7 @@ use wasmtime::{Engine, Store};
 use super::call::{Answer, Call, RequestHead};
 use super::http1::exports::fumehood::http1::client as wire;
 use super::http1::fumehood::guest::panic;
-use super::http1::{Http1Client, Http1ClientPre};
+use super::http1::{Http1, Http1Pre};
 use super::words::{self, Nonsense};
 use super::{Fault, GuestState, arm, new_store};
 use crate::registry::About;
@@ -27,7 +27,7 @@ impl panic::Host for GuestState {
 pub(crate) struct CodecModule {
     about: Arc<About>,
     engine: Engine,
-    pre: Http1ClientPre<GuestState>,
+    pre: Http1Pre<GuestState>,
 }
 
 impl CodecModule {
@@ -42,7 +42,7 @@ impl CodecModule {
     ) -> wasmtime::Result<CodecModule> {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
-        let pre = Http1ClientPre::new(linker.instantiate_pre(component)?)?;
+        let pre = Http1Pre::new(linker.instantiate_pre(component)?)?;
         Ok(CodecModule {
             about,
             engine: engine.clone(),
@@ -55,15 +55,21 @@ impl CodecModule {
     /// # Errors
     /// When the pool has no room or the guest traps in its start.
     pub(crate) fn instantiate(&self) -> Result<Codec, Fault> {
+        let (store, client) = self.start()?;
+        Ok(Codec {
+            store,
+            client,
+            bytes: 0,
+        })
+    }
+
+    /// A fresh instance, in whichever role.
+    pub(super) fn start(&self) -> Result<(Store<GuestState>, Http1), Fault> {
         let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
         match self.pre.instantiate(&mut store) {
-            Ok(client) => {
+            Ok(http1) => {
                 store.data_mut().entered = true;
-                Ok(Codec {
-                    store,
-                    client,
-                    bytes: 0,
-                })
+                Ok((store, http1))
             }
             Err(error) => Err(Fault::of_call(store.data(), &error)),
         }
@@ -88,7 +94,7 @@ pub(crate) struct Answered {
 /// One connection's codec.
 pub(crate) struct Codec {
     store: Store<GuestState>,
-    client: Http1Client,
+    client: Http1,
     bytes: u64,
 }
 
@@ -166,7 +172,7 @@ impl Codec {
     }
 
     fn make(
-        client: &Http1Client,
+        client: &Http1,
         store: &mut Store<GuestState>,
         call: &Call,
     ) -> wasmtime::Result<Result<Told, ProtocolError>> {
@@ -225,5 +231,6 @@ fn wire_head(head: &RequestHead) -> wire::RequestHead {
             PayloadLength::Known(length) => wire::PayloadLength::Known(length),
             PayloadLength::Unknown => wire::PayloadLength::Unknown,
         },
+        upgrade: head.upgrade,
     }
 }

@@ -4,6 +4,7 @@ mod call;
 mod codec;
 mod fault;
 mod recording;
+mod server;
 mod state;
 mod ticker;
 mod trail;
@@ -14,16 +15,17 @@ pub(crate) use codec::{
     Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
 pub(crate) use fault::{Fault, Faults};
+pub(crate) use server::{Answer as ServerAnswer, Asked, Request, ServerCodec};
 pub(crate) use state::{Bounds, GuestState, arm, bounded, new_store};
 pub(crate) use ticker::{Active, CALL_DEADLINE_TICKS, Ticker, ticks};
 pub(crate) use trail::Trace;
 pub(crate) use words::{Event, Progress, cause_of_protocol, sound_head};
 
-/// Generated bindings of the `http1-client` world, alone in their module.
+/// Generated bindings of the `http1` world, alone in their module.
 pub(crate) mod http1 {
     #![allow(missing_docs, reason = "generated; documented in wit/http1")]
     wasmtime::component::bindgen!({
-        world: "fumehood:http1/http1-client",
+        world: "fumehood:http1/http1",
         path: ["../../wit/guest", "../../wit/http1"],
         additional_derives: [PartialEq, Eq, Hash],
     });

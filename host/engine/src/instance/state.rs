@@ -87,7 +87,7 @@ impl GuestState {
         GuestState {
             alive: Alive::new(about),
             bounds,
-            trail: Trail::new(),
+            trail: Trail::new(about),
             recording: Recording::new(about.supervisor.limits.record),
             last_words: None,
             entered: false,

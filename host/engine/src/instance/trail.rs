@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fumehood_control::{MAX_REPORT_STEPS, TrailStep};
+use tracing::level_filters::LevelFilter;
+
+use crate::registry::About;
 
 /// A call into a guest, or something it answered: kinds and sizes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,22 +41,27 @@ impl fmt::Display for Trace {
     }
 }
 
-/// The latest steps.
+/// The latest steps, which are told to the log too.
 #[derive(Debug)]
 pub(crate) struct Trail {
+    about: Arc<About>,
     made: Instant,
     steps: VecDeque<(Instant, Trace)>,
 }
 
 impl Trail {
-    pub(crate) fn new() -> Trail {
+    pub(crate) fn new(about: &Arc<About>) -> Trail {
         Trail {
+            about: about.clone(),
             made: Instant::now(),
             steps: VecDeque::new(),
         }
     }
 
     pub(crate) fn note(&mut self, trace: Trace) {
+        if LevelFilter::current() >= LevelFilter::DEBUG {
+            log(&self.about, trace);
+        }
         if self.steps.len() == MAX_REPORT_STEPS {
             self.steps.pop_front();
         }
@@ -71,5 +80,21 @@ impl Trail {
             what: trace.to_string(),
         };
         self.steps.iter().map(step).collect()
+    }
+}
+
+/// A target for each of our guests, so that one of them can be asked for
+/// (`FUMEHOOD_LOG=guest::tls=debug`); targets are known when compiling.
+fn log(about: &About, trace: Trace) {
+    let header = &about.header;
+    let (name, version) = (&header.name[..], &header.version[..]);
+    match name {
+        "http1" => tracing::debug!(target: "guest::http1", version, "{trace}"),
+        "tls" => tracing::debug!(target: "guest::tls", version, "{trace}"),
+        "x509" => tracing::debug!(target: "guest::x509", version, "{trace}"),
+        "dns" => tracing::debug!(target: "guest::dns", version, "{trace}"),
+        "pac" => tracing::debug!(target: "guest::pac", version, "{trace}"),
+        "socks" => tracing::debug!(target: "guest::socks", version, "{trace}"),
+        _ => tracing::debug!(target: "guest::other", name, version, "{trace}"),
     }
 }

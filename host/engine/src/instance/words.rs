@@ -60,15 +60,24 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         .into_iter()
         .map(event)
         .collect::<Result<_, _>>()?;
-    if told.then.is_some() && !matches!(told.demand, Demand::Payload(_)) {
-        return Err(Nonsense("lines that follow a payload, and no payload"));
-    }
-    told.then.as_ref().map_or(Ok(()), bounded_lines)?;
+    let (demand, then) = demands(told.demand, told.then)?;
     Ok(Progress {
         events,
-        demand: demand(told.demand)?,
-        then: told.then,
+        demand,
+        then,
     })
+}
+
+/// A demand and what follows it, if the host can meet both.
+pub(super) fn demands(
+    told: Demand,
+    then: Option<LineDemand>,
+) -> Result<(Demand, Option<LineDemand>), Nonsense> {
+    if then.is_some() && !matches!(told, Demand::Payload(_)) {
+        return Err(Nonsense("lines that follow a payload, and no payload"));
+    }
+    then.as_ref().map_or(Ok(()), bounded_lines)?;
+    Ok((demand(told)?, then))
 }
 
 /// A demand, if the host can meet it.
@@ -137,7 +146,7 @@ pub(crate) fn sound_head(
 }
 
 /// Fields as the embedder may rely on them.
-fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
+pub(super) fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
     if told.len() > MAX_FIELDS {
         return Err(Nonsense("more fields than its own bound"));
     }
@@ -158,7 +167,7 @@ fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
 }
 
 /// A `tchar` (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -198,6 +207,9 @@ fn violation_name(violation: Violation) -> &'static str {
         Violation::ForbiddenTrailer => "forbidden-trailer",
         Violation::UnsolicitedUpgrade => "unsolicited-upgrade",
         Violation::UnsolicitedBytes => "unsolicited-bytes",
+        Violation::BadRequestLine => "bad-request-line",
+        Violation::BadTarget => "bad-target",
+        Violation::BadHost => "bad-host",
     }
 }
 

@@ -16,10 +16,7 @@ pub use handshake::{Begun, Connected};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use fumehood_control::{
-    Deadlines, Exchange, ExchangeId, Field, GrantId, ModuleHeader, PayloadLength, SourceEnd,
-    Summary, TlsOptions, TlsVersion, Verification,
-};
+use fumehood_control::{Exchange, ExchangeId, Field, GrantId, ModuleHeader, Summary};
 use fumehood_policy::{Scheme, Target};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -179,40 +176,21 @@ fn request_head(target: &Target) -> RequestHead {
         target: path,
         fields,
         payload,
+        upgrade: false,
     }
 }
 
 /// A GET as the command would send it.
 fn request(target: &Target, path: &str) -> Exchange {
-    let field = |name: &str, value: String| Field {
+    let field = |name: &str, value: &str| Field {
         name: name.to_owned(),
-        value: value.into_bytes(),
+        value: value.as_bytes().to_vec(),
     };
-    Exchange {
-        target: target.clone(),
-        grant: GrantId(1),
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        fields: vec![
-            field("host", format!("{}:{}", target.host, target.port)),
-            field("user-agent", "fumehood-measure".to_owned()),
-            field("accept", "*/*".to_owned()),
-        ],
-        payload: PayloadLength::None,
-        source_end: SourceEnd::EndOfFile,
-        tls: TlsOptions {
-            verification: Verification::Full,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-        },
-        deadlines: Deadlines {
-            connect_ms: 30_000,
-            tls_ms: 30_000,
-            head_ms: 30_000,
-            idle_ms: 30_000,
-            total_ms: u32::MAX,
-        },
-        fresh_connection: true,
-        leave: None,
-    }
+    let mut get = Exchange::get(target.clone(), GrantId(1), path);
+    get.fields.extend([
+        field("user-agent", "fumehood-measure"),
+        field("accept", "*/*"),
+    ]);
+    get.fresh_connection = true;
+    get
 }

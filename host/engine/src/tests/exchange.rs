@@ -3,10 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 
-use fumehood_control::{
-    Deadlines, DialReply, DialRequest, Exchange, Field, GrantId, PayloadLength, SourceEnd,
-    TlsOptions, TlsVersion, Verification,
-};
+use fumehood_control::{DialReply, DialRequest, Exchange, GrantId};
 use fumehood_policy::{Host, Scheme, Target};
 use fumehood_sandbox::Channel;
 
@@ -17,32 +14,10 @@ pub(crate) fn request(scheme: Scheme, server: SocketAddr, path: &str, fresh: boo
         host: Host::V4(Ipv4Addr::LOCALHOST),
         port: server.port(),
     };
-    let host = Field {
-        name: "host".to_owned(),
-        value: target.authority().into_bytes(),
-    };
+    let grant = GrantId(target.port.into());
     Exchange {
-        grant: GrantId(target.port.into()),
-        target,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        fields: vec![host],
-        payload: PayloadLength::None,
-        source_end: SourceEnd::EndOfFile,
-        tls: TlsOptions {
-            verification: Verification::Full,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-        },
-        deadlines: Deadlines {
-            connect_ms: 30_000,
-            tls_ms: 30_000,
-            head_ms: 30_000,
-            idle_ms: 30_000,
-            total_ms: 60_000,
-        },
         fresh_connection: fresh,
-        leave: None,
+        ..Exchange::get(target, grant, path)
     }
 }
 

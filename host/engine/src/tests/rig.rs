@@ -24,6 +24,7 @@ use crate::hub::Hub;
 use crate::idle::Idle;
 use crate::instance::Ticker;
 use crate::outbox::Outbox;
+use crate::proxy::Proxy;
 use crate::registry::{Limits, Registry, fixtures};
 use crate::serve;
 use crate::tls::Anchors;
@@ -132,6 +133,7 @@ impl Rig {
                 room: Arc::new(Semaphore::new(16)),
                 outbox,
                 key_log: None,
+                proxy: Proxy::new(),
                 pressure: AtomicU16::new(0),
             });
             (hub, theirs.into_async().unwrap())

@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::protocol::{Answer, answer};
-use super::{MAX_LINE, MAX_REQUEST};
+use super::{MAX_LINE, MAX_REQUEST, scrape};
 use crate::engine::Shared;
 use crate::{Engine, LaunchError};
 
@@ -160,7 +160,12 @@ async fn connection(stream: UnixStream, shared: &Weak<Shared>) -> io::Result<()>
         let Some(shared) = shared.upgrade() else {
             return Ok(());
         };
-        let answer = answer(&Engine { shared }, &line).await;
+        let engine = Engine { shared };
+        if scrape::is_http(&line) {
+            let answering = scrape::answer(&engine, &line, &mut bounded, &mut writer);
+            return tokio::time::timeout(IDLE, answering).await?;
+        }
+        let answer = answer(&engine, &line).await;
         say(&mut writer, &answer).await?;
     }
 }

@@ -9,9 +9,12 @@
 //! → {"command":"swap","name":"http1","digest":"0058d9"}
 //! ← {"ok":false,"error":{"code":"unknown-module","message":"there is no …"}}
 //! ```
+//!
+//! A connection that begins with `GET /metrics` is answered with metrics instead.
 
 mod listener;
 mod protocol;
+mod scrape;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     /// Fetch URLs, with curl's habits
     #[command(after_help = exit::table())]
     Fetch(Box<Fetch>),
+    /// Serve programs as a local forward proxy, each request judged by the policy
+    Proxy(Box<ProxyArgs>),
     /// List, check, load and swap the guests, of a running engine too
     Modules(Modules),
     /// Show what may be reached and why, and check what would become of a request
@@ -33,6 +36,17 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show how guests ended
     Crashes(Crashes),
+    /// Print what makes a shell complete this command
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// Where to
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
     /// Tell which layers of the sandbox this machine can give, and what to do about the rest
     Doctor(Doctor),
     /// Show, measured, what the sandbox is worth; takes under a minute
@@ -42,6 +56,72 @@ pub(crate) enum Command {
     /// and tell whether every byte still arrived
     #[cfg(feature = "demo")]
     Chaos(Chaos),
+}
+
+/// What `proxy` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// Listen there; port 0 is any
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3128")]
+    pub(crate) listen: SocketAddr,
+    /// Let --listen name an address that others can reach: whoever does may ask
+    /// for all that the policy allows
+    #[arg(long)]
+    pub(crate) dangerously_listen_beyond_loopback: bool,
+    /// Append a line a request to FILE, "-" for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// What a line is
+    #[arg(long, value_enum, default_value_t = AccessFormat::Json, requires = "access_log")]
+    pub(crate) access_format: AccessFormat,
+    /// Let what is under way go on for so long after SIGTERM or SIGINT; a second
+    /// one ends it
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) drain: u32,
+    /// Most connections at once, tunnels among them; more wait
+    #[arg(long, value_name = "N", default_value_t = 6000, value_parser = clap::value_parser!(u32).range(1..=8000))]
+    pub(crate) max_connections: u32,
+    /// Most of them from one address; more are closed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8000))]
+    pub(crate) max_connections_per_address: Option<u32>,
+    /// Most time a request's head may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) head_timeout: u32,
+    /// Most time between two requests, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+    pub(crate) keep_alive_timeout: u32,
+    /// Most time a tunnel may say nothing, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    pub(crate) tunnel_timeout: u32,
+    /// The name in Via fields; "" adds none
+    #[arg(long, value_name = "NAME", default_value = "fumehood")]
+    pub(crate) via: String,
+    /// What rules about clients know this proxy's by
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<ClientName>,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Let a host be reached whose address is not public
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) allow_private: Vec<PrivateHost>,
+    /// Go on without this layer of the sandbox (see `fumehood doctor`)
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+    /// Listen there for `fumehood modules --socket`, `fumehood status` and the like
+    #[arg(long, value_name = "PATH")]
+    pub(crate) admin_socket: Option<PathBuf>,
+    /// Tell the address in one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a line of the access log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AccessFormat {
+    /// One JSON object
+    Json,
+    /// The Common Log Format
+    Common,
 }
 
 /// What `policy` takes.
@@ -144,8 +224,11 @@ pub(crate) struct StatusArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: PathBuf,
     /// Print one JSON object instead of text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "metrics")]
     pub(crate) json: bool,
+    /// Print metrics as Prometheus reads them
+    #[arg(long)]
+    pub(crate) metrics: bool,
 }
 
 /// What `modules` takes.

@@ -34,11 +34,12 @@ pub(crate) enum Exit {
     Launch = 113,
     Module = 114,
     Configuration = 115,
+    Listen = 116,
     Script = 117,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 25] = [
+    pub(crate) const ALL: [Exit; 26] = [
         Exit::Usage,
         Exit::Url,
         Exit::Resolve,
@@ -63,6 +64,7 @@ impl Exit {
         Exit::Launch,
         Exit::Module,
         Exit::Configuration,
+        Exit::Listen,
         Exit::Script,
     ];
 
@@ -117,6 +119,7 @@ impl Exit {
                 "a PAC script cannot be used, or gave no usable answer",
             ),
             Exit::Configuration => ("configuration", "the configuration was refused"),
+            Exit::Listen => ("listen", "the proxy cannot listen where it should"),
         }
     }
 

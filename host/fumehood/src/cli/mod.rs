@@ -1,5 +1,6 @@
 //! The command `fumehood`: the command line and what each subcommand does.
 
+mod access;
 mod args;
 #[cfg(feature = "demo")]
 mod chaos;
@@ -14,6 +15,7 @@ mod escape;
 mod exit;
 mod fetch;
 mod headers;
+mod help;
 mod hop;
 mod judge;
 mod modules;
@@ -21,6 +23,7 @@ mod output;
 mod pac;
 mod policy;
 mod progress;
+mod proxy;
 mod redirect;
 mod report;
 mod resume;
@@ -38,11 +41,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
-use exit::Exit;
+use exit::{Exit, Failed};
 
 /// Runs the command line; gives the exit code.
 pub(crate) fn run() -> ExitCode {
     let matches = Cli::command().get_matches();
+    if let Err(error) = fumehood::log_to_stderr(None) {
+        return modules::complain(&Failed::new(Exit::Usage, error.to_string()));
+    }
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -57,11 +63,14 @@ pub(crate) fn run() -> ExitCode {
             };
             on_runtime(fetch::run(&args, matches))
         }
+        Command::Proxy(args) => on_runtime(proxy::run(&args)),
         Command::Modules(args) => on_runtime(modules::run(&args)),
         Command::Policy(args) => on_runtime(policy::run(&args)),
         Command::Pac(args) => on_runtime(pac::run(&args)),
         Command::Status(args) => on_runtime(status::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man { directory } => help::manual(&directory),
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => on_runtime(demo::run(&args)),

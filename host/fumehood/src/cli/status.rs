@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use fumehood::{ProcessStatus, Status};
+use fumehood::{Outcome, ProcessStatus, Status, Traffic};
+use indicatif::HumanBytes;
 
 use super::args::StatusArgs;
 use super::escape::for_terminal;
@@ -31,12 +32,19 @@ async fn status(args: &StatusArgs) -> Result<String, Failed> {
     }
     let status: Status =
         serde_json::from_value(answer).map_err(|e| Failed::new(Exit::Engine, e.to_string()))?;
-    Ok(page(&status))
+    Ok(match args.metrics {
+        true => status.to_prometheus(),
+        false => page(&status),
+    })
 }
 
 fn page(status: &Status) -> String {
     let process = |it: &ProcessStatus| match it.alive {
-        true => format!("running; was ready in {} µs", it.ready_us),
+        true => format!(
+            "running; was ready in {} µs{}",
+            it.ready_us,
+            it.resident_bytes.map(memory).unwrap_or_default()
+        ),
         false => "ended; the next request starts another".to_owned(),
     };
     let mut text = String::new();
@@ -47,6 +55,7 @@ fn page(status: &Status) -> String {
     row("fumehood", &status.version);
     row("broker", &process(&status.broker));
     row("engine", &process(&status.engine));
+    traffic(&status.traffic, &mut row);
     for module in &status.modules.modules {
         let state = module.state.as_deref().unwrap_or("not loaded");
         let digest: String = module.digest.chars().take(12).collect();
@@ -89,4 +98,33 @@ fn page(status: &Status) -> String {
         row("", &format!("not taken since: {error}"));
     }
     text
+}
+
+fn memory(bytes: u64) -> String {
+    format!("; uses {}", HumanBytes(bytes))
+}
+
+fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, &str)) {
+    let ended = |outcome| *traffic.exchanges.get(&outcome).unwrap_or(&0);
+    let failed = Outcome::ALL
+        .into_iter()
+        .filter(|outcome| *outcome != Outcome::Ok && ended(*outcome) > 0);
+    let mut line = format!("{} under way, {} ok", traffic.under_way, ended(Outcome::Ok));
+    for outcome in failed {
+        let _infallible = write!(line, ", {} {}", ended(outcome), outcome.name());
+    }
+    row("exchanges", &line);
+    let line = format!(
+        "{} received, {} sent; {} of all through guests",
+        HumanBytes(traffic.payload_received),
+        HumanBytes(traffic.payload_sent),
+        HumanBytes(traffic.bytes_through_guests)
+    );
+    row("", &line);
+    for (ground, count) in &traffic.denials {
+        row(
+            "denied",
+            &format!("{count} × {}", String::from(ground.clone())),
+        );
+    }
 }

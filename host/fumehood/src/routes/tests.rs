@@ -24,7 +24,7 @@ const GRANT: GrantId = GrantId(70);
 fn setting() -> Setting {
     let permits = Arc::new(Semaphore::new(1));
     let permit = permits.clone().try_acquire_owned().unwrap();
-    let routes = Routes::new();
+    let routes = Routes::new(Arc::default());
     let target = RequestUrl::parse("http://a.example/").unwrap().target;
     let (over, ended) = mpsc::unbounded_channel();
     let leave = Leave::new(GRANT, &over);

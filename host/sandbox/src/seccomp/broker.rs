@@ -49,7 +49,8 @@ const ROWS: &[Row] = &[
         &kind(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), // which addresses this host has
     ]), "dialling; the resolver"),
     row("connect", libc::SYS_connect, Always, "dialling; the resolver"),
-    row("bind", libc::SYS_bind, Always, "the resolver's netlink socket; ports for datagrams"),
+    row("bind", libc::SYS_bind, Always, "the resolver's netlink socket; ports for datagrams; listening for the proxy"),
+    row("listen", libc::SYS_listen, Always, "listening where the embedder says, for the proxy"),
     row("sendto", libc::SYS_sendto, Always, "channels; the resolver"),
     row("sendmsg", libc::SYS_sendmsg, Always, "passing connections to the engine; the resolver"),
     row("sendmmsg", libc::SYS_sendmmsg, Always, "the resolver, asking for both families at once"),

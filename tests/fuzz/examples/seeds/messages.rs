@@ -1,10 +1,9 @@
 //! Messages between the processes, by their own encoder.
 
 use fumehood_control::{
-    Attempt, Deadlines, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field,
-    FromCompiler, Grant, GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength,
-    ResponseHead, SourceEnd, TlsOptions, TlsVersion, ToBroker, ToEmbedder, ToEngine, Verification,
-    encode, fragments,
+    Attempt, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field, FromCompiler, Grant,
+    GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength, ResponseHead, ToBroker,
+    ToEmbedder, ToEngine, encode, fragments,
 };
 use fumehood_policy::{Host, Policy, Scheme, Target, Terms};
 use serde::Serialize;
@@ -111,26 +110,7 @@ fn target() -> Target {
 
 fn exchange() -> Exchange {
     Exchange {
-        target: target(),
-        grant: GrantId(1),
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        fields: vec![field()],
         payload: PayloadLength::Known(3),
-        source_end: SourceEnd::EndOfFile,
-        tls: TlsOptions {
-            verification: Verification::Full,
-            min_version: TlsVersion::V1_2,
-            max_version: TlsVersion::V1_3,
-        },
-        deadlines: Deadlines {
-            connect_ms: 1,
-            tls_ms: 1,
-            head_ms: 1,
-            idle_ms: 1,
-            total_ms: 1,
-        },
-        fresh_connection: false,
-        leave: None,
+        ..Exchange::get(target(), GrantId(1), "/")
     }
 }

@@ -122,6 +122,7 @@ fn request(options: Options) -> RequestHead {
             1 => PayloadLength::Known(u64::from(options.upload)),
             _ => PayloadLength::Unknown,
         },
+        upgrade: false,
     }
 }
 

@@ -5,5 +5,6 @@
 mod admin;
 mod chaos;
 mod faults;
+mod metrics;
 mod recordings;
 mod support;

@@ -19,38 +19,39 @@
 #![cfg(target_family = "wasm")]
 
 mod fault;
+mod server;
 
 use bindings::exports::fumehood::http1::client::{
     Demand, Error, Event, Guest, PayloadFrame, Progress, RequestHead,
 };
 use fault::Fault;
-use fumehood_guest_http1::component::{Http1Client, bindings};
+use fumehood_guest_http1::component::{Http1, bindings};
 
 struct Faulty;
 
-bindings::export_http1_client!(Faulty with_types_in bindings);
+bindings::export_http1!(Faulty with_types_in bindings);
 
 impl Guest for Faulty {
     fn encode_head(head: RequestHead) -> Result<Vec<u8>, Error> {
-        Http1Client::encode_head(head)
+        Http1::encode_head(head)
     }
 
     fn frame_payload(length: u64) -> Result<PayloadFrame, Error> {
         fault::frame_piece();
-        Http1Client::frame_payload(length)
+        Http1::frame_payload(length)
     }
 
     fn end_payload() -> Result<Vec<u8>, Error> {
-        Http1Client::end_payload()
+        Http1::end_payload()
     }
 
     fn current_demand() -> Demand {
-        Http1Client::current_demand()
+        Http1::current_demand()
     }
 
     fn receive(data: Vec<u8>) -> Result<Progress, Error> {
         fault::count_piece();
-        let progress = Http1Client::receive(data)?;
+        let progress = Http1::receive(data)?;
         let fault = progress.events.iter().find_map(|event| match event {
             Event::Head(head) => Fault::asked_for(head),
             Event::Informational(head) => {
@@ -66,10 +67,10 @@ impl Guest for Faulty {
     }
 
     fn payload_moved(count: u64) -> Result<Progress, Error> {
-        Http1Client::payload_moved(count)
+        Http1::payload_moved(count)
     }
 
     fn end_of_stream(pending: u64) -> Result<Progress, Error> {
-        Http1Client::end_of_stream(pending)
+        Http1::end_of_stream(pending)
     }
 }

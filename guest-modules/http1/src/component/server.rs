@@ -1,0 +1,109 @@
+//! The server's role of the component.
+
+use std::cell::RefCell;
+
+use fumehood_guest_sdk::panic;
+
+use super::Http1;
+use super::bindings::exports::fumehood::http1::server as wit;
+use super::convert::into_fields;
+use crate::{Answer, Ending, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress};
+
+impl wit::Guest for Http1 {
+    fn current_demand() -> wit::Demand {
+        with_server(|server| server.demand().into())
+    }
+
+    fn receive(data: Vec<u8>) -> Result<wit::Progress, wit::Error> {
+        with_server(|server| Ok(server.receive(&data)?.into()))
+    }
+
+    fn payload_moved(count: u64) -> Result<wit::Progress, wit::Error> {
+        with_server(|server| Ok(server.payload_moved(count)?.into()))
+    }
+
+    fn end_of_stream(pending: u64) -> Result<wit::Progress, wit::Error> {
+        with_server(|server| Ok(server.end_of_stream(pending)?.into()))
+    }
+
+    fn encode_head(head: wit::Answer) -> Result<Vec<u8>, wit::Error> {
+        with_server(|server| Ok(server.encode_head(&head.into())?))
+    }
+
+    fn frame_payload(length: u64) -> Result<wit::PayloadFrame, wit::Error> {
+        with_server(|server| Ok(server.frame_payload(length)?.into()))
+    }
+
+    fn end_payload(trailers: Vec<wit::Field>) -> Result<wit::Ending, wit::Error> {
+        let trailers: Vec<Field> = trailers.into_iter().map(Field::from).collect();
+        with_server(|server| Ok(server.end_payload(&trailers)?.into()))
+    }
+}
+
+/// Gives an export the instance's server, with last words prepared.
+fn with_server<T>(call: impl FnOnce(&mut Server) -> T) -> T {
+    thread_local! {
+        static SERVER: RefCell<Server> = RefCell::new(Server::new());
+    }
+    panic::install();
+    SERVER.with_borrow_mut(call)
+}
+
+impl From<wit::Answer> for Answer {
+    fn from(answer: wit::Answer) -> Self {
+        Self {
+            status: answer.status,
+            reason: answer.reason,
+            fields: answer.fields.into_iter().map(Field::from).collect(),
+            payload: answer.payload.into(),
+            last: answer.last,
+        }
+    }
+}
+
+impl From<ServerProgress> for wit::Progress {
+    fn from(progress: ServerProgress) -> Self {
+        Self {
+            events: progress.events.into_iter().map(Into::into).collect(),
+            demand: progress.demand.into(),
+            then: progress.then.map(wit::LineDemand::from),
+        }
+    }
+}
+
+impl From<ServerEvent> for wit::Event {
+    fn from(event: ServerEvent) -> Self {
+        match event {
+            ServerEvent::Request(request) => Self::Request(request.into()),
+            ServerEvent::RequestEnd => Self::RequestEnd,
+        }
+    }
+}
+
+impl From<Request> for wit::Request {
+    fn from(request: Request) -> Self {
+        Self {
+            method: request.method,
+            minor_version: request.minor_version,
+            target: match request.target {
+                RequestTarget::Authority(text) => wit::RequestTarget::Authority(text),
+                RequestTarget::Absolute { origin, path } => {
+                    wit::RequestTarget::Absolute(wit::AbsoluteTarget { origin, path })
+                }
+                RequestTarget::Local(text) => wit::RequestTarget::Local(text),
+            },
+            fields: into_fields(request.fields),
+            payload: request.payload.into(),
+            upgrade: request.upgrade,
+        }
+    }
+}
+
+impl From<Ending> for wit::Ending {
+    fn from(ending: Ending) -> Self {
+        Self {
+            bytes: ending.bytes,
+            persists: ending.persists,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Sockets that listen where the embedder said, kept while engines come and go.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use fumehood_control::{ListenerId, MAX_LISTENERS};
+use rustix::io::Errno;
+use tokio::net::TcpSocket;
+
+/// Connections that wait to be accepted, at most; the kernel has a bound of its
+/// own besides. Long enough for what comes while an engine is started anew.
+pub const BACKLOG: u32 = 4096;
+
+/// The listening sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    held: BTreeMap<ListenerId, Arc<OwnedFd>>,
+}
+
+impl Listeners {
+    /// Listens at an address; says where, as port 0 is any.
+    pub(crate) fn bind(
+        &mut self,
+        listener: ListenerId,
+        address: SocketAddr,
+    ) -> Result<SocketAddr, i32> {
+        let socket = listen(address).map_err(|why| errno(&why))?;
+        self.hold(listener, socket)
+    }
+
+    /// Takes a socket that listens already.
+    pub(crate) fn adopt(
+        &mut self,
+        listener: ListenerId,
+        socket: OwnedFd,
+    ) -> Result<SocketAddr, i32> {
+        let socket = std::net::TcpListener::from(socket);
+        socket.set_nonblocking(true).map_err(|why| errno(&why))?;
+        self.hold(listener, socket)
+    }
+
+    fn hold(
+        &mut self,
+        listener: ListenerId,
+        socket: std::net::TcpListener,
+    ) -> Result<SocketAddr, i32> {
+        if self.held.len() >= MAX_LISTENERS {
+            return Err(Errno::MFILE.raw_os_error());
+        }
+        let bound = socket.local_addr().map_err(|why| errno(&why))?;
+        self.held.insert(listener, Arc::new(socket.into()));
+        Ok(bound)
+    }
+
+    /// Closes one; engines have duplicates.
+    pub(crate) fn close(&mut self, listener: ListenerId) {
+        self.held.remove(&listener);
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, listener: ListenerId) -> Option<Arc<OwnedFd>> {
+        self.held.get(&listener).cloned()
+    }
+
+    /// All of them, for an engine that is new.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ListenerId, Arc<OwnedFd>)> {
+        self.held.iter().map(|(id, fd)| (*id, Arc::clone(fd)))
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A proxy that is started again finds connections of its former life.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+fn errno(why: &std::io::Error) -> i32 {
+    why.raw_os_error().unwrap_or(Errno::IO.raw_os_error())
+}

@@ -1,0 +1,287 @@
+//! The `http1` guest in the server's role, typed: one instance serves one
+//! client's connection.
+//!
+//! It is not resumed when it ends: a client that broke it loses its connection,
+//! and nobody else notices.
+
+use std::sync::Arc;
+
+use fumehood_control::{Aftermath, Cause, Field, PayloadLength};
+use wasmtime::Store;
+
+use super::codec::CodecModule;
+use super::http1::Http1;
+use super::http1::exports::fumehood::http1::server as wire;
+use super::trail::Trace;
+use super::words::{self, Nonsense};
+use super::{CodecError, Fault, GuestState, arm};
+use super::{Demand, LineDemand, PayloadFrame};
+use crate::registry::{Registry, Version};
+
+/// A request, in the host's types and sound.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub method: String,
+    pub minor_version: u8,
+    pub target: Asked,
+    /// As they are passed on.
+    pub fields: Vec<Field>,
+    pub payload: PayloadLength,
+    /// It offers to go on as a WebSocket.
+    pub upgrade: bool,
+}
+
+/// What a request asks for; visible ASCII.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// `host:port`.
+    Authority(String),
+    /// `scheme://host[:port]`, and a path.
+    Absolute { origin: String, path: String },
+    /// Something of the proxy itself.
+    Local,
+}
+
+/// A response to be sent.
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    pub status: u16,
+    pub reason: &'a [u8],
+    pub fields: &'a [Field],
+    pub payload: PayloadLength,
+    /// The connection ends with it.
+    pub last: bool,
+}
+
+/// The end of a response.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub bytes: Vec<u8>,
+    /// Another request may follow.
+    pub persists: bool,
+}
+
+/// The outcome of a step.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// A request began.
+    pub request: Option<Request>,
+    pub demand: Demand,
+    pub then: Option<LineDemand>,
+}
+
+/// One client connection's codec.
+pub(crate) struct ServerCodec {
+    store: Store<GuestState>,
+    http1: Http1,
+    registry: Arc<Registry>,
+    version: Arc<Version<CodecModule>>,
+}
+
+impl ServerCodec {
+    /// An instance of the current version.
+    ///
+    /// # Errors
+    /// [`Cause::Guest`] when there is none to be had.
+    pub(crate) fn new(registry: &Arc<Registry>) -> Result<ServerCodec, Cause> {
+        let version = registry.http1.current()?;
+        let (store, http1) = version.module.start().map_err(|fault| {
+            fault.settle(Aftermath::Failed);
+            fault
+        })?;
+        Ok(ServerCodec {
+            store,
+            http1,
+            registry: Arc::clone(registry),
+            version,
+        })
+    }
+
+    /// It is of the version that is current. To be looked at between requests.
+    pub(crate) fn is_current(&self) -> bool {
+        self.registry
+            .http1
+            .current()
+            .is_ok_and(|current| Arc::ptr_eq(&current, &self.version))
+    }
+
+    /// The demand in force. After a response that persists it is again what it
+    /// was at first.
+    pub(crate) fn demand(&mut self) -> Result<Demand, CodecError> {
+        self.before(Trace::Call("current-demand"));
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_current_demand(&mut self.store);
+        let demand = self.read(told.map(Ok))?;
+        words::demand(demand).map_err(|Nonsense(what)| self.nonsense(what))
+    }
+
+    /// Shows the demanded bytes.
+    pub(crate) fn receive(&mut self, data: &[u8]) -> Result<Step, CodecError> {
+        self.before(Trace::CallWith("receive", data.len() as u64));
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_receive(&mut self.store, data);
+        self.step(told)
+    }
+
+    /// Reports payload moved.
+    pub(crate) fn payload_moved(&mut self, count: u64) -> Result<Step, CodecError> {
+        self.before(Trace::CallWith("payload-moved", count));
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_payload_moved(&mut self.store, count);
+        self.step(told)
+    }
+
+    /// Reports the client's close.
+    pub(crate) fn end_of_stream(&mut self, pending: u64) -> Result<Step, CodecError> {
+        self.before(Trace::CallWith("end-of-stream", pending));
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_end_of_stream(&mut self.store, pending);
+        self.step(told)
+    }
+
+    /// The bytes of a response's head.
+    pub(crate) fn encode_head(&mut self, answer: &Answer<'_>) -> Result<Vec<u8>, CodecError> {
+        let Answer { status, fields, .. } = answer;
+        self.before(Trace::Head("encode-head", *status, fields.len()));
+        let head = wire::Answer {
+            status: *status,
+            reason: answer.reason.to_vec(),
+            fields: wire_fields(fields),
+            payload: match answer.payload {
+                PayloadLength::None => wire::PayloadLength::None,
+                PayloadLength::Known(length) => wire::PayloadLength::Known(length),
+                PayloadLength::Unknown => wire::PayloadLength::Unknown,
+            },
+            last: answer.last,
+        };
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_encode_head(&mut self.store, &head);
+        self.read(told)
+    }
+
+    /// What to write around `length` bytes of response payload.
+    pub(crate) fn frame_payload(&mut self, length: u64) -> Result<PayloadFrame, CodecError> {
+        self.before(Trace::CallWith("frame-payload", length));
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_frame_payload(&mut self.store, length);
+        self.read(told)
+    }
+
+    /// What to write after a response.
+    pub(crate) fn end_payload(&mut self, trailers: &[Field]) -> Result<Ending, CodecError> {
+        self.before(Trace::CallWith("end-payload", trailers.len() as u64));
+        let told = self
+            .http1
+            .fumehood_http1_server()
+            .call_end_payload(&mut self.store, &wire_fields(trailers));
+        let wire::Ending { bytes, persists } = self.read(told)?;
+        Ok(Ending { bytes, persists })
+    }
+
+    fn before(&mut self, trace: Trace) {
+        arm(&mut self.store);
+        let state = self.store.data_mut();
+        state.calls += 1;
+        state.trail.note(trace);
+    }
+
+    fn step(
+        &mut self,
+        told: wasmtime::Result<Result<wire::Progress, wire::Error>>,
+    ) -> Result<Step, CodecError> {
+        let progress = self.read(told)?;
+        sound(progress).map_err(|Nonsense(what)| self.nonsense(what))
+    }
+
+    fn nonsense(&self, what: &str) -> CodecError {
+        let detail = format!("the guest told {what}");
+        self.ended(Fault::of_words(self.store.data(), "nonsense", detail))
+    }
+
+    /// Nothing takes the place of an instance that ended.
+    fn ended(&self, fault: Fault) -> CodecError {
+        fault.settle(Aftermath::Failed);
+        self.registry.enforce();
+        CodecError::Fault(fault)
+    }
+
+    fn read<T>(&self, told: wasmtime::Result<Result<T, wire::Error>>) -> Result<T, CodecError> {
+        match told {
+            Ok(Ok(told)) => Ok(told),
+            Ok(Err(error)) => Err(CodecError::Protocol(error)),
+            Err(error) => Err(self.ended(Fault::of_call(self.store.data(), &error))),
+        }
+    }
+}
+
+fn wire_fields(fields: &[Field]) -> Vec<wire::Field> {
+    let field = |field: &Field| wire::Field {
+        name: field.name.clone(),
+        value: field.value.clone(),
+    };
+    fields.iter().map(field).collect()
+}
+
+/// A step's outcome, if all of it makes sense.
+fn sound(told: wire::Progress) -> Result<Step, Nonsense> {
+    let (demand, then) = words::demands(told.demand, told.then)?;
+    let mut request = None;
+    for event in told.events {
+        if let wire::Event::Request(told) = event {
+            request = Some(sound_request(told)?);
+        }
+    }
+    Ok(Step {
+        request,
+        demand,
+        then,
+    })
+}
+
+fn sound_request(told: wire::Request) -> Result<Request, Nonsense> {
+    let visible = |text: &str| {
+        let sound = text.bytes().all(|byte| byte.is_ascii_graphic());
+        sound
+            .then_some(())
+            .ok_or(Nonsense("a target that is no text"))
+    };
+    if told.method.is_empty() || !told.method.bytes().all(words::is_token) {
+        return Err(Nonsense("a method that is not a token"));
+    }
+    let target = match told.target {
+        wire::RequestTarget::Authority(text) => {
+            visible(&text)?;
+            Asked::Authority(text)
+        }
+        wire::RequestTarget::Absolute(wire::AbsoluteTarget { origin, path }) => {
+            visible(&origin)?;
+            visible(&path)?;
+            Asked::Absolute { origin, path }
+        }
+        wire::RequestTarget::Local(_) => Asked::Local,
+    };
+    Ok(Request {
+        method: told.method,
+        minor_version: told.minor_version.min(1),
+        target,
+        fields: words::fields(told.fields)?,
+        payload: match told.payload {
+            wire::PayloadLength::None => PayloadLength::None,
+            wire::PayloadLength::Known(length) => PayloadLength::Known(length),
+            wire::PayloadLength::Unknown => PayloadLength::Unknown,
+        },
+        upgrade: told.upgrade,
+    })
+}

@@ -1,0 +1,237 @@
+//! One direction of an exchange: pieces for a codec, payload past it, and what
+//! is on its way out.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use crate::demand::{Collected, Collector, Delimiter};
+use crate::instance::{Demand, LineDemand, PayloadFrame};
+use crate::transport::Transport;
+
+/// Bytes that may wait to be written before nothing more is read. Heads and
+/// small payload go out in one call.
+const FULL: usize = 64 * 1024;
+
+/// Payload of at least so many bytes is written from where it was read.
+const DIRECT: usize = 16 * 1024;
+
+/// A stream as a codec takes it apart.
+pub(super) struct Inbound {
+    state: State,
+}
+
+enum State {
+    Collect(Collector),
+    Payload {
+        demanded: u64,
+        left: u64,
+        then: Option<Collector>,
+    },
+    UntilClose,
+    Nothing,
+}
+
+/// What came.
+pub(super) enum Found {
+    /// [`Inbound::piece`], for the codec.
+    Piece,
+    /// The stream ended, so many bytes into the demand.
+    Cut(u64),
+    /// So many bytes of payload, at least one, are there to be moved.
+    Payload(usize),
+}
+
+impl Inbound {
+    pub(super) fn new(demand: &Demand, then: Option<LineDemand>) -> Inbound {
+        let state = match demand {
+            Demand::EmptyLine(at_most) => {
+                State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
+            }
+            Demand::Lines(lines) => State::Collect(collector_of(*lines)),
+            Demand::Payload(length) => State::Payload {
+                demanded: *length,
+                left: *length,
+                then: then.map(collector_of),
+            },
+            Demand::PayloadUntilClose => State::UntilClose,
+            Demand::Nothing => State::Nothing,
+        };
+        Inbound { state }
+    }
+
+    /// Nothing more is to come.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Nothing)
+    }
+
+    /// The next thing. Not to be asked for where nothing is to come.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Transport,
+    ) -> Poll<io::Result<Found>> {
+        let collector = match &mut self.state {
+            State::Nothing => return Poll::Pending,
+            State::Payload { left, .. } => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                return poll_payload(cx, from, most);
+            }
+            State::UntilClose => return poll_payload(cx, from, usize::MAX),
+            State::Collect(collector) => collector,
+        };
+        loop {
+            let offered = ready!(from.poll_bytes(cx))?;
+            if offered.is_empty() {
+                let pending = collector.bytes().len() as u64;
+                return Poll::Ready(Ok(Found::Cut(pending)));
+            }
+            let (count, collected) = collector.take(offered);
+            from.consume(count);
+            if collected == Collected::Piece {
+                return Poll::Ready(Ok(Found::Piece));
+            }
+        }
+    }
+
+    /// What was collected.
+    pub(super) fn piece(&self) -> &[u8] {
+        match &self.state {
+            State::Collect(collector) => collector.bytes(),
+            _ => &[],
+        }
+    }
+
+    /// So many bytes of payload were moved. Returns how many the codec is to be
+    /// told of, where it is.
+    pub(super) fn moved(&mut self, count: u64) -> Option<u64> {
+        let State::Payload {
+            demanded,
+            left,
+            then,
+        } = &mut self.state
+        else {
+            return None;
+        };
+        *left -= count;
+        if *left > 0 {
+            return None;
+        }
+        match then.take() {
+            // What comes behind it tells the codec that it was moved.
+            Some(collector) => {
+                self.state = State::Collect(collector);
+                None
+            }
+            None => Some(*demanded),
+        }
+    }
+}
+
+fn collector_of(lines: LineDemand) -> Collector {
+    Collector::new(Delimiter::Lines(lines.count), lines.at_most)
+}
+
+fn poll_payload(
+    cx: &mut Context<'_>,
+    from: &mut Transport,
+    most: usize,
+) -> Poll<io::Result<Found>> {
+    let offered = ready!(from.poll_bytes(cx))?.len();
+    Poll::Ready(Ok(match offered {
+        0 => Found::Cut(0),
+        offered => Found::Payload(offered.min(most)),
+    }))
+}
+
+/// Bytes on their way out.
+#[derive(Default)]
+pub(super) struct Outbound {
+    bytes: Vec<u8>,
+    written: usize,
+    /// Something of it was written.
+    pub(super) begun: bool,
+}
+
+impl Outbound {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// No more is to be put in before some is out.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() >= FULL
+    }
+
+    /// Writes all of it.
+    pub(super) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Transport,
+    ) -> Poll<io::Result<()>> {
+        while self.written < self.bytes.len() {
+            match ready!(to.poll_write(cx, &self.bytes[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+            self.begun = true;
+        }
+        self.bytes.clear();
+        self.written = 0;
+        to.poll_flush(cx)
+    }
+
+    /// How much of `length` bytes of payload one framed piece takes.
+    pub(super) fn piece_of(length: usize) -> usize {
+        length.min(FULL)
+    }
+
+    /// Takes up payload that was found, framed as a whole.
+    pub(super) fn take_framed(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Transport,
+        length: usize,
+        frame: &PayloadFrame,
+    ) -> Poll<io::Result<()>> {
+        let offered = ready!(from.poll_bytes(cx))?;
+        self.push(&frame.before);
+        self.push(&offered[..length]);
+        self.push(&frame.after);
+        from.consume(length);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves payload that was found and needs no frame: at once where it is
+    /// much, else with what else goes out. Returns how much.
+    pub(super) fn poll_move(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Transport,
+        to: &mut Transport,
+        length: usize,
+    ) -> Poll<Result<usize, Moving>> {
+        let offered = match ready!(from.poll_bytes(cx)) {
+            Ok(offered) => &offered[..length],
+            Err(error) => return Poll::Ready(Err(Moving::From(error))),
+        };
+        let count = if length < DIRECT || !self.bytes.is_empty() {
+            let count = length.min(FULL);
+            self.bytes.extend_from_slice(&offered[..count]);
+            count
+        } else {
+            self.begun = true;
+            ready!(to.poll_write(cx, offered)).map_err(|_| Moving::To)?
+        };
+        if count == 0 {
+            return Poll::Ready(Err(Moving::To));
+        }
+        from.consume(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// Which end broke.
+pub(super) enum Moving {
+    From(io::Error),
+    To,
+}

@@ -1,0 +1,177 @@
+//! One listening socket: accepts within bounds, until it is drained.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use fumehood_control::ListenerSetup;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{client, lock};
+use crate::hub::Hub;
+
+/// How long is waited after an accept that failed for want of something, such
+/// as descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener that is served.
+pub(super) struct Listener {
+    pub(super) setup: ListenerSetup,
+    /// One permit a connection.
+    room: Arc<Semaphore>,
+    by_address: Mutex<HashMap<IpAddr, u32>>,
+    draining: watch::Sender<bool>,
+    /// The socket is closed on this side.
+    closed: Notify,
+}
+
+/// A connection's place, given back when it ends.
+pub(super) struct Seat {
+    listener: Arc<Listener>,
+    address: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// Begins to accept. `None` where the descriptor is no listening socket.
+    pub(super) fn begin(
+        hub: &Arc<Hub>,
+        setup: ListenerSetup,
+        socket: OwnedFd,
+    ) -> Option<Arc<Listener>> {
+        let socket = TcpListener::from_std(std::net::TcpListener::from(socket)).ok()?;
+        let room = usize::try_from(setup.bounds.connections).unwrap_or(usize::MAX);
+        let listener = Arc::new(Listener {
+            setup,
+            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
+            by_address: Mutex::default(),
+            draining: watch::Sender::new(false),
+            closed: Notify::new(),
+        });
+        tokio::spawn(Arc::clone(&listener).run(Arc::clone(hub), socket));
+        Some(listener)
+    }
+
+    /// Becomes true when the listener is to end.
+    pub(super) fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// It is to end.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Accepts what waits and no more, and waits until all connections have ended.
+    pub(super) async fn drain(&self) {
+        self.draining.send_replace(true);
+        self.closed.notified().await;
+        let all = self.setup.bounds.connections;
+        // It is never closed; were it, no connection would be left.
+        let _all = self.room.acquire_many(all).await;
+    }
+
+    async fn run(self: Arc<Self>, hub: Arc<Hub>, socket: TcpListener) {
+        let mut draining = self.draining();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = draining.wait_for(|it| *it) => break,
+                accepted = self.accept(&socket) => accepted,
+            };
+            match accepted {
+                Ok((stream, peer, permit)) => self.seat(&hub, stream, peer, permit),
+                Err(error) if is_of_one(&error) => {}
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        while let Some((stream, peer)) = at_once(&socket).await {
+            if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+                self.seat(&hub, stream, peer, permit);
+            }
+        }
+        drop(socket);
+        self.closed.notify_one();
+    }
+
+    /// A connection, once there is room for it: more wait in the kernel.
+    async fn accept(
+        &self,
+        socket: &TcpListener,
+    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.room).acquire_owned().await;
+        let permit = permit.map_err(|_| std::io::ErrorKind::Other)?;
+        let (stream, peer) = socket.accept().await?;
+        Ok((stream, peer, permit))
+    }
+
+    /// Serves a connection, unless its address has as many as it may.
+    fn seat(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let address = peer.ip().to_canonical();
+        {
+            let mut by_address = lock(&self.by_address);
+            let count = by_address.entry(address).or_default();
+            if *count >= self.setup.bounds.connections_per_address {
+                return;
+            }
+            *count += 1;
+        }
+        let seat = Seat {
+            listener: Arc::clone(self),
+            address,
+            _permit: permit,
+        };
+        // Latency is worth more than a packet; one that is gone is found out.
+        let _gone = stream.set_nodelay(true);
+        tokio::spawn(client::serve(Arc::clone(hub), seat, stream, peer));
+    }
+}
+
+impl Seat {
+    pub(super) fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut by_address = lock(&self.listener.by_address);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A connection that waits already.
+async fn at_once(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match socket.poll_accept(cx) {
+            Poll::Ready(Ok(accepted)) => Some(accepted),
+            Poll::Ready(Err(_)) | Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// The error is of the connection that was about to be accepted.
+fn is_of_one(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ConnectionAborted
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,136 @@
+//! The local forward proxy: clients' connections, from accept to the end.
+//!
+//! ```text
+//! listener   accepts, within bounds, until it is drained
+//! client     one connection: request after request
+//! judge      what a request asks for, and whether it may
+//! forward    a request to the server and its response back, both at once
+//! flow       one direction of that: pieces to a codec, payload past it
+//! tunnel     bytes both ways, without a guest
+//! refusal    what a client is told where it gets no response
+//! access     what was served, told in batches
+//! ```
+//!
+//! Every request is judged here, by a copy of the policy, and every connection
+//! by the broker, which has the policy itself: an engine in wrong hands reaches
+//! what a client of the proxy could have asked for, and nothing else.
+//!
+//! A connection to a server serves one client connection alone, so that what a
+//! server ties to a connection (authentication, for one) is nobody else's.
+
+mod access;
+mod client;
+mod flow;
+mod forward;
+mod judge;
+mod listener;
+mod patience;
+mod refusal;
+mod tunnel;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fumehood_control::{Assembly, ListenerId, ListenerSetup, MAX_LISTENERS};
+use fumehood_policy::Policy;
+
+use crate::hub::Hub;
+use access::Access;
+use listener::Listener;
+
+/// The proxy's part of the engine.
+pub(crate) struct Proxy {
+    /// What requests are judged by; without one nothing is served.
+    policy: Mutex<Option<Arc<Policy>>>,
+    places: Mutex<HashMap<ListenerId, Place>>,
+    access: Access,
+}
+
+/// A listener, or what has come of one.
+#[derive(Default)]
+struct Place {
+    setup: Option<ListenerSetup>,
+    socket: Option<OwnedFd>,
+    listener: Option<Arc<Listener>>,
+}
+
+impl Proxy {
+    /// One that serves nobody.
+    pub(crate) fn new() -> Proxy {
+        Proxy {
+            policy: Mutex::default(),
+            places: Mutex::default(),
+            access: Access::default(),
+        }
+    }
+
+    /// Takes another policy for requests from now on. One that does not decode
+    /// leaves none: then nothing is served.
+    pub(crate) fn take_policy(&self, pieces: Assembly, last: &[u8]) {
+        let policy = pieces.finish(last).ok().map(Arc::new);
+        *lock(&self.policy) = policy;
+    }
+
+    fn policy(&self) -> Option<Arc<Policy>> {
+        lock(&self.policy).clone()
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<ListenerId, Place>> {
+        lock(&self.places)
+    }
+}
+
+/// Takes how a listener is to be served.
+pub(crate) fn set_up(hub: &Arc<Hub>, setup: ListenerSetup) {
+    let id = setup.id;
+    take(hub, id, |place| place.setup = Some(setup));
+}
+
+/// Takes a listener's socket from the broker.
+pub(crate) fn listen(hub: &Arc<Hub>, id: ListenerId, socket: OwnedFd) {
+    take(hub, id, |place| place.socket = Some(socket));
+}
+
+/// Begins to serve once both have come, in whichever order.
+fn take(hub: &Arc<Hub>, id: ListenerId, put: impl FnOnce(&mut Place)) {
+    let mut places = hub.proxy.places();
+    if places.len() >= MAX_LISTENERS && !places.contains_key(&id) {
+        return;
+    }
+    let place = places.entry(id).or_default();
+    put(place);
+    if place.listener.is_some() || place.setup.is_none() || place.socket.is_none() {
+        return;
+    }
+    if let (Some(setup), Some(socket)) = (place.setup.take(), place.socket.take()) {
+        place.listener = Listener::begin(hub, setup, socket);
+    }
+}
+
+/// Ends a listener; the embedder is told when its last connection has ended.
+pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
+    let place = hub.proxy.places().remove(&id);
+    let listener = place.and_then(|place| place.listener);
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        if let Some(listener) = listener {
+            listener.drain().await;
+        }
+        hub.proxy.access.flush(&hub.outbox).await;
+        // Nobody is left to tell when this fails.
+        let _ = hub
+            .outbox
+            .send(fumehood_control::ToEmbedder::Drained(id))
+            .await;
+    });
+}
+
+/// Tells of requests now and then, for as long as the engine runs.
+pub(crate) async fn tell(hub: &Hub) {
+    hub.proxy.access.tell(&hub.outbox).await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,43 @@
+//! A deadline that moves on: one timer a connection, seldom touched.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// How long is waited.
+pub(super) struct Patience {
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Patience {
+    /// No deadline yet.
+    pub(super) fn new() -> Patience {
+        // It fires once for nothing and is then set to what is asked.
+        Patience {
+            timer: Box::pin(tokio::time::sleep(Duration::from_secs(1))),
+        }
+    }
+
+    /// Ready when the deadline has passed. The timer may lag behind a deadline
+    /// that moves on: setting it at each step would cost more than the wakeup.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        if self.timer.deadline() > deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// So many milliseconds from now.
+pub(super) fn within(milliseconds: u32) -> Instant {
+    Instant::now() + Duration::from_millis(milliseconds.into())
+}

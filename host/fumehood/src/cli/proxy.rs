@@ -1,0 +1,212 @@
+//! `fumehood proxy`: a local forward proxy, until it is told to end.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use fumehood::{
+    Engine, EngineBuilder, Limits, Origin, Proxy, ProxyAddress, ProxyError, ProxyOptions, Settings,
+};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::access::AccessLog;
+use super::args::ProxyArgs;
+use super::exit::{Exit, Failed};
+use super::modules::complain;
+use super::settings;
+
+/// Guest instances, unless the configuration says how many: a client's
+/// connection and a server's take room for two each, tunnels none.
+const MAX_INSTANCES: u32 = 4096;
+
+/// Runs the command.
+pub(crate) async fn run(args: &ProxyArgs) -> ExitCode {
+    match serve(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => complain(&failed),
+    }
+}
+
+async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
+    check_address(args)?;
+    let mut signals = Signals::new()?;
+    let mut log = match &args.access_log {
+        Some(path) => {
+            let log = AccessLog::open(path, args.access_format);
+            Some(log.map_err(|why| {
+                let why = format!("the access log {} cannot be opened: {why}", path.display());
+                Failed::new(Exit::Write, why)
+            })?)
+        }
+        None => None,
+    };
+    let engine = builder(args)?.launch().await?;
+    let mut proxy = engine.proxy(options(args)).await?;
+    tell(args, &proxy)?;
+    tokio::select! {
+        () = signals.next() => {}
+        done = write_all(&mut proxy, &mut log) => done?,
+    }
+    drain(args, &mut proxy, &mut log, &mut signals).await?;
+    if proxy.lost_records() > 0 {
+        let lost = proxy.lost_records();
+        let why = format!("{lost} requests are not in the access log: it was too slow");
+        return Err(Failed::new(Exit::Write, why));
+    }
+    Ok(())
+}
+
+fn check_address(args: &ProxyArgs) -> Result<(), Failed> {
+    if args.listen.ip().is_loopback() || args.dangerously_listen_beyond_loopback {
+        return Ok(());
+    }
+    let why = format!(
+        "{} is not an address of this machine alone: whoever reaches it may ask for all that the \
+         policy allows; listen on 127.0.0.1, or pass --dangerously-listen-beyond-loopback",
+        args.listen
+    );
+    Err(Failed::new(Exit::Usage, why))
+}
+
+fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
+    let source = settings::source(&args.configuration, &args.allow_private);
+    let settings = settings::load(&source)?;
+    let mut builder = Engine::builder()
+        .follow(&settings, &source, true)
+        .limits(limits(&settings));
+    for layer in &args.allow_missing_layer {
+        builder = builder.allow_missing(*layer);
+    }
+    if let Some(path) = &args.admin_socket {
+        builder = builder.admin_socket(path);
+    }
+    Ok(builder)
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let mut limits = settings.limits();
+    if settings.max_instances.origin == Origin::Default {
+        limits.max_instances = MAX_INSTANCES;
+    }
+    limits
+}
+
+fn options(args: &ProxyArgs) -> ProxyOptions {
+    let mut options = ProxyOptions::new(ProxyAddress::Bind(args.listen));
+    options.client = args.client.clone();
+    options.via = Some(args.via.clone()).filter(|via| !via.is_empty());
+    options.records = args.access_log.is_some();
+    let bounds = &mut options.bounds;
+    bounds.connections = args.max_connections;
+    bounds.connections_per_address = args
+        .max_connections_per_address
+        .unwrap_or(args.max_connections);
+    bounds.head_ms = args.head_timeout;
+    bounds.keep_alive_ms = args.keep_alive_timeout;
+    bounds.tunnel_idle_ms = args.tunnel_timeout;
+    options
+}
+
+/// Says where it listens, for people and for who waits for it.
+fn tell(args: &ProxyArgs, proxy: &Proxy) -> Result<(), Failed> {
+    let address = proxy.address().map(|it| it.to_string()).unwrap_or_default();
+    let line = match args.json {
+        true => json!({ "address": address, "pid": std::process::id() }).to_string(),
+        false => format!("fumehood proxy listens on {address}"),
+    };
+    let mut stdout = io::stdout().lock();
+    let told = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    told.map_err(|why| Failed::new(Exit::Write, format!("standard output: {why}")))
+}
+
+/// Writes the log, for as long as the proxy runs.
+async fn write_all(proxy: &mut Proxy, log: &mut Option<AccessLog>) -> Result<(), Failed> {
+    while let Some(records) = proxy.records().await {
+        write(log, &records)?;
+    }
+    Ok(())
+}
+
+fn write(
+    log: &mut Option<AccessLog>,
+    records: &[fumehood::control::AccessRecord],
+) -> Result<(), Failed> {
+    match log.as_mut().map_or(Ok(()), |log| log.write(records)) {
+        Ok(()) => Ok(()),
+        Err(why) => {
+            let why = format!(
+                "the access log cannot be written, and without it nothing is served: {why}"
+            );
+            Err(Failed::new(Exit::Write, why))
+        }
+    }
+}
+
+/// Lets what is under way go on for a while.
+async fn drain(
+    args: &ProxyArgs,
+    proxy: &mut Proxy,
+    log: &mut Option<AccessLog>,
+    signals: &mut Signals,
+) -> Result<(), Failed> {
+    let begun = proxy.begin_drain().await;
+    begun.map_err(|why| Failed::new(Exit::Engine, why.to_string()))?;
+    let deadline = tokio::time::sleep(Duration::from_millis(args.drain.into()));
+    tokio::pin!(deadline);
+    let drained = proxy.drained();
+    tokio::pin!(drained);
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.next() => break,
+            () = &mut drained => break,
+            () = &mut deadline => break,
+            records = proxy.records() => {
+                if let Some(records) = records {
+                    write(log, &records)?;
+                }
+            }
+        }
+    }
+    while let Some(records) = proxy.records_at_once() {
+        write(log, &records)?;
+    }
+    Ok(())
+}
+
+/// What ends the command.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failed> {
+        let listen =
+            |kind| signal(kind).map_err(|why| Failed::new(Exit::Launch, format!("signals: {why}")));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl From<ProxyError> for Failed {
+    fn from(error: ProxyError) -> Self {
+        let exit = match &error {
+            ProxyError::Listen { .. } | ProxyError::NoAnswer => Exit::Listen,
+            ProxyError::Via(_) => Exit::Usage,
+            ProxyError::Launch(error) => Exit::of_launch(error),
+            ProxyError::TooMany | ProxyError::Channel(_) => Exit::Engine,
+        };
+        Failed::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,506 @@
+//! The local forward proxy, as an embedder holds it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use fumehood_control::{
+    AccessRecord, Deadlines, GrantId, ListenerBounds, ListenerId, ListenerSetup,
+    MAX_ACCESS_RECORDS, MAX_LISTENERS, StandingGrant, ToBroker, ToEmbedder, ToEngine,
+    policy_fragments,
+};
+use fumehood_policy::{ClientName, Policy};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::engine::{Running, Shared};
+use crate::error::ChannelError;
+use crate::settings::Current;
+use crate::{Engine, LaunchError};
+
+/// Connections alive at once, tunnels among them: two descriptors each, of
+/// which an engine has 16,384.
+const CONNECTIONS: u32 = 6000;
+
+/// From a request's first byte to the end of its head, in milliseconds.
+const HEAD_MS: u32 = 30_000;
+
+/// Between two requests, in milliseconds; browsers keep theirs for minutes.
+const KEEP_ALIVE_MS: u32 = 120_000;
+
+/// Between two bytes in a tunnel, in milliseconds: an hour, as long as programs
+/// keep a connection that says nothing.
+const TUNNEL_IDLE_MS: u32 = 3_600_000;
+
+/// Batches of records that may wait to be read. More are dropped and counted.
+const WAITING_BATCHES: usize = 1024;
+
+/// How long the broker has to listen.
+const LISTENING_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long is waited before processes that cannot be launched are launched again.
+const LAUNCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where a proxy listens.
+#[derive(Clone, Debug)]
+pub enum ProxyAddress {
+    /// There; port 0 is any. The broker makes the socket and keeps it.
+    Bind(SocketAddr),
+    /// On a TCP socket that listens already, as a service manager gives it.
+    Socket(Arc<OwnedFd>),
+}
+
+/// How a proxy is to be.
+#[derive(Clone, Debug)]
+pub struct ProxyOptions {
+    /// Where it listens. Whoever can connect there may ask for all that the
+    /// policy allows: keep it on loopback.
+    pub address: ProxyAddress,
+    /// What the policy's rules know its clients by.
+    pub client: Option<ClientName>,
+    /// The name in `Via` fields (RFC 9110 section 7.6.3), a token. `None` adds none.
+    pub via: Option<String>,
+    /// How servers are waited for; the engine's own where it is none.
+    pub deadlines: Option<Deadlines>,
+    /// What clients may take. Default 6,000 connections, also from one address;
+    /// 30 s for a head, 120 s between requests, an hour of silence in a tunnel.
+    pub bounds: ListenerBounds,
+    /// Tell of every request: [`Proxy::records`].
+    pub records: bool,
+}
+
+impl ProxyOptions {
+    /// The defaults: no name, `Via: 1.1 fumehood`, no records.
+    #[must_use]
+    pub fn new(address: ProxyAddress) -> Self {
+        ProxyOptions {
+            address,
+            client: None,
+            via: Some("fumehood".to_owned()),
+            deadlines: None,
+            bounds: ListenerBounds {
+                connections: CONNECTIONS,
+                connections_per_address: CONNECTIONS,
+                head_ms: HEAD_MS,
+                keep_alive_ms: KEEP_ALIVE_MS,
+                tunnel_idle_ms: TUNNEL_IDLE_MS,
+            },
+            records: false,
+        }
+    }
+}
+
+/// Why there is no proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The broker could not listen there.
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen, or end \
+         what listens there"
+    )]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The broker did not answer.
+    #[error("the broker did not say within {} s whether it listens", LISTENING_WITHIN.as_secs())]
+    NoAnswer,
+    /// As many listeners as there may be.
+    #[error("{MAX_LISTENERS} proxies run already")]
+    TooMany,
+    /// The name for `Via` is not a token.
+    #[error("the name for Via is not a token (RFC 9110 section 5.6.2): {0:?}")]
+    Via(String),
+    /// The processes could not be launched.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// They could not be talked to.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+}
+
+/// A proxy that listens. Dropped, it listens no more.
+///
+/// When the engine process dies, its connections end with it; the listening
+/// socket does not. Connects wait for the next engine, which is launched at once.
+pub struct Proxy {
+    engine: Engine,
+    state: Arc<State>,
+    records: mpsc::Receiver<Vec<AccessRecord>>,
+}
+
+/// One proxy, to whoever sets it up again.
+#[derive(Debug)]
+struct State {
+    setup: ListenerSetup,
+    address: ProxyAddress,
+    /// Where the broker listens, or why it does not.
+    bound: watch::Sender<Option<Result<SocketAddr, i32>>>,
+    drained: watch::Sender<bool>,
+    records: mpsc::Sender<Vec<AccessRecord>>,
+    lost: AtomicU64,
+}
+
+/// The proxies of an engine.
+#[derive(Debug)]
+pub(crate) struct Proxies {
+    all: Mutex<BTreeMap<ListenerId, Arc<State>>>,
+    current: Arc<Current>,
+    /// A process has died.
+    gone: Notify,
+    /// Somebody launches it again.
+    watched: AtomicBool,
+}
+
+impl Proxies {
+    pub(crate) fn new(current: &Arc<Current>) -> Arc<Self> {
+        Arc::new(Proxies {
+            all: Mutex::default(),
+            current: Arc::clone(current),
+            gone: Notify::new(),
+            watched: AtomicBool::new(false),
+        })
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ListenerId, Arc<State>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn states(&self) -> Vec<Arc<State>> {
+        self.all().values().cloned().collect()
+    }
+
+    /// Whether somebody launches again what dies; from now on somebody does.
+    pub(crate) fn watched(&self) -> bool {
+        self.watched.swap(true, Ordering::AcqRel)
+    }
+
+    /// Tells that a process has died.
+    pub(crate) fn wake(&self) {
+        self.gone.notify_one();
+    }
+
+    /// Whether a message of the engine is for here.
+    pub(crate) fn takes(message: &ToEmbedder) -> bool {
+        matches!(
+            message,
+            ToEmbedder::Access(_) | ToEmbedder::Drained(_) | ToEmbedder::Reported(_)
+        )
+    }
+
+    /// Takes a message that [`Proxies::takes`].
+    ///
+    /// # Errors
+    /// [`ChannelError`] when the engine says what it cannot.
+    pub(crate) fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
+        match message {
+            ToEmbedder::Access(records) if records.len() <= MAX_ACCESS_RECORDS => {
+                self.record(records);
+                Ok(())
+            }
+            ToEmbedder::Drained(listener) => {
+                if let Some(state) = self.all().get(&listener) {
+                    state.drained.send_replace(true);
+                }
+                Ok(())
+            }
+            ToEmbedder::Reported(denial) => {
+                self.current.report(&denial);
+                Ok(())
+            }
+            _ => Err(ChannelError::OutOfOrder),
+        }
+    }
+
+    /// A batch may be of several listeners.
+    fn record(&self, records: Vec<AccessRecord>) {
+        let mut by_listener: BTreeMap<ListenerId, Vec<AccessRecord>> = BTreeMap::new();
+        for record in records {
+            by_listener.entry(record.listener).or_default().push(record);
+        }
+        let all = self.all();
+        for (listener, records) in by_listener {
+            let Some(state) = all.get(&listener) else {
+                continue;
+            };
+            let count = records.len() as u64;
+            if state.records.try_send(records).is_err() {
+                state.lost.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes what the broker says of a listener.
+    pub(crate) fn listening(&self, listener: ListenerId, bound: Result<SocketAddr, i32>) {
+        if let Some(state) = self.all().get(&listener) {
+            state.bound.send_replace(Some(bound));
+        }
+    }
+
+    /// Has a new broker listen.
+    pub(crate) async fn set_up_broker(&self, running: &Running) {
+        for state in self.states() {
+            if let Err(error) = state.listen(running).await {
+                tracing::error!(%error, "the broker was not told to listen");
+            }
+        }
+    }
+
+    /// Has a new engine serve.
+    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy) {
+        let states = self.states();
+        if states.is_empty() {
+            return;
+        }
+        let told = async {
+            self.tell_policy(running, policy).await?;
+            for state in states {
+                state.serve(running).await?;
+            }
+            Ok::<(), ChannelError>(())
+        };
+        if let Err(error) = told.await {
+            tracing::error!(%error, "the engine was not told what to serve");
+        }
+    }
+
+    /// Gives the engine the policy that requests are judged by.
+    pub(crate) async fn tell_policy(
+        &self,
+        running: &Running,
+        policy: &Policy,
+    ) -> Result<(), ChannelError> {
+        if self.all().is_empty() {
+            return Ok(());
+        }
+        let mut pieces = policy_fragments(policy)?;
+        let last = pieces.pop().unwrap_or_default();
+        let channel = &running.engine.channel;
+        for bytes in pieces {
+            channel
+                .send(&ToEngine::PolicyFragment { bytes }, &[])
+                .await?;
+        }
+        Ok(channel.send(&ToEngine::Policy { bytes: last }, &[]).await?)
+    }
+}
+
+impl State {
+    async fn listen(&self, running: &Running) -> Result<(), ChannelError> {
+        let channel = &running.broker.channel;
+        let listener = self.setup.id;
+        let grant = ToBroker::StandingGrant(self.setup.grant.clone());
+        channel.send(&grant, &[]).await?;
+        match &self.address {
+            ProxyAddress::Socket(socket) => {
+                let message = ToBroker::Listener { listener };
+                channel.send(&message, &[socket.as_fd()]).await?;
+            }
+            ProxyAddress::Bind(address) => {
+                // The port that was any is this one now.
+                let before = self.bound.borrow().and_then(Result::ok);
+                let address = before.unwrap_or(*address);
+                let message = ToBroker::Listen { listener, address };
+                channel.send(&message, &[]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve(&self, running: &Running) -> Result<(), ChannelError> {
+        let setup = ToEngine::Listener(self.setup.clone());
+        Ok(running.engine.channel.send(&setup, &[]).await?)
+    }
+}
+
+impl Engine {
+    /// Listens as a forward proxy: HTTP/1.1 with CONNECT and absolute URLs.
+    /// Every request is judged by the policy of that moment; what is denied is
+    /// answered with 403, `Proxy-Status` (RFC 9209) and problem details (RFC
+    /// 9457).
+    ///
+    /// # Errors
+    /// [`ProxyError`]
+    pub async fn proxy(&self, options: ProxyOptions) -> Result<Proxy, ProxyError> {
+        let shared = &self.shared;
+        if let Some(via) = options.via.as_deref().filter(|via| !is_token(via)) {
+            return Err(ProxyError::Via(via.to_owned()));
+        }
+        let (records, told) = mpsc::channel(WAITING_BATCHES);
+        let deadlines = options.deadlines.unwrap_or_else(|| self.deadlines());
+        let state = Arc::new(State {
+            setup: ListenerSetup {
+                id: ListenerId(shared.number()),
+                grant: StandingGrant {
+                    id: GrantId(shared.number()),
+                    client: options.client,
+                },
+                via: options.via,
+                deadlines,
+                bounds: options.bounds,
+                records: options.records,
+            },
+            address: options.address,
+            bound: watch::Sender::new(None),
+            drained: watch::Sender::new(false),
+            records,
+            lost: AtomicU64::new(0),
+        });
+        let mut proxy = Proxy {
+            engine: self.clone(),
+            state: Arc::clone(&state),
+            records: told,
+        };
+        {
+            let mut all = shared.proxies.all();
+            if all.len() >= MAX_LISTENERS {
+                return Err(ProxyError::TooMany);
+            }
+            all.insert(state.setup.id, Arc::clone(&state));
+        }
+        let begun = proxy.begin().await;
+        if begun.is_err() {
+            shared.proxies.all().remove(&state.setup.id);
+        }
+        begun.map(|()| proxy)
+    }
+}
+
+impl Proxy {
+    /// Has the processes listen and serve, and waits until they do.
+    async fn begin(&mut self) -> Result<(), ProxyError> {
+        let (shared, state) = (&self.engine.shared, &self.state);
+        shared
+            .with_running(async |running: &Running| {
+                state.listen(running).await?;
+                let policy = Arc::clone(&shared.current.now().policy);
+                shared.proxies.tell_policy(running, &policy).await?;
+                state.serve(running).await
+            })
+            .await??;
+        shared.keep_running();
+        let mut bound = state.bound.subscribe();
+        let told = tokio::time::timeout(LISTENING_WITHIN, bound.wait_for(Option::is_some)).await;
+        match told {
+            Ok(Ok(bound)) => match *bound {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(errno)) => Err(ProxyError::Listen {
+                    address: match &state.address {
+                        ProxyAddress::Bind(address) => address.to_string(),
+                        ProxyAddress::Socket(_) => "the socket that was given".to_owned(),
+                    },
+                    source: std::io::Error::from_raw_os_error(errno),
+                }),
+                None => Err(ProxyError::NoAnswer),
+            },
+            Ok(Err(_)) | Err(_) => Err(ProxyError::NoAnswer),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.state.bound.borrow().and_then(Result::ok)
+    }
+
+    /// The next requests that are over, at most [`MAX_ACCESS_RECORDS`]; waits
+    /// for one. Without [`ProxyOptions::records`] there are none.
+    pub async fn records(&mut self) -> Option<Vec<AccessRecord>> {
+        self.records.recv().await
+    }
+
+    /// Records that are there already.
+    pub fn records_at_once(&mut self) -> Option<Vec<AccessRecord>> {
+        self.records.try_recv().ok()
+    }
+
+    /// Records that were dropped since nobody read them in time.
+    #[must_use]
+    pub fn lost_records(&self) -> u64 {
+        self.state.lost.load(Ordering::Relaxed)
+    }
+
+    /// Begins to end it: connections that wait are accepted and no more, and
+    /// responses from now on are the last of their connections.
+    ///
+    /// # Errors
+    /// [`ChannelError`]
+    pub async fn begin_drain(&self) -> Result<(), ChannelError> {
+        let listener = self.state.setup.id;
+        let running = self.engine.shared.as_it_is().await;
+        let close = ToBroker::CloseListener(listener);
+        running.broker.channel.send(&close, &[]).await?;
+        let drain = ToEngine::DrainListener(listener);
+        Ok(running.engine.channel.send(&drain, &[]).await?)
+    }
+
+    /// Resolves when the last connection of a proxy that is drained has ended.
+    pub fn drained(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut drained = self.state.drained.subscribe();
+        async move {
+            // Without a sender there is no proxy, and so no connection.
+            let _closed = drained.wait_for(|it| *it).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let proxies = &self.engine.shared.proxies;
+        proxies.all().remove(&self.state.setup.id);
+        let (engine, id) = (self.engine.clone(), self.state.setup.id);
+        let grant = self.state.setup.grant.id;
+        // Without a runtime nothing runs any more.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let running = engine.shared.as_it_is().await;
+                let broker = &running.broker.channel;
+                // Processes that are gone serve nobody.
+                let _gone = broker.send(&ToBroker::CloseListener(id), &[]).await;
+                let _gone = broker.send(&ToBroker::Revoke(grant), &[]).await;
+                let drain = ToEngine::DrainListener(id);
+                let _gone = running.engine.channel.send(&drain, &[]).await;
+            });
+        }
+    }
+}
+
+/// Launches again what has died, for as long as there is an engine.
+pub(crate) async fn keep_running(shared: Weak<Shared>, proxies: Arc<Proxies>) {
+    loop {
+        proxies.gone.notified().await;
+        if proxies.all().is_empty() {
+            continue;
+        }
+        loop {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            match shared.running().await {
+                Ok(_) => break,
+                Err(error) => tracing::error!(%error, "the proxy's engine is not launched"),
+            }
+            drop(shared);
+            tokio::time::sleep(LAUNCH_PAUSE).await;
+        }
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}

@@ -1,0 +1,344 @@
+//! What went through an engine, counted since its launch.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fumehood_control::{Blame, Cause, DialFailure, Summary};
+use fumehood_policy::{Denial, Reason};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Most grounds of denial that are counted each for itself; denials on further
+/// ones are counted together. Metrics with more than a thousand series for one
+/// name are refused by many who collect them.
+pub const MAX_DENIAL_GROUNDS: usize = 1000;
+
+/// Upper bounds of [`Durations::counts`], in microseconds; the last count has none.
+pub const DURATION_BOUNDS_US: [u64; 12] = [
+    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+    20_000_000, 60_000_000,
+];
+
+/// What went through an engine and the ones before it that died.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Exchanges under way.
+    pub under_way: u64,
+    /// Exchanges that are over, by how: `ok`, or who is to blame, as in
+    /// [`Outcome`]'s names.
+    pub exchanges: BTreeMap<Outcome, u64>,
+    /// Final heads of responses by class: 2 for 200–299 and so on.
+    pub responses: BTreeMap<u16, u64>,
+    /// Denials by their grounds, at most [`MAX_DENIAL_GROUNDS`] and one.
+    pub denials: BTreeMap<DenialGround, u64>,
+    /// Response payload of exchanges that succeeded, in bytes.
+    pub payload_received: u64,
+    /// Request payload of exchanges that succeeded, in bytes.
+    pub payload_sent: u64,
+    /// Bytes shown to or made by guests for them.
+    pub bytes_through_guests: u64,
+    /// Bytes moved for them that no guest saw.
+    pub bytes_past_guests: u64,
+    /// Calls into guests for them.
+    pub guest_calls: u64,
+    /// How long they took.
+    pub durations: Durations,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All of it arrived.
+    Ok,
+    /// The server is to blame.
+    Peer,
+    /// What lies between.
+    Network,
+    /// It was denied.
+    Policy,
+    /// A guest ended in it.
+    Guest,
+    /// The caller, who may have cancelled it.
+    Caller,
+    /// The engine or the broker ended.
+    Engine,
+}
+
+impl Outcome {
+    /// Its name in JSON and in metrics; never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Peer => "peer",
+            Outcome::Network => "network",
+            Outcome::Policy => "policy",
+            Outcome::Guest => "guest",
+            Outcome::Caller => "caller",
+            Outcome::Engine => "engine",
+        }
+    }
+
+    /// In the order of their declaration.
+    pub const ALL: [Outcome; 7] = [
+        Outcome::Ok,
+        Outcome::Peer,
+        Outcome::Network,
+        Outcome::Policy,
+        Outcome::Guest,
+        Outcome::Caller,
+        Outcome::Engine,
+    ];
+}
+
+impl From<Blame> for Outcome {
+    fn from(blame: Blame) -> Outcome {
+        match blame {
+            Blame::Peer => Outcome::Peer,
+            Blame::Network => Outcome::Network,
+            Blame::Policy => Outcome::Policy,
+            Blame::Guest => Outcome::Guest,
+            Blame::Caller => Outcome::Caller,
+            Blame::Engine => Outcome::Engine,
+        }
+    }
+}
+
+/// On what something was denied.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub struct DenialGround {
+    /// [`Reason::name`].
+    pub reason: String,
+    /// The rule, with the place where it is written; empty where it was none.
+    pub rule: String,
+}
+
+impl DenialGround {
+    fn of(denial: &Denial) -> DenialGround {
+        let rule = match &denial.reason {
+            Reason::Rule(rule) | Reason::Unconfirmed(rule) => rule.to_string(),
+            _ => String::new(),
+        };
+        DenialGround {
+            reason: denial.reason.name().to_owned(),
+            rule,
+        }
+    }
+
+    /// What those are counted under that are too many.
+    fn other() -> DenialGround {
+        DenialGround {
+            reason: "other".to_owned(),
+            rule: String::new(),
+        }
+    }
+}
+
+/// `denied-by-rule *.example.com (config.toml:12)`: a reason has no spaces.
+impl From<DenialGround> for String {
+    fn from(ground: DenialGround) -> String {
+        match ground.rule.is_empty() {
+            true => ground.reason,
+            false => format!("{} {}", ground.reason, ground.rule),
+        }
+    }
+}
+
+impl From<String> for DenialGround {
+    fn from(text: String) -> DenialGround {
+        let (reason, rule) = text.split_once(' ').unwrap_or((&text, ""));
+        DenialGround {
+            reason: reason.to_owned(),
+            rule: rule.to_owned(),
+        }
+    }
+}
+
+/// How long exchanges took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// How many took at most as long as the bound of the same place in
+    /// [`DURATION_BOUNDS_US`], and longer than the one before.
+    pub counts: [u64; DURATION_BOUNDS_US.len() + 1],
+    /// All together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Durations {
+    fn add(&mut self, took_us: u64) {
+        let place = DURATION_BOUNDS_US.partition_point(|bound| *bound < took_us);
+        self.counts[place] += 1;
+        self.sum_us += took_us;
+    }
+}
+
+/// Traffic as it is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counters(Mutex<Traffic>);
+
+impl Counters {
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        // It is consistent between any two statements that can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn snapshot(&self) -> Traffic {
+        self.traffic().clone()
+    }
+
+    pub(crate) fn begun(&self) {
+        self.traffic().under_way += 1;
+    }
+
+    /// It never reached the engine.
+    pub(crate) fn not_begun(&self) {
+        self.traffic().under_way -= 1;
+    }
+
+    /// The final head came.
+    pub(crate) fn answered(&self, status: u16) {
+        *self.traffic().responses.entry(status / 100).or_default() += 1;
+    }
+
+    pub(crate) fn finished(&self, outcome: &Result<Summary, Error>) {
+        let mut traffic = self.traffic();
+        traffic.under_way -= 1;
+        traffic.count(outcome);
+    }
+
+    /// The policy said no before anything was begun.
+    pub(crate) fn refused(&self, error: &Error) {
+        if error.blame() == Blame::Policy {
+            self.traffic().failed(error);
+        }
+    }
+}
+
+impl Traffic {
+    fn count(&mut self, outcome: &Result<Summary, Error>) {
+        match outcome {
+            Ok(summary) => self.succeeded(summary),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn succeeded(&mut self, summary: &Summary) {
+        *self.exchanges.entry(Outcome::Ok).or_default() += 1;
+        self.payload_received += summary.payload_received;
+        self.payload_sent += summary.payload_sent;
+        self.bytes_through_guests += summary.bytes_through_guests;
+        self.bytes_past_guests += summary.bytes_past_guests;
+        self.guest_calls += summary.guest_calls;
+        self.durations.add(summary.timings.total_us);
+    }
+
+    fn failed(&mut self, error: &Error) {
+        *self.exchanges.entry(error.blame().into()).or_default() += 1;
+        if let Some(Cause::Dial(DialFailure::Denied(denial))) = error.cause() {
+            let mut ground = DenialGround::of(denial);
+            if self.denials.len() >= MAX_DENIAL_GROUNDS && !self.denials.contains_key(&ground) {
+                ground = DenialGround::other();
+            }
+            *self.denials.entry(ground).or_default() += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_control::{RetrySafety, Timings};
+    use fumehood_policy::{RequestUrl, RuleRef, Target};
+
+    use super::*;
+
+    fn target() -> Target {
+        RequestUrl::parse("http://a.example/").unwrap().target
+    }
+
+    fn denied(reason: Reason) -> Error {
+        let target = target();
+        Error::denied(target.clone(), Denial { target, reason })
+    }
+
+    fn by_rule(line: usize) -> Error {
+        let rule = RuleRef {
+            host: "*.example".parse().unwrap(),
+            place: Some(format!("config.toml:{line}")),
+        };
+        denied(Reason::Rule(Box::new(rule)))
+    }
+
+    #[test]
+    fn durations_fall_into_the_first_bound_that_holds_them() {
+        let mut durations = Durations::default();
+        for took in [0, 1_000, 1_001, 60_000_000, 60_000_001] {
+            durations.add(took);
+        }
+        let last = durations.counts.len() - 1;
+        assert_eq!(durations.counts[..2], [2, 1]);
+        assert_eq!(durations.counts[last - 1..], [1, 1]);
+        assert_eq!(durations.sum_us, 120_002_002);
+    }
+
+    #[test]
+    fn every_exchange_is_counted_once() {
+        let counters = Counters::default();
+        for _ in 0..3 {
+            counters.begun();
+        }
+        counters.answered(204);
+        let summary = Summary {
+            payload_received: 7,
+            timings: Timings {
+                total_us: 9,
+                ..Timings::default()
+            },
+            ..Summary::default()
+        };
+        counters.finished(&Ok(summary));
+        counters.finished(&Err(Error::engine_died(target(), RetrySafety::NotSent)));
+        counters.not_begun();
+        counters.refused(&denied(Reason::Localhost));
+        let traffic = counters.snapshot();
+        assert_eq!(traffic.under_way, 0);
+        assert_eq!(
+            traffic.exchanges,
+            BTreeMap::from([(Outcome::Ok, 1), (Outcome::Policy, 1), (Outcome::Engine, 1)])
+        );
+        assert_eq!(traffic.responses, BTreeMap::from([(2, 1)]));
+        assert_eq!((traffic.payload_received, traffic.durations.sum_us), (7, 9));
+    }
+
+    #[test]
+    fn denials_are_told_apart_by_rule_up_to_a_bound() {
+        let counters = Counters::default();
+        for line in 0..MAX_DENIAL_GROUNDS + 5 {
+            counters.refused(&by_rule(line));
+        }
+        counters.refused(&by_rule(0));
+        let denials = counters.snapshot().denials;
+        assert_eq!(denials.len(), MAX_DENIAL_GROUNDS + 1);
+        assert_eq!(denials[&DenialGround::other()], 5);
+        let first = DenialGround::from("denied-by-rule *.example (config.toml:0)".to_owned());
+        assert_eq!(denials[&first], 2);
+    }
+
+    #[test]
+    fn it_survives_json() {
+        let counters = Counters::default();
+        counters.refused(&by_rule(12));
+        counters.refused(&denied(Reason::Localhost));
+        let text = serde_json::to_string(&counters.snapshot()).unwrap();
+        assert!(
+            text.contains(r#""denied-by-rule *.example (config.toml:12)":1"#),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<Traffic>(&text).unwrap(),
+            counters.snapshot()
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! The server's role, which has no fault in it.
+
+use fumehood_guest_http1::component::Http1;
+use fumehood_guest_http1::component::bindings::exports::fumehood::http1::server::{
+    Answer, Demand, Ending, Error, Field, Guest, PayloadFrame, Progress,
+};
+
+use crate::Faulty;
+
+impl Guest for Faulty {
+    fn current_demand() -> Demand {
+        Http1::current_demand()
+    }
+
+    fn receive(data: Vec<u8>) -> Result<Progress, Error> {
+        Http1::receive(data)
+    }
+
+    fn payload_moved(count: u64) -> Result<Progress, Error> {
+        Http1::payload_moved(count)
+    }
+
+    fn end_of_stream(pending: u64) -> Result<Progress, Error> {
+        Http1::end_of_stream(pending)
+    }
+
+    fn encode_head(head: Answer) -> Result<Vec<u8>, Error> {
+        Http1::encode_head(head)
+    }
+
+    fn frame_payload(length: u64) -> Result<PayloadFrame, Error> {
+        Http1::frame_payload(length)
+    }
+
+    fn end_payload(trailers: Vec<Field>) -> Result<Ending, Error> {
+        Http1::end_payload(trailers)
+    }
+}
