@@ -292,7 +292,13 @@ impl Shared {
 
     fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
         let counters = &self.counters;
-        LiveEngine::watch(engine, &self.registry, &self.config, counters, &self.proxies)
+        LiveEngine::watch(
+            engine,
+            &self.registry,
+            &self.config,
+            counters,
+            &self.proxies,
+        )
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
