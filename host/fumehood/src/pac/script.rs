@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fumehood_control::{
     GrantId, MAX_PAC_NAMES, MAX_PAC_SCRIPT_BYTES, PacAnswer, PacFailure, PacFound, PacMoment,
-    PacQuestion, PacRemark, PacScriptId, PacSurroundings, Place, SocketGrant, ToBroker, ToEngine,
-    fragments,
+    PacQuestion, PacRemark, PacScriptId, PacSurroundings, PacTarget, Place, SocketGrant, ToBroker,
+    ToEngine, fragments,
 };
 use fumehood_policy::{ClientName, DnsName, HostPattern, Route, Scheme, Terms, Transport};
 use fumehood_sandbox::sealed;
@@ -147,7 +147,11 @@ impl Engine {
                 held: Mutex::default(),
             }),
         };
-        pac.inner.again(|| pac.inner.ready()).await?;
+        match pac.inner.ready().await {
+            // Another engine has the same to do.
+            Err(error) if error.is_engines_death() => pac.inner.ready().await?,
+            ready => ready?,
+        };
         Ok(pac)
     }
 
@@ -196,39 +200,35 @@ impl Pac {
     /// [`PacError`], but for [`PacError::Script`].
     pub async fn find(&self, url: &str, call: &PacCall) -> Result<PacFound, PacError> {
         let target = target::parse(url)?;
-        let inner = &self.inner;
-        let found = inner.again(async || {
-            let (running, script) = inner.ready().await?;
-            let (names, _leave) = inner.names(&running).await?;
-            let question = PacQuestion::Find {
-                script,
-                target: target.clone(),
-                at: moment(call.at),
-                names,
-                explain: call.explain,
-            };
-            let id = inner.engine.shared.number();
-            match ask(&running.engine, id, &question, None).await? {
-                PacAnswer::Found(found) => match found.outcome {
-                    Err(PacFailure::NotLoaded) => {
-                        *inner.held.lock().await = None;
-                        Err(PacFailure::NotLoaded.into())
-                    }
-                    _ => Ok(found),
-                },
-                _ => Err(ChannelError::OutOfOrder.into()),
-            }
-        });
-        found.await
+        match self.inner.find(&target, call).await {
+            // Another engine has the same to do.
+            Err(error) if error.is_engines_death() => self.inner.find(&target, call).await,
+            found => found,
+        }
     }
 }
 
 impl Inner {
-    /// Once more where the engine died under it: another has the same to do.
-    async fn again<T>(&self, work: impl AsyncFn() -> Result<T, PacError>) -> Result<T, PacError> {
-        match work().await {
-            Err(error) if error.is_engines_death() => work().await,
-            outcome => outcome,
+    async fn find(&self, target: &PacTarget, call: &PacCall) -> Result<PacFound, PacError> {
+        let (running, script) = self.ready().await?;
+        let (names, _leave) = self.names(&running).await?;
+        let question = PacQuestion::Find {
+            script,
+            target: target.clone(),
+            at: moment(call.at),
+            names,
+            explain: call.explain,
+        };
+        let id = self.engine.shared.number();
+        match ask(&running.engine, id, &question, None).await? {
+            PacAnswer::Found(found) => match found.outcome {
+                Err(PacFailure::NotLoaded) => {
+                    *self.held.lock().await = None;
+                    Err(PacFailure::NotLoaded.into())
+                }
+                _ => Ok(found),
+            },
+            _ => Err(ChannelError::OutOfOrder.into()),
         }
     }
 
