@@ -234,8 +234,13 @@ async fn find(hub: &Hub, held: &Held, call: Find, names: PacNames) -> PacFound {
     let mut book = Book::new(names);
     let mut answer = found(Err(PacFailure::NotLoaded));
     loop {
-        let once = ask_once(hub, held, &call, &book, &mut answer).await;
-        let Err(unfinished) = once else { break };
+        let unfinished = match ask_once(hub, held, &call, &book, &mut answer).await {
+            Ok(asked) => {
+                book.keep(&asked);
+                break;
+            }
+            Err(unfinished) => unfinished,
+        };
         let looked_up = match unfinished {
             Unfinished::Needs(name) => book.look_up(hub, name).await,
             Unfinished::Failed(why) => Err(why),
@@ -249,14 +254,14 @@ async fn find(hub: &Hub, held: &Held, call: Find, names: PacNames) -> PacFound {
     answer
 }
 
-/// Makes a call with the names that are known so far.
+/// Makes a call with the names that are known so far; gives those it asked for.
 async fn ask_once(
     hub: &Hub,
     held: &Held,
     call: &Find,
     book: &Book,
     answer: &mut PacFound,
-) -> Result<(), Unfinished> {
+) -> Result<Vec<String>, Unfinished> {
     let version = current(hub).map_err(Unfinished::Failed)?;
     let (target, at) = (
         convert::target(call.target.clone()),
@@ -276,9 +281,10 @@ async fn ask_once(
     let (outcome, steps, earlier_steps) = told;
     answer.steps = convert::steps(steps);
     answer.earlier_steps = earlier_steps;
-    let found = outcome.map_err(convert::call_error)?;
+    let mut found = outcome.map_err(convert::call_error)?;
+    let asked = std::mem::take(&mut found.names);
     answer.outcome = convert::finding(found);
-    Ok(())
+    Ok(asked)
 }
 
 /// What is known of names in one call, and who is asked for more.
@@ -303,6 +309,11 @@ impl Book {
                 }
             }
         }
+    }
+
+    /// Forgets names that were not asked for.
+    fn keep(&mut self, asked: &[String]) {
+        Arc::make_mut(&mut self.known).retain(|name, _| asked.contains(name));
     }
 
     /// Has a name found. One that is denied, or is not found in time, has no

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fumehood_control::MAX_PAC_SCRIPTS;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -18,7 +19,8 @@ use crate::registry::About;
 
 /// Instances in the pool: one for each script that is held, one for each that is
 /// loaded in another's place, and some for lint and for a new version's trial.
-const INSTANCES: u32 = 2 * fumehood_control::MAX_PAC_SCRIPTS as u32 + 4;
+const INSTANCES: u32 = 12;
+const _: () = assert!(INSTANCES as usize >= 2 * MAX_PAC_SCRIPTS + 2);
 
 /// How long a call may keep the processor. Chromium has no such bound; scripts
 /// of thousands of rules answer in a few milliseconds.

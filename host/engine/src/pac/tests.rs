@@ -180,6 +180,8 @@ fn what_a_script_does_to_itself_ends_with_its_call() {
                 ("calls" | "regex" | "pattern", Err(fault)) => fault.report().kind == "hang",
                 ("throw", Ok(Err(CallError::Script(thrown)))) => thrown.message == "Error: thrown",
                 ("loop" | "deep", Ok(Err(CallError::Limit(_)))) => true,
+                // A crowded machine's clock is faster than its loops.
+                ("loop", Err(fault)) => fault.report().kind == "hang",
                 ("nest", Err(_) | Ok(Err(_))) => true,
                 ("array" | "string" | "repeat" | "objects", Err(_) | Ok(Err(_))) => true,
                 _ => false,

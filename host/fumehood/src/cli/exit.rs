@@ -41,7 +41,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 27] = [
+    pub(crate) const ALL: [Exit; 28] = [
         Exit::Usage,
         Exit::Url,
         Exit::ProxyName,

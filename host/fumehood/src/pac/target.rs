@@ -3,8 +3,11 @@
 use fumehood_control::PacTarget;
 use fumehood_policy::{Host, RequestUrl, ServedScheme, Transport, UrlError};
 
-/// Schemes beside http and https that programs ask scripts about, with their ports.
-const OTHERS: [(&str, u16); 3] = [("ws", 80), ("wss", 443), ("ftp", 21)];
+/// Schemes that are read as the web's, which they are but for the name.
+const OF_THE_WEB: [(&str, &str); 2] = [("ws", "http"), ("wss", "https")];
+
+/// Another that programs ask scripts about, with its port.
+const FTP: (&str, u16) = ("ftp", 21);
 
 /// The parts of a URL. What https and wss keep between the user and the server
 /// does not leave this process; credentials and fragments never do.
@@ -12,19 +15,27 @@ const OTHERS: [(&str, u16); 3] = [("ws", 80), ("wss", 443), ("ftp", 21)];
 /// # Errors
 /// One of [`UrlError`].
 pub(super) fn parse(text: &str) -> Result<PacTarget, UrlError> {
-    let others = OTHERS.into_iter().filter_map(|(name, port)| {
-        // They are schemes by their form, which is all that can be wrong.
-        ServedScheme::new(name, port, Transport::Tcp).ok()
-    });
-    let others: Vec<ServedScheme> = others.collect();
-    Ok(of_url(&RequestUrl::parse_served(text, &others)?))
+    let text = text.trim_matches(' ');
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+    let mut of_the_web = OF_THE_WEB.into_iter();
+    if let Some((name, like)) = of_the_web.find(|(name, _)| scheme.eq_ignore_ascii_case(name)) {
+        let url = RequestUrl::parse(&format!("{like}:{rest}"))?;
+        let scheme = name.to_owned();
+        return Ok(PacTarget {
+            scheme,
+            ..of_url(&url)
+        });
+    }
+    // A scheme by its form, which is all that can be wrong.
+    let ftp = ServedScheme::new(FTP.0, FTP.1, Transport::Tcp).ok();
+    Ok(of_url(&RequestUrl::parse_served(text, ftp.as_slice())?))
 }
 
 fn of_url(url: &RequestUrl) -> PacTarget {
     let target = &url.target;
     let scheme = target.scheme.name().to_owned();
     let path = match scheme.as_str() {
-        "https" | "wss" => "/".to_owned(),
+        "https" => "/".to_owned(),
         _ => url.path_and_query.clone(),
     };
     PacTarget {

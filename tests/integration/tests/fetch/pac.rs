@@ -78,6 +78,7 @@ fn an_answer_is_explained() {
     );
     assert_eq!(functions[2]["answer"], "true");
     assert_eq!(functions.len(), 3, "{report}");
+    assert_eq!(report["names"][0]["name"], "www.near.test", "{report}");
     assert_eq!(report["names"][0]["addresses"][0], "192.0.2.7");
     // The path stays between the user and the server.
     assert_eq!(report["alerts"][0], "asked about https://www.near.test/");
@@ -109,7 +110,7 @@ fn scripts_that_fail_are_told_by_kind() {
             "function FindProxyForURL() { return 'QUIC a:1'; }",
             "no-proxy",
         ),
-        ("function FindProxyForURL() { while (true); }", "limit"),
+        ("function FindProxyForURL() { FindProxyForURL(); }", "limit"),
     ] {
         let finished = pac("eval", script, &["--json", "http://a.test/"]);
         let report = finished.report();
