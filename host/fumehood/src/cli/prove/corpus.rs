@@ -205,7 +205,7 @@ pub(super) const CORPUS: &[Case] = &[
     case("target-tab",      "a tab for a space", Messages(
         &["GET\thttp://127.0.0.1:{port}/\tHTTP/1.1\r\nHost: {origin}\r\n\r\n"], &[])),
     case("cl-te",           "Content-Length and Transfer-Encoding", Messages(
-        &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 90\r\nTransfer-Encoding: chunked\r\n\r\n\
+        &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 68\r\nTransfer-Encoding: chunked\r\n\r\n\
            0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
         &["content-length:", "transfer-encoding:"])),
     case("te-te",           "a Transfer-Encoding that some don't know", Messages(
@@ -217,9 +217,9 @@ pub(super) const CORPUS: &[Case] = &[
            0\r\n\r\nGET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
         &["content-length:", "transfer-encoding"])),
     case("cl-cl",           "two of Content-Length that differ", Messages(
-        &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 0\r\nContent-Length: 60\r\n\r\n\
+        &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nContent-Length: 0\r\nContent-Length: 63\r\n\r\n\
            GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n", ""],
-        &["content-length: 0", "content-length: 60"])),
+        &["content-length: 0", "content-length: 63"])),
     case("folded",          "a folded field that hides another", Messages(
         &["POST http://{origin}:{port}/ HTTP/1.1\r\nHost: {origin}:{port}\r\nX: y\r\n Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"],
         &["\r\n transfer-encoding:", "content-length:"])),
