@@ -41,10 +41,8 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
         .filter(|case| case.bench == bench)
         .filter(|case| options.only.is_none_or(|only| case.name == only))
         .collect();
-    match bench {
-        Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
-        Bench::Resolve => packages::require_programs(&["unbound"])?,
-        Bench::Modules | Bench::Policy => {}
+    if bench == Bench::Fetch {
+        packages::require_programs(&["nginx", "curl"])?;
     }
     build::build(workspace)?;
 

@@ -34,7 +34,6 @@ cargo xtask COMMAND
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
   bench modules    those about swaps, resumption, instances and idle connections
   bench policy     those about decisions of the policy
-  bench resolve    those about names, against a native resolver
       --json         one JSON object a case
       --only CASE    one case
   fuzz list        the fuzz targets, a line each
@@ -86,9 +85,6 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         ("bench", ["policy", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Policy, options)
-        }
-        ("bench", ["resolve", options @ ..]) => {
-            bench::run(&Workspace::find()?, bench::Bench::Resolve, options)
         }
         ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         _ => bail!(

@@ -15,8 +15,6 @@ pub(crate) enum Bench {
     Modules,
     /// Decisions of the policy.
     Policy,
-    /// Names, against a native resolver.
-    Resolve,
 }
 
 impl Bench {
@@ -26,7 +24,6 @@ impl Bench {
             Self::Fetch => "fetch",
             Self::Modules => "modules",
             Self::Policy => "policy",
-            Self::Resolve => "resolve",
         }
     }
 }
@@ -88,7 +85,7 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 28] = [
+pub(super) const CASES: [Case; 26] = [
     Case {
         bench: Bench::Fetch,
         name: "http-1gib",
@@ -316,21 +313,5 @@ pub(super) const CASES: [Case; 28] = [
         unit: "µs",
         source: Source::Inside,
         promise: Promise::AtMost(50_000.0),
-    },
-    Case {
-        bench: Bench::Resolve,
-        name: "resolve-cached",
-        what: "a name that the cache has, from the question to the guest's answer",
-        unit: "µs",
-        source: Source::Inside,
-        promise: Promise::AtMost(20.0),
-    },
-    Case {
-        bench: Bench::Resolve,
-        name: "resolve-uncached",
-        what: "a name from unbound through all our processes, against hickory-resolver in one",
-        unit: "µs",
-        source: Source::Inside,
-        promise: Promise::RatioAtMost(6.0),
     },
 ];

@@ -6,10 +6,8 @@
 
 mod handshake;
 mod modules;
-mod names;
 
 pub use modules::Idle;
-pub use names::Resolver;
 
 pub use handshake::{Begun, Connected};
 
