@@ -45,7 +45,6 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
         .collect();
     match bench {
         Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
-        Bench::Resolve => packages::require_programs(&["unbound"])?,
         Bench::Proxy => packages::require_programs(&["nginx", "haproxy", "tinyproxy"])?,
         Bench::Modules | Bench::Policy => {}
     }

@@ -34,7 +34,6 @@ cargo xtask COMMAND
   bench fetch      hold the promises of SPECIFICATION.md against curl and rustls
   bench modules    those about swaps, resumption, instances and idle connections
   bench policy     those about decisions of the policy
-  bench resolve    those about names, against a native resolver
   bench proxy      those of the forward proxy, against haproxy and tinyproxy
       --json         one JSON object a case
       --only CASE    one case
@@ -89,9 +88,6 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         ("bench", ["policy", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Policy, options)
-        }
-        ("bench", ["resolve", options @ ..]) => {
-            bench::run(&Workspace::find()?, bench::Bench::Resolve, options)
         }
         ("bench", ["proxy", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Proxy, options)

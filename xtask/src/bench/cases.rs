@@ -16,8 +16,6 @@ pub(crate) enum Bench {
     Modules,
     /// Decisions of the policy.
     Policy,
-    /// Names, against a native resolver.
-    Resolve,
     /// The forward proxy, against haproxy and tinyproxy.
     Proxy,
 }
@@ -29,7 +27,6 @@ impl Bench {
             Self::Fetch => "fetch",
             Self::Modules => "modules",
             Self::Policy => "policy",
-            Self::Resolve => "resolve",
             Self::Proxy => "proxy",
         }
     }
@@ -94,7 +91,7 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 34] = [
+pub(super) const CASES: [Case; 32] = [
     Case {
         bench: Bench::Fetch,
         name: "http-1gib",
@@ -322,22 +319,6 @@ pub(super) const CASES: [Case; 34] = [
         unit: "µs",
         source: Source::Inside,
         promise: Promise::AtMost(50_000.0),
-    },
-    Case {
-        bench: Bench::Resolve,
-        name: "resolve-cached",
-        what: "a name that the cache has, from the question to the guest's answer",
-        unit: "µs",
-        source: Source::Inside,
-        promise: Promise::AtMost(20.0),
-    },
-    Case {
-        bench: Bench::Resolve,
-        name: "resolve-uncached",
-        what: "a name from unbound through all our processes, against hickory-resolver in one",
-        unit: "µs",
-        source: Source::Inside,
-        promise: Promise::RatioAtMost(6.0),
     },
     Case {
         bench: Bench::Proxy,

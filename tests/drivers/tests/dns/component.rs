@@ -11,7 +11,7 @@ use types::{Cause, Config, Protocol, RecordData, RecordType, Server, Source, Wan
 /// Long enough for any machine; reached only by a test that fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn config(unbound: &Unbound) -> Config {
+pub(crate) fn config(unbound: &Unbound) -> Config {
     Config {
         servers: vec![Server {
             address: types::IpAddress::Ipv4((127, 0, 0, 1)),

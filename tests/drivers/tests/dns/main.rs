@@ -4,4 +4,5 @@
 
 mod component;
 mod host;
+mod measure;
 mod native;

@@ -233,7 +233,7 @@ async fn reported() {
         (status.policy.reported, &*status.policy.mode),
         (1, "report")
     );
-    assert!(status.engine.alive && status.modules.modules.len() == 3);
+    assert!(status.engine.alive && status.modules.modules.len() == 4);
 }
 
 async fn explained() {
