@@ -53,8 +53,7 @@ fn client(version: Version, login: bool, mut stream: &[u8]) {
 fn server(wants_login: bool, mut stream: &[u8]) {
     let mut server = Server::new();
     let mut step = server.begin(wants_login);
-    let mut asked = None;
-    loop {
+    let asked = loop {
         let Ok(said) = step else {
             assert!(server.farewell().len() <= 300);
             return;
@@ -63,8 +62,7 @@ fn server(wants_login: bool, mut stream: &[u8]) {
         step = match said.event {
             Some(Event::Login(_)) => server.admit(stream.len().is_multiple_of(2)),
             Some(Event::Request(to)) => {
-                asked = Some(to);
-                break;
+                break to;
             }
             None => {
                 let Some((piece, rest)) = stream.split_at_checked(said.want.into()) else {
@@ -75,15 +73,11 @@ fn server(wants_login: bool, mut stream: &[u8]) {
                 server.receive(piece)
             }
         };
-    }
-    if let Some(Endpoint {
-        address: Address::Name(name),
-        ..
-    }) = &asked
-    {
+    };
+    if let Address::Name(name) = &asked.address {
         assert!(name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
     }
-    let reply = server.reply(Outcome::Granted, asked.as_ref());
+    let reply = server.reply(Outcome::Granted, Some(&asked));
     assert!(reply.is_ok(), "what was asked can be answered");
 }
 

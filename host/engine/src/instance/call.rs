@@ -107,7 +107,7 @@ impl Answer {
             }
             Answer::Demand(demand) => trail.note(trace_of(demand)),
             Answer::Challenges(all) => {
-                trail.note(Trace::CallWith("told challenges", all.len() as u64))
+                trail.note(Trace::CallWith("told challenges", all.len() as u64));
             }
             Answer::Progress(progress) => {
                 for event in &progress.events {

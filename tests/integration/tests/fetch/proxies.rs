@@ -218,15 +218,14 @@ fn tls_runs_inside_tls_to_an_https_proxy() {
     let ca = TestCa::new();
     let folder = TempDir::new().unwrap();
     let anchors = folder.write("ca.pem", ca.pem()).unwrap();
-    let config = config(&ca);
-    let server = Server::start_tls(config, vec![Script::answers(&[HELLO])]);
+    let server = Server::start_tls(config(&ca), vec![Script::answers(&[HELLO])]);
     let proxy = format!("https://127.0.0.1:{}", server.port());
     let finished = via(&proxy, PLAIN).arg("--cacert").arg(&anchors).run();
     assert_hello(&finished);
     assert_eq!(server.only_request().target, PLAIN);
     // One that nobody vouches for is told nothing.
-    let config = config(&TestCa::new());
-    let server = Server::start_tls(config, vec![Script::answers(&[HELLO])]);
+    let stranger = config(&TestCa::new());
+    let server = Server::start_tls(stranger, vec![Script::answers(&[HELLO])]);
     let proxy = format!("https://127.0.0.1:{}", server.port());
     let finished = via(&proxy, PLAIN).arg("--cacert").arg(&anchors).run();
     assert_eq!(finished.code(), 60, "{}", finished.stderr);
@@ -238,9 +237,8 @@ fn secure_origin() -> (Server, TempDir) {
     let ca = TestCa::new();
     let folder = TempDir::new().unwrap();
     folder.write("ca.pem", ca.pem()).unwrap();
-    let config = config(&ca);
     (
-        Server::start_tls(config, vec![Script::answers(&[HELLO, HELLO])]),
+        Server::start_tls(config(&ca), vec![Script::answers(&[HELLO, HELLO])]),
         folder,
     )
 }
