@@ -7,6 +7,7 @@
 
 pub mod control;
 pub mod demand;
+pub mod drill;
 pub mod glass;
 pub mod http1;
 pub mod pieces;
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -116,6 +117,13 @@ pub const TARGETS: [Target; 12] = [
         run: demand::run,
         beside_glass: None,
         corpus: "demand",
+    },
+    Target {
+        name: "drill",
+        what: "nothing: it crashes on purpose, so that what follows a finding can be tried",
+        run: drill::run,
+        beside_glass: None,
+        corpus: "drill",
     },
 ];
 

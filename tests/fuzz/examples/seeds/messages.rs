@@ -1,9 +1,9 @@
 //! Messages between the processes, by their own encoder.
 
 use fumehood_control::{
-    Attempt, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field, FromCompiler, Grant,
-    GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength, ResponseHead, ToBroker,
-    ToEmbedder, ToEngine, encode, fragments,
+    Attempt, DialFailure, DialReply, DialRequest, EngineSetup, Exchange, Field, FromCompiler,
+    Grant, GrantId, Layer, Message, ModuleHeader, PROTOCOL_VERSION, PayloadLength, ResponseHead,
+    ToBroker, ToEmbedder, ToEngine, encode, fragments,
 };
 use fumehood_policy::{Host, Policy, Scheme, Target, Terms};
 use serde::Serialize;
