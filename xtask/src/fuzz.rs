@@ -13,10 +13,12 @@
 mod options;
 mod tools;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -126,14 +128,15 @@ impl Places {
         Ok(places)
     }
 
-    /// The crashing inputs there are.
-    fn findings(&self) -> Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
+    /// The crashing inputs there are, and when each was found last.
+    fn findings(&self) -> Result<Vec<(PathBuf, SystemTime)>> {
+        let mut findings = Vec::new();
         for entry in fs::read_dir(&self.artifacts)? {
-            paths.push(entry?.path());
+            let entry = entry?;
+            findings.push((entry.path(), entry.metadata()?.modified()?));
         }
-        paths.sort_unstable();
-        Ok(paths)
+        findings.sort_unstable();
+        Ok(findings)
     }
 
     fn artifact_prefix(&self) -> OsString {
@@ -156,6 +159,7 @@ fn fuzz(
     report::line("fuzzing", &format!("{}: {}", target.name, target.what));
     let mut fuzzer = fuzzer(program);
     fuzzer
+        .arg(max_len())
         .arg(format!("-max_total_time={seconds}"))
         .arg(places.artifact_prefix())
         .arg("-print_final_stats=1");
@@ -167,7 +171,8 @@ fn fuzz(
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let mut found = places.findings()?;
-    found.retain(|path| !before.contains(path));
+    found.retain(|finding| !before.contains(finding));
+    let found: Vec<PathBuf> = found.into_iter().map(|(path, _)| path).collect();
     if found.is_empty() {
         command::check(&fuzzer, status)?;
         report::line("done", "nothing was found");
@@ -194,22 +199,45 @@ fn replay(workspace: &Workspace, target: &Target, inputs: &[PathBuf]) -> Result<
     Ok(())
 }
 
-/// Leaves of the grown corpus what reaches anything of its own.
+/// Leaves of the grown corpus what reaches anything that the committed inputs
+/// do not. It takes the old one's place when it is whole, so that an end in the
+/// middle loses nothing.
 fn merge(places: &Places, program: &Path) -> Result<ExitCode> {
-    let all = places.corpus.with_extension("before-merge");
-    fs::rename(&places.corpus, &all).context("cannot set the corpus aside")?;
-    fs::create_dir_all(&places.corpus)?;
+    let merged = places.corpus.with_extension("merging");
+    if merged.exists() {
+        fs::remove_dir_all(&merged).context("cannot remove what an earlier merge left")?;
+    }
+    fs::create_dir_all(&merged)?;
     command::run(
         fuzzer(program)
-            .arg("-merge=1")
-            .arg(&places.corpus)
+            .args([max_len(), "-merge=1".to_owned()])
+            .arg(&merged)
             .args(&places.committed)
-            .arg(&all),
+            .arg(&places.corpus),
     )?;
-    let (before, after) = (count(&all)?, count(&places.corpus)?);
-    fs::remove_dir_all(&all).context("cannot remove the old corpus")?;
+    remove_copies(&merged, &places.committed)?;
+    let (before, after) = (count(&places.corpus)?, count(&merged)?);
+    fs::remove_dir_all(&places.corpus).context("cannot remove the old corpus")?;
+    fs::rename(&merged, &places.corpus).context("cannot put the new corpus in its place")?;
     report::line("done", &format!("{before} inputs have become {after}"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes files of a folder that lie in one of the others too, by whatever name.
+fn remove_copies(folder: &Path, others: &[PathBuf]) -> Result<()> {
+    let mut there = HashSet::new();
+    for entry in others.iter().map(fs::read_dir) {
+        for entry in entry? {
+            there.insert(fs::read(entry?.path())?);
+        }
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if there.contains(&fs::read(&path)?) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn count(folder: &Path) -> Result<usize> {
@@ -237,11 +265,40 @@ fn minimize(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Not for minimizing: libFuzzer sets the length itself then, and ends if it is set.
+fn max_len() -> String {
+    format!("-max_len={MAX_INPUT_BYTES}")
+}
+
 fn fuzzer(program: &Path) -> Command {
     let mut fuzzer = Command::new(program);
     fuzzer
         .arg(format!("-timeout={INPUT_SECONDS}"))
-        .arg(format!("-max_len={MAX_INPUT_BYTES}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"));
     fuzzer
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+
+    #[test]
+    fn a_corpus_keeps_no_copies_of_what_is_committed() {
+        let folder = std::env::temp_dir().join(format!("fumehood-fuzz-{}", std::process::id()));
+        let (corpus, committed) = (folder.join("a"), folder.join("b"));
+        for (path, content) in [
+            (corpus.join("1"), "seed"),
+            (corpus.join("2"), "new"),
+            (committed.join("named"), "seed"),
+            (committed.join("other"), "another"),
+        ] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        remove_copies(&corpus, &[committed]).unwrap();
+        assert_eq!(count(&corpus).unwrap(), 1);
+        assert_eq!(fs::read(corpus.join("2")).unwrap(), b"new");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

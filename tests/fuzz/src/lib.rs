@@ -7,6 +7,7 @@
 
 pub mod control;
 pub mod demand;
+pub mod drill;
 pub mod glass;
 pub mod http1;
 pub mod pieces;
@@ -124,6 +125,13 @@ pub const TARGETS: [Target; 13] = [
         run: demand::run,
         beside_glass: None,
         corpus: "demand",
+    },
+    Target {
+        name: "drill",
+        what: "nothing: it crashes on purpose, so that what follows a finding can be tried",
+        run: drill::run,
+        beside_glass: None,
+        corpus: "drill",
     },
 ];
 

@@ -145,3 +145,14 @@ fn an_end_behind_glass_is_seen_and_told() {
     }
     assert_eq!(said("none of these"), (None, None));
 }
+
+/// What a fuzzer would call a finding is shown as one, with its words.
+#[test]
+fn a_planted_fault_is_a_finding() {
+    let drill = target("drill").unwrap();
+    assert_eq!(replay(drill, b"smoke"), Outcome::Survived);
+    let Outcome::Panicked { native } = replay(drill, b"a FIRE") else {
+        panic!("it was not found")
+    };
+    assert!(native.contains("this is a drill"), "{native}");
+}

@@ -1,5 +1,7 @@
 //! Components that are small to write and hard to compile.
 
+use wasm_encoder::{Encode as _, RawSection, Section as _};
+
 /// Largest body of a function that wasmtime takes, in bytes, and room for its ends.
 const LARGE_BODY: usize = 7_000_000;
 
@@ -86,23 +88,20 @@ fn custom(bytes: usize) -> Vec<u8> {
 }
 
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [vec![id], vector(content)].concat()
+    let mut bytes = Vec::new();
+    RawSection { id, data: content }.append_to(&mut bytes);
+    bytes
 }
 
 fn vector(content: &[u8]) -> Vec<u8> {
-    [leb(u32::try_from(content.len()).unwrap()), content.to_vec()].concat()
+    let mut bytes = Vec::new();
+    content.encode(&mut bytes);
+    bytes
 }
 
 /// LEB128.
-fn leb(mut value: u32) -> Vec<u8> {
+fn leb(value: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(value & 0x7f).unwrap();
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
+    value.encode(&mut bytes);
+    bytes
 }

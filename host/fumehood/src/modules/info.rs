@@ -84,14 +84,10 @@ impl Listing {
             let digest = hex::encode(&status.header.digest);
             let same =
                 |info: &&mut ModuleInfo| info.digest == digest && info.name == status.header.name;
-            match modules.iter_mut().find(same) {
-                Some(info) => info.add(status),
-                None => {
-                    // Forgotten here; the engine has it until its connections end.
-                    let mut info = ModuleInfo::of_header(status, digest);
-                    info.add(status);
-                    modules.push(info);
-                }
+            // One that is not known here is on its way in, or withdrawn and on
+            // its way out.
+            if let Some(info) = modules.iter_mut().find(same) {
+                info.add(status);
             }
         }
         modules.sort_by(|a, b| a.name.cmp(&b.name));
@@ -139,17 +135,6 @@ impl ModuleInfo {
         }
     }
 
-    fn of_header(status: &ModuleStatus, digest: String) -> Self {
-        ModuleInfo {
-            name: status.header.name.clone(),
-            version: status.header.version.clone(),
-            digest,
-            origin: "given".to_owned(),
-            signature: "unchecked".to_owned(),
-            ..ModuleInfo::default()
-        }
-    }
-
     fn add(&mut self, status: &ModuleStatus) {
         self.state = Some(state_name(status.state).to_owned());
         self.imports.clone_from(&status.imports);
@@ -179,5 +164,54 @@ fn state_name(state: ModuleState) -> &'static str {
         ModuleState::Current => "current",
         ModuleState::Draining => "draining",
         ModuleState::Quarantined => "quarantined",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_control::ModuleHeader;
+
+    use super::*;
+
+    fn status(digest: u8) -> ModuleStatus {
+        ModuleStatus {
+            header: ModuleHeader {
+                name: "m".to_owned(),
+                version: "1.0.0".to_owned(),
+                digest: [digest; 32],
+            },
+            state: ModuleState::Candidate,
+            imports: Vec::new(),
+            exports: Vec::new(),
+            native_bytes: 1,
+            live: 0,
+            made: 0,
+            memory_bytes: 0,
+            faults: 0,
+            resumed: 0,
+        }
+    }
+
+    #[test]
+    fn a_version_is_listed_when_its_origin_is_known() {
+        let known = Known {
+            module: Module {
+                name: "m".into(),
+                version: "1.0.0".into(),
+                digest: [1; 32],
+                code: Vec::new().into(),
+            },
+            origin: Origin::File("m@1.0.0.wasm".into()),
+            signature: crate::SignatureState::Unsigned,
+            component_bytes: 0,
+            imports: Vec::new(),
+            exports: Vec::new(),
+            lot: Lot::Sound,
+            schemes: Vec::new(),
+        };
+        // The engine holds another: it is told of that one first.
+        let both = Listing::new(&[known], &[status(1), status(2)], &[]);
+        let listed: Vec<_> = both.modules.iter().map(|it| it.origin.as_str()).collect();
+        assert_eq!(listed, ["file"]);
     }
 }

@@ -7,15 +7,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fumehood::{CompileLimit, ModuleError};
+use wasm_encoder::{
+    CodeSection, Function, FunctionSection, Module, RawSection, Section as _, TypeSection, ValType,
+};
 
 use crate::setting::{Setting, component, release_folder};
 
-/// Bytes of a function that is hard to compile, near the most that one may have.
-const HARD_BYTES: usize = 7 * 1_085_000;
+/// Additions of a function that is hard to compile, of 7 bytes each: near the
+/// most bytes that one may have.
+const HARD_ADDITIONS: usize = 1_085_000;
 
 /// How many of them a component has. A second of processor time is far too
 /// little, and they fit the most bytes of a component.
 const HARD_FUNCTIONS: u32 = 2;
+
+/// What a component begins with, and the number of its sections that hold a
+/// core module.
+const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+const CORE_MODULE: u8 = 1;
 
 /// The compiler under bounds of `ulimit`.
 fn bounded(it: &Setting, bounds: &str) -> PathBuf {
@@ -73,44 +82,28 @@ pub(crate) fn time(it: &Setting) {
 
 /// A component of functions that add a number to itself again and again.
 fn hard(it: &Setting) -> PathBuf {
-    let add = [0x20, 0, 0x20, 0, 0x6a, 0x21, 0];
-    let code: Vec<u8> = add.into_iter().cycle().take(HARD_BYTES).collect();
-    let body = [&[0], &code[..], &[0x0b]].concat();
-    let body = vector(&body);
-    let count = HARD_FUNCTIONS as usize;
-    let functions = [leb(HARD_FUNCTIONS), body.repeat(count)].concat();
-    let types = [leb(HARD_FUNCTIONS), vec![0; count]].concat();
-    let module = [
-        b"\0asm\x01\0\0\0".to_vec(),
-        section(1, &[1, 0x60, 1, 0x7f, 0]),
-        section(3, &types),
-        section(10, &functions),
-    ]
-    .concat();
-    let component = [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module)].concat();
+    let mut body = Function::new([]);
+    let mut code = body.instructions();
+    for _ in 0..HARD_ADDITIONS {
+        code.local_get(0).local_get(0).i32_add().local_set(0);
+    }
+    code.end();
+    let (mut types, mut functions) = (TypeSection::new(), FunctionSection::new());
+    let mut bodies = CodeSection::new();
+    types.ty().function([ValType::I32], []);
+    for _ in 0..HARD_FUNCTIONS {
+        functions.function(0);
+        bodies.function(&body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&bodies);
+    let core_module = RawSection {
+        id: CORE_MODULE,
+        data: &module.finish(),
+    };
+    let mut component = EMPTY_COMPONENT.to_vec();
+    core_module.append_to(&mut component);
     let file = it.path("http1@9.0.0.wasm");
     fs::write(&file, component).unwrap();
     file
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [vec![id], vector(content)].concat()
-}
-
-fn vector(content: &[u8]) -> Vec<u8> {
-    [leb(u32::try_from(content.len()).unwrap()), content.to_vec()].concat()
-}
-
-/// LEB128.
-fn leb(mut value: u32) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(value & 0x7f).unwrap();
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
 }

@@ -16,7 +16,7 @@ use fumehood_guest_http1::bounds::MAX_FIELDS;
 use fumehood_guest_http1::{Demand, Error, Event, Field, ResponseHead, Violation};
 use httparse::Status;
 
-use super::host::Piece;
+use super::host::{Moves, Piece};
 use super::{cut, drive, parse};
 use crate::glass::Shadow;
 
@@ -25,26 +25,13 @@ pub fn run(data: &[u8]) {
     let Some((options, cuts, stream)) = parse(data) else {
         return;
     };
-    let seen = drive(options, cut(stream, cuts), Shadow::none());
-    let mut in_head = true;
+    let seen = drive(options, Moves::Shown, cut(stream, cuts), Shadow::none());
     for piece in &seen.pieces {
         match piece.demand {
-            Demand::EmptyLine(_) if in_head => compare_head(piece),
+            Demand::EmptyLine(_) if piece.in_head => compare_head(piece),
             Demand::EmptyLine(_) => compare_trailers(piece),
             Demand::Lines(_) => compare_chunk(piece),
             Demand::Payload(_) | Demand::PayloadUntilClose | Demand::Nothing => {}
-        }
-        for event in piece.said.iter().flatten() {
-            match event {
-                Event::Informational(_) => {}
-                // After a head come chunks, or the next head.
-                Event::Head(_) => in_head = false,
-                Event::Trailers(_) => {}
-                Event::Complete(_) => in_head = true,
-            }
-        }
-        if piece.said.as_ref().is_ok_and(Vec::is_empty) {
-            in_head = false;
         }
     }
 }

@@ -3,7 +3,8 @@
 use fumehood_control as control;
 use fumehood_engine::fuzz::Codec;
 use fumehood_guest_http1::{
-    Client, Demand, Error, Event, Misuse, PayloadLength, Progress, RequestHead, ResponseHead,
+    Client, Demand, Error, Event, LineDemand, Misuse, PayloadLength, Progress, RequestHead,
+    ResponseHead,
 };
 
 use super::Transcript;
@@ -13,8 +14,19 @@ use crate::glass::Shadow;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) demand: Demand,
+    /// A response's head is what comes next, and not what is in its body.
+    pub(super) in_head: bool,
     pub(super) shown: Vec<u8>,
     pub(super) said: Result<Vec<Event>, Error>,
+}
+
+/// When the codec is told of payload that was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moves {
+    /// At once, be it a part.
+    Told,
+    /// By the lines behind it, where those may be shown at once: as the engine does.
+    Shown,
 }
 
 /// A connection's host.
@@ -22,17 +34,25 @@ pub(super) struct Host {
     client: Client,
     shadow: Shadow<Codec>,
     buffer: Vec<u8>,
+    moves: Moves,
+    /// Lines that may be shown right behind the demanded payload.
+    then: Option<LineDemand>,
+    /// Payload that was moved, and the codec not told of.
+    untold: u64,
     /// An exchange is under way.
     busy: bool,
     transcript: Transcript,
 }
 
 impl Host {
-    pub(super) fn new(shadow: Shadow<Codec>) -> Host {
+    pub(super) fn new(moves: Moves, shadow: Shadow<Codec>) -> Host {
         Host {
             client: Client::new(),
             shadow,
             buffer: Vec::new(),
+            moves,
+            then: None,
+            untold: 0,
             busy: false,
             transcript: Transcript::default(),
         }
@@ -100,14 +120,27 @@ impl Host {
 
     /// Serves one demand; false when the buffer cannot, or none is left.
     fn step(&mut self) -> bool {
-        let demand = self.client.demand();
-        let (end, at_most) = match demand {
-            Demand::Nothing => return false,
-            Demand::Payload(left) => return self.move_payload(left),
-            Demand::PayloadUntilClose => {
-                self.transcript.payload.append(&mut self.buffer);
-                return false;
+        match (self.client.demand(), self.then) {
+            (Demand::Nothing, _) => false,
+            (Demand::Payload(left), Some(lines)) if self.moves == Moves::Shown => {
+                if self.untold < left {
+                    return self.move_untold(left);
+                }
+                self.collect(Demand::Lines(lines))
             }
+            (Demand::Payload(left), _) => self.move_payload(left),
+            (Demand::PayloadUntilClose, _) => {
+                self.transcript.payload.append(&mut self.buffer);
+                false
+            }
+            (demand @ (Demand::EmptyLine(_) | Demand::Lines(_)), _) => self.collect(demand),
+        }
+    }
+
+    /// Shows the codec a piece, if it is there.
+    fn collect(&mut self, demand: Demand) -> bool {
+        let (end, at_most) = match demand {
+            Demand::Nothing | Demand::Payload(_) | Demand::PayloadUntilClose => return false,
             Demand::EmptyLine(at_most) => (empty_line(&self.buffer), at_most),
             Demand::Lines(lines) => (nth_line(&self.buffer, lines.count), lines.at_most),
         };
@@ -118,15 +151,27 @@ impl Host {
             _ => return false,
         };
         let shown: Vec<u8> = self.buffer.drain(..take).collect();
+        self.untold = 0;
+        let in_head = !matches!(self.transcript.events.last(), Some(Event::Head(_)));
         self.shadow.ask(|codec| codec.receive(&shown));
         let progress = self.client.receive(&shown);
         let said = self.note(progress);
         self.transcript.pieces.push(Piece {
             demand,
+            in_head,
             shown,
             said,
         });
         true
+    }
+
+    /// Moves as much as is there, and keeps it to itself.
+    fn move_untold(&mut self, left: u64) -> bool {
+        let wanted = usize::try_from(left - self.untold).unwrap_or(usize::MAX);
+        let count = wanted.min(self.buffer.len());
+        self.transcript.payload.extend(self.buffer.drain(..count));
+        self.untold += count as u64;
+        count > 0
     }
 
     fn move_payload(&mut self, left: u64) -> bool {
@@ -151,6 +196,7 @@ impl Host {
             Ok(progress) => {
                 assert_eq!(progress.demand, self.client.demand(), "two demands");
                 let over = |event: &Event| matches!(event, Event::Complete(_));
+                self.then = progress.then;
                 self.busy = !progress.events.iter().any(over);
                 self.transcript.events.extend(progress.events.clone());
                 Ok(progress.events)

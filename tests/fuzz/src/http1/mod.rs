@@ -10,7 +10,7 @@ mod host;
 use fumehood_guest_http1::{Error, Event, Field, PayloadLength, RequestHead};
 
 use crate::glass::{Guests, Shadow};
-use host::{Host, Piece};
+use host::{Host, Moves, Piece};
 
 /// Exchanges one after the other on a connection, at most.
 const MAX_EXCHANGES: usize = 3;
@@ -43,10 +43,12 @@ pub fn run(data: &[u8]) {
     let Some((options, cuts, stream)) = parse(data) else {
         return;
     };
-    let whole = drive(options, [stream], Shadow::none());
+    let whole = drive(options, Moves::Told, [stream], Shadow::none());
     check(&whole, stream);
-    let cut = drive(options, cut(stream, cuts), Shadow::none());
-    assert_eq!(whole, cut, "what a stream says depends on how it is cut");
+    let told = drive(options, Moves::Told, cut(stream, cuts), Shadow::none());
+    assert_eq!(whole, told, "what a stream says depends on how it is cut");
+    let shown = drive(options, Moves::Shown, cut(stream, cuts), Shadow::none());
+    assert_eq!(told, shown, "and on how the host tells of payload");
 }
 
 /// The codec says the same natively and behind glass.
@@ -59,7 +61,8 @@ pub fn run_beside(data: &[u8], guests: &Guests) {
     let Some((options, cuts, stream)) = parse(data) else {
         return;
     };
-    let transcript = drive(options, cut(stream, cuts), guests.http1());
+    // As the engine does.
+    let transcript = drive(options, Moves::Shown, cut(stream, cuts), guests.http1());
     check(&transcript, stream);
 }
 
@@ -75,10 +78,11 @@ fn parse(data: &[u8]) -> Option<(Options, u8, &[u8])> {
 
 fn drive<'a>(
     options: Options,
+    moves: Moves,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     shadow: Shadow<fumehood_engine::fuzz::Codec>,
 ) -> Transcript {
-    let mut host = Host::new(shadow);
+    let mut host = Host::new(moves, shadow);
     let mut exchanges = 1;
     host.send(&request(options), options.upload);
     for piece in pieces {

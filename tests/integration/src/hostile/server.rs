@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustls::ServerConfig;
+use tokio::sync::watch;
 
 use super::played::play;
 use super::wire::Wire;
@@ -13,6 +15,9 @@ use super::{Request, Script};
 
 /// Loopback always has a free port, and a test without a server has nothing to test.
 const LISTENS: &str = "a free port on loopback";
+
+/// Longest that a test waits for connections to come or to go.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A running server on `127.0.0.1`. Ends, with all its threads, on drop.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ struct Shared {
     config: Option<Arc<ServerConfig>>,
     stopping: AtomicBool,
     kept: Mutex<Kept>,
+    /// A connection came or ended.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +89,7 @@ impl Server {
             config,
             stopping: AtomicBool::new(false),
             kept: Mutex::default(),
+            changed: watch::Sender::new(()),
         });
         let theirs = shared.clone();
         let thread = thread::spawn(move || accept_all(&listener, &theirs));
@@ -120,7 +128,25 @@ impl Server {
     /// How many of them are still open.
     #[must_use]
     pub fn open_connections(&self) -> usize {
-        self.shared.lock().sockets.iter().flatten().count()
+        self.shared.lock().open()
+    }
+
+    /// Waits until a connection has come.
+    ///
+    /// # Panics
+    /// If none has after half a minute.
+    pub async fn wait_for_connection(&self) {
+        let came = |kept: &Kept| !kept.requests.is_empty();
+        assert!(self.shared.comes_to(came).await, "no connection came");
+    }
+
+    /// Waits until no connection is open.
+    ///
+    /// # Panics
+    /// If one still is after half a minute.
+    pub async fn wait_until_closed(&self) {
+        let closed = |kept: &Kept| kept.open() == 0;
+        assert!(self.shared.comes_to(closed).await, "one stays open");
     }
 
     /// The requests of every connection so far.
@@ -157,7 +183,20 @@ impl Drop for Server {
     }
 }
 
+impl Kept {
+    fn open(&self) -> usize {
+        self.sockets.iter().flatten().count()
+    }
+}
+
 impl Shared {
+    /// Whether it holds at last.
+    async fn comes_to(&self, holds: impl Fn(&Kept) -> bool) -> bool {
+        let mut changed = self.changed.subscribe();
+        let waiting = changed.wait_for(|()| holds(&self.lock()));
+        tokio::time::timeout(LIMIT, waiting).await.is_ok()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,6 +221,7 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
         kept.requests.push(Vec::new());
         kept.sockets.push(Some(handle));
         drop(kept);
+        shared.changed.send_replace(());
         let shared = shared.clone();
         threads.push(thread::spawn(move || serve(socket, number, &shared)));
     }
@@ -201,6 +241,7 @@ fn serve(socket: TcpStream, number: usize, shared: &Shared) {
         .and_then(|wire| play(wire, script, &mut keep));
     // The handle kept for the end would hold the connection open.
     shared.lock().sockets[number] = None;
+    shared.changed.send_replace(());
     // What went wrong, if anything, is the peer's doing; the test sees it there.
     drop(played);
 }

@@ -98,5 +98,5 @@ async fn cancelled() {
     let response = engine.client().send(get(&server.url("/"))).await.unwrap();
     assert_eq!(server.open_connections(), 1);
     drop(response);
-    assert!(until(|| server.open_connections() == 0).await);
+    server.wait_until_closed().await;
 }

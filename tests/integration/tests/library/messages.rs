@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use fumehood::control::{Cause, RetrySafety, Verification};
@@ -148,7 +147,7 @@ async fn failing_body() {
         .unwrap();
     let client = engine.client();
     let sending = tokio::spawn(async move { client.send(request).await.map(drop) });
-    connected(&server).await;
+    server.wait_for_connection().await;
     fail.send(()).unwrap();
     let error = sending.await.unwrap().unwrap_err();
     assert!(
@@ -157,22 +156,8 @@ async fn failing_body() {
     );
     assert!(error.to_string().contains("the disk is gone"), "{error}");
     // What was sent was never made to look whole.
-    over(&server).await;
+    server.wait_until_closed().await;
     assert_eq!(server.requests().concat().len(), 0);
-}
-
-/// Waits until there is a connection.
-async fn connected(server: &Server) {
-    while server.connections() == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Waits until all connections are closed.
-async fn over(server: &Server) {
-    while server.open_connections() > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// A body of one piece, and then silence.
@@ -201,10 +186,10 @@ async fn abandoned() {
         .unwrap();
     let client = engine.client();
     let sending = tokio::spawn(async move { client.send(request).await.map(drop) });
-    connected(&server).await;
+    server.wait_for_connection().await;
     sending.abort();
     assert!(sending.await.unwrap_err().is_cancelled());
-    over(&server).await;
+    server.wait_until_closed().await;
     assert_eq!(
         server.requests().concat().len(),
         0,
@@ -227,7 +212,7 @@ async fn owner_dies() {
         .exchange(&url, &head, source, Sink::Body, &options)
         .await
         .unwrap();
-    connected(&server).await;
+    server.wait_for_connection().await;
     drop(owner);
     let outcome = loop {
         if let Some(Event::Finished(outcome)) = exchange.next().await {
@@ -235,7 +220,7 @@ async fn owner_dies() {
         }
     };
     assert_eq!(cause(outcome.map(drop)), Cause::Source { errno: 0 });
-    over(&server).await;
+    server.wait_until_closed().await;
     assert_eq!(
         server.requests().concat().len(),
         0,

@@ -1,7 +1,6 @@
 //! Memory that runs short: idle connections go, no exchange is begun, and
 //! those under way are none the worse.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use fumehood::control::Cause;
@@ -10,7 +9,7 @@ use fumehood_tests::hostile::{Gate, Script, Server};
 use tokio::task::JoinSet;
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, fetch};
+use crate::support::{HELLO, builder, fetch, resident};
 
 pub(crate) const TESTS: [Test; 1] = [test(
     "pressure::idle_connections_make_way_and_exchanges_go_on",
@@ -31,22 +30,6 @@ fn halved(gate: &Gate) -> Script {
     Script::answer("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 10\r\n\r\n12345")
         .gate(gate)
         .send("67890")
-}
-
-/// Memory of the engine, in bytes.
-async fn resident(engine: &Engine) -> u64 {
-    let pid = engine.launch_report().await.engine.pid;
-    let counts = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
-    let pages: u64 = counts.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * rustix::param::page_size() as u64
-}
-
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < PATIENCE, "it did not come about");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Begins exchanges, all of which are in the middle of their content then.
@@ -106,13 +89,16 @@ async fn budget() {
     let gate = Gate::new();
     let server = Server::start(vec![halved(&gate)]);
     let under_way = begin(&engine, &server, &gate).await;
-    until(async || waiting.open_connections() == 0).await;
+    waiting.wait_until_closed().await;
     let other = Server::start(vec![Script::answers(&[HELLO])]);
-    until(async || {
+    let begun = Instant::now();
+    loop {
         let refused = fetch(&engine, &other.url("/")).await;
-        refused.is_err_and(|error| error.cause() == Some(&Cause::Busy) && error.is_retryable())
-    })
-    .await;
+        if refused.is_err_and(|error| error.cause() == Some(&Cause::Busy) && error.is_retryable()) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "no exchange is refused");
+    }
 
     gate.open();
     for content in under_way.join_all().await {

@@ -76,6 +76,14 @@ pub(crate) fn own_all(role: &str) -> Vec<Process> {
     children
 }
 
+/// Memory of the engine, in bytes.
+pub(crate) async fn resident(engine: &Engine) -> u64 {
+    let pid = engine.launch_report().await.engine.pid;
+    let counts = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    let pages: u64 = counts.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * rustix::param::page_size() as u64
+}
+
 /// A response with so many bytes of content, all `x`.
 pub(crate) fn filled(bytes: usize) -> Script {
     Script::answer(format!(
