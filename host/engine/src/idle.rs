@@ -255,10 +255,10 @@ impl Parked {
     /// Puts a connection where it was, if it may still be there.
     fn put_back(&mut self, most: usize, key: Key, since: Instant, connection: Connection) {
         let retired = self.since.is_some_and(|since| connection.since <= since);
-        let list = self.by_key.entry(key).or_default();
-        if retired || self.count >= most || list.len() >= MAX_IDLE_PER_ORIGIN {
+        if retired || self.wanted > 0 || self.count >= most {
             return;
         }
+        let list = self.by_key.entry(key).or_default();
         let place = list.partition_point(|(other, _)| *other <= since);
         list.insert(place, (since, connection));
         self.count += 1;

@@ -93,10 +93,12 @@ impl Hub {
             }
             Ok(dialled)
         };
-        let dialled = dialling.await.map_err(|cause| match (&cause, exchange.via.first()) {
-            (Cause::Dial(DialFailure::NoGrant), _) | (_, None) => cause,
-            (_, Some(hop)) => upstream::at(hop, ProxyFault::Cause(cause)),
-        })?;
+        let dialled = dialling
+            .await
+            .map_err(|cause| match (&cause, exchange.via.first()) {
+                (Cause::Dial(DialFailure::NoGrant), _) | (_, None) => cause,
+                (_, Some(hop)) => upstream::at(hop, ProxyFault::Cause(cause)),
+            })?;
         let timings = Timings {
             resolved_us: (dialled.resolve_us > 0)
                 .then(|| micros(began.elapsed()).saturating_sub(dialled.connect_us)),

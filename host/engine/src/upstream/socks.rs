@@ -85,7 +85,10 @@ async fn address(
         }
         Host::Name(_) => {
             let patience = Duration::from_millis(exchange.deadlines.connect_ms.into());
-            let looking = hub.dialer.look_up(exchange.grant, host.clone(), patience);
+            let found = hub.names.found(host, patience).await?;
+            let looking = hub
+                .dialer
+                .look_up(exchange.grant, host.clone(), patience, found);
             let all = looking.await?;
             let speaks_v6 = scheme != ProxyScheme::Socks4;
             let fits = |it: &IpAddr| it.is_ipv4() || speaks_v6;

@@ -7,8 +7,7 @@ use std::str::FromStr;
 
 use fumehood_control::TlsVersion;
 use fumehood_policy::{
-    AddressSpace, ClientName, DnsName, Host, HostPattern, Method, Mode, PrivateHost, Scheme,
-    SchemeName,
+    AddressSpace, ClientName, DnsName, Host, HostPattern, Method, Mode, PrivateHost, SchemeName,
 };
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;

@@ -161,6 +161,7 @@ fn post(setup: &ResolverSetup, url: &RequestUrl, length: usize) -> Exchange {
         },
         fresh_connection: false,
         leave: None,
+        via: Vec::new(),
     }
 }
 

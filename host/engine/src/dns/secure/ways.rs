@@ -168,7 +168,7 @@ impl Ways {
             key_log: None,
         });
         let begun = begun.map_err(|error| self.settled(error))?;
-        match tokio::time::timeout(patience, tls::handshake(stream, begun)).await {
+        match tokio::time::timeout(patience, tls::handshake(stream.into(), begun)).await {
             Ok(outcome) => outcome
                 .map(|established| (established.stream, place))
                 .map_err(|error| self.settled(error)),
