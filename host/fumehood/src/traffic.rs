@@ -249,6 +249,8 @@ impl Traffic {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use fumehood_control::{RetrySafety, Timings};
     use fumehood_policy::{RequestUrl, RuleRef, Target};
 

@@ -79,7 +79,7 @@ impl RealProxy {
             .spawn()?;
         let mut proxy = Self {
             child,
-            folder: folder,
+            folder,
             port,
         };
         proxy.wait_until_ready()?;
