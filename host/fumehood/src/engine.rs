@@ -19,7 +19,7 @@ use crate::modules::Registry;
 use crate::names::{Answers, Teller};
 use crate::pac::PacBook;
 use crate::process::Process;
-use crate::proxy::{self, Proxies};
+use crate::proxy::{self, Listeners};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
@@ -75,7 +75,7 @@ pub(crate) struct Shared {
     /// Which modules an engine is given.
     pub(crate) registry: Arc<Registry>,
     /// Forward proxies that listen.
-    pub(crate) proxies: Arc<Proxies>,
+    pub(crate) listeners: Arc<Listeners>,
     /// Held while the evaluator of scripts is fetched, so that it is once.
     pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
@@ -144,10 +144,10 @@ impl Engine {
         let policy = Arc::clone(&current.now().policy);
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
-        let proxies = Proxies::new(&current);
+        let listeners = Listeners::new(&current);
         let running = Running {
-            broker: LiveBroker::watch(broker, &current, &proxies),
-            engine: LiveEngine::watch(engine, &registry, &config, &counters, &proxies),
+            broker: LiveBroker::watch(broker, &current, &listeners),
+            engine: LiveEngine::watch(engine, &registry, &config, &counters, &listeners),
         };
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -163,7 +163,7 @@ impl Engine {
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
-            proxies,
+            listeners,
             evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
@@ -284,22 +284,32 @@ impl Shared {
             let modules = self.registry.offer();
             let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
             *running = Running {
-                broker: LiveBroker::watch(broker, &self.current, &self.proxies),
+                broker: LiveBroker::watch(broker, &self.current, &self.listeners),
                 engine: self.watch(engine),
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
-            self.proxies.set_up_broker(running).await;
-            self.proxies.set_up_engine(running, &policy).await;
+            self.inform(running).await;
+            self.listeners.set_up_broker(running).await;
+            self.listeners.set_up_engine(running, &policy).await;
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
                 launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
             running.engine = self.watch(engine);
             self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.inform(running).await;
             let policy = Arc::clone(&self.current.now().policy);
-            self.proxies.set_up_engine(running, &policy).await;
+            self.listeners.set_up_engine(running, &policy).await;
         }
         Ok(())
+    }
+
+    /// Has new processes know how names are resolved. Clients of a proxy do not
+    /// come through the embedder first.
+    async fn inform(&self, running: &Running) {
+        if let Err(error) = self.tell_names_to_dial(running).await {
+            tracing::error!(%error, "names cannot be resolved as configured");
+        }
     }
 
     fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
@@ -309,7 +319,7 @@ impl Shared {
             &self.registry,
             &self.config,
             counters,
-            &self.proxies,
+            &self.listeners,
         )
     }
 
@@ -332,7 +342,7 @@ impl Shared {
         if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
             running.engine.note(&error);
         }
-        match self.proxies.tell_policy(&running, policy).await {
+        match self.listeners.tell_policy(&running, policy).await {
             Err(error) if !error.is_closed() => return Err(error),
             _ => {}
         }
@@ -341,9 +351,9 @@ impl Shared {
 
     /// Has what dies launched again from now on, and not only at the next request.
     pub(crate) fn keep_running(self: &Arc<Self>) {
-        let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.proxies));
+        let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.listeners));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.proxies.watched() {
+        if !self.listeners.watched() {
             tasks.push(tokio::spawn(watching).abort_handle());
         }
     }
@@ -369,7 +379,7 @@ impl LiveBroker {
     fn watch(
         launched: Launched<BrokerChannel>,
         current: &Arc<Current>,
-        proxies: &Arc<Proxies>,
+        listeners: &Arc<Listeners>,
     ) -> Arc<Self> {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
@@ -381,7 +391,7 @@ impl LiveBroker {
             alive.clone(),
             ended,
             current.clone(),
-            proxies.clone(),
+            listeners.clone(),
         ));
         Arc::new(LiveBroker {
             channel,
@@ -411,7 +421,7 @@ impl LiveEngine {
         registry: &Arc<Registry>,
         config: &Config,
         counters: &Arc<Counters>,
-        proxies: &Arc<Proxies>,
+        listeners: &Arc<Listeners>,
     ) -> Arc<Self> {
         registry.learn(&launched.drivers);
         let (orders, ordered) = unbounded_channel();
@@ -434,7 +444,7 @@ impl LiveEngine {
             desk: live.desk.clone(),
             answers: live.answers.clone(),
             pac: live.pac.clone(),
-            proxies: proxies.clone(),
+            listeners: listeners.clone(),
         };
         tokio::spawn(watch_engine(
             launched.process,
@@ -472,14 +482,14 @@ async fn watch_broker(
     alive: Arc<AtomicBool>,
     ended: UnboundedReceiver<GrantId>,
     current: Arc<Current>,
-    proxies: Arc<Proxies>,
+    listeners: Arc<Listeners>,
 ) {
     let reports = async {
         loop {
             match channel.recv().await {
                 Ok((FromBroker::Reported(denial), _none)) => current.report(&denial),
                 Ok((FromBroker::Listening { listener, bound }, _none)) => {
-                    proxies.listening(listener, bound);
+                    listeners.listening(listener, bound);
                 }
                 _ => return,
             }
@@ -491,7 +501,7 @@ async fn watch_broker(
     }
     alive.store(false, Ordering::Release);
     process.kill().await;
-    proxies.wake();
+    listeners.wake();
 }
 
 /// Who hears what an engine says.
@@ -500,7 +510,7 @@ struct Hears {
     desk: Arc<Desk>,
     answers: Arc<Answers>,
     pac: Arc<PacBook>,
-    proxies: Arc<Proxies>,
+    listeners: Arc<Listeners>,
 }
 
 impl Hears {
@@ -509,7 +519,7 @@ impl Hears {
             it if Desk::takes(it) => self.desk.take(message),
             it if Answers::takes(it) => self.answers.take(message),
             it if PacBook::takes(it) => self.pac.take(message),
-            it if Proxies::takes(it) => self.proxies.take(message),
+            it if Listeners::takes(it) => self.listeners.take(message),
             _ => self.routes.take(message),
         }
     }
@@ -548,7 +558,7 @@ async fn watch_engine(
     alive.store(false, Ordering::Release);
     hears.close();
     process.kill().await;
-    hears.proxies.wake();
+    hears.listeners.wake();
 }
 
 async fn route_all(channel: &EngineChannel, hears: &Hears) {

@@ -20,7 +20,7 @@ use crate::engine::{LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
 use crate::upstream::Way;
-use crate::{Asked, DnsMode, Engine, Error, Grant, Proxies, ProxiesError, Retry, request};
+use crate::{Asked, Engine, Error, Grant, Proxies, ProxiesError, Retry, request};
 
 /// Connections a grant is good for: one, and two more where a guest ends in
 /// the handshakes on the ones before.
@@ -348,9 +348,7 @@ impl Engine {
         let permit = permit.map_err(|_| ChannelError::OutOfOrder)?;
         let target = &exchange.target;
         let running = self.shared.running().await?;
-        if self.shared.current.now().dns.mode == DnsMode::Guest {
-            self.shared.tell_names(&running).await?;
-        }
+        self.shared.tell_names_to_dial(&running).await?;
         if let Some(Err(lapse)) = grant.map(|grant| grant.bind(&running.engine)) {
             return Err(Error::lapsed(target.clone(), lapse));
         }

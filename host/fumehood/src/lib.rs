@@ -30,6 +30,8 @@
 //! - [`Engine::modules`] lists, loads and swaps the guests of a running engine;
 //! - [`Engine::resolve`] asks the engine's own resolver for names;
 //! - [`Engine::pac`] runs a proxy auto-configuration script;
+//! - [`Engine::proxy`] serves others ([`ProxyOptions`]), [`Proxies`] are gone through,
+//!   and [`ProxyChooser`] says by which;
 //! - [`Engine::exchange`] is the level below: descriptors in, events out;
 //! - [`Error`] is split by who has to change something.
 
@@ -108,7 +110,7 @@ pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
     DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, Traffic,
 };
-pub use upstream::{Bypass, BypassError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+pub use upstream::{Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::engine::{Running, Shared};
 use crate::error::ChannelError;
 use crate::settings::Current;
-use crate::{Engine, LaunchError};
+use crate::{Engine, LaunchError, ResolveError};
 
 /// Connections alive at once, tunnels among them: two descriptors each, of
 /// which an engine has 16,384.
@@ -39,6 +39,10 @@ const WAITING_BATCHES: usize = 1024;
 
 /// How long the broker has to listen.
 const LISTENING_WITHIN: Duration = Duration::from_secs(10);
+
+/// Between two looks whether `resolv.conf` and `hosts` are what they were. Networks
+/// change slower.
+const NAMES_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
 /// How long is waited before processes that cannot be launched are launched again.
 const LAUNCH_PAUSE: Duration = Duration::from_secs(1);
@@ -121,6 +125,9 @@ pub enum ProxyError {
     /// They could not be talked to.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// Names cannot be resolved as the configuration says.
+    #[error(transparent)]
+    Names(#[from] ResolveError),
 }
 
 /// A proxy that listens. Dropped, it listens no more.
@@ -147,7 +154,7 @@ struct State {
 
 /// The proxies of an engine.
 #[derive(Debug)]
-pub(crate) struct Proxies {
+pub(crate) struct Listeners {
     all: Mutex<BTreeMap<ListenerId, Arc<State>>>,
     current: Arc<Current>,
     /// A process has died.
@@ -156,9 +163,9 @@ pub(crate) struct Proxies {
     watched: AtomicBool,
 }
 
-impl Proxies {
+impl Listeners {
     pub(crate) fn new(current: &Arc<Current>) -> Arc<Self> {
-        Arc::new(Proxies {
+        Arc::new(Listeners {
             all: Mutex::default(),
             current: Arc::clone(current),
             gone: Notify::new(),
@@ -192,7 +199,7 @@ impl Proxies {
         )
     }
 
-    /// Takes a message that [`Proxies::takes`].
+    /// Takes a message that [`Listeners::takes`].
     ///
     /// # Errors
     /// [`ChannelError`] when the engine says what it cannot.
@@ -356,7 +363,7 @@ impl Engine {
             records: told,
         };
         {
-            let mut all = shared.proxies.all();
+            let mut all = shared.listeners.all();
             if all.len() >= MAX_LISTENERS {
                 return Err(ProxyError::TooMany);
             }
@@ -364,7 +371,7 @@ impl Engine {
         }
         let begun = proxy.begin().await;
         if begun.is_err() {
-            shared.proxies.all().remove(&state.setup.id);
+            shared.listeners.all().remove(&state.setup.id);
         }
         begun.map(|()| proxy)
     }
@@ -374,11 +381,12 @@ impl Proxy {
     /// Has the processes listen and serve, and waits until they do.
     async fn begin(&mut self) -> Result<(), ProxyError> {
         let (shared, state) = (&self.engine.shared, &self.state);
+        shared.tell_names_to_dial(&shared.running().await?).await?;
         shared
             .with_running(async |running: &Running| {
                 state.listen(running).await?;
                 let policy = Arc::clone(&shared.current.now().policy);
-                shared.proxies.tell_policy(running, &policy).await?;
+                shared.listeners.tell_policy(running, &policy).await?;
                 state.serve(running).await
             })
             .await??;
@@ -458,8 +466,8 @@ impl std::fmt::Debug for Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let proxies = &self.engine.shared.proxies;
-        proxies.all().remove(&self.state.setup.id);
+        let listeners = &self.engine.shared.listeners;
+        listeners.all().remove(&self.state.setup.id);
         let (engine, id) = (self.engine.clone(), self.state.setup.id);
         let grant = self.state.setup.grant.id;
         // Without a runtime nothing runs any more.
@@ -477,11 +485,13 @@ impl Drop for Proxy {
     }
 }
 
-/// Launches again what has died, for as long as there is an engine.
-pub(crate) async fn keep_running(shared: Weak<Shared>, proxies: Arc<Proxies>) {
+/// Launches again what has died, for as long as there is an engine, and has it
+/// know when names are to be resolved in another way.
+pub(crate) async fn keep_running(shared: Weak<Shared>, listeners: Arc<Listeners>) {
     loop {
-        proxies.gone.notified().await;
-        if proxies.all().is_empty() {
+        // In time or not, there may be something to do.
+        let _late = tokio::time::timeout(NAMES_LOOKED_AT_EVERY, listeners.gone.notified()).await;
+        if listeners.all().is_empty() {
             continue;
         }
         loop {
@@ -489,7 +499,12 @@ pub(crate) async fn keep_running(shared: Weak<Shared>, proxies: Arc<Proxies>) {
                 return;
             };
             match shared.running().await {
-                Ok(_) => break,
+                Ok(running) => {
+                    if let Err(error) = shared.tell_names_to_dial(&running).await {
+                        tracing::error!(%error, "names cannot be resolved as configured");
+                    }
+                    break;
+                }
                 Err(error) => tracing::error!(%error, "the proxy's engine is not launched"),
             }
             drop(shared);

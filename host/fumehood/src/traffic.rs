@@ -20,7 +20,8 @@ pub const DURATION_BOUNDS_US: [u64; 12] = [
     20_000_000, 60_000_000,
 ];
 
-/// What went through an engine and the ones before it that died.
+/// What went through an engine and the ones before it that died, for the program
+/// itself. What a proxy's clients asked for is in [`crate::Proxy::records`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Exchanges under way.

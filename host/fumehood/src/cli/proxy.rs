@@ -205,6 +205,7 @@ impl From<ProxyError> for Failed {
         let exit = match &error {
             ProxyError::Listen { .. } | ProxyError::NoAnswer => Exit::Listen,
             ProxyError::Via(_) => Exit::Usage,
+            ProxyError::Names(_) => Exit::Configuration,
             ProxyError::Launch(error) => Exit::of_launch(error),
             ProxyError::TooMany | ProxyError::Channel(_) => Exit::Engine,
         };

@@ -226,6 +226,16 @@ impl crate::engine::Shared {
         let dns = Arc::clone(&self.current.now().dns);
         self.names.tell(&dns, running).await
     }
+
+    /// The same where the guest finds what is dialled, or did until now: to be
+    /// called before anything is dialled for anybody.
+    pub(crate) async fn tell_names_to_dial(&self, running: &Running) -> Result<(), ResolveError> {
+        let by_guest = self.current.now().dns.mode == DnsMode::Guest;
+        match by_guest || self.names.dials() {
+            true => self.tell_names(running).await.map(drop),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A name as the resolver takes it.

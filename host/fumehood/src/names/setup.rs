@@ -1,6 +1,7 @@
 //! What broker and engine know of names, and when they are told again.
 
 use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Teller {
     grant: GrantId,
     told: Mutex<Option<Told>>,
+    /// What was told last had the guest find what is dialled.
+    dials: AtomicBool,
 }
 
 /// What was told last, and to whom.
@@ -46,7 +49,13 @@ impl Teller {
         Teller {
             grant,
             told: Mutex::default(),
+            dials: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the guest finds what is dialled, as far as was told.
+    pub(crate) fn dials(&self) -> bool {
+        self.dials.load(Ordering::Acquire)
     }
 
     /// Sees to it that these processes know how names are resolved now, and
@@ -81,6 +90,7 @@ impl Teller {
             Some(before) if before.was_told(&setup, running) => before.servers,
             _ => {
                 tell(running, &setup).await?;
+                self.dials.store(setup.dials, Ordering::Release);
                 setup.servers.clone().into()
             }
         };

@@ -272,6 +272,8 @@ impl Inner {
             }
             PacNames::Resolver { within } => *within,
         };
+        let told = self.engine.shared.tell_names_to_dial(running).await;
+        told.map_err(Error::from)?;
         let grant = GrantId(self.engine.shared.number());
         let sent = running.broker.channel.send(&leave(grant), &[]).await;
         sent.inspect_err(|error| running.broker.note(error))

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty, Limited};
 
 use super::error::PacError;
-use crate::{Body, Engine};
+use crate::{Body, Engine, Options};
 
 /// How long a fetch may take, redirects included: as long as Chromium waits.
 const FETCH_WITHIN: Duration = Duration::from_secs(30);
@@ -73,9 +74,9 @@ impl Engine {
         let script = match source {
             PacSource::Data(script) => script.clone(),
             PacSource::File(path) => {
-                let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || read(&path)).await;
-                read.unwrap_or_else(|_| Err(PacFailure::TooLong.into()))?
+                let file = path.clone();
+                let read = tokio::task::spawn_blocking(move || read(&file)).await;
+                read.unwrap_or_else(|error| Err(unread(path, std::io::Error::other(error))))?
             }
             PacSource::Url(url) => {
                 let fetched = tokio::time::timeout(FETCH_WITHIN, self.fetch_script(url)).await;
@@ -94,6 +95,7 @@ impl Engine {
         for _ in 0..=MAX_REDIRECTS {
             let request = Request::get(url.to_string())
                 .header(ACCEPT, "application/x-ns-proxy-autoconfig, */*")
+                .extension(past_all_proxies())
                 .body(Empty::<Bytes>::new());
             let request = request.map_err(|error| {
                 crate::Error::Caller(crate::CallerError::Request(error.to_string()))
@@ -142,10 +144,19 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, PacError> {
     let done = File::open(path).and_then(|file| file.take(most).read_to_end(&mut script));
     match done {
         Ok(_) => Ok(script),
-        Err(source) => Err(SourceFailure::File {
-            path: path.display().to_string(),
-            source,
-        }
-        .into()),
+        Err(source) => Err(unread(path, source)),
+    }
+}
+
+fn unread(path: &std::path::Path, source: std::io::Error) -> PacError {
+    let path = path.display().to_string();
+    SourceFailure::File { path, source }.into()
+}
+
+/// What says the way out does not itself wait for that way.
+fn past_all_proxies() -> Options {
+    Options {
+        proxies: Some(Arc::default()),
+        ..Options::default()
     }
 }

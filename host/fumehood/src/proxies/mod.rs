@@ -1,15 +1,14 @@
 //! Which proxies are used: what is configured, what the system says, what a
 //! script chooses, what failed lately.
 //!
-//! The system's settings are read here, in the embedder, and nowhere else. What is read is a person's own
-//! configuration; it is bounded all the same.
+//! The system's settings are read here, in the embedder, and nowhere else. What is
+//! read is a person's own configuration; it is bounded all the same.
 
 mod chooser;
 mod gnome;
 mod kde;
 
 use std::env;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -112,14 +111,11 @@ fn kioslaverc() -> Result<ProxySettings, SystemProxyError> {
         what: file.display().to_string(),
         source,
     };
-    match fs::read_to_string(&file) {
-        Ok(text) if text.len() > MAX_CONFIGURATION_BYTES => {
-            Err(unreadable(io::Error::from(io::ErrorKind::FileTooLarge)))
-        }
-        Ok(text) => kde::read(&text, |name| env::var(name).ok()),
+    let read = crate::store::read_file(&file, MAX_CONFIGURATION_BYTES as u64);
+    match read.map_err(|why| unreadable(io::Error::other(why)))? {
+        Some(bytes) => kde::read(&String::from_utf8_lossy(&bytes), |name| env::var(name).ok()),
         // A desktop without one has the defaults.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ProxySettings::Direct),
-        Err(error) => Err(unreadable(error)),
+        None => Ok(ProxySettings::Direct),
     }
 }
 

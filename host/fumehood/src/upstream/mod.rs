@@ -1,8 +1,8 @@
 //! Proxies to go through: which, for what, and who is said to ask.
 
 mod answer;
-mod bypass;
 mod digest;
+mod exempt;
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use fumehood_control::{
 use fumehood_policy::{Naming, ProxyScheme, ProxyServer, Scheme, Target, UserInfo};
 
 pub(crate) use answer::Answers;
-pub use bypass::{Bypass, BypassError};
+pub use exempt::{Exempt, ExemptError};
 
 /// Longest name and longest password for SOCKS, in bytes (RFC 1929 section 2).
 const MAX_SOCKS_LOGIN_BYTES: usize = 255;
@@ -30,7 +30,7 @@ pub struct Proxies {
     /// In the order they are passed; at most [`MAX_HOPS`].
     pub chain: Vec<UpstreamProxy>,
     /// Targets that are connected to without them.
-    pub bypass: Bypass,
+    pub bypass: Exempt,
     /// Ask for a tunnel where the request itself could go to the proxy: http
     /// targets at an HTTP proxy. Default no.
     pub tunnel: bool,

@@ -9,15 +9,20 @@ use std::time::{Duration, Instant};
 use fumehood::control::{
     AnswerSource, Cause, DialFailure, NameCause, RecordData, RecordType, Wanted,
 };
-use fumehood::{Dns, DnsMode, Engine, EngineBuilder, Module, Question, ResolveError, Resolved};
+use fumehood::{
+    Dns, DnsMode, Engine, EngineBuilder, Module, ProxyAddress, ProxyOptions, Question,
+    ResolveError, Resolved,
+};
 use fumehood_tests::artifacts::native_code;
 use fumehood_tests::hostile::{Canary, Script, Server};
 use fumehood_tests::temp::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, fetch, own};
 
-pub(crate) const TESTS: [Test; 8] = [
+pub(crate) const TESTS: [Test; 9] = [
     test("names::a_trap_loses_no_other_query", || {
         Box::pin(fault("trap"))
     }),
@@ -38,6 +43,9 @@ pub(crate) const TESTS: [Test; 8] = [
     }),
     test("names::a_name_is_dialled_where_the_guest_found_it", || {
         Box::pin(dialled())
+    }),
+    test("names::a_proxy_s_clients_are_led_by_the_guest_too", || {
+        Box::pin(proxied())
     }),
     test("names::what_the_guest_found_is_judged", || {
         Box::pin(judged())
@@ -287,6 +295,43 @@ async fn dialled() {
     let literal = fetch(&engine, &origin.url("/")).await;
     assert_eq!(literal.unwrap(), b"hello");
     assert_eq!(server.asked().len(), asked.len());
+}
+
+/// What a proxy's client asks for is resolved in the same way, though nothing of
+/// it comes through the embedder; a new engine is told before it serves.
+async fn proxied() {
+    let (server, origin) = (
+        NameServer::start([127, 0, 0, 1]),
+        Server::start(vec![Script::answer(HELLO)]),
+    );
+    let dns = Dns {
+        mode: DnsMode::Guest,
+        ..server.dns()
+    };
+    let builder = builder()
+        .allow_private("origin.known".parse().unwrap())
+        .unwrap();
+    let engine = launched(builder, dns).await;
+    let anywhere = ProxyAddress::Bind("127.0.0.1:0".parse().unwrap());
+    let proxy = engine.proxy(ProxyOptions::new(anywhere)).await.unwrap();
+    let address = proxy.address().unwrap();
+    let request = format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        origin.url_at("origin.known", "/")
+    );
+    let ask = || async {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    assert!(ask().await.ends_with("hello"));
+    assert_eq!(server.asked()[0], "origin.known");
+    own("engine").kill().unwrap();
+    let asked = server.asked().len();
+    assert!(ask().await.ends_with("hello"));
+    assert!(server.asked().len() > asked, "another engine was not told");
 }
 
 /// A server that says that a stranger's name is here changes nothing.

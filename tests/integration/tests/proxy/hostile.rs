@@ -82,7 +82,7 @@ fn targets_that_hide_another_are_refused() {
 fn a_head_that_does_not_end_is_cut_off() {
     let proxy = Proxy::start(&["--head-timeout", "0.3", "--keep-alive-timeout", "0.3"]);
     let begun = Instant::now();
-    // Byte by byte, forever.
+    // Begun, and never ended.
     let mut slow = proxy.connect();
     slow.say("GET http://a.example/ HTTP/1.1\r\nx");
     let reply = slow.reply().unwrap();
@@ -109,20 +109,29 @@ fn other_protocols_are_not_answered() {
     let mut socks = proxy.connect();
     socks.say(b"\x05\x01\x00");
     assert!(socks.reply().is_none());
+    assert!(socks.is_ended());
     let tls = proxy.ask(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n");
     assert_eq!(tls.status, 400);
 }
 
 #[test]
 fn connections_beyond_the_bound_wait_and_are_served_then() {
-    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let server = Server::start(vec![Script::answers(&[HELLO; 12])]);
     let proxy = Proxy::start(&["--max-connections", "2"]);
-    let held = [proxy.connect(), proxy.connect()];
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    let mut held = [proxy.connect(), proxy.connect()];
+    for client in &mut held {
+        client.say(&get);
+        assert_eq!(client.reply().unwrap().status, 200);
+    }
     let mut waits = proxy.connect();
-    waits.say(format!(
-        "GET {} HTTP/1.1\r\nhost: x\r\n\r\n",
-        server.url("/")
-    ));
+    waits.say(&get);
+    // Were it taken, it would be served amid these.
+    for _ in 0..10 {
+        held[0].say(&get);
+        assert_eq!(held[0].reply().unwrap().status, 200);
+    }
+    assert_eq!(server.connections(), 2);
     drop(held);
     assert_eq!(waits.reply().unwrap().content, b"hello");
 }

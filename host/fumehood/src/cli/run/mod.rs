@@ -147,6 +147,7 @@ async fn engine(args: &Run, settings: &Settings, policy: Policy) -> Result<Engin
         .policy(policy)
         .deadlines(settings.deadlines())
         .tls(settings.tls())
+        .dns(settings.dns())
         .limits(proxy::limits(settings));
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);

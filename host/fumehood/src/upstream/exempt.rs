@@ -8,15 +8,18 @@ use fumehood_policy::{Host, HostPattern, PatternError};
 /// Most patterns of a bypass; lists in practice have a few dozen.
 const MAX_PATTERNS: usize = 1024;
 
-/// Hosts that are connected to without a proxy, as curl's `--noproxy` and
-/// `NO_PROXY` write them: names, each with all under it, addresses and ranges,
-/// with commas or blanks between, or `*` for all. The default is none.
+/// Hosts that are connected to without a proxy, as curl's `--noproxy` writes them:
+/// names, each with all under it, addresses and ranges, with commas or blanks
+/// between, or `*` for all. The default is none.
+///
+/// This is not `NO_PROXY` as [`fumehood_policy::Bypass`] reads it: a leading dot has
+/// the name itself too, ports are not known, and loopback is no exception.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bypass(Vec<HostPattern>);
+pub struct Exempt(Vec<HostPattern>);
 
 /// Why a bypass was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BypassError {
+pub enum ExemptError {
     /// No host, and no range.
     #[error("{0:?}: {1}")]
     Pattern(String, #[source] PatternError),
@@ -25,7 +28,7 @@ pub enum BypassError {
     TooMany,
 }
 
-impl Bypass {
+impl Exempt {
     /// Whether a host is among them.
     #[must_use]
     pub fn has(&self, host: &Host) -> bool {
@@ -33,31 +36,31 @@ impl Bypass {
     }
 }
 
-impl FromStr for Bypass {
-    type Err = BypassError;
+impl FromStr for Exempt {
+    type Err = ExemptError;
 
-    fn from_str(text: &str) -> Result<Self, BypassError> {
+    fn from_str(text: &str) -> Result<Self, ExemptError> {
         let mut patterns = Vec::new();
         let words = text.split([',', ' ', '\t']);
         for word in words.filter(|word| !word.is_empty()) {
             if patterns.len() >= MAX_PATTERNS {
-                return Err(BypassError::TooMany);
+                return Err(ExemptError::TooMany);
             }
             // ".example.com" and "*.example.com" have the name itself, too.
             let name = word.strip_prefix("*.").or(word.strip_prefix('.'));
             let pattern = HostPattern::from_str(name.unwrap_or(word))
-                .map_err(|why| BypassError::Pattern(word.to_owned(), why))?;
+                .map_err(|why| ExemptError::Pattern(word.to_owned(), why))?;
             if let HostPattern::Name(name) = &pattern {
                 patterns.push(HostPattern::Under(name.clone()));
             }
             patterns.push(pattern);
         }
-        Ok(Bypass(patterns))
+        Ok(Exempt(patterns))
     }
 }
 
 /// `example.com, 10.0.0.0/8`.
-impl fmt::Display for Bypass {
+impl fmt::Display for Exempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<String> = self
             .0
@@ -76,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_name_stands_for_all_under_it_and_for_nothing_beside() {
-        let bypass: Bypass = "example.com,.corp.test 10.0.0.0/8, ::1".parse().unwrap();
+        let bypass: Exempt = "example.com,.corp.test 10.0.0.0/8, ::1".parse().unwrap();
         for host in [
             "example.com",
             "a.b.example.com",
@@ -95,14 +98,14 @@ mod tests {
         ] {
             assert!(!bypass.has(&Host::parse(host).unwrap()), "{host}");
         }
-        assert_eq!(bypass.to_string().parse::<Bypass>().unwrap(), bypass);
+        assert_eq!(bypass.to_string().parse::<Exempt>().unwrap(), bypass);
         assert!(
-            "*".parse::<Bypass>()
+            "*".parse::<Exempt>()
                 .unwrap()
                 .has(&Host::parse("any.test").unwrap())
         );
         assert!(
-            !"".parse::<Bypass>()
+            !"".parse::<Exempt>()
                 .unwrap()
                 .has(&Host::parse("any.test").unwrap())
         );
@@ -111,11 +114,11 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused_and_so_is_a_flood() {
         for text in ["a b/c", "ex*mple", "10.0.0.0/33", "http://a"] {
-            assert!(text.parse::<Bypass>().is_err(), "{text}");
+            assert!(text.parse::<Exempt>().is_err(), "{text}");
         }
         assert_eq!(
-            "a,".repeat(2000).parse::<Bypass>(),
-            Err(BypassError::TooMany)
+            "a,".repeat(2000).parse::<Exempt>(),
+            Err(ExemptError::TooMany)
         );
     }
 }
