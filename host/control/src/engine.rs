@@ -46,7 +46,7 @@ pub struct EngineSetup {
 /// What a module is; its native code comes as a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleHeader {
-    /// `http1`, `tls`, `x509`, `dns`, or a driver's own.
+    /// `http1`, `tls`, `x509`, `dns`, `socks`, `pac`, or a driver's own.
     pub name: String,
     /// Semantic version.
     pub version: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fumehood_control::{Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary};
 use fumehood_policy::Scheme;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -35,6 +35,9 @@ pub(crate) struct Hub {
     /// One permit a connection that there may be and the instance pool has room
     /// for; one more for each proxy on its way.
     pub room: Arc<Semaphore>,
+    /// Told when somebody waits for room: a proxy's client that waits for its next
+    /// request gives its own back.
+    pub wanted: Notify,
     pub ticker: Ticker,
     pub outbox: Outbox,
     pub key_log: Option<Arc<KeyLogFile>>,
@@ -204,6 +207,9 @@ impl Hub {
         let _wanted = self.idle.want_room();
         let waiting = Arc::clone(&self.room).acquire_many_owned(needed);
         while self.room.available_permits() < needed as usize && self.idle.drop_oldest() {}
+        for _ in 0..needed {
+            self.wanted.notify_one();
+        }
         match tokio::time::timeout(Duration::from_millis(milliseconds.into()), waiting).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Cause::Busy),

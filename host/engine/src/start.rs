@@ -18,16 +18,19 @@ use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
 use crate::turns::Turns;
 use fumehood_control::{
-    DialReply, DialRequest, DriverSchemes, EngineSetup, LayerReport, ModuleHeader,
-    PROTOCOL_VERSION, ToEmbedder, ToEngine,
+    DialReply, DialRequest, DriverSchemes, EngineSetup, LayerReport, MAX_DRIVERS, MAX_VERSIONS,
+    ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
 };
 use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-/// Most modules offered at a start; three are needed, and earlier versions
-/// may come with them.
-const MAX_MODULES: usize = 16;
+/// Kinds of modules beside drivers: `http1`, `tls`, `x509`, `dns`, `socks`, `pac`.
+const KINDS: usize = 6;
+
+/// Most modules offered at a start: every version of every kind and driver that
+/// an engine may hold. One that takes another's place is given them all.
+const MAX_MODULES: usize = (KINDS + MAX_DRIVERS) * MAX_VERSIONS;
 
 /// Largest set of trust anchors, in bytes; systems ship about 200 KiB.
 const MAX_ANCHOR_BYTES: usize = 4 << 20;
@@ -157,6 +160,10 @@ impl Offer {
                 ToEngine::Module(header) if offer.modules.len() < MAX_MODULES => {
                     offer.modules.extend(fds.pop().map(|fd| (header, fd)));
                 }
+                ToEngine::Module(_) => {
+                    let why = format!("more than {MAX_MODULES} modules were offered");
+                    return Err(Stop::because(why));
+                }
                 ToEngine::Anchors => offer.anchors = fds.pop(),
                 ToEngine::Broker => offer.broker = fds.pop(),
                 ToEngine::KeyLog => offer.key_log = fds.pop(),
@@ -282,6 +289,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
         ),
         turns: Turns::new(setup.max_per_origin, setup.max_per_proxy),
         room: Arc::new(Semaphore::new(connections as usize)),
+        wanted: Notify::new(),
         ticker,
         outbox,
         key_log: key_log(offer)?,

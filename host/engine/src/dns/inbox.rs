@@ -237,9 +237,9 @@ impl Inbox {
             return Burial::Convicted;
         }
         let with_guest = state.queries.iter().filter(|(_, it)| it.with_guest);
-        let mut suspects: Vec<u64> = with_guest.map(|(id, _)| *id).collect();
-        // Nobody was on probation, so nobody else is left to be.
-        std::mem::swap(&mut state.suspects, &mut suspects);
+        let suspects: Vec<u64> = with_guest.map(|(id, _)| *id).collect();
+        // One may be on probation that no instance took; others still wait for it.
+        state.suspects.extend(suspects);
         state.forget_instance();
         state.next_on_probation();
         Burial::GoesOn

@@ -28,8 +28,8 @@ use crate::instance::{Demand, LineDemand, Request, RequestHead, ServerAnswer, Se
 use crate::resume::SteadyCodec;
 use crate::transport::{PlainStream, Transport};
 
-/// The first byte of SOCKS version 5 (RFC 1928 section 3). No HTTP message
-/// begins with it, so it tells which codec a connection is for.
+/// The first byte of SOCKS version 5 (RFC 1928 section 3), which is not served: such
+/// a client is let go at once instead of being waited on for a head.
 const SOCKS5: u8 = 5;
 
 /// How long what a client still sends is read away after the last response, so
@@ -162,16 +162,22 @@ impl Client {
             self.server = None;
         }
         let deadline = within(self.seat.listener().setup.bounds.keep_alive_ms);
-        let (transport, patience) = (&mut self.transport, &mut self.patience);
-        tokio::select! {
-            biased;
-            first = std::future::poll_fn(|cx| transport.poll_first(cx)) => match first {
-                // The codec of SOCKS is another guest's.
-                Ok(None | Some(SOCKS5)) | Err(_) => false,
-                Ok(Some(_)) => true,
-            },
-            _ = self.draining.wait_for(|it| *it) => false,
-            () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => false,
+        let hub = Arc::clone(&self.hub);
+        loop {
+            let holds = self.codec.is_some() || self.server.is_some();
+            let (transport, patience) = (&mut self.transport, &mut self.patience);
+            tokio::select! {
+                biased;
+                first = std::future::poll_fn(|cx| transport.poll_first(cx)) => {
+                    return matches!(first, Ok(Some(byte)) if byte != SOCKS5);
+                }
+                _ = self.draining.wait_for(|it| *it) => return false,
+                () = hub.wanted.notified(), if holds => {
+                    self.codec = None;
+                    self.server = None;
+                }
+                () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return false,
+            }
         }
     }
 

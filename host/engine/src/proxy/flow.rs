@@ -148,8 +148,6 @@ fn poll_payload(
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     written: usize,
-    /// Something of it was written.
-    pub(super) begun: bool,
 }
 
 impl Outbound {
@@ -173,7 +171,6 @@ impl Outbound {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.written += count,
             }
-            self.begun = true;
         }
         self.bytes.clear();
         self.written = 0;
@@ -219,7 +216,6 @@ impl Outbound {
             self.bytes.extend_from_slice(&offered[..count]);
             count
         } else {
-            self.begun = true;
             ready!(to.poll_write(cx, offered)).map_err(|_| Moving::To)?
         };
         if count == 0 {

@@ -71,6 +71,8 @@ struct Up {
     ended: bool,
     done: bool,
     bytes: u64,
+    /// Something behind the head was taken from the client.
+    begun: bool,
 }
 
 /// The response's direction.
@@ -121,6 +123,7 @@ impl<'a> Forward<'a> {
                 ended: false,
                 done: false,
                 bytes: 0,
+                begun: false,
             },
             down: Down {
                 inbound: Inbound::new(&awaited, None),
@@ -150,7 +153,7 @@ impl<'a> Forward<'a> {
     /// The server has begun to answer, or content of the request is spent: it
     /// cannot be sent again.
     pub(super) fn is_spent(&self) -> bool {
-        self.down.begun || self.up.bytes > 0
+        self.down.begun || self.up.begun || self.up.bytes > 0
     }
 
     /// Runs to the end.
@@ -222,7 +225,10 @@ impl<'a> Forward<'a> {
                 }
             };
             let step = match found {
-                Found::Piece => self.client.codec.receive(self.up.inbound.piece()),
+                Found::Piece => {
+                    self.up.begun = true;
+                    self.client.codec.receive(self.up.inbound.piece())
+                }
                 Found::Cut(pending) => self.client.codec.end_of_stream(pending),
                 Found::Payload(length) => match ready!(self.poll_up_payload(cx, length))? {
                     Some(demanded) => self.client.codec.payload_moved(demanded),

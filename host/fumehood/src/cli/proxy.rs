@@ -90,6 +90,8 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
     if settings.max_instances.origin == Origin::Default {
         limits.max_instances = MAX_INSTANCES;
     }
+    // Clients and the servers they are led to have as many as there are guests for.
+    limits.max_connections = limits.max_connections.max(limits.max_instances / 2);
     limits
 }
 

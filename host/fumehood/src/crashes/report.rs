@@ -23,7 +23,8 @@ pub struct CrashReport {
     pub time: String,
     /// Fumehood's version.
     pub fumehood: String,
-    /// `http1`, `tls`, `x509`.
+    /// `http1`, `tls`, `x509`, `dns`, `socks`, `pac`, or a
+    /// driver's.
     pub module: String,
     /// Its version.
     pub version: String,

@@ -43,7 +43,8 @@ impl ModuleId {
         ModuleId::new(name, version)
     }
 
-    /// `http1`, `tls`, `x509`.
+    /// `http1`, `tls`, `x509`, `dns`, `socks`, `pac`;
+    /// any other name is a driver's.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

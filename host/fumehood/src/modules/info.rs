@@ -13,7 +13,8 @@ use crate::hex;
 /// One version of a module: what this side knows of it, and what the engine does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleInfo {
-    /// `http1`, `tls`, `x509`.
+    /// `http1`, `tls`, `x509`, `dns`, `socks`, `pac`, or a
+    /// driver's.
     pub name: String,
     /// Semantic version.
     pub version: String,

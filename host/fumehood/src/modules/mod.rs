@@ -43,7 +43,8 @@ include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 /// `fumehood-compiler` made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The role it plays: `http1`, `tls`, `x509`, `pac`; any other name is a driver's.
+    /// The role it plays: `http1`, `tls`, `x509`, `dns`, `socks`, `pac`; any
+    /// other name is a driver's.
     pub name: Cow<'static, str>,
     /// Semantic version.
     pub version: Cow<'static, str>,
@@ -54,7 +55,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// The guests built into this library: `http1`, `tls`, `x509`.
+    /// The guests built into this library: `http1`, `tls`, `x509`, `dns`, `socks`.
     #[must_use]
     pub fn embedded_defaults() -> Vec<Module> {
         EMBEDDED.iter().map(Embedded::module).collect()

@@ -185,6 +185,22 @@ fn one_that_the_next_instance_never_took_is_not_convicted() {
 }
 
 #[test]
+fn suspects_outlast_an_instance_that_took_none_of_them() {
+    let inbox = inbox();
+    let (_a, b) = (
+        inbox.ask(query("a")).unwrap(),
+        inbox.ask(query("b")).unwrap(),
+    );
+    taken(&inbox);
+    assert_eq!(inbox.bury(&end()), Burial::GoesOn);
+    // It ends in its start.
+    assert_eq!(inbox.bury(&end()), Burial::GoesOn);
+    assert_eq!(taken(&inbox), ["configure", "b"]);
+    inbox.deliver(b.id, answer());
+    assert_eq!(taken(&inbox), ["a"]);
+}
+
+#[test]
 fn a_replacement_has_all_the_work_of_the_one_before() {
     let inbox = inbox();
     let all = ["a", "b"].map(|name| inbox.ask(query(name)).unwrap());

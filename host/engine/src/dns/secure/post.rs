@@ -31,24 +31,51 @@ const MEDIA_TYPE: &[u8] = b"application/dns-message";
 
 /// Connections that wait for another question, each with the server it is to.
 #[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Vec<(NameServer, Connection)>>>);
+pub(super) struct Kept(Arc<Mutex<Store>>);
+
+#[derive(Default)]
+struct Store {
+    all: Vec<(NameServer, Connection)>,
+    /// How many wait for a place.
+    wanted: usize,
+}
+
+/// Somebody waits for what kept connections hold.
+pub(super) struct Wanted(Kept);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.lock().wanted -= 1;
+    }
+}
 
 impl Kept {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(NameServer, Connection)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Store> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One to this server that lives.
     fn take(&self, server: &NameServer) -> Option<Connection> {
-        let mut all = self.lock();
+        let all = &mut self.lock().all;
         all.retain_mut(|(_, connection)| connection.is_alive());
         let at = all.iter().position(|(to, _)| to == server)?;
         Some(all.swap_remove(at).1)
     }
 
-    /// Closes them all: their places are needed.
-    pub(super) fn clear(&self) {
-        self.lock().clear();
+    fn put(&self, server: NameServer, connection: Connection) {
+        let mut store = self.lock();
+        if store.wanted == 0 {
+            store.all.push((server, connection));
+        }
+    }
+
+    /// Closes them all, and keeps none as long as this is held.
+    pub(super) fn want_room(&self) -> Wanted {
+        let mut store = self.lock();
+        store.all.clear();
+        store.wanted += 1;
+        drop(store);
+        Wanted(self.clone())
     }
 }
 
@@ -127,7 +154,7 @@ impl Ways {
         check(head(outgoing))?;
         if reusable {
             connection.rest();
-            self.kept.lock().push((server.clone(), connection));
+            self.kept.put(server.clone(), connection);
         }
         Ok(sink.into_memory())
     }

@@ -130,9 +130,10 @@ impl Ways {
 
     /// A place among the resolver's connections. Those that wait make way.
     async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if self.places.available_permits() == 0 {
-            self.kept.clear();
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
         }
+        let _wanted = self.kept.want_room();
         let place = Arc::clone(&self.places).acquire_owned().await;
         place.map_err(|_| Error::Connect("the resolver is ending".to_owned()))
     }
