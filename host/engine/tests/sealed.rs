@@ -86,7 +86,7 @@ fn modules_come_and_go_in_a_sealed_engine() {
 fn start(embedder: &Embedder) {
     let setup = EngineSetup {
         required: vec![Layer::Seccomp, Layer::Mdwe],
-        max_instances: 16,
+        max_instances: 24,
         max_exchanges: 4,
         max_idle_connections: 0,
         idle_connection_ms: 1000,

@@ -15,7 +15,7 @@ use fumehood_control::{
 use fumehood_policy::Scheme;
 use fumehood_sandbox::Channel;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::exchange::{broker, request};
 use super::origin::Origin;
@@ -133,8 +133,10 @@ impl Rig {
                 dialer: Dialer::new(broker().into_async().unwrap()),
                 names: Names::new(),
                 idle: Idle::new(16, PATIENCE),
-                turns: Turns::new(6, 32),
+                // More than the pool has: it is the pool that these tests are about.
+                turns: Turns::new(32, 32),
                 room: Arc::new(Semaphore::new(16)),
+                wanted: Notify::new(),
                 outbox,
                 key_log: None,
                 proxy: Proxy::new(),

@@ -11,7 +11,7 @@ pub(crate) fn all_commands(it: &Setting) {
         let socket = it.path("run/test.sock");
         let engine = it.builder().admin_socket(&socket).launch().await.unwrap();
         let listing = ask(&socket, &Request::List {}).await.unwrap();
-        assert_eq!(listing["modules"].as_array().unwrap().len(), 4);
+        assert_eq!(listing["modules"].as_array().unwrap().len(), 5);
         let shape = [
             "component_bytes",
             "digest",

@@ -233,7 +233,7 @@ async fn reported() {
         (status.policy.reported, &*status.policy.mode),
         (1, "report")
     );
-    assert!(status.engine.alive && status.modules.modules.len() == 4);
+    assert!(status.engine.alive && status.modules.modules.len() == 5);
 }
 
 async fn explained() {

@@ -38,7 +38,7 @@ fn it_is_its_user_s_alone_and_goes_with_the_command() {
     let it = Setting::new();
     let (running, gate, _server) = waiting(&it);
     assert_eq!(mode(&it.socket()), 0o600);
-    assert_eq!(it.ask(&["list"])["modules"].as_array().unwrap().len(), 4);
+    assert_eq!(it.ask(&["list"])["modules"].as_array().unwrap().len(), 5);
     gate.open();
     assert_eq!(running.finish().code(), 0);
     assert!(!it.socket().exists());
