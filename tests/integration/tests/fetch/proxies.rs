@@ -60,7 +60,7 @@ fn a_tunnel_is_not_believed_in_before_it_stands() {
         let server = Server::start(vec![Script::new().request().send(answer)]);
         let finished = via(&http(&server), SECURE).run();
         assert_eq!(finished.code(), exit, "{answer:?}: {}", finished.stderr);
-        assert!(finished.content().is_empty(), "{answer:?}");
+        assert!(finished.stdout.is_empty(), "{answer:?}");
         let asked = server.only_request();
         assert_eq!(
             (&*asked.method, &*asked.target),

@@ -46,9 +46,17 @@ async fn begin(engine: &Engine, server: &Server, gate: &Gate) -> JoinSet<Vec<u8>
     under_way
 }
 
+/// All at one origin.
+fn crowd() -> Limits {
+    Limits {
+        max_per_origin: u32::try_from(UNDER_WAY).unwrap(),
+        ..Limits::default()
+    }
+}
+
 /// What the engine takes at rest, and with its exchanges under way.
 async fn measure() -> (u64, u64) {
-    let engine = builder().launch().await.unwrap();
+    let engine = builder().limits(crowd()).launch().await.unwrap();
     let gate = Gate::new();
     let server = Server::start(vec![halved(&gate)]);
     let rest = resident(&engine).await;
@@ -73,7 +81,7 @@ async fn budget() {
     );
     let limits = Limits {
         memory_bytes,
-        ..Limits::default()
+        ..crowd()
     };
     let engine = builder().limits(limits).launch().await.unwrap();
 
