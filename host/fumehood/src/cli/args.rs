@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use fumehood::control::{Layer, RecordType, TlsVersion};
+use fumehood::control::{Layer, RecordType};
 use fumehood::policy::{ClientName, Effect, HostPattern, Method, PatternError, PrivateHost, Rule};
 use fumehood::{DnsServer, ModuleKey};
 
 use super::exit;
 use fetch::seconds;
-pub(crate) use fetch::{Fetch, Guests, Output, Request, Transfer, Trust, Way};
+pub(crate) use fetch::{Fetch, Request, Transfer, Way};
 
 /// A network process: whatever comes off the wire is parsed behind glass.
 #[derive(Debug, Parser)]

@@ -113,7 +113,19 @@ impl Drop for RealProxy {
         // It may have ended by itself; the wait reaps it either way.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for part in SHARED_BY_SQUID {
+            // Only squid has them.
+            let _ = fs::remove_file(format!("/dev/shm/{}-{part}.shm", service(self.port)));
+        }
     }
+}
+
+/// Shared memory that a squid makes, and leaves behind when it is killed.
+const SHARED_BY_SQUID: [&str; 3] = ["cf__metadata", "cf__queues", "cf__readers"];
+
+/// What a squid's shared memory is named by: two of one name cannot run at once.
+fn service(port: u16) -> String {
+    format!("fumehood{port}")
 }
 
 fn command(kind: Kind, folder: &TempDir, port: u16) -> io::Result<Command> {
@@ -133,7 +145,9 @@ fn command(kind: Kind, folder: &TempDir, port: u16) -> io::Result<Command> {
     let file = folder.write("configuration", configuration)?;
     let mut command = Command::new(program(name)?);
     match kind {
-        Kind::Squid | Kind::SquidDigest => command.args(["-N", "-f"]).arg(file),
+        Kind::Squid | Kind::SquidDigest => {
+            command.args(["-N", "-n", &service(port), "-f"]).arg(file)
+        }
         Kind::Tinyproxy => command.args(["-d", "-c"]).arg(file),
         Kind::Dante => command.arg("-p").arg(root.join("pid")).arg("-f").arg(file),
     };

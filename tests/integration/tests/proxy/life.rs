@@ -6,7 +6,7 @@ use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::processes::wait_for;
 use rustix::process::Signal;
 
-use crate::support::{HELLO, PATIENCE, Proxy};
+use crate::support::{Client, HELLO, PATIENCE, Proxy};
 
 #[test]
 fn the_socket_outlives_the_engine() {
@@ -27,7 +27,7 @@ fn the_socket_outlives_the_engine() {
         // Some may have been accepted by the one that was dying.
         let served = clients
             .iter_mut()
-            .filter_map(|client| client.reply())
+            .filter_map(Client::reply)
             .filter(|reply| reply.content == b"hello")
             .count();
         assert!(served >= 19, "{served} of 20");

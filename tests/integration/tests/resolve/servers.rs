@@ -7,8 +7,11 @@ use fumehood_tests::temp::TempDir;
 
 use crate::{at, data, found, steps};
 
+/// What a server sends for a question: a datagram each.
+type Answer = fn(&[u8]) -> Vec<Vec<u8>>;
+
 /// Answers one question after another, as long as there are answers.
-fn server(answers: Vec<fn(&[u8]) -> Vec<Vec<u8>>>) -> SocketAddr {
+fn server(answers: Vec<Answer>) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     thread::spawn(move || {

@@ -1,11 +1,12 @@
 //! The command line of `fetch`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
 use fumehood::ModuleKey;
 use fumehood::control::{Layer, TlsVersion};
-use fumehood::policy::{ClientName, Method, PrivateHost};
+use fumehood::policy::{ClientName, PrivateHost};
 
 use super::{Configuration, layer, module_key};
 
