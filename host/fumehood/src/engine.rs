@@ -406,11 +406,16 @@ impl LiveBroker {
         self.alive.load(Ordering::Acquire)
     }
 
+    /// It was found to be gone, perhaps before the watch has found out.
+    pub(crate) fn is_gone(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
     /// A message did not reach it. When that is because it is gone, the next
     /// request need not find out by itself, even before the watch has.
     pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
         if matches!(error, fumehood_sandbox::ChannelError::Closed) {
-            self.alive.store(false, Ordering::Release);
+            self.is_gone();
         }
     }
 }

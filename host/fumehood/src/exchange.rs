@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, ProxyFault, RetrySafety,
-    SocketGrant, SourceEnd, TlsOptions, ToBroker, ToEngine, fragments,
+    SocketGrant, SourceEnd, Summary, TlsOptions, ToBroker, ToEngine, fragments,
 };
 use fumehood_policy::{
     ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Target, Terms,
@@ -16,7 +16,7 @@ use fumehood_policy::{
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
-use crate::engine::{LiveEngine, Running};
+use crate::engine::{LiveBroker, LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
 use crate::routes::{Event, Inbox};
 use crate::upstream::Way;
@@ -103,7 +103,23 @@ pub struct InFlight {
 struct Cancel {
     id: ExchangeId,
     engine: Arc<LiveEngine>,
+    /// Who dials for it; not kept alive for this.
+    broker: Weak<LiveBroker>,
     finished: bool,
+}
+
+impl Cancel {
+    /// An engine that lives and has nobody to dial any more says so: the broker is
+    /// gone, even if it has not been found out here. The next try is not to ask it.
+    fn note(&self, outcome: &Result<Summary, Error>) {
+        let lost = matches!(outcome, Err(error) if error.cause() == Some(&Cause::EngineDied));
+        if lost
+            && self.engine.is_alive()
+            && let Some(broker) = self.broker.upgrade()
+        {
+            broker.is_gone();
+        }
+    }
 }
 
 impl std::fmt::Debug for Cancel {
@@ -367,6 +383,7 @@ impl Engine {
         let mut cancel = Cancel {
             id,
             engine: running.engine.clone(),
+            broker: Arc::downgrade(&running.broker),
             finished: false,
         };
         if let Err(error) = send(&running, id, exchange, (terms, way), fds).await {
@@ -565,7 +582,11 @@ impl InFlight {
     /// What an event means for what is held.
     fn note(&mut self, event: Option<&Event>) {
         match event {
-            Some(Event::Finished(_)) | None => self.cancel.finished = true,
+            Some(Event::Finished(outcome)) => {
+                self.cancel.finished = true;
+                self.cancel.note(outcome);
+            }
+            None => self.cancel.finished = true,
             // The sink is the engine's alone now.
             Some(Event::Head(_)) => self.again = None,
             Some(_) => {}

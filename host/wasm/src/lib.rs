@@ -77,7 +77,7 @@ const DRIVER_STACK: usize = 2 * MAX_WASM_STACK;
 
 /// Native stack an evaluator may use, in bytes: a compiler of JavaScript
 /// recurses, and chains of thousands of parts are found in real scripts. A
-/// thread that calls one needs as much, and [`MAX_WASM_STACK`] for the host.
+/// thread that calls one needs as much, and half a MiB for the host.
 pub const EVALUATOR_STACK: usize = 8 << 20;
 
 /// The settings native code depends on: the same for compiler and engine.
