@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use fumehood_control::{FirstHop, Grant, GrantId, MAX_LISTENERS, StandingGrant};
+use fumehood_control::{FirstHop, Grant, GrantId, MAX_STANDING_GRANTS, StandingGrant};
 use fumehood_policy::{ClientName, Method, Target, Terms};
 use tokio::time::Instant;
 
@@ -16,7 +16,8 @@ pub const MAX_GRANTS: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     held: HashMap<GrantId, Held>,
-    /// Of listeners, at most [`MAX_LISTENERS`]: no target, no end, any number of uses.
+    /// Of listeners, at most [`MAX_STANDING_GRANTS`]: no target, no end, any number
+    /// of uses.
     standing: HashMap<GrantId, Option<ClientName>>,
 }
 
@@ -63,7 +64,7 @@ impl Grants {
 
     /// Takes a listener's grant in.
     pub(crate) fn stand(&mut self, grant: StandingGrant) {
-        if self.standing.len() < MAX_LISTENERS {
+        if self.standing.len() < MAX_STANDING_GRANTS {
             self.standing.insert(grant.id, grant.client);
         }
     }

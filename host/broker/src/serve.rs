@@ -213,7 +213,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
     }
 
     /// Tells of a listener, and passes its socket on.
-    fn listening(&mut self, listener: ListenerId, bound: Result<SocketAddr, i32>) {
+    fn listening(&mut self, listener: ListenerId, bound: Result<Option<SocketAddr>, i32>) {
         self.looks
             .spawn(async move { FromBroker::Listening { listener, bound } });
         if let (Some(engine), Some(socket)) = (&mut self.engine, self.listeners.get(listener)) {

@@ -135,8 +135,9 @@ pub enum FromBroker {
     Listening {
         /// Which.
         listener: ListenerId,
-        /// Where, or the `errno` with which it was refused.
-        bound: Result<SocketAddr, i32>,
+        /// Where, or the `errno` with which it was refused. A Unix socket has no
+        /// address.
+        bound: Result<Option<SocketAddr>, i32>,
     },
 }
 

@@ -65,9 +65,10 @@ pub use pac::{
     PacStep, PacSurroundings, PacTarget, PacThrown,
 };
 pub use proxy::{
-    AccessOutcome, AccessRecord, ListenerBounds, ListenerId, ListenerSetup,
-    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS,
-    StandingGrant,
+    AccessOutcome, AccessRecord, Admission, ClientProtocol, ListenerBounds, ListenerId,
+    ListenerSetup, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES,
+    MAX_LISTENERS, MAX_LOGIN_BYTES, MAX_LOGINS, MAX_STANDING_GRANTS, MAX_TALLIED_DENIALS,
+    MAX_USERS, ProxyTally, StandingGrant,
 };
 pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};

@@ -159,6 +159,7 @@ impl Desk {
             }
             ToEngine::Listener(setup) => proxy::set_up(&self.hub, setup),
             ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
+            ToEngine::Admitted { id, grant } => self.hub.proxy.admitted(id, grant),
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
             ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
             ToEngine::PacForget(script) => self.pac.forget(script),

@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine, policy_fragments};
 use fumehood_policy::{Policy, RequestUrl, UrlError};
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{
+    Receiver, UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
@@ -23,7 +25,9 @@ use crate::proxy::{self, Listeners};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
-use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles, upstream};
+use crate::{
+    Client, Error, Modules, admin, crashes, desk, logins, modules, pressure, roles, upstream,
+};
 
 /// Under which the broker knows the resolver's leave. Other numbers follow.
 const RESOLVER_GRANT: GrantId = GrantId(1);
@@ -144,7 +148,7 @@ impl Engine {
         let policy = Arc::clone(&current.now().policy);
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
-        let listeners = Listeners::new(&current);
+        let listeners = Listeners::new(&current, &counters);
         let running = Running {
             broker: LiveBroker::watch(broker, &current, &listeners),
             engine: LiveEngine::watch(engine, &registry, &config, &counters, &listeners),
@@ -352,9 +356,11 @@ impl Shared {
     /// Has what dies launched again from now on, and not only at the next request.
     pub(crate) fn keep_running(self: &Arc<Self>) {
         let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.listeners));
+        let answering = logins::answer_all(Arc::downgrade(self));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.listeners.watched() {
             tasks.push(tokio::spawn(watching).abort_handle());
+            tasks.push(tokio::spawn(answering).abort_handle());
         }
     }
 
@@ -450,6 +456,7 @@ impl LiveEngine {
             answers: live.answers.clone(),
             pac: live.pac.clone(),
             listeners: listeners.clone(),
+            orders: live.orders.downgrade(),
         };
         tokio::spawn(watch_engine(
             launched.process,
@@ -516,10 +523,20 @@ struct Hears {
     answers: Arc<Answers>,
     pac: Arc<PacBook>,
     listeners: Arc<Listeners>,
+    orders: WeakUnboundedSender<ToEngine>,
 }
 
 impl Hears {
     fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
+        if let ToEmbedder::Login {
+            id,
+            listener,
+            login,
+        } = message
+        {
+            let question = (id, listener, login);
+            return self.listeners.logins.take(question, self.orders.clone());
+        }
         match &message {
             it if Desk::takes(it) => self.desk.take(message),
             it if Answers::takes(it) => self.answers.take(message),

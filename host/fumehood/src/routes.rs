@@ -169,6 +169,8 @@ impl Routes {
             | ToEmbedder::Refused { .. }
             // The proxies'.
             | ToEmbedder::Access(_)
+            | ToEmbedder::Login { .. }
+            | ToEmbedder::ProxyTally(_)
             | ToEmbedder::Drained(_)
             | ToEmbedder::Reported(_)
             // The desk's.

@@ -1,25 +1,26 @@
 //! One client's connection: request after request, until it ends or a tunnel stands.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fumehood_control::{
-    AccessOutcome, AccessRecord, Cause, Field, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES,
-    PayloadLength, ToEmbedder,
+    AccessOutcome, Admission, Cause, ClientProtocol, DialFailure, Field, Login,
+    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES, PayloadLength, StandingGrant, ToEmbedder,
 };
 use fumehood_policy::Target;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use super::admission::is_same;
 use super::flow::{Found, Inbound, Outbound};
 use super::forward::{ClientSide, End, Forward, Terms};
 use super::judge::{Judged, Reader, Wanted, judge, judge_again};
 use super::listener::Seat;
 use super::patience::{Patience, within};
 use super::refusal::Refusal;
+use super::told::{Told, tell};
 use super::tunnel::Tunnel;
 use crate::connection::Connection;
 use crate::dialer::Dialled;
@@ -27,10 +28,6 @@ use crate::hub::{Hub, is_idempotent};
 use crate::instance::{Demand, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec};
 use crate::resume::SteadyCodec;
 use crate::transport::{PlainStream, Transport};
-
-/// The first byte of SOCKS version 5 (RFC 1928 section 3), which is not served: such
-/// a client is let go at once instead of being waited on for a head.
-const SOCKS5: u8 = 5;
 
 /// How long what a client still sends is read away after the last response, so
 /// that it gets to read that (RFC 9112 section 9.6).
@@ -40,12 +37,17 @@ const LINGER: Duration = Duration::from_secs(2);
 const MAX_LINGER_BYTES: usize = 1 << 20;
 
 /// Serves a connection that was accepted.
-pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
     let draining = seat.listener().draining();
+    let leave = match &seat.listener().setup.admission {
+        Admission::Anyone(grant) => Some(grant.clone()),
+        Admission::Login => None,
+    };
     let client = Client {
         hub,
         seat,
-        peer,
+        leave,
+        login: None,
         transport: Transport::Plain(PlainStream::new(stream)),
         codec: None,
         server: None,
@@ -60,16 +62,19 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream, peer: So
 }
 
 /// A connection and what serves it.
-struct Client {
-    hub: Arc<Hub>,
-    seat: Seat,
-    peer: SocketAddr,
-    transport: Transport,
+pub(super) struct Client {
+    pub(super) hub: Arc<Hub>,
+    pub(super) seat: Seat,
+    /// By which its targets are dialled, once it is known who it is.
+    leave: Option<StandingGrant>,
+    /// What it said for that, where it had to.
+    login: Option<Login>,
+    pub(super) transport: Transport,
     codec: Option<Guest>,
     /// To the server of the last request. It is this client's alone.
     server: Option<(Target, Connection)>,
     reader: Reader,
-    patience: Patience,
+    pub(super) patience: Patience,
     draining: watch::Receiver<bool>,
 }
 
@@ -82,7 +87,7 @@ struct Guest {
 }
 
 /// What a connection does next.
-enum Next {
+pub(super) enum Next {
     /// Wait for another request.
     Again,
     /// End, once the client has read what was sent.
@@ -90,18 +95,6 @@ enum Next {
     /// End at once.
     Drop,
     Tunnel(Box<(Tunnel, Told)>),
-}
-
-/// What is known of a request for its record.
-struct Told {
-    began: Instant,
-    method: String,
-    target: String,
-    status: u16,
-    received: u64,
-    sent: u64,
-    server: Option<SocketAddr>,
-    reused: bool,
 }
 
 /// A request whose head has come.
@@ -115,20 +108,29 @@ struct Come {
 struct Standing {
     hub: Arc<Hub>,
     seat: Seat,
-    peer: SocketAddr,
     tunnel: Tunnel,
     told: Told,
 }
 
 impl Client {
     async fn run(mut self) -> Option<Standing> {
+        let mut is_first = true;
         loop {
-            if !self.wait().await {
-                return None;
-            }
+            let first = self.wait().await?;
             let hub = Arc::clone(&self.hub);
             let _active = hub.ticker.activate();
-            match self.request().await {
+            // What was spoken once is spoken to the end.
+            let protocol = match std::mem::take(&mut is_first) {
+                true => spoken(first),
+                false => ClientProtocol::Http,
+            };
+            let next = match protocol {
+                ClientProtocol::Http => self.request().await,
+                ClientProtocol::Socks4 | ClientProtocol::Socks5 => {
+                    Box::pin(self.socks(protocol)).await
+                }
+            };
+            match next {
                 Next::Again => {}
                 Next::Drop => return None,
                 Next::Close => {
@@ -137,13 +139,10 @@ impl Client {
                 }
                 Next::Tunnel(standing) => {
                     let (tunnel, told) = *standing;
-                    let Client {
-                        hub, seat, peer, ..
-                    } = self;
+                    let Client { hub, seat, .. } = self;
                     return Some(Standing {
                         hub,
                         seat,
-                        peer,
                         tunnel,
                         told,
                     });
@@ -152,9 +151,9 @@ impl Client {
         }
     }
 
-    /// Waits for a request's first byte, with as little as can be. False where
+    /// Waits for a request's first byte, with as little as can be. `None` where
     /// none will come.
-    async fn wait(&mut self) -> bool {
+    async fn wait(&mut self) -> Option<u8> {
         self.transport.shrink();
         if self.hub.room.available_permits() == 0 {
             // Others need the instances now.
@@ -169,21 +168,21 @@ impl Client {
             tokio::select! {
                 biased;
                 first = std::future::poll_fn(|cx| transport.poll_first(cx)) => {
-                    return matches!(first, Ok(Some(byte)) if byte != SOCKS5);
+                    return first.ok().flatten();
                 }
-                _ = self.draining.wait_for(|it| *it) => return false,
+                _ = self.draining.wait_for(|it| *it) => return None,
                 () = hub.wanted.notified(), if holds => {
                     self.codec = None;
                     self.server = None;
                 }
-                () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return false,
+                () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return None,
             }
         }
     }
 
     /// One request, to the end of its response.
     async fn request(&mut self) -> Next {
-        let mut told = Told::new();
+        let mut told = Told::new(ClientProtocol::Http);
         if let Err(cause) = self.make_guest().await {
             return self.fail(told, &cause).await;
         }
@@ -194,7 +193,7 @@ impl Client {
         };
         told.method = cut(&come.request.method, MAX_ACCESS_METHOD_BYTES);
         let setup = &self.seat.listener().setup;
-        let wanted = match self.reader.read(&mut come.request, setup) {
+        let mut wanted = match self.reader.read(&mut come.request) {
             Ok(wanted) => wanted,
             Err(refusal) => return self.refuse(told, &refusal).await,
         };
@@ -207,18 +206,60 @@ impl Client {
                 ),
             };
         }
-        let Some(policy) = self.hub.proxy.policy() else {
-            return self.refuse(told, &Refusal::no_policy()).await;
-        };
-        match judge(&policy, &wanted) {
-            Judged::Allowed => {}
-            Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
-            Judged::Denied(denial) => return self.refuse(told, &Refusal::denied(denial)).await,
+        let deadline = within(setup.bounds.head_ms);
+        if let Err(refusal) = self.admit(come.request.login.take(), deadline).await {
+            return self.refuse(told, &refusal).await;
+        }
+        if let Err(refusal) = self.judge(&mut wanted, &mut told) {
+            return self.refuse(told, &refusal).await;
         }
         match wanted.tunnel {
             true => self.tunnel(told, &wanted).await,
             false => self.forward(told, wanted, come).await,
         }
+    }
+
+    /// Finds out whose leave the client has, where it does not have one as whoever
+    /// connects.
+    pub(super) async fn admit(
+        &mut self,
+        login: Option<Login>,
+        deadline: Instant,
+    ) -> Result<(), Refusal> {
+        let setup = &self.seat.listener().setup;
+        if matches!(setup.admission, Admission::Anyone(_)) {
+            return Ok(());
+        }
+        if let (Some(login), Some(before)) = (&login, &self.login)
+            && is_same(login, before)
+        {
+            return Ok(());
+        }
+        // What a server knows of one user is not for another.
+        self.server = None;
+        self.login = None;
+        self.leave = None;
+        let login = login.ok_or_else(Refusal::nobody)?;
+        let admissions = &self.hub.proxy.admissions;
+        let asking = admissions.ask(&self.hub.outbox, setup.id, login.clone(), deadline);
+        let leave = asking.await.map_err(|_| Refusal::unknown())?;
+        self.leave = Some(leave.ok_or_else(Refusal::nobody)?);
+        self.login = Some(login);
+        Ok(())
+    }
+
+    /// Judges a request of the client's, by the policy of this moment.
+    pub(super) fn judge(&self, wanted: &mut Wanted, told: &mut Told) -> Result<(), Refusal> {
+        let client = self.leave.as_ref().and_then(|leave| leave.client.clone());
+        told.user.clone_from(&client);
+        wanted.terms.client = client;
+        let policy = self.hub.proxy.policy().ok_or_else(Refusal::no_policy)?;
+        match judge(&policy, wanted) {
+            Judged::Allowed => {}
+            Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
+            Judged::Denied(denial) => return Err(Refusal::denied(denial)),
+        }
+        Ok(())
     }
 
     /// A codec of the current version.
@@ -309,6 +350,7 @@ impl Client {
             fields: &[],
             payload: PayloadLength::None,
             last: false,
+            challenge: false,
         };
         let Some(Ok(head)) = self.codec.as_mut().map(|it| it.codec.encode_head(&answer)) else {
             return Next::Drop;
@@ -320,7 +362,7 @@ impl Client {
     }
 
     /// What is left of both connections, as a tunnel.
-    fn stand(&mut self, told: Told, server: (TcpStream, Vec<u8>)) -> Next {
+    pub(super) fn stand(&mut self, told: Told, server: (TcpStream, Vec<u8>)) -> Next {
         let (codec, upstream) = (self.codec.take(), self.server.take());
         drop((codec, upstream));
         let closed = Transport::Closed;
@@ -405,8 +447,9 @@ impl Client {
                         .await
                 }
                 End::Failed(cause) => {
-                    let outcome = Refusal::failed(&cause, &wanted.target).outcome();
-                    self.tell(told, outcome).await;
+                    let refusal = Refusal::failed(&cause, &wanted.target);
+                    told.denied = refusal.reason();
+                    self.tell(told, refusal.outcome()).await;
                     Next::Drop
                 }
                 End::Broken(error) => match Refusal::broken(error) {
@@ -446,8 +489,10 @@ impl Client {
         })
     }
 
-    async fn dial(&mut self, wanted: &Wanted) -> Result<Dialled, Cause> {
+    pub(super) async fn dial(&mut self, wanted: &Wanted) -> Result<Dialled, Cause> {
         let setup = &self.seat.listener().setup;
+        let leave = self.leave.as_ref().map(|it| it.id);
+        let leave = leave.ok_or(Cause::Dial(DialFailure::NoGrant))?;
         let deadline = Duration::from_millis(setup.deadlines.connect_ms.into());
         let (target, method) = (&wanted.target, wanted.terms.method.clone());
         let looking = Instant::now();
@@ -455,7 +500,7 @@ impl Client {
         let left = deadline.saturating_sub(looking.elapsed());
         self.hub
             .dialer
-            .dial_for(setup.grant.id, target, method, left, found)
+            .dial_for(leave, target, method, left, found)
             .await
     }
 
@@ -472,6 +517,7 @@ impl Client {
                 false => PayloadLength::Known(content.len() as u64),
             },
             last: self.seat.listener().is_draining(),
+            challenge: refusal.status() == 407,
         };
         let Some(guest) = &mut self.codec else {
             return Next::Drop;
@@ -483,6 +529,7 @@ impl Client {
             return self.tell_gone(told).await;
         };
         told.status = refusal.status();
+        told.denied = refusal.reason();
         if !head_only {
             bytes.extend_from_slice(&content);
             told.sent = content.len() as u64;
@@ -497,25 +544,25 @@ impl Client {
     }
 
     /// Without a guest nothing can be said.
-    async fn fail(&mut self, told: Told, cause: &Cause) -> Next {
+    pub(super) async fn fail(&mut self, told: Told, cause: &Cause) -> Next {
         let error = fumehood_control::ProxyStatus::of_cause(cause).error;
         self.tell(told, AccessOutcome::Failed(error.to_owned()))
             .await;
         Next::Drop
     }
 
-    async fn tell_gone(&mut self, told: Told) -> Next {
+    pub(super) async fn tell_gone(&mut self, told: Told) -> Next {
         let gone = AccessOutcome::Failed("client_gone".to_owned());
         self.tell(told, gone).await;
         Next::Drop
     }
 
-    async fn tell(&mut self, told: Told, outcome: AccessOutcome) {
-        tell(&self.hub, &self.seat, self.peer, told, outcome).await;
+    pub(super) async fn tell(&mut self, told: Told, outcome: AccessOutcome) {
+        tell(&self.hub, &self.seat, told, outcome).await;
     }
 
     /// Writes all of it, unless the client does not read.
-    async fn write(&mut self, bytes: &[u8]) -> bool {
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> bool {
         let mut out = Outbound::default();
         out.push(bytes);
         let deadline = within(self.seat.listener().setup.deadlines.idle_ms);
@@ -566,58 +613,18 @@ impl Standing {
             sent,
             ..self.told
         };
-        tell(
-            &self.hub,
-            &self.seat,
-            self.peer,
-            told,
-            AccessOutcome::Tunnelled,
-        )
-        .await;
+        tell(&self.hub, &self.seat, told, AccessOutcome::Tunnelled).await;
     }
 }
 
-impl Told {
-    fn new() -> Told {
-        Told {
-            began: Instant::now(),
-            method: String::new(),
-            target: String::new(),
-            status: 0,
-            received: 0,
-            sent: 0,
-            server: None,
-            reused: false,
-        }
+/// What a first byte is the beginning of: a version's number (RFC 1928 section 3),
+/// which no method begins with.
+fn spoken(first: u8) -> ClientProtocol {
+    match first {
+        4 => ClientProtocol::Socks4,
+        5 => ClientProtocol::Socks5,
+        _ => ClientProtocol::Http,
     }
-}
-
-/// Tells the embedder of a request that is over, if it wants to know.
-async fn tell(hub: &Hub, seat: &Seat, client: SocketAddr, told: Told, outcome: AccessOutcome) {
-    let setup = &seat.listener().setup;
-    if !setup.records {
-        return;
-    }
-    let took = told.began.elapsed();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let began = now.saturating_sub(took);
-    let record = AccessRecord {
-        listener: setup.id,
-        client,
-        began_ms: u64::try_from(began.as_millis()).unwrap_or(u64::MAX),
-        took_us: crate::hub::micros(took),
-        method: told.method,
-        target: told.target,
-        status: told.status,
-        received: told.received,
-        sent: told.sent,
-        server: told.server.map(|it| it.ip()),
-        reused: told.reused,
-        outcome,
-    };
-    hub.proxy.access.add(record, &hub.outbox).await;
 }
 
 /// The request as the server is sent it.
@@ -661,6 +668,6 @@ fn replace_transport(server: &mut Connection) -> Transport {
 }
 
 /// The first `most` bytes of a text, which is ASCII.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }

@@ -394,6 +394,7 @@ impl<'a> Forward<'a> {
             fields: &head.fields,
             payload,
             last: self.terms.listener.is_draining(),
+            challenge: false,
         };
         let bytes = self.client.codec.encode_head(&answer);
         self.down.out.push(&bytes.map_err(End::Broken)?);

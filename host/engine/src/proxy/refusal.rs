@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyStatus};
-use fumehood_policy::{Denial, Target};
+use fumehood_policy::{Denial, Reason, Target};
 
 use crate::instance::CodecError;
 use crate::instance::cause_of_protocol;
@@ -46,6 +46,18 @@ impl Refusal {
     pub(super) fn no_policy() -> Refusal {
         let detail = "there is no policy to judge requests by".to_owned();
         Refusal::new(503, "proxy_configuration_error", detail)
+    }
+
+    /// Of a client that has to say who it is, and did not, or is not who it says.
+    pub(super) fn nobody() -> Refusal {
+        let detail = "this proxy serves users that it knows: name and password are wanted";
+        Refusal::new(407, "http_request_denied", detail.to_owned())
+    }
+
+    /// Of a client of which it was not found out in time who it is.
+    pub(super) fn unknown() -> Refusal {
+        let detail = "too many say at once who they are: try again".to_owned();
+        Refusal::new(503, "connection_limit_reached", detail)
     }
 
     /// What the policy says no to.
@@ -112,6 +124,11 @@ impl Refusal {
         title(self.status())
     }
 
+    /// Why the policy says no, if it is the policy.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.denial.as_ref().map(|it| it.reason.clone())
+    }
+
     /// For the record.
     pub(super) fn outcome(&self) -> AccessOutcome {
         match &self.denial {
@@ -158,6 +175,7 @@ impl Refusal {
 fn title(status: u16) -> &'static str {
     match status {
         403 => "Denied by policy",
+        407 => "Name and password wanted",
         408 => "Too slow",
         431 => "Too large",
         400 | 405 | 501 | 505 => "Not taken by this proxy",
