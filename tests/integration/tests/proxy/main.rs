@@ -2,8 +2,11 @@
 //! that no program should be.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod counted;
 mod forwarding;
 mod hostile;
+mod identity;
 mod life;
 mod policy;
+mod socks;
 mod support;
