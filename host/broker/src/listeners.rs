@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use fumehood_control::{ListenerId, MAX_LISTENERS};
 use rustix::io::Errno;
+use rustix::net::getsockname;
 use tokio::net::TcpSocket;
 
 /// Connections that wait to be accepted, at most; the kernel has a bound of its
@@ -67,6 +68,12 @@ impl Listeners {
     /// All of them, for an engine that is new.
     pub(crate) fn all(&self) -> impl Iterator<Item = (ListenerId, Arc<OwnedFd>)> {
         self.held.iter().map(|(id, fd)| (*id, Arc::clone(fd)))
+    }
+
+    /// Where they are, those that have an address.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let names = self.held.values().map(|fd| getsockname(fd));
+        names.filter_map(|it| it.ok()?.try_into().ok()).collect()
     }
 }
 

@@ -6,8 +6,8 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fumehood_control::{
-    AccessOutcome, AccessRecord, Cause, Field, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES,
-    PayloadLength, ToEmbedder,
+    AccessOutcome, AccessRecord, Cause, ClientWay, Field, MAX_ACCESS_METHOD_BYTES,
+    MAX_ACCESS_TARGET_BYTES, PayloadLength, ToEmbedder,
 };
 use fumehood_policy::Target;
 use tokio::net::TcpStream;
@@ -20,9 +20,9 @@ use super::judge::{Judged, Reader, Wanted, judge, judge_again};
 use super::listener::Seat;
 use super::patience::{Patience, within};
 use super::refusal::Refusal;
+use super::route::Traveller;
 use super::tunnel::Tunnel;
 use crate::connection::Connection;
-use crate::dialer::Dialled;
 use crate::hub::{Hub, is_idempotent};
 use crate::instance::{Demand, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec};
 use crate::resume::SteadyCodec;
@@ -67,10 +67,17 @@ struct Client {
     transport: Transport,
     codec: Option<Guest>,
     /// To the server of the last request. It is this client's alone.
-    server: Option<(Target, Connection)>,
+    server: Option<Kept>,
     reader: Reader,
     patience: Patience,
     draining: watch::Receiver<bool>,
+}
+
+/// A connection that was used, and where it leads.
+struct Kept {
+    target: Target,
+    way: ClientWay,
+    connection: Connection,
 }
 
 /// The connection's codec, and its room in the pool.
@@ -118,6 +125,13 @@ struct Standing {
     peer: SocketAddr,
     tunnel: Tunnel,
     told: Told,
+}
+
+/// A connection that a tunnel is to lead to.
+struct Far {
+    transport: Transport,
+    /// For the guest of one that lies in TLS.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Client {
@@ -216,7 +230,7 @@ impl Client {
             Judged::Denied(denial) => return self.refuse(told, &Refusal::denied(denial)).await,
         }
         match wanted.tunnel {
-            true => self.tunnel(told, &wanted).await,
+            true => self.tunnel(told, &wanted, &come.request).await,
             false => self.forward(told, wanted, come).await,
         }
     }
@@ -292,16 +306,22 @@ impl Client {
     }
 
     /// A tunnel to what is asked for (RFC 9110 section 9.3.6).
-    async fn tunnel(&mut self, mut told: Told, wanted: &Wanted) -> Next {
-        let Dialled { stream, peer, .. } = match self.dial(wanted).await {
-            Ok(dialled) => dialled,
+    async fn tunnel(&mut self, mut told: Told, wanted: &Wanted, request: &Request) -> Next {
+        let via = self.via_so_far(request);
+        let traveller = traveller(&self.hub, &self.seat, wanted, (&via, false));
+        let ways = match traveller.ways().await {
+            Ok(ways) => ways,
+            Err(refusal) => return self.refuse(told, &refusal).await,
+        };
+        let reached = match traveller.reach(ways).await {
+            Ok(reached) => reached,
             Err(cause) => {
                 return self
                     .refuse(told, &Refusal::failed(&cause, &wanted.target))
                     .await;
             }
         };
-        told.server = Some(peer);
+        told.server = Some(reached.peer);
         told.status = 200;
         let answer = ServerAnswer {
             status: 200,
@@ -316,30 +336,43 @@ impl Client {
         if !self.write(&head).await {
             return Next::Drop;
         }
-        self.stand(told, (stream, Vec::new()))
+        self.stand(
+            told,
+            Far {
+                transport: reached.transport,
+                room: reached.room,
+            },
+        )
     }
 
     /// What is left of both connections, as a tunnel.
-    fn stand(&mut self, told: Told, server: (TcpStream, Vec<u8>)) -> Next {
+    fn stand(&mut self, told: Told, far: Far) -> Next {
         let (codec, upstream) = (self.codec.take(), self.server.take());
         drop((codec, upstream));
         let closed = Transport::Closed;
-        let Some(client) = std::mem::replace(&mut self.transport, closed).into_plain() else {
-            return Next::Drop;
-        };
+        let client = std::mem::replace(&mut self.transport, closed).bare();
+        let server = far.transport.bare();
         let idle_ms = self.seat.listener().setup.bounds.tunnel_idle_ms;
-        Next::Tunnel(Box::new((Tunnel::new(client, server, idle_ms), told)))
+        let tunnel = Tunnel::new(client, server, idle_ms).with_room(far.room);
+        Next::Tunnel(Box::new((tunnel, told)))
     }
 
     /// A request to a server, and its response back.
     async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
-        let mut kept = self.kept(&wanted);
+        let so_far = self.via_so_far(&come.request);
+        let upgrade = come.request.upgrade;
+        let traveller = traveller(&self.hub, &self.seat, &wanted, (&so_far, upgrade));
+        let ways = match traveller.ways().await {
+            Ok(ways) => ways,
+            Err(refusal) => return self.refuse(told, &refusal).await,
+        };
+        let mut kept = self.kept(&wanted, &ways);
         loop {
             told.reused = kept.is_some();
-            let mut server = match kept.take() {
-                Some(server) => server,
-                None => match self.connect(&wanted).await {
-                    Ok(server) => server,
+            let (way, mut server) = match kept.take() {
+                Some(kept) => (kept.way, kept.connection),
+                None => match self.connect(&wanted, (&so_far, upgrade), &ways).await {
+                    Ok(reached) => reached,
                     Err(cause) => {
                         let refusal = Refusal::failed(&cause, &wanted.target);
                         return self.refuse(told, &refusal).await;
@@ -359,13 +392,14 @@ impl Client {
                 deadlines: setup.deadlines,
                 via: via.as_ref(),
                 informational: come.request.minor_version >= 1,
+                asked: way.asked(),
                 listener: self.seat.listener(),
             };
             let client = ClientSide {
                 transport: &mut self.transport,
                 codec: &mut guest.codec,
             };
-            let head = head_for(&come.request, &wanted, via.as_ref());
+            let head = head_for(&come.request, &wanted, &way, via.as_ref());
             let begun = Forward::begin(client, &mut server, head, (&come.demand, come.then), terms);
             let (end, spent) = match begun {
                 Ok(mut forward) => {
@@ -379,17 +413,19 @@ impl Client {
             return match end {
                 End::Complete { persists, reusable } => {
                     if reusable && persists {
-                        self.server = Some((wanted.target, server));
+                        self.server = Some(Kept {
+                            target: wanted.target,
+                            way,
+                            connection: server,
+                        });
                     }
                     self.tell(told, AccessOutcome::Served).await;
                     if persists { Next::Again } else { Next::Close }
                 }
                 End::Upgraded => {
-                    let plain = replace_transport(&mut server).into_plain();
-                    match plain {
-                        Some(plain) => self.stand(told, plain),
-                        None => Next::Drop,
-                    }
+                    let transport = replace_transport(&mut server);
+                    let room = server.room.take();
+                    self.stand(told, Far { transport, room })
                 }
                 // The connection had died while it was kept.
                 End::Failed(cause)
@@ -418,45 +454,47 @@ impl Client {
         }
     }
 
-    /// The connection of the last request, where it goes where this one does,
-    /// lives, and may still be used.
-    fn kept(&mut self, wanted: &Wanted) -> Option<Connection> {
-        let (target, mut connection) = self.server.take()?;
+    /// The connection of the last request, where it goes where this one does, the
+    /// way that is to be gone first, lives, and may still be used.
+    fn kept(&mut self, wanted: &Wanted, ways: &[ClientWay]) -> Option<Kept> {
+        let mut kept = self.server.take()?;
         let registry = &self.hub.registry;
-        let good = target == wanted.target
-            && connection.is_alive()
-            && connection.codec.refresh().is_ok()
-            && !connection.has_outlived_its_guest(registry);
+        let good = ways.first().is_some_and(|way| kept.leads_to(wanted, way))
+            && kept.connection.is_alive()
+            && kept.connection.codec.refresh().is_ok()
+            && !kept.connection.has_outlived_its_guest(registry);
         let policy = self.hub.proxy.policy().filter(|_| good)?;
-        judge_again(&policy, wanted, connection.peer.ip()).ok()?;
-        Some(connection)
+        let first = kept.way.first();
+        judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
+        // What a proxy is told may be another.
+        kept.way = ways.first()?.clone();
+        Some(kept)
     }
 
-    async fn connect(&mut self, wanted: &Wanted) -> Result<Connection, Cause> {
-        let since = Instant::now();
-        let milliseconds = self.seat.listener().setup.deadlines.connect_ms;
-        let room = self.hub.reserve(0, milliseconds).await?;
-        let Dialled { stream, peer, .. } = self.dial(wanted).await?;
-        Ok(Connection {
-            transport: Transport::Plain(PlainStream::new(stream)),
+    async fn connect(
+        &mut self,
+        wanted: &Wanted,
+        (so_far, upgrade): (&[Field], bool),
+        ways: &[ClientWay],
+    ) -> Result<(ClientWay, Connection), Cause> {
+        let traveller = traveller(&self.hub, &self.seat, wanted, (so_far, upgrade));
+        let reached = traveller.reach(ways.to_vec()).await?;
+        let connection = Connection {
+            transport: reached.transport,
             codec: SteadyCodec::new(&self.hub.registry)?,
-            peer,
-            since,
-            _room: room,
-        })
+            peer: reached.peer,
+            since: reached.since,
+            room: reached.room,
+        };
+        Ok((reached.way, connection))
     }
 
-    async fn dial(&mut self, wanted: &Wanted) -> Result<Dialled, Cause> {
-        let setup = &self.seat.listener().setup;
-        let deadline = Duration::from_millis(setup.deadlines.connect_ms.into());
-        let (target, method) = (&wanted.target, wanted.terms.method.clone());
-        let looking = Instant::now();
-        let found = self.hub.names.found(&target.host, deadline).await?;
-        let left = deadline.saturating_sub(looking.elapsed());
-        self.hub
-            .dialer
-            .dial_for(setup.grant.id, target, method, left, found)
-            .await
+    /// `via` of a request as it is passed on.
+    fn via_so_far(&self, request: &Request) -> Vec<Field> {
+        let before = request.fields.iter().filter(|it| it.name == "via");
+        let name = self.seat.listener().setup.via.as_deref();
+        let own = name.map(|name| via(request.minor_version, name));
+        before.cloned().chain(own).collect()
     }
 
     /// Tells the client, and the embedder, why it gets no response.
@@ -557,8 +595,18 @@ impl Client {
     }
 }
 
+impl Kept {
+    /// Whether it can carry a request that is to go this way.
+    fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
+        let everywhere = way.asked().is_some();
+        self.way.via == way.via && (everywhere || self.target == wanted.target)
+    }
+}
+
 impl Standing {
     async fn run(mut self) {
+        let hub = Arc::clone(&self.hub);
+        let _active = self.tunnel.is_secured().then(|| hub.ticker.activate());
         self.tunnel.run().await;
         let (received, sent) = self.tunnel.moved();
         let told = Told {
@@ -620,8 +668,31 @@ async fn tell(hub: &Hub, seat: &Seat, client: SocketAddr, told: Told, outcome: A
     hub.proxy.access.add(record, &hub.outbox).await;
 }
 
-/// The request as the server is sent it.
-fn head_for(request: &Request, wanted: &Wanted, via: Option<&Field>) -> RequestHead {
+/// Who goes for a request.
+fn traveller<'a>(
+    hub: &'a Arc<Hub>,
+    seat: &'a Seat,
+    wanted: &'a Wanted,
+    (via, upgrade): (&'a [Field], bool),
+) -> Traveller<'a> {
+    let setup = &seat.listener().setup;
+    Traveller {
+        hub,
+        grant: setup.grant.id,
+        deadlines: setup.deadlines,
+        wanted,
+        upgrade,
+        via,
+    }
+}
+
+/// The request as the server is sent it, or the proxy that is asked in its place.
+fn head_for(
+    request: &Request,
+    wanted: &Wanted,
+    way: &ClientWay,
+    via: Option<&Field>,
+) -> RequestHead {
     let host = Field {
         name: "host".to_owned(),
         value: wanted.target.authority().into_bytes(),
@@ -630,9 +701,13 @@ fn head_for(request: &Request, wanted: &Wanted, via: Option<&Field>) -> RequestH
     fields.push(host);
     fields.extend_from_slice(&request.fields);
     fields.extend(via.cloned());
+    fields.extend_from_slice(&way.fields);
     RequestHead {
         method: request.method.clone(),
-        target: wanted.path.clone(),
+        target: match way.asked() {
+            Some(_) => format!("{}{}", wanted.target, wanted.path),
+            None => wanted.path.clone(),
+        },
         fields,
         payload: request.payload,
         upgrade: request.upgrade,

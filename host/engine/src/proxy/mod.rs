@@ -4,6 +4,7 @@
 //! listener   accepts, within bounds, until it is drained
 //! client     one connection: request after request
 //! judge      what a request asks for, and whether it may
+//! route      which way it goes out, through proxies perhaps
 //! forward    a request to the server and its response back, both at once
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
@@ -26,6 +27,7 @@ mod judge;
 mod listener;
 mod patience;
 mod refusal;
+mod route;
 mod tunnel;
 
 use std::collections::HashMap;
@@ -38,6 +40,7 @@ use fumehood_policy::Policy;
 use crate::hub::Hub;
 use access::Access;
 use listener::Listener;
+use route::Routes;
 
 /// The proxy's part of the engine.
 pub(crate) struct Proxy {
@@ -45,6 +48,7 @@ pub(crate) struct Proxy {
     policy: Mutex<Option<Arc<Policy>>>,
     places: Mutex<HashMap<ListenerId, Place>>,
     access: Access,
+    routes: Routes,
 }
 
 /// A listener, or what has come of one.
@@ -62,6 +66,7 @@ impl Proxy {
             policy: Mutex::default(),
             places: Mutex::default(),
             access: Access::default(),
+            routes: Routes::default(),
         }
     }
 
@@ -70,6 +75,21 @@ impl Proxy {
     pub(crate) fn take_policy(&self, pieces: Assembly, last: &[u8]) {
         let policy = pieces.finish(last).ok().map(Arc::new);
         *lock(&self.policy) = policy;
+    }
+
+    /// Says whether the embedder is asked which way a request goes out.
+    pub(crate) fn routed(&self, asks: bool) {
+        self.routes.ask_or_not(asks);
+    }
+
+    /// Takes a piece of the answer to that.
+    pub(crate) fn assemble_route(&self, id: u64, bytes: &[u8]) {
+        self.routes.assemble(id, bytes);
+    }
+
+    /// Takes the last piece.
+    pub(crate) fn take_route(&self, id: u64, bytes: &[u8]) {
+        self.routes.answer(id, bytes);
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {
