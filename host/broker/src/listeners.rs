@@ -75,6 +75,12 @@ impl Listeners {
     pub(crate) fn all(&self) -> impl Iterator<Item = (ListenerId, Arc<OwnedFd>)> {
         self.held.iter().map(|(id, fd)| (*id, Arc::clone(fd)))
     }
+
+    /// Where they are, those that have an address.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let names = self.held.values().map(|fd| getsockname(fd));
+        names.filter_map(|it| it.ok()?.try_into().ok()).collect()
+    }
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {

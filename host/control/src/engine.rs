@@ -197,6 +197,23 @@ pub enum ToEngine {
         /// By which the user's targets are dialled.
         grant: Option<StandingGrant>,
     },
+    /// Whether to ask which way a request of a listener's client goes out
+    /// ([`ToEmbedder::Route`]); at first every one goes straight.
+    Routed(bool),
+    /// A piece of a [`crate::RouteAnswer`].
+    RouteFragment {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// The last piece.
+    Route {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message for ToEngine {
@@ -227,6 +244,9 @@ impl Message for ToEngine {
             | ToEngine::PacFragment { .. }
             | ToEngine::PacForget(_)
             | ToEngine::Resolve { .. }
+            | ToEngine::Routed(_)
+            | ToEngine::RouteFragment { .. }
+            | ToEngine::Route { .. }
             | ToEngine::Unresolve { .. }
             | ToEngine::Admitted { .. } => 0,
         }
@@ -417,6 +437,22 @@ pub enum ToEmbedder {
     },
     /// How many requests of listeners' clients are over.
     ProxyTally(ProxyTally),
+    /// A piece of a [`crate::RouteQuestion`].
+    RouteFragment {
+        /// By which the answer refers to it; never used twice.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// The last piece. The answer is [`ToEngine::Route`].
+    Route {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// How ways that were answered did, where there were several or one failed.
+    RouteTried(crate::RouteTried),
 }
 
 impl Message for ToEmbedder {

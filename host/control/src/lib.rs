@@ -33,6 +33,7 @@ mod proxy;
 mod proxy_status;
 mod replay;
 mod resolve;
+mod route;
 mod socket;
 mod upstream;
 
@@ -77,6 +78,10 @@ pub use resolve::{
     NameCause, NameEvent, NameFailure, NameQuery, NameServer, NameStep, NameTransport, RecordData,
     RecordType, ResolverGrant, ResolverSetup, ServerProtocol, ServiceBinding, ServiceParameter,
     Unresolved, Wanted,
+};
+pub use route::{
+    ClientWay, MAX_NAMED_PROXIES, MAX_NO_WAY_BYTES, MAX_WAYS, ProxyLeave, RouteAnswer,
+    RouteQuestion, RouteTried, WayFailure,
 };
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 pub use upstream::{

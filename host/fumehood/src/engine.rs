@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine, policy_fragments};
-use fumehood_policy::{Policy, RequestUrl, UrlError};
+use fumehood_policy::{Policy, ProxySettings, RequestUrl, UrlError};
 use tokio::sync::mpsc::{
     Receiver, UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
 };
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::asking::Remembered;
-use crate::config::{Config, EngineBuilder};
+use crate::config::{Config, Configured, EngineBuilder};
 use crate::desk::{Desk, News};
 use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
@@ -21,6 +21,7 @@ use crate::modules::Registry;
 use crate::names::{Answers, Teller};
 use crate::pac::PacBook;
 use crate::process::Process;
+use crate::proxies::{Choice, ChooseError, Guide, NoWayOut, WayOut};
 use crate::proxy::{self, Listeners};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
@@ -80,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     /// Forward proxies that listen.
     pub(crate) listeners: Arc<Listeners>,
+    /// How requests find their way out.
+    way_out: std::sync::Mutex<WayOut>,
     /// Held while the evaluator of scripts is fetched, so that it is once.
     pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
@@ -146,6 +149,13 @@ impl Engine {
         let registry = Arc::new(Registry::new(&config.modules));
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
+        let way_out = match &config.way_out {
+            Configured::Straight => WayOut::Straight,
+            Configured::Chain(proxies) => WayOut::Chain(Arc::new(proxies.clone())),
+            Configured::Chosen(settings) => {
+                WayOut::Chosen(Arc::new(Choice::new(settings.clone()).await?))
+            }
+        };
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
         let listeners = Listeners::new(&current, &counters);
@@ -168,12 +178,14 @@ impl Engine {
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
             listeners,
+            way_out: std::sync::Mutex::new(way_out),
             evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
         let engine = Engine {
             shared: Arc::new(shared),
         };
+        engine.shared.listeners.answer_by(&engine.shared);
         engine.begin_tasks(admin);
         Ok(engine)
     }
@@ -232,6 +244,20 @@ impl Engine {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.clone())
+    }
+
+    /// Has requests that begin later go by other proxy settings; the system's are
+    /// read now. To be called when they changed, and with the same ones when the
+    /// network did: what failed is forgotten, and a script fetched anew.
+    ///
+    /// # Errors
+    /// [`CallerError::NoWay`] where the system's cannot be used; those before hold
+    /// on then. [`crate::EngineError`] where the processes could not be told.
+    pub async fn set_proxy_settings(&self, settings: ProxySettings) -> Result<(), Error> {
+        let choice = Choice::new(settings).await.map_err(ChooseError::from);
+        let choice = choice.map_err(NoWayOut::from)?;
+        let way_out = WayOut::Chosen(Arc::new(choice));
+        Ok(self.shared.replace_way_out(way_out).await?)
     }
 
     /// Waits until the crash reports of guests that have faulted so far are
@@ -294,7 +320,9 @@ impl Shared {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             self.inform(running).await;
             self.listeners.set_up_broker(running).await;
-            self.listeners.set_up_engine(running, &policy).await;
+            self.listeners
+                .set_up_engine(running, &policy, &self.way_out())
+                .await;
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
@@ -303,7 +331,9 @@ impl Shared {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             self.inform(running).await;
             let policy = Arc::clone(&self.current.now().policy);
-            self.listeners.set_up_engine(running, &policy).await;
+            self.listeners
+                .set_up_engine(running, &policy, &self.way_out())
+                .await;
         }
         Ok(())
     }
@@ -325,6 +355,28 @@ impl Shared {
             counters,
             &self.listeners,
         )
+    }
+
+    /// How requests find their way out now.
+    pub(crate) fn way_out(&self) -> WayOut {
+        let way_out = self.way_out.lock();
+        way_out.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has requests that begin later find another way out.
+    pub(crate) async fn replace_way_out(&self, way_out: WayOut) -> Result<(), ChannelError> {
+        // No launch comes between, so no process is missed.
+        let running = self.running.lock().await;
+        {
+            let mut now = self.way_out.lock();
+            let now = now.as_mut().map_err(|_| ChannelError::OutOfOrder)?;
+            **now = way_out;
+        }
+        match self.listeners.tell_way_out(&running, &self.way_out()).await {
+            // One that is gone is launched again, and told then.
+            Err(error) if !error.is_closed() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
@@ -457,6 +509,7 @@ impl LiveEngine {
             pac: live.pac.clone(),
             listeners: listeners.clone(),
             orders: live.orders.downgrade(),
+            guide: Guide::new(&listeners.whom, &live.channel),
         };
         tokio::spawn(watch_engine(
             launched.process,
@@ -524,6 +577,7 @@ struct Hears {
     pac: Arc<PacBook>,
     listeners: Arc<Listeners>,
     orders: WeakUnboundedSender<ToEngine>,
+    guide: Guide,
 }
 
 impl Hears {
@@ -542,6 +596,7 @@ impl Hears {
             it if Answers::takes(it) => self.answers.take(message),
             it if PacBook::takes(it) => self.pac.take(message),
             it if Listeners::takes(it) => self.listeners.take(message),
+            it if Guide::takes(it) => self.guide.take(message),
             _ => self.routes.take(message),
         }
     }

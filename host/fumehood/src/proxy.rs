@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::engine::{Running, Shared};
 use crate::error::ChannelError;
 use crate::logins::Logins;
+use crate::proxies::{WayOut, Whom};
 use crate::settings::Current;
 use crate::traffic::Counters;
 use crate::unix_socket::{self, SocketFile};
@@ -195,6 +196,8 @@ pub(crate) struct Listeners {
     gone: Notify,
     /// Somebody launches it again.
     watched: AtomicBool,
+    /// Who is asked which way clients' requests go out.
+    pub(crate) whom: Arc<Whom>,
 }
 
 impl Listeners {
@@ -206,7 +209,14 @@ impl Listeners {
             logins: Logins::new(),
             gone: Notify::new(),
             watched: AtomicBool::new(false),
+            whom: Arc::default(),
         })
+    }
+
+    /// Says who chooses the way out of clients' requests.
+    pub(crate) fn answer_by(&self, shared: &Arc<Shared>) {
+        // It is said once, where an engine is made.
+        let _said = self.whom.set(Arc::downgrade(shared));
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<ListenerId, Arc<State>>> {
@@ -322,13 +332,14 @@ impl Listeners {
     }
 
     /// Has a new engine serve.
-    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy) {
+    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy, way_out: &WayOut) {
         let states = self.states();
         if states.is_empty() {
             return;
         }
         let told = async {
             self.tell_policy(running, policy).await?;
+            self.tell_way_out(running, way_out).await?;
             for state in states {
                 state.serve(running).await?;
             }
@@ -337,6 +348,22 @@ impl Listeners {
         if let Err(error) = told.await {
             tracing::error!(%error, "the engine was not told what to serve");
         }
+    }
+
+    /// Says whether proxies are gone through, and which those may be: the broker
+    /// first, which has to know them when the engine comes with one.
+    pub(crate) async fn tell_way_out(
+        &self,
+        running: &Running,
+        way_out: &WayOut,
+    ) -> Result<(), ChannelError> {
+        if self.all().is_empty() {
+            return Ok(());
+        }
+        let proxies = ToBroker::Proxies(way_out.leave());
+        running.broker.channel.send(&proxies, &[]).await?;
+        let routed = ToEngine::Routed(!way_out.is_straight());
+        Ok(running.engine.channel.send(&routed, &[]).await?)
     }
 
     /// Gives the engine the policy that requests are judged by.
@@ -413,7 +440,8 @@ impl Engine {
     /// SOCKS 4, 4a and 5 with CONNECT (RFC 1928).
     /// Every request is judged by the policy of that moment; what is denied is
     /// answered with 403, `Proxy-Status` (RFC 9209) and problem details (RFC
-    /// 9457).
+    /// 9457). They go out the way that requests of this engine go which do not say
+    /// otherwise; a proxy there that wants proof of who asks (Digest) has none.
     ///
     /// # Errors
     /// [`ProxyError`]
@@ -491,6 +519,8 @@ impl Proxy {
                 state.listen(running).await?;
                 let policy = Arc::clone(&shared.current.now().policy);
                 shared.listeners.tell_policy(running, &policy).await?;
+                let way_out = shared.way_out();
+                shared.listeners.tell_way_out(running, &way_out).await?;
                 state.serve(running).await
             })
             .await??;

@@ -1,11 +1,12 @@
 //! One client's connection: request after request, until it ends or a tunnel stands.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use fumehood_control::{
-    AccessOutcome, Admission, Cause, ClientProtocol, DialFailure, Field, Login,
+    AccessOutcome, Admission, Cause, ClientProtocol, ClientWay, Field, GrantId, Login,
     MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES, PayloadLength, StandingGrant, ToEmbedder,
 };
 use fumehood_policy::Target;
@@ -20,14 +21,17 @@ use super::judge::{Judged, Reader, Wanted, judge, judge_again};
 use super::listener::Seat;
 use super::patience::{Patience, within};
 use super::refusal::Refusal;
+use super::route::Traveller;
 use super::told::{Told, tell};
 use super::tunnel::Tunnel;
 use crate::connection::Connection;
-use crate::dialer::Dialled;
 use crate::hub::{Hub, is_idempotent};
 use crate::instance::{Demand, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec};
 use crate::resume::SteadyCodec;
 use crate::transport::{PlainStream, Transport};
+
+/// Of who has none. No grant has this number.
+const NOBODYS: GrantId = GrantId(u64::MAX);
 
 /// How long what a client still sends is read away after the last response, so
 /// that it gets to read that (RFC 9112 section 9.6).
@@ -72,10 +76,17 @@ pub(super) struct Client {
     pub(super) transport: Transport,
     codec: Option<Guest>,
     /// To the server of the last request. It is this client's alone.
-    server: Option<(Target, Connection)>,
+    server: Option<Kept>,
     reader: Reader,
     pub(super) patience: Patience,
     draining: watch::Receiver<bool>,
+}
+
+/// A connection that was used, and where it leads.
+struct Kept {
+    target: Target,
+    way: ClientWay,
+    connection: Connection,
 }
 
 /// The connection's codec, and its room in the pool.
@@ -110,6 +121,13 @@ struct Standing {
     seat: Seat,
     tunnel: Tunnel,
     told: Told,
+}
+
+/// A connection that a tunnel is to lead to.
+pub(super) struct Far {
+    transport: Transport,
+    /// For the guest of one that lies in TLS.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Client {
@@ -214,7 +232,7 @@ impl Client {
             return self.refuse(told, &refusal).await;
         }
         match wanted.tunnel {
-            true => self.tunnel(told, &wanted).await,
+            true => self.tunnel(told, &wanted, &come.request).await,
             false => self.forward(told, wanted, come).await,
         }
     }
@@ -333,14 +351,11 @@ impl Client {
     }
 
     /// A tunnel to what is asked for (RFC 9110 section 9.3.6).
-    async fn tunnel(&mut self, mut told: Told, wanted: &Wanted) -> Next {
-        let Dialled { stream, peer, .. } = match self.dial(wanted).await {
-            Ok(dialled) => dialled,
-            Err(cause) => {
-                return self
-                    .refuse(told, &Refusal::failed(&cause, &wanted.target))
-                    .await;
-            }
+    async fn tunnel(&mut self, mut told: Told, wanted: &Wanted, request: &Request) -> Next {
+        let via = self.via_so_far(request);
+        let (peer, far) = match self.far(wanted, &via).await {
+            Ok(far) => far,
+            Err((refusal, _)) => return self.refuse(told, &refusal).await,
         };
         told.server = Some(peer);
         told.status = 200;
@@ -358,30 +373,67 @@ impl Client {
         if !self.write(&head).await {
             return Next::Drop;
         }
-        self.stand(told, (stream, Vec::new()))
+        self.stand(told, far)
+    }
+
+    /// A connection that a tunnel can lead to, and whose address it has; or what the
+    /// client is told, and what was the matter on the way.
+    pub(super) async fn far(
+        &self,
+        wanted: &Wanted,
+        via: &[Field],
+    ) -> Result<(SocketAddr, Far), (Refusal, Option<Cause>)> {
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
+        let ways = traveller.ways().await.map_err(|refusal| (refusal, None))?;
+        let reached = traveller.reach(ways).await;
+        let reached =
+            reached.map_err(|cause| (Refusal::failed(&cause, &wanted.target), Some(cause)))?;
+        let far = Far {
+            transport: reached.transport,
+            room: reached.room,
+        };
+        Ok((reached.peer, far))
+    }
+
+    /// By what its targets are dialled.
+    fn grant(&self) -> GrantId {
+        self.leave.as_ref().map_or(NOBODYS, |leave| leave.id)
     }
 
     /// What is left of both connections, as a tunnel.
-    pub(super) fn stand(&mut self, told: Told, server: (TcpStream, Vec<u8>)) -> Next {
+    pub(super) fn stand(&mut self, told: Told, far: Far) -> Next {
         let (codec, upstream) = (self.codec.take(), self.server.take());
         drop((codec, upstream));
         let closed = Transport::Closed;
-        let Some(client) = std::mem::replace(&mut self.transport, closed).into_plain() else {
-            return Next::Drop;
-        };
+        let client = std::mem::replace(&mut self.transport, closed).bare();
+        let server = far.transport.bare();
         let idle_ms = self.seat.listener().setup.bounds.tunnel_idle_ms;
-        Next::Tunnel(Box::new((Tunnel::new(client, server, idle_ms), told)))
+        let tunnel = Tunnel::new(client, server, idle_ms).with_room(far.room);
+        Next::Tunnel(Box::new((tunnel, told)))
     }
 
     /// A request to a server, and its response back.
     async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
-        let mut kept = self.kept(&wanted);
+        let so_far = self.via_so_far(&come.request);
+        let upgrade = come.request.upgrade;
+        let traveller = traveller(
+            &self.hub,
+            &self.seat,
+            self.grant(),
+            &wanted,
+            (&so_far, upgrade),
+        );
+        let ways = match traveller.ways().await {
+            Ok(ways) => ways,
+            Err(refusal) => return self.refuse(told, &refusal).await,
+        };
+        let mut kept = self.kept(&wanted, &ways);
         loop {
             told.reused = kept.is_some();
-            let mut server = match kept.take() {
-                Some(server) => server,
-                None => match self.connect(&wanted).await {
-                    Ok(server) => server,
+            let (way, mut server) = match kept.take() {
+                Some(kept) => (kept.way, kept.connection),
+                None => match self.connect(&wanted, (&so_far, upgrade), &ways).await {
+                    Ok(reached) => reached,
                     Err(cause) => {
                         let refusal = Refusal::failed(&cause, &wanted.target);
                         return self.refuse(told, &refusal).await;
@@ -401,13 +453,14 @@ impl Client {
                 deadlines: setup.deadlines,
                 via: via.as_ref(),
                 informational: come.request.minor_version >= 1,
+                asked: way.asked(),
                 listener: self.seat.listener(),
             };
             let client = ClientSide {
                 transport: &mut self.transport,
                 codec: &mut guest.codec,
             };
-            let head = head_for(&come.request, &wanted, via.as_ref());
+            let head = head_for(&come.request, &wanted, &way, via.as_ref());
             let begun = Forward::begin(client, &mut server, head, (&come.demand, come.then), terms);
             let (end, spent) = match begun {
                 Ok(mut forward) => {
@@ -421,17 +474,19 @@ impl Client {
             return match end {
                 End::Complete { persists, reusable } => {
                     if reusable && persists {
-                        self.server = Some((wanted.target, server));
+                        self.server = Some(Kept {
+                            target: wanted.target,
+                            way,
+                            connection: server,
+                        });
                     }
                     self.tell(told, AccessOutcome::Served).await;
                     if persists { Next::Again } else { Next::Close }
                 }
                 End::Upgraded => {
-                    let plain = replace_transport(&mut server).into_plain();
-                    match plain {
-                        Some(plain) => self.stand(told, plain),
-                        None => Next::Drop,
-                    }
+                    let transport = replace_transport(&mut server);
+                    let room = server.room.take();
+                    self.stand(told, Far { transport, room })
                 }
                 // The connection had died while it was kept.
                 End::Failed(cause)
@@ -461,47 +516,53 @@ impl Client {
         }
     }
 
-    /// The connection of the last request, where it goes where this one does,
-    /// lives, and may still be used.
-    fn kept(&mut self, wanted: &Wanted) -> Option<Connection> {
-        let (target, mut connection) = self.server.take()?;
+    /// The connection of the last request, where it goes where this one does, the
+    /// way that is to be gone first, lives, and may still be used.
+    fn kept(&mut self, wanted: &Wanted, ways: &[ClientWay]) -> Option<Kept> {
+        let mut kept = self.server.take()?;
         let registry = &self.hub.registry;
-        let good = target == wanted.target
-            && connection.is_alive()
-            && connection.codec.refresh().is_ok()
-            && !connection.has_outlived_its_guest(registry);
+        let good = ways.first().is_some_and(|way| kept.leads_to(wanted, way))
+            && kept.connection.is_alive()
+            && kept.connection.codec.refresh().is_ok()
+            && !kept.connection.has_outlived_its_guest(registry);
         let policy = self.hub.proxy.policy().filter(|_| good)?;
-        judge_again(&policy, wanted, connection.peer.ip()).ok()?;
-        Some(connection)
+        let first = kept.way.first();
+        judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
+        // What a proxy is told may be another.
+        kept.way = ways.first()?.clone();
+        Some(kept)
     }
 
-    async fn connect(&mut self, wanted: &Wanted) -> Result<Connection, Cause> {
-        let since = Instant::now();
-        let milliseconds = self.seat.listener().setup.deadlines.connect_ms;
-        let room = self.hub.reserve(0, milliseconds).await?;
-        let Dialled { stream, peer, .. } = self.dial(wanted).await?;
-        Ok(Connection {
-            transport: Transport::Plain(PlainStream::new(stream)),
+    async fn connect(
+        &mut self,
+        wanted: &Wanted,
+        (so_far, upgrade): (&[Field], bool),
+        ways: &[ClientWay],
+    ) -> Result<(ClientWay, Connection), Cause> {
+        let traveller = traveller(
+            &self.hub,
+            &self.seat,
+            self.grant(),
+            wanted,
+            (so_far, upgrade),
+        );
+        let reached = traveller.reach(ways.to_vec()).await?;
+        let connection = Connection {
+            transport: reached.transport,
             codec: SteadyCodec::new(&self.hub.registry)?,
-            peer,
-            since,
-            _room: room,
-        })
+            peer: reached.peer,
+            since: reached.since,
+            room: reached.room,
+        };
+        Ok((reached.way, connection))
     }
 
-    pub(super) async fn dial(&mut self, wanted: &Wanted) -> Result<Dialled, Cause> {
-        let setup = &self.seat.listener().setup;
-        let leave = self.leave.as_ref().map(|it| it.id);
-        let leave = leave.ok_or(Cause::Dial(DialFailure::NoGrant))?;
-        let deadline = Duration::from_millis(setup.deadlines.connect_ms.into());
-        let (target, method) = (&wanted.target, wanted.terms.method.clone());
-        let looking = Instant::now();
-        let found = self.hub.names.found(&target.host, deadline).await?;
-        let left = deadline.saturating_sub(looking.elapsed());
-        self.hub
-            .dialer
-            .dial_for(leave, target, method, left, found)
-            .await
+    /// `via` of a request as it is passed on.
+    fn via_so_far(&self, request: &Request) -> Vec<Field> {
+        let before = request.fields.iter().filter(|it| it.name == "via");
+        let name = self.seat.listener().setup.via.as_deref();
+        let own = name.map(|name| via(request.minor_version, name));
+        before.cloned().chain(own).collect()
     }
 
     /// Tells the client, and the embedder, why it gets no response.
@@ -604,8 +665,18 @@ impl Client {
     }
 }
 
+impl Kept {
+    /// Whether it can carry a request that is to go this way.
+    fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
+        let everywhere = way.asked().is_some();
+        self.way.via == way.via && (everywhere || self.target == wanted.target)
+    }
+}
+
 impl Standing {
     async fn run(mut self) {
+        let hub = Arc::clone(&self.hub);
+        let _active = self.tunnel.is_secured().then(|| hub.ticker.activate());
         self.tunnel.run().await;
         let (received, sent) = self.tunnel.moved();
         let told = Told {
@@ -627,8 +698,32 @@ fn spoken(first: u8) -> ClientProtocol {
     }
 }
 
-/// The request as the server is sent it.
-fn head_for(request: &Request, wanted: &Wanted, via: Option<&Field>) -> RequestHead {
+/// Who goes for a request.
+fn traveller<'a>(
+    hub: &'a Arc<Hub>,
+    seat: &'a Seat,
+    grant: GrantId,
+    wanted: &'a Wanted,
+    (via, upgrade): (&'a [Field], bool),
+) -> Traveller<'a> {
+    let setup = &seat.listener().setup;
+    Traveller {
+        hub,
+        grant,
+        deadlines: setup.deadlines,
+        wanted,
+        upgrade,
+        via,
+    }
+}
+
+/// The request as the server is sent it, or the proxy that is asked in its place.
+fn head_for(
+    request: &Request,
+    wanted: &Wanted,
+    way: &ClientWay,
+    via: Option<&Field>,
+) -> RequestHead {
     let host = Field {
         name: "host".to_owned(),
         value: wanted.target.authority().into_bytes(),
@@ -637,9 +732,13 @@ fn head_for(request: &Request, wanted: &Wanted, via: Option<&Field>) -> RequestH
     fields.push(host);
     fields.extend_from_slice(&request.fields);
     fields.extend(via.cloned());
+    fields.extend_from_slice(&way.fields);
     RequestHead {
         method: request.method.clone(),
-        target: wanted.path.clone(),
+        target: match way.asked() {
+            Some(_) => format!("{}{}", wanted.target, wanted.path),
+            None => wanted.path.clone(),
+        },
         fields,
         payload: request.payload,
         upgrade: request.upgrade,

@@ -1,6 +1,6 @@
 //! What a request asks for, read once into a target, and whether it may have it.
 
-use fumehood_control::Cause;
+use fumehood_control::{Cause, FirstHop};
 use fumehood_policy::{
     Decision, Denial, Host, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
 };
@@ -121,13 +121,22 @@ pub(super) fn judge(policy: &Policy, wanted: &Wanted) -> Judged {
     of(policy.decide(&wanted.target, &wanted.terms))
 }
 
-/// Asks the policy about the address of a connection that is used again.
+/// Asks the policy about the address of a connection that is used again: the
+/// target's, or that of the proxy which is first on the way there.
 pub(super) fn judge_again(
     policy: &Policy,
     wanted: &Wanted,
+    first: Option<&FirstHop>,
     address: std::net::IpAddr,
 ) -> Result<(), Cause> {
-    match of(policy.decide_address(&wanted.target, &wanted.terms, address)) {
+    let terms = &wanted.terms;
+    let decision = match first {
+        None => policy.decide_address(&wanted.target, terms, address),
+        Some(FirstHop { server, naming, .. }) => {
+            policy.decide_proxy_address(server, *naming, terms, address)
+        }
+    };
+    match of(decision) {
         Judged::Allowed | Judged::Reported(_) => Ok(()),
         Judged::Denied(denial) => Err(Cause::Dial(fumehood_control::DialFailure::Denied(denial))),
     }

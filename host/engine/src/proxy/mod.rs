@@ -7,6 +7,7 @@
 //! socks      the same of a client that speaks SOCKS: one tunnel
 //! admission  who it is, where it has to say so
 //! judge      what a request asks for, and whether it may
+//! route      which way it goes out, through proxies perhaps
 //! forward    a request to the server and its response back, both at once
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
@@ -32,6 +33,7 @@ mod judge;
 mod listener;
 mod patience;
 mod refusal;
+mod route;
 mod socket;
 mod socks;
 mod tally;
@@ -49,6 +51,7 @@ use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
 use listener::Listener;
+use route::Routes;
 use tally::Tally;
 
 /// The proxy's part of the engine.
@@ -59,6 +62,7 @@ pub(crate) struct Proxy {
     admissions: Admissions,
     access: Access,
     tally: Tally,
+    routes: Routes,
 }
 
 /// A listener, or what has come of one.
@@ -78,6 +82,7 @@ impl Proxy {
             admissions: Admissions::new(),
             access: Access::default(),
             tally: Tally::default(),
+            routes: Routes::default(),
         }
     }
 
@@ -91,6 +96,21 @@ impl Proxy {
     /// Takes the embedder's word on a client's login.
     pub(crate) fn admitted(&self, id: u64, grant: Option<StandingGrant>) {
         self.admissions.answer(id, grant);
+    }
+
+    /// Says whether the embedder is asked which way a request goes out.
+    pub(crate) fn routed(&self, asks: bool) {
+        self.routes.ask_or_not(asks);
+    }
+
+    /// Takes a piece of the answer to that.
+    pub(crate) fn assemble_route(&self, id: u64, bytes: &[u8]) {
+        self.routes.assemble(id, bytes);
+    }
+
+    /// Takes the last piece.
+    pub(crate) fn take_route(&self, id: u64, bytes: &[u8]) {
+        self.routes.answer(id, bytes);
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {

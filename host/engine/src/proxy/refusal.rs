@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyStatus};
+use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyFault, ProxyStatus};
 use fumehood_policy::{Denial, Reason, Target};
 
 use crate::instance::CodecError;
@@ -71,16 +71,23 @@ impl Refusal {
 
     /// Of a request whose server did not answer.
     pub(super) fn failed(cause: &Cause, target: &Target) -> Refusal {
-        if let Cause::Dial(DialFailure::Denied(denial)) = cause {
+        if let Some(denial) = denial_in(cause) {
             return Refusal::denied(denial.clone());
         }
         let status = ProxyStatus::of_cause(cause);
+        let error = status.error.replace('_', " ");
+        let detail = match cause {
+            Cause::Proxy { server, fault } => match &**fault {
+                ProxyFault::Refused { status, .. } => {
+                    format!("{target} was not reached: the proxy {server} says no ({status})")
+                }
+                _ => format!("{target} was not reached through the proxy {server}: {error}"),
+            },
+            _ => format!("{target} did not answer: {error}"),
+        };
         Refusal {
-            detail: format!(
-                "{target} did not answer: {}",
-                status.error.replace('_', " ")
-            ),
             status,
+            detail,
             denial: None,
         }
     }
@@ -168,6 +175,18 @@ impl Refusal {
             .map(|(name, value)| format!("  \"{name}\": {value}"))
             .collect();
         format!("{{\n{}\n}}\n", lines.join(",\n"))
+    }
+}
+
+/// What the policy says of the target, or of a proxy on the way there.
+fn denial_in(cause: &Cause) -> Option<&Denial> {
+    match cause {
+        Cause::Dial(DialFailure::Denied(denial)) => Some(denial),
+        Cause::Proxy { fault, .. } => match &**fault {
+            ProxyFault::Cause(cause) => denial_in(cause),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

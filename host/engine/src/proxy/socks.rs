@@ -3,7 +3,7 @@
 
 use std::task::Poll;
 
-use fumehood_control::{Cause, ClientProtocol, DialFailure};
+use fumehood_control::{Cause, ClientProtocol, DialFailure, ProxyFault};
 use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -13,7 +13,6 @@ use super::judge::Reader;
 use super::patience::within;
 use super::refusal::Refusal;
 use super::told::Told;
-use crate::dialer::Dialled;
 use crate::instance::socks::{Asked, Endpoint, Outcome, ServerEnd, ServerStep, SocksGuest};
 
 /// Most steps of a conversation: version 4 shows name and destination a byte at a
@@ -66,11 +65,14 @@ impl Client {
             };
             return self.refuse_socks(told, guest, &refusal, outcome).await;
         }
-        let Dialled { stream, peer, .. } = match self.dial(&wanted).await {
-            Ok(dialled) => dialled,
-            Err(cause) => {
-                let refusal = Refusal::failed(&cause, &wanted.target);
-                let outcome = outcome_of(&cause);
+        let (peer, far) = match self.far(&wanted, &[]).await {
+            Ok(far) => far,
+            Err((refusal, cause)) => {
+                let outcome = match (refusal.reason(), &cause) {
+                    (Some(_), _) => Outcome::NotAllowed,
+                    (None, Some(cause)) => outcome_of(cause),
+                    (None, None) => Outcome::Failure,
+                };
                 return self.refuse_socks(told, guest, &refusal, outcome).await;
             }
         };
@@ -83,7 +85,7 @@ impl Client {
             return self.tell_gone(told).await;
         }
         told.status = 200;
-        self.stand(told, (stream, Vec::new()))
+        self.stand(told, far)
     }
 
     async fn make_socks(&mut self, milliseconds: u32) -> Result<Guest, Cause> {
@@ -221,7 +223,7 @@ fn of_guest(end: ServerEnd) -> End {
 /// The reply that says most of why there is no connection (RFC 1928 section 6).
 fn outcome_of(cause: &Cause) -> Outcome {
     match cause {
-        Cause::Dial(DialFailure::Denied(_) | DialFailure::Outside(_)) => Outcome::NotAllowed,
+        Cause::Dial(DialFailure::Outside(_)) => Outcome::NotAllowed,
         Cause::Dial(DialFailure::Resolve(_)) => Outcome::HostUnreachable,
         Cause::Dial(DialFailure::Timeout { .. }) => Outcome::TimedOut,
         Cause::Dial(DialFailure::Connect(attempts)) => {
@@ -234,6 +236,10 @@ fn outcome_of(cause: &Cause) -> Outcome {
                 _ => Outcome::Failure,
             }
         }
+        Cause::Proxy { fault, .. } => match &**fault {
+            ProxyFault::Cause(cause) => outcome_of(cause),
+            _ => Outcome::Failure,
+        },
         _ => Outcome::Failure,
     }
 }

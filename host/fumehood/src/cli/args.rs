@@ -1,6 +1,7 @@
 //! The command line.
 
 mod fetch;
+mod way_out;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use fumehood::{DnsServer, ModuleKey};
 use super::exit;
 use fetch::seconds;
 pub(crate) use fetch::{Fetch, Request, Transfer, Way};
+pub(crate) use way_out::{Chosen, From, Upstream};
 
 /// A network process: whatever comes off the wire is parsed behind glass.
 #[derive(Debug, Parser)]
@@ -127,6 +129,8 @@ pub(crate) struct ProxyArgs {
     /// What rules about clients know this proxy's by
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<ClientName>,
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
     #[command(flatten)]
     pub(crate) configuration: Configuration,
     /// Let a host be reached whose address is not public

@@ -16,7 +16,7 @@ use super::access::AccessLog;
 use super::args::{ListenAt, ProxyArgs};
 use super::exit::{Exit, Failed};
 use super::modules::complain;
-use super::settings;
+use super::{settings, way};
 
 /// Guest instances, unless the configuration says how many: a client's
 /// connection and a server's take room for two each, tunnels none.
@@ -81,6 +81,7 @@ fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
         .limits(limits(&settings));
+    builder = way::of_proxy(&args.upstream)?.put_into(builder);
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }

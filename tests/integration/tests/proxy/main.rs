@@ -10,3 +10,4 @@ mod life;
 mod policy;
 mod socks;
 mod support;
+mod upstream;

@@ -96,10 +96,8 @@ impl Route {
             format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
         };
         if self == Route::Socks {
-            let (What::Control(host)
-            | What::Host(host)
-            | What::Twice(host)
-            | What::Reload(host)) = what
+            let (What::Control(host) | What::Host(host) | What::Twice(host) | What::Reload(host)) =
+                what
             else {
                 return None;
             };
