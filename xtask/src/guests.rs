@@ -34,7 +34,7 @@ struct Guest {
 }
 
 /// The modules, then the programs that tests load in their place.
-const GUESTS: [Guest; 12] = [
+const GUESTS: [Guest; 13] = [
     Guest {
         name: "http1",
         package: "fumehood-guest-http1",
@@ -84,6 +84,11 @@ const GUESTS: [Guest; 12] = [
     Guest {
         name: "dns-faulty",
         package: "fumehood-guest-dns-faulty",
+        features: &[],
+    },
+    Guest {
+        name: "socks-faulty",
+        package: "fumehood-guest-socks-faulty",
         features: &[],
     },
     Guest {

@@ -151,6 +151,24 @@ pub struct Request {
     /// The connection would be a WebSocket's (RFC 6455 section 4.1), if the
     /// server agrees.
     pub upgrade: bool,
+    /// Who the client says it is, where it does so in the Basic scheme.
+    pub login: Option<Login>,
+}
+
+/// User name and password (RFC 7617), for the proxy alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Without a colon.
+    pub name: Vec<u8>,
+    /// As sent.
+    pub password: Vec<u8>,
+}
+
+/// Keeps them out of logs.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(..)")
+    }
 }
 
 /// A response to be sent in the server's role.
@@ -166,6 +184,9 @@ pub struct Answer {
     pub payload: PayloadLength,
     /// The connection ends with it.
     pub last: bool,
+    /// It asks who the client is (RFC 9110 section 15.5.8): the field that says so
+    /// is written here, as one of a server's would not be passed on.
+    pub challenge: bool,
 }
 
 /// Something the client's stream said.

@@ -1,6 +1,8 @@
 //! The server's role: what is taken, what is refused, what is passed on.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fumehood_guest_http1::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES};
 use fumehood_guest_http1::{
     Answer, Demand, Ending, Error, Field, Limit, Misuse, PayloadLength, Request, RequestTarget,
@@ -36,6 +38,7 @@ fn answer(status: u16, payload: PayloadLength, fields: &[(&str, &str)]) -> Answe
         fields: fields.iter().map(|(n, v)| field(n, v)).collect(),
         payload,
         last: false,
+        challenge: false,
     }
 }
 
@@ -69,8 +72,64 @@ fn a_request_is_told_as_it_may_be_passed_on() {
             fields: vec![field("A", "1"), field("B", "4")],
             payload: PayloadLength::Known(5),
             upgrade: false,
+            login: None,
         }
     );
+}
+
+/// What one `proxy-authorization` with this value says.
+fn login(value: &str) -> Option<(String, String)> {
+    let head = format!("GET http://a/ HTTP/1.1\r\nhost: a\r\nproxy-authorization: {value}\r\n\r\n");
+    let login = ask(&head).unwrap().login?;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Some((text(login.name), text(login.password)))
+}
+
+#[test]
+fn a_client_says_who_it_is_in_one_way() {
+    let pair = |name: &str, password: &str| Some((name.to_owned(), password.to_owned()));
+    // RFC 7617 section 2, and its section 2.1.
+    let known = pair("Aladdin", "open sesame");
+    assert_eq!(login("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), known);
+    assert_eq!(login("bASIC   QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), known);
+    assert_eq!(login("Basic dGVzdDoxMjPCow=="), pair("test", "123£"));
+    assert_eq!(login("Basic Og=="), pair("", ""));
+    assert_eq!(login("Basic YTpiOmM="), pair("a", "b:c"));
+    let long = format!("Basic {}", "YWFh".repeat(171));
+    for broken in [
+        "Basic",
+        "Basic ",
+        "BasicQWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=",
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ",
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==,",
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZR==",
+        "Basic QWxh=GRpbjpvcGVuIHNlc2FtZQ==",
+        "Basic YT==Yjpj",
+        "Basic Y===",
+        "Basic ====",
+        "Basic YTpi YTpi",
+        "Basic YTpi\r\nproxy-authorization: Basic YTpi",
+        // No colon.
+        "Basic YQ==",
+        &long,
+    ] {
+        assert_eq!(login(broken), None, "{broken}");
+    }
+}
+
+#[test]
+fn it_alone_asks_who_the_client_is() {
+    let get = "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n";
+    let of_server = [("proxy-authenticate", "Basic realm=\"theirs\"")];
+    let mut theirs = answer(407, PayloadLength::None, &of_server);
+    assert!(!answered(get, &theirs).0.contains("proxy-authenticate"));
+    theirs.challenge = true;
+    let (head, persists) = answered(get, &theirs);
+    let field = "proxy-authenticate: Basic realm=\"fumehood\", charset=\"UTF-8\"\r\n";
+    assert!(head.contains(field) && persists, "{head}");
+    assert_eq!(head.matches("proxy-authenticate").count(), 1, "{head}");
 }
 
 #[test]
@@ -497,6 +556,13 @@ proptest! {
             let _refused = server.payload_moved(head.len() as u64);
         }
         let _refused = server.end_of_stream(3);
+    }
+
+    /// Who it says it is, whatever that is, is read as it was written.
+    #[test]
+    fn a_login_is_read_as_written(name in "[^:]{0,40}", password in ".{0,40}") {
+        let token = STANDARD.encode(format!("{name}:{password}"));
+        prop_assert_eq!(login(&format!("Basic {token}")), Some((name, password)));
     }
 
     /// What is passed on says nothing of framing, and fits in its fields.

@@ -47,6 +47,8 @@ struct Judged {
     passed: Vec<SocketAddr>,
     refused: Vec<SocketAddr>,
     first_denial: Option<Denial>,
+    /// One of them is a listener of ours.
+    circles: bool,
 }
 
 impl<R: Resolve, C: Connect> Dialler<R, C> {
@@ -62,6 +64,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             target,
             proxy,
             terms,
+            own: _,
         } = leave;
         let host = match proxy {
             None => {
@@ -93,9 +96,14 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             passed,
             refused,
             first_denial,
+            circles,
         } = self.judge(policy, leave, &candidates);
         if passed.is_empty() {
-            return Err(first_denial.map_or_else(no_address, DialFailure::Denied));
+            return Err(match first_denial {
+                Some(denial) => DialFailure::Denied(denial),
+                None if circles => DialFailure::Loop,
+                None => no_address(),
+            });
         }
         let begun = Instant::now();
         let mut attempts = Vec::new();
@@ -145,6 +153,7 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             target,
             proxy,
             terms,
+            own,
         } = leave;
         let port = proxy.as_ref().map_or(target.port, |it| it.server.port);
         let decide = |address| match proxy {
@@ -157,12 +166,18 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
             passed: Vec::new(),
             refused: Vec::new(),
             first_denial: None,
+            circles: false,
         };
         for (at, address) in candidates.iter().enumerate() {
             if candidates[..at].contains(address) {
                 continue;
             }
             let endpoint = SocketAddr::new(*address, port);
+            if proxy.is_some() && own.iter().any(|it| listens_at(*it, endpoint)) {
+                judged.refused.push(endpoint);
+                judged.circles = true;
+                continue;
+            }
             match decide(*address) {
                 Decision::Allow(_) => judged.passed.push(endpoint),
                 Decision::Report(denial) => {
@@ -248,6 +263,14 @@ fn permitted(decision: Decision) -> Result<(), DialFailure> {
         Decision::Deny(denial) => Err(DialFailure::Denied(denial)),
         Decision::Ask(question) => Err(DialFailure::Denied(question.unanswered())),
     }
+}
+
+/// Whether a listener of this machine is what answers there. One that listens on
+/// every address is known by those of loopback alone.
+fn listens_at(listener: SocketAddr, endpoint: SocketAddr) -> bool {
+    let (own, there) = (listener.ip().to_canonical(), endpoint.ip().to_canonical());
+    let same = own == there || own.is_unspecified() && there.is_loopback();
+    listener.port() == endpoint.port() && same
 }
 
 pub(crate) fn no_address() -> DialFailure {

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use fumehood_control::{FirstHop, Grant, GrantId, MAX_LISTENERS, StandingGrant};
-use fumehood_policy::{ClientName, Method, Target, Terms};
+use fumehood_control::{
+    FirstHop, Grant, GrantId, MAX_NAMED_PROXIES, MAX_STANDING_GRANTS, ProxyLeave, StandingGrant,
+};
+use fumehood_policy::{ClientName, Method, Naming, Target, Terms};
 use tokio::time::Instant;
 
 /// Most grants held at once: eight for each of 512 connections. One more is
@@ -16,8 +19,11 @@ pub const MAX_GRANTS: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     held: HashMap<GrantId, Held>,
-    /// Of listeners, at most [`MAX_LISTENERS`]: no target, no end, any number of uses.
+    /// Of listeners, at most [`MAX_STANDING_GRANTS`]: no target, no end, any number
+    /// of uses.
     standing: HashMap<GrantId, Option<ClientName>>,
+    /// Where listeners' clients may be led.
+    proxies: ProxyLeave,
 }
 
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) struct Leave {
     /// Dialled in the target's place.
     pub(crate) proxy: Option<FirstHop>,
     pub(crate) terms: Terms,
+    /// Where our own listeners are, to which no client is led.
+    pub(crate) own: Vec<SocketAddr>,
 }
 
 impl Grants {
@@ -54,6 +62,7 @@ impl Grants {
                     target: grant.target,
                     proxy: grant.proxy,
                     terms: grant.terms,
+                    own: Vec::new(),
                 },
                 uses: grant.uses,
                 end,
@@ -63,9 +72,16 @@ impl Grants {
 
     /// Takes a listener's grant in.
     pub(crate) fn stand(&mut self, grant: StandingGrant) {
-        if self.standing.len() < MAX_LISTENERS {
+        if self.standing.len() < MAX_STANDING_GRANTS {
             self.standing.insert(grant.id, grant.client);
         }
+    }
+
+    /// Takes in where listeners' clients may be led. A list that is too long gives
+    /// leave for nothing.
+    pub(crate) fn lead(&mut self, proxies: ProxyLeave) {
+        let fits = proxies.named.len() <= MAX_NAMED_PROXIES;
+        self.proxies = if fits { proxies } else { ProxyLeave::default() };
     }
 
     /// Leave for a listener's client; the policy decides on it as on any other.
@@ -85,7 +101,32 @@ impl Grants {
             target,
             proxy: None,
             terms,
+            own: Vec::new(),
         })
+    }
+
+    /// Leave to lead a listener's client to a proxy, unless it is one of our own
+    /// listeners.
+    pub(crate) fn lead_to(
+        &self,
+        leave: Leave,
+        first: FirstHop,
+        own: Vec<SocketAddr>,
+    ) -> Option<Leave> {
+        let may = match first.naming {
+            Naming::User => self.proxies.named.contains(&first.server),
+            Naming::Script => self.proxies.scripts,
+        };
+        may.then_some(Leave {
+            proxy: Some(first),
+            own,
+            ..leave
+        })
+    }
+
+    /// Whether names are looked up for proxies.
+    pub(crate) fn may_lead(&self) -> bool {
+        self.proxies.scripts || !self.proxies.named.is_empty()
     }
 
     /// Takes a grant back.

@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use fumehood_control::{ListenerId, MAX_LISTENERS};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::net::sockopt::socket_domain;
+use rustix::net::{AddressFamily, getsockname};
 use tokio::net::TcpSocket;
 
 /// Connections that wait to be accepted, at most; the kernel has a bound of its
@@ -25,33 +27,38 @@ impl Listeners {
         &mut self,
         listener: ListenerId,
         address: SocketAddr,
-    ) -> Result<SocketAddr, i32> {
+    ) -> Result<Option<SocketAddr>, i32> {
         let socket = listen(address).map_err(|why| errno(&why))?;
-        self.hold(listener, socket)
+        let bound = socket.local_addr().map_err(|why| errno(&why))?;
+        self.hold(listener, socket.into())?;
+        Ok(Some(bound))
     }
 
-    /// Takes a socket that listens already.
+    /// Takes a socket that listens already. A Unix socket has no address.
     pub(crate) fn adopt(
         &mut self,
         listener: ListenerId,
         socket: OwnedFd,
-    ) -> Result<SocketAddr, i32> {
-        let socket = std::net::TcpListener::from(socket);
-        socket.set_nonblocking(true).map_err(|why| errno(&why))?;
-        self.hold(listener, socket)
+    ) -> Result<Option<SocketAddr>, i32> {
+        let bound = match socket_domain(&socket) {
+            Ok(AddressFamily::UNIX) => None,
+            Ok(_) => {
+                let name = getsockname(&socket).map_err(Errno::raw_os_error)?;
+                Some(name.try_into().map_err(Errno::raw_os_error)?)
+            }
+            Err(why) => return Err(why.raw_os_error()),
+        };
+        ioctl_fionbio(&socket, true).map_err(Errno::raw_os_error)?;
+        self.hold(listener, socket)?;
+        Ok(bound)
     }
 
-    fn hold(
-        &mut self,
-        listener: ListenerId,
-        socket: std::net::TcpListener,
-    ) -> Result<SocketAddr, i32> {
+    fn hold(&mut self, listener: ListenerId, socket: OwnedFd) -> Result<(), i32> {
         if self.held.len() >= MAX_LISTENERS {
             return Err(Errno::MFILE.raw_os_error());
         }
-        let bound = socket.local_addr().map_err(|why| errno(&why))?;
-        self.held.insert(listener, Arc::new(socket.into()));
-        Ok(bound)
+        self.held.insert(listener, Arc::new(socket));
+        Ok(())
     }
 
     /// Closes one; engines have duplicates.
@@ -67,6 +74,12 @@ impl Listeners {
     /// All of them, for an engine that is new.
     pub(crate) fn all(&self) -> impl Iterator<Item = (ListenerId, Arc<OwnedFd>)> {
         self.held.iter().map(|(id, fd)| (*id, Arc::clone(fd)))
+    }
+
+    /// Where they are, those that have an address.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let names = self.held.values().map(|fd| getsockname(fd));
+        names.filter_map(|it| it.ok()?.try_into().ok()).collect()
     }
 }
 

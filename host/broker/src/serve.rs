@@ -17,12 +17,12 @@ use tokio::time::Instant;
 use crate::BrokerError;
 use crate::connect::Connect;
 use crate::dial::{Dialler, MAX_DEADLINE};
-use crate::grants::Grants;
+use crate::grants::{Grants, Leave};
 use crate::link::{Link, Start, StartSocket};
 use crate::listeners::Listeners;
 use crate::resolve::Resolve;
 use crate::servers::{Servers, Source};
-use crate::sockets::SocketGrants;
+use crate::sockets::{LookupLeave, SocketGrants};
 
 /// Most would-be denials that wait to be told of; the embedder counts those
 /// it hears of, and reads as fast as it can.
@@ -204,6 +204,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             }
             ToBroker::CloseListener(listener) => self.listeners.close(listener),
             ToBroker::StandingGrant(grant) => self.grants.stand(grant),
+            ToBroker::Proxies(proxies) => self.grants.lead(proxies),
             ToBroker::Resolver(grant) => self.servers.replace(grant),
             ToBroker::Hello { .. } | ToBroker::Start { .. } => {
                 return Err(BrokerError::OutOfTurn);
@@ -213,7 +214,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
     }
 
     /// Tells of a listener, and passes its socket on.
-    fn listening(&mut self, listener: ListenerId, bound: Result<SocketAddr, i32>) {
+    fn listening(&mut self, listener: ListenerId, bound: Result<Option<SocketAddr>, i32>) {
         self.looks
             .spawn(async move { FromBroker::Listening { listener, bound } });
         if let (Some(engine), Some(socket)) = (&mut self.engine, self.listeners.get(listener)) {
@@ -231,7 +232,8 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             DialRequest::Dial { id, .. }
             | DialRequest::DialFor { id, .. }
             | DialRequest::Connect { id, .. }
-            | DialRequest::Lookup { id, .. } => id,
+            | DialRequest::Lookup { id, .. }
+            | DialRequest::LookupFor { id, .. } => id,
         };
         if engine.is_dialling(id) {
             // A number in use twice: an engine that cannot count is corrupt.
@@ -274,8 +276,16 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 method,
                 found,
                 deadline_ms,
+                proxy,
             } => {
                 let leave = self.grants.take_for(grant, target, method);
+                let leave = match (leave, proxy) {
+                    (Some(leave), Some(first)) => {
+                        let own = self.listeners.addresses();
+                        self.grants.lead_to(leave, first, own)
+                    }
+                    (leave, _) => leave,
+                };
                 let start = Start {
                     id,
                     grant,
@@ -315,6 +325,27 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 found,
             } => {
                 let leave = self.sockets.lookup(policy, grant, &host, now)?;
+                let start = StartSocket {
+                    id,
+                    grant,
+                    to: (host, self.servers.source(found)),
+                    deadline_ms,
+                };
+                engine.look_up(start, leave, dialler, Arc::clone(policy));
+            }
+            DialRequest::LookupFor {
+                id,
+                grant,
+                target,
+                method,
+                found,
+                deadline_ms,
+            } => {
+                let leave = self.grants.take_for(grant, target, method);
+                let leave = leave.filter(|_| self.grants.may_lead());
+                let Leave { target, terms, .. } = leave.ok_or(DialFailure::NoGrant)?;
+                let host = target.host.clone();
+                let leave = LookupLeave::of(policy, target, terms)?;
                 let start = StartSocket {
                     id,
                     grant,

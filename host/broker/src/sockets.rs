@@ -101,6 +101,22 @@ pub(crate) struct LookupLeave {
     pub(crate) known: Known,
 }
 
+impl LookupLeave {
+    /// For one target of a listener's client. Nothing is remembered of it.
+    pub(crate) fn of(policy: &Policy, target: Target, terms: Terms) -> Result<Self, DialFailure> {
+        let mut denial = None;
+        let allowed = allows(policy.decide(&target, &terms), &mut denial);
+        match denial.filter(|_| !allowed) {
+            Some(denial) => Err(DialFailure::Denied(denial)),
+            None => Ok(LookupLeave {
+                targets: vec![target],
+                terms,
+                known: Known::default(),
+            }),
+        }
+    }
+}
+
 /// What is left of a grant's sockets; shared with attempts under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Uses(Arc<AtomicU32>);

@@ -97,6 +97,9 @@ pub enum ToBroker {
     StandingGrant(StandingGrant),
     /// Leave for the engine's resolver. Replaces an earlier one.
     Resolver(ResolverGrant),
+    /// To which proxies listeners' clients may be led: to none at first. Replaces
+    /// what was said before.
+    Proxies(crate::ProxyLeave),
 }
 
 impl Message for ToBroker {
@@ -135,8 +138,9 @@ pub enum FromBroker {
     Listening {
         /// Which.
         listener: ListenerId,
-        /// Where, or the `errno` with which it was refused.
-        bound: Result<SocketAddr, i32>,
+        /// Where, or the `errno` with which it was refused. A Unix socket has no
+        /// address.
+        bound: Result<Option<SocketAddr>, i32>,
     },
 }
 
@@ -203,7 +207,27 @@ pub enum DialRequest {
         target: Target,
         /// How: what rules look at beside the target.
         method: Option<Method>,
-        /// What the engine's own resolver says of its name, as for a dial.
+        /// What the engine's own resolver says of the name that is dialled, as for
+        /// a dial.
+        found: Option<Vec<IpAddr>>,
+        /// When to give up, in milliseconds.
+        deadline_ms: u32,
+        /// Connect to this proxy in its place, which [`ToBroker::Proxies`] gives
+        /// leave for.
+        proxy: Option<FirstHop>,
+    },
+    /// Look up the name of a target that a listener's client asked for, for a
+    /// proxy that is told addresses. Only where there may be proxies.
+    LookupFor {
+        /// By which the reply refers to it; from the same count as dials.
+        id: u64,
+        /// A [`StandingGrant`].
+        grant: GrantId,
+        /// Whose name; the policy is asked about it and its addresses.
+        target: Target,
+        /// What rules look at beside the target.
+        method: Option<Method>,
+        /// As for a dial.
         found: Option<Vec<IpAddr>>,
         /// When to give up, in milliseconds.
         deadline_ms: u32,
@@ -307,4 +331,6 @@ pub enum DialFailure {
     /// A driver asked for a name or an address that its grant does not cover.
     /// Nothing was sent.
     Outside(Outside),
+    /// The proxy is this program's own: its clients would be led in a circle.
+    Loop,
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport,
-    ListenerId, ListenerSetup, Message, NameQuery, Summary, SwapReason,
+    ListenerId, ListenerSetup, Login, Message, NameQuery, ProxyTally, StandingGrant, Summary,
+    SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -188,6 +189,31 @@ pub enum ToEngine {
         /// Of the query.
         id: u64,
     },
+    /// The answer to [`ToEmbedder::Login`]: the leave of that user, who is nobody
+    /// where there is none.
+    Admitted {
+        /// Of the question.
+        id: u64,
+        /// By which the user's targets are dialled.
+        grant: Option<StandingGrant>,
+    },
+    /// Whether to ask which way a request of a listener's client goes out
+    /// ([`ToEmbedder::Route`]); at first every one goes straight.
+    Routed(bool),
+    /// A piece of a [`crate::RouteAnswer`].
+    RouteFragment {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// The last piece.
+    Route {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message for ToEngine {
@@ -218,7 +244,11 @@ impl Message for ToEngine {
             | ToEngine::PacFragment { .. }
             | ToEngine::PacForget(_)
             | ToEngine::Resolve { .. }
-            | ToEngine::Unresolve { .. } => 0,
+            | ToEngine::Routed(_)
+            | ToEngine::RouteFragment { .. }
+            | ToEngine::Route { .. }
+            | ToEngine::Unresolve { .. }
+            | ToEngine::Admitted { .. } => 0,
         }
     }
 }
@@ -395,6 +425,34 @@ pub enum ToEmbedder {
         /// Bytes of the encoded `Result<NameAnswer, Unresolved>`.
         bytes: Vec<u8>,
     },
+    /// A client of a listener says who it is. The answer is
+    /// [`ToEngine::Admitted`]; at most [`crate::MAX_LOGINS`] wait for theirs.
+    Login {
+        /// By which the answer refers to it; never reused.
+        id: u64,
+        /// Which.
+        listener: ListenerId,
+        /// Who.
+        login: Login,
+    },
+    /// How many requests of listeners' clients are over.
+    ProxyTally(ProxyTally),
+    /// A piece of a [`crate::RouteQuestion`].
+    RouteFragment {
+        /// By which the answer refers to it; never used twice.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// The last piece. The answer is [`ToEngine::Route`].
+    Route {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// How ways that were answered did, where there were several or one failed.
+    RouteTried(crate::RouteTried),
 }
 
 impl Message for ToEmbedder {

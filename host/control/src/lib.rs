@@ -33,6 +33,7 @@ mod proxy;
 mod proxy_status;
 mod replay;
 mod resolve;
+mod route;
 mod socket;
 mod upstream;
 
@@ -65,9 +66,10 @@ pub use pac::{
     PacStep, PacSurroundings, PacTarget, PacThrown,
 };
 pub use proxy::{
-    AccessOutcome, AccessRecord, ListenerBounds, ListenerId, ListenerSetup,
-    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS,
-    StandingGrant,
+    AccessOutcome, AccessRecord, Admission, ClientProtocol, ListenerBounds, ListenerId,
+    ListenerSetup, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES,
+    MAX_LISTENERS, MAX_LOGIN_BYTES, MAX_LOGINS, MAX_STANDING_GRANTS, MAX_TALLIED_DENIALS,
+    MAX_USERS, ProxyTally, StandingGrant,
 };
 pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};
@@ -76,6 +78,10 @@ pub use resolve::{
     NameCause, NameEvent, NameFailure, NameQuery, NameServer, NameStep, NameTransport, RecordData,
     RecordType, ResolverGrant, ResolverSetup, ServerProtocol, ServiceBinding, ServiceParameter,
     Unresolved, Wanted,
+};
+pub use route::{
+    ClientWay, MAX_NAMED_PROXIES, MAX_NO_WAY_BYTES, MAX_WAYS, ProxyLeave, RouteAnswer,
+    RouteQuestion, RouteTried, WayFailure,
 };
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 pub use upstream::{

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fumehood_policy::ClientName;
+use fumehood_policy::{ClientName, Reason};
 use serde::{Deserialize, Serialize};
 
 use crate::{Deadlines, GrantId};
@@ -23,6 +23,19 @@ pub const MAX_ACCESS_METHOD_BYTES: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ListenerId(pub u64);
 
+/// Most bytes of a user's name, and of a password (RFC 1929 section 2 has no
+/// room for more). Longer ones are of nobody.
+pub const MAX_LOGIN_BYTES: usize = 255;
+
+/// Most logins that wait to be judged at once.
+pub const MAX_LOGINS: usize = 64;
+
+/// Most users of one listener.
+pub const MAX_USERS: usize = 256;
+
+/// Most standing grants of one broker: each listener's users, and whoever else.
+pub const MAX_STANDING_GRANTS: usize = MAX_LISTENERS * (MAX_USERS + 1);
+
 /// Leave to dial for a listener's clients, for as long as it listens: whatever
 /// the policy lets such a client reach, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +51,10 @@ pub struct StandingGrant {
 pub struct ListenerSetup {
     /// Which.
     pub id: ListenerId,
-    /// The broker's leave to dial for its clients.
-    pub grant: StandingGrant,
+    /// Who may ask.
+    pub admission: Admission,
+    /// Of a Unix socket: the one user that is let in.
+    pub only_user: Option<u32>,
     /// The name in `Via` (RFC 9110 section 7.6.3); none adds no such field.
     pub via: Option<String>,
     /// How servers are waited for.
@@ -48,6 +63,43 @@ pub struct ListenerSetup {
     pub bounds: ListenerBounds,
     /// Tell of every request ([`crate::ToEmbedder::Access`]).
     pub records: bool,
+}
+
+/// Who may ask a listener for something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Admission {
+    /// Whoever connects, by this leave.
+    Anyone(StandingGrant),
+    /// Whoever the embedder knows by name and password
+    /// ([`crate::ToEmbedder::Login`]), by the leave that comes with its answer.
+    Login,
+}
+
+/// Who a client says it is (RFC 1929, RFC 7617).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// At most [`MAX_LOGIN_BYTES`].
+    pub name: Vec<u8>,
+    /// The same.
+    pub password: Vec<u8>,
+}
+
+/// Keeps them out of logs.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(..)")
+    }
+}
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ClientProtocol {
+    /// HTTP/1.
+    Http,
+    /// SOCKS 4 or 4a.
+    Socks4,
+    /// SOCKS 5 (RFC 1928).
+    Socks5,
 }
 
 /// What a listener's clients may take.
@@ -84,8 +136,12 @@ pub enum AccessOutcome {
 pub struct AccessRecord {
     /// Where it came in.
     pub listener: ListenerId,
-    /// Who asked.
-    pub client: SocketAddr,
+    /// Where who asked is; none on a Unix socket.
+    pub client: Option<SocketAddr>,
+    /// What the policy's rules knew it by.
+    pub user: Option<ClientName>,
+    /// What it spoke.
+    pub protocol: ClientProtocol,
     /// When it came, in milliseconds since 1970.
     pub began_ms: u64,
     /// How long it took, in microseconds.
@@ -95,7 +151,7 @@ pub struct AccessRecord {
     /// What was asked for, in canonical form without credentials; at most
     /// [`MAX_ACCESS_TARGET_BYTES`]; empty where that was not known.
     pub target: String,
-    /// Of the response; 0 where none was sent.
+    /// Of the response; 0 where none was sent. In SOCKS what HTTP would have had.
     pub status: u16,
     /// Content from the client, in bytes.
     pub received: u64,
@@ -108,3 +164,24 @@ pub struct AccessRecord {
     /// How it went.
     pub outcome: AccessOutcome,
 }
+
+/// Requests of listeners' clients that are over, since the last time this was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyTally {
+    /// Requests that a server answered.
+    pub served: u64,
+    /// Tunnels that stood.
+    pub tunnelled: u64,
+    /// What the proxy refused or gave up, denials left out.
+    pub failed: u64,
+    /// Content from clients, in bytes.
+    pub received: u64,
+    /// Content to clients, in bytes.
+    pub sent: u64,
+    /// Why the policy said no, each time; at most [`MAX_TALLIED_DENIALS`].
+    pub denied: Vec<Reason>,
+}
+
+/// Most denials of a tally, which a packet holds also where each names a rule
+/// with the longest path of its file. So many are told at once.
+pub const MAX_TALLIED_DENIALS: usize = 3;

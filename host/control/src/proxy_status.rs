@@ -60,6 +60,11 @@ impl ProxyStatus {
                 "a driver asked for more than its grant gives leave for",
             ),
             DialFailure::Busy => (503, "connection_limit_reached", ""),
+            DialFailure::Loop => (
+                502,
+                "proxy_loop_detected",
+                "the way out leads back to this proxy",
+            ),
         };
         Self::new(status, error, details)
     }

@@ -20,7 +20,7 @@ pub(crate) struct Connection {
     /// When it was begun to be made.
     pub since: Instant,
     /// Room in the instance pool; given back with the connection.
-    pub _room: OwnedSemaphorePermit,
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Connection {

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::{Attempt, Cause, DialFailure, DialReply, DialRequest, GrantId, ListenerId};
+use fumehood_control::{
+    Attempt, Cause, DialFailure, DialReply, DialRequest, FirstHop, GrantId, ListenerId,
+};
 use fumehood_policy::{Host, Method, Target, Transport};
 use fumehood_sandbox::AsyncChannel;
 use std::net::{IpAddr, SocketAddr};
@@ -94,7 +96,8 @@ impl Dialer {
         read_dialled(reply, socket)
     }
 
-    /// A connection to what a listener's client asked for.
+    /// A connection to what a listener's client asked for, or to the proxy that
+    /// is first on the way there.
     ///
     /// # Errors
     /// As for [`Dialer::dial`].
@@ -104,7 +107,7 @@ impl Dialer {
         target: &Target,
         method: Option<Method>,
         deadline: Duration,
-        found: Option<Vec<IpAddr>>,
+        (proxy, found): (Option<FirstHop>, Option<Vec<IpAddr>>),
     ) -> Answer {
         let (reply, socket) = self
             .ask(deadline, |id, deadline_ms| DialRequest::DialFor {
@@ -114,9 +117,35 @@ impl Dialer {
                 method,
                 found,
                 deadline_ms,
+                proxy,
             })
             .await?;
         read_dialled(reply, socket)
+    }
+
+    /// The addresses of what a listener's client asked for; at least one.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub(crate) async fn look_up_for(
+        &self,
+        grant: GrantId,
+        target: &Target,
+        method: Option<Method>,
+        deadline: Duration,
+        found: Option<Vec<IpAddr>>,
+    ) -> Result<Vec<IpAddr>, Cause> {
+        let answer = self
+            .ask(deadline, |id, deadline_ms| DialRequest::LookupFor {
+                id,
+                grant,
+                target: target.clone(),
+                method,
+                found,
+                deadline_ms,
+            })
+            .await?;
+        read_addresses(answer)
     }
 
     /// A driver's socket to an address that its grant covers, and how long it
@@ -167,11 +196,7 @@ impl Dialer {
                 found,
             })
             .await?;
-        match answer {
-            (DialReply::Addresses { addresses, .. }, _) => Ok(addresses),
-            (DialReply::Failed { failure, .. }, _) => Err(Cause::Dial(failure)),
-            _ => Err(Cause::EngineDied),
-        }
+        read_addresses(answer)
     }
 
     async fn ask(
@@ -219,6 +244,14 @@ impl Drop for Pending<'_> {
         if !self.answered {
             self.dialer.lock().remove(&self.id);
         }
+    }
+}
+
+fn read_addresses((reply, _none): Reply) -> Result<Vec<IpAddr>, Cause> {
+    match reply {
+        DialReply::Addresses { addresses, .. } => Ok(addresses),
+        DialReply::Failed { failure, .. } => Err(Cause::Dial(failure)),
+        _ => Err(Cause::EngineDied),
     }
 }
 

@@ -8,7 +8,7 @@ use fumehood_control::{
     Aftermath, Cause, DialFailure, Exchange, ExchangeId, JourneyEvent, ProxyFault, Timings,
     TlsOptions,
 };
-use fumehood_policy::{Host, ProxyScheme, Scheme};
+use fumehood_policy::{Host, Scheme};
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -18,7 +18,7 @@ use crate::registry::Version;
 use crate::resume::SteadyCodec;
 use crate::tls::{self, Begun, HandshakeError, TlsModule};
 use crate::transport::Transport;
-use crate::upstream;
+use crate::upstream::{self, Trip};
 
 /// A connection up to where HTTP begins.
 struct Reached {
@@ -53,7 +53,7 @@ impl Hub {
                 let why = format!("{} is not spoken over a kept connection", scheme.name());
                 return Err(Cause::BadRequest(why));
             }
-            Scheme::Http if !speaks_tls_on_the_way(exchange) => {
+            Scheme::Http if !Trip::of(id, exchange).speaks_tls() => {
                 let led = self.led(id, exchange, began, None).await;
                 led.map_err(HandshakeError::into_cause)?
             }
@@ -68,7 +68,7 @@ impl Hub {
             codec,
             peer,
             since,
-            _room: room,
+            room: Some(room),
         };
         Ok((connection, timings))
     }
@@ -133,7 +133,7 @@ impl Hub {
         let mut reached = self.dial(id, exchange, began).await?;
         if !exchange.via.is_empty() {
             reached.transport =
-                upstream::lead(self, id, exchange, version, reached.transport).await?;
+                upstream::lead(self, &Trip::of(id, exchange), version, reached.transport).await?;
             reached.timings.connected_us = Some(micros(began.elapsed()));
         }
         Ok(reached)
@@ -195,7 +195,8 @@ impl Hub {
             self.begin_tls(version, exchange.tls, &exchange.target.host)
         });
         let (begun, mut reached) = (begun?, led?);
-        reached.transport = self.secure(id, exchange, reached.transport, begun).await?;
+        let trip = Trip::of(id, exchange);
+        reached.transport = self.secure(&trip, reached.transport, begun).await?;
         reached.timings.tls_us = Some(micros(began.elapsed()));
         Ok(reached)
     }
@@ -220,12 +221,11 @@ impl Hub {
     /// Does the rest of it.
     pub(crate) async fn secure(
         &self,
-        id: ExchangeId,
-        exchange: &Exchange,
+        trip: &Trip<'_>,
         transport: Transport,
         begun: Begun,
     ) -> Result<Transport, HandshakeError> {
-        let milliseconds = exchange.deadlines.tls_ms;
+        let milliseconds = trip.deadlines.tls_ms;
         let handshake = tls::handshake(transport, begun);
         let established =
             match tokio::time::timeout(Duration::from_millis(milliseconds.into()), handshake).await
@@ -240,12 +240,10 @@ impl Hub {
                 }
             };
         for instance in established.instances {
-            self.outbox
-                .journey(id, JourneyEvent::Instantiated(instance))
+            trip.note(self, JourneyEvent::Instantiated(instance))
                 .await?;
         }
-        self.outbox
-            .journey(id, JourneyEvent::Tls(established.summary))
+        trip.note(self, JourneyEvent::Tls(established.summary))
             .await?;
         Ok(Transport::Tls(Box::new(established.stream)))
     }
@@ -257,9 +255,4 @@ fn first_host(exchange: &Exchange) -> &Host {
         .via
         .first()
         .map_or(&exchange.target.host, |hop| &hop.server.host)
-}
-
-fn speaks_tls_on_the_way(exchange: &Exchange) -> bool {
-    let mut hops = exchange.via.iter();
-    hops.any(|hop| hop.server.scheme == ProxyScheme::Https)
 }

@@ -163,7 +163,11 @@ impl Desk {
                 self.hub.proxy.take_policy(pieces, &bytes);
             }
             ToEngine::Listener(setup) => proxy::set_up(&self.hub, setup),
+            ToEngine::Routed(asks) => self.hub.proxy.routed(asks),
+            ToEngine::RouteFragment { id, bytes } => self.hub.proxy.assemble_route(id, &bytes),
+            ToEngine::Route { id, bytes } => self.hub.proxy.take_route(id, &bytes),
             ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
+            ToEngine::Admitted { id, grant } => self.hub.proxy.admitted(id, grant),
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
             ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
             ToEngine::PacForget(script) => self.pac.forget(script),

@@ -78,14 +78,15 @@ impl Transport {
         first
     }
 
-    /// The socket of a plain connection, and what was read from it and not taken.
-    pub(crate) fn into_plain(self) -> Option<(TcpStream, Vec<u8>)> {
+    /// The same without a buffer of its own: what was read and not taken comes
+    /// beside it. TLS keeps what it has.
+    pub(crate) fn bare(self) -> (Transport, Vec<u8>) {
         match self {
             Transport::Plain(plain) => {
                 let rest = plain.buffer[plain.start..plain.end].to_vec();
-                Some((plain.tcp, rest))
+                (Transport::from(plain.tcp), rest)
             }
-            Transport::Tls(_) | Transport::Closed => None,
+            other => (other, Vec::new()),
         }
     }
 

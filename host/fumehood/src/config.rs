@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions};
-use fumehood_policy::{Policy, PrivateHost, TooManyRules};
+use fumehood_policy::{Policy, PrivateHost, ProxySettings, TooManyRules};
 
 use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
@@ -136,7 +136,14 @@ pub(crate) struct Config {
     /// What is read again, and the file that the policy is of.
     pub(crate) follow: Option<Follow>,
     pub(crate) asker: Option<Asker>,
-    pub(crate) proxies: Option<Arc<Proxies>>,
+    pub(crate) way_out: Configured,
+}
+
+/// How requests that do not say otherwise are to find their way out.
+pub(crate) enum Configured {
+    Straight,
+    Chain(Proxies),
+    Chosen(ProxySettings),
 }
 
 impl Config {
@@ -225,7 +232,7 @@ impl EngineBuilder {
                 crash_reports: CrashReports::default(),
                 follow: None,
                 asker: None,
-                proxies: None,
+                way_out: Configured::Straight,
             },
         }
     }
@@ -327,9 +334,20 @@ impl EngineBuilder {
         self
     }
 
-    /// Sends requests that do not say otherwise through proxies. Default none.
+    /// Sends requests that do not say otherwise through proxies, and those of
+    /// clients of [`Engine::proxy`]. Default none.
     pub fn proxies(mut self, proxies: Proxies) -> Self {
-        self.config.proxies = Some(Arc::new(proxies));
+        self.config.way_out = Configured::Chain(proxies);
+        self
+    }
+
+    /// The same by settings: a script, proxies by scheme, the system's. They are
+    /// asked about each request; where one way does not work the next is tried, and
+    /// one that failed comes last for a while. [`ProxySettings::System`] is read at
+    /// the launch; without it no variable and no setting of the system is looked at.
+    /// See [`Engine::set_proxy_settings`]. Default [`ProxySettings::Direct`].
+    pub fn proxy_settings(mut self, settings: ProxySettings) -> Self {
+        self.config.way_out = Configured::Chosen(settings);
         self
     }
 

@@ -210,6 +210,7 @@ fn dial(failure: &DialFailure, target: &Target) -> String {
             format!("{target} did not accept a connection in time")
         }
         DialFailure::Busy => "the broker has as many dials as it takes; try later".to_owned(),
+        DialFailure::Loop => format!("the way to {target} leads back to this proxy itself"),
         DialFailure::Outside(outside) => format!(
             "the driver asked for {}, and its leave is for {} alone; nothing was sent",
             beyond(outside),

@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine, policy_fragments};
-use fumehood_policy::{Policy, RequestUrl, UrlError};
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use fumehood_policy::{Policy, ProxySettings, RequestUrl, UrlError};
+use tokio::sync::mpsc::{
+    Receiver, UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::asking::Remembered;
-use crate::config::{Config, EngineBuilder};
+use crate::config::{Config, Configured, EngineBuilder};
 use crate::desk::{Desk, News};
 use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
@@ -19,11 +21,14 @@ use crate::modules::Registry;
 use crate::names::{Answers, Teller};
 use crate::pac::PacBook;
 use crate::process::Process;
+use crate::proxies::{Choice, ChooseError, Guide, NoWayOut, WayOut};
 use crate::proxy::{self, Listeners};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
-use crate::{Client, Error, Modules, admin, crashes, desk, modules, pressure, roles, upstream};
+use crate::{
+    Client, Error, Modules, admin, crashes, desk, logins, modules, pressure, roles, upstream,
+};
 
 /// Under which the broker knows the resolver's leave. Other numbers follow.
 const RESOLVER_GRANT: GrantId = GrantId(1);
@@ -76,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     /// Forward proxies that listen.
     pub(crate) listeners: Arc<Listeners>,
+    /// How requests find their way out.
+    way_out: std::sync::Mutex<WayOut>,
     /// Held while the evaluator of scripts is fetched, so that it is once.
     pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
@@ -142,9 +149,16 @@ impl Engine {
         let registry = Arc::new(Registry::new(&config.modules));
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
+        let way_out = match &config.way_out {
+            Configured::Straight => WayOut::Straight,
+            Configured::Chain(proxies) => WayOut::Chain(Arc::new(proxies.clone())),
+            Configured::Chosen(settings) => {
+                WayOut::Chosen(Arc::new(Choice::new(settings.clone()).await?))
+            }
+        };
         let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
-        let listeners = Listeners::new(&current);
+        let listeners = Listeners::new(&current, &counters);
         let running = Running {
             broker: LiveBroker::watch(broker, &current, &listeners),
             engine: LiveEngine::watch(engine, &registry, &config, &counters, &listeners),
@@ -164,12 +178,14 @@ impl Engine {
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
             listeners,
+            way_out: std::sync::Mutex::new(way_out),
             evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
         let engine = Engine {
             shared: Arc::new(shared),
         };
+        engine.shared.listeners.answer_by(&engine.shared);
         engine.begin_tasks(admin);
         Ok(engine)
     }
@@ -228,6 +244,20 @@ impl Engine {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.clone())
+    }
+
+    /// Has requests that begin later go by other proxy settings; the system's are
+    /// read now. To be called when they changed, and with the same ones when the
+    /// network did: what failed is forgotten, and a script fetched anew.
+    ///
+    /// # Errors
+    /// [`CallerError::NoWay`] where the system's cannot be used; those before hold
+    /// on then. [`crate::EngineError`] where the processes could not be told.
+    pub async fn set_proxy_settings(&self, settings: ProxySettings) -> Result<(), Error> {
+        let choice = Choice::new(settings).await.map_err(ChooseError::from);
+        let choice = choice.map_err(NoWayOut::from)?;
+        let way_out = WayOut::Chosen(Arc::new(choice));
+        Ok(self.shared.replace_way_out(way_out).await?)
     }
 
     /// Waits until the crash reports of guests that have faulted so far are
@@ -290,7 +320,9 @@ impl Shared {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             self.inform(running).await;
             self.listeners.set_up_broker(running).await;
-            self.listeners.set_up_engine(running, &policy).await;
+            self.listeners
+                .set_up_engine(running, &policy, &self.way_out())
+                .await;
         } else if !running.engine.is_alive() {
             let modules = self.registry.offer();
             let engine =
@@ -299,7 +331,9 @@ impl Shared {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             self.inform(running).await;
             let policy = Arc::clone(&self.current.now().policy);
-            self.listeners.set_up_engine(running, &policy).await;
+            self.listeners
+                .set_up_engine(running, &policy, &self.way_out())
+                .await;
         }
         Ok(())
     }
@@ -321,6 +355,28 @@ impl Shared {
             counters,
             &self.listeners,
         )
+    }
+
+    /// How requests find their way out now.
+    pub(crate) fn way_out(&self) -> WayOut {
+        let way_out = self.way_out.lock();
+        way_out.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has requests that begin later find another way out.
+    pub(crate) async fn replace_way_out(&self, way_out: WayOut) -> Result<(), ChannelError> {
+        // No launch comes between, so no process is missed.
+        let running = self.running.lock().await;
+        {
+            let mut now = self.way_out.lock();
+            let now = now.as_mut().map_err(|_| ChannelError::OutOfOrder)?;
+            **now = way_out;
+        }
+        match self.listeners.tell_way_out(&running, &self.way_out()).await {
+            // One that is gone is launched again, and told then.
+            Err(error) if !error.is_closed() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the broker another policy, which holds for requests from `hold` on.
@@ -352,9 +408,11 @@ impl Shared {
     /// Has what dies launched again from now on, and not only at the next request.
     pub(crate) fn keep_running(self: &Arc<Self>) {
         let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.listeners));
+        let answering = logins::answer_all(Arc::downgrade(self));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.listeners.watched() {
             tasks.push(tokio::spawn(watching).abort_handle());
+            tasks.push(tokio::spawn(answering).abort_handle());
         }
     }
 
@@ -450,6 +508,8 @@ impl LiveEngine {
             answers: live.answers.clone(),
             pac: live.pac.clone(),
             listeners: listeners.clone(),
+            orders: live.orders.downgrade(),
+            guide: Guide::new(&listeners.whom, &live.channel),
         };
         tokio::spawn(watch_engine(
             launched.process,
@@ -516,15 +576,27 @@ struct Hears {
     answers: Arc<Answers>,
     pac: Arc<PacBook>,
     listeners: Arc<Listeners>,
+    orders: WeakUnboundedSender<ToEngine>,
+    guide: Guide,
 }
 
 impl Hears {
     fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
+        if let ToEmbedder::Login {
+            id,
+            listener,
+            login,
+        } = message
+        {
+            let question = (id, listener, login);
+            return self.listeners.logins.take(question, self.orders.clone());
+        }
         match &message {
             it if Desk::takes(it) => self.desk.take(message),
             it if Answers::takes(it) => self.answers.take(message),
             it if PacBook::takes(it) => self.pac.take(message),
             it if Listeners::takes(it) => self.listeners.take(message),
+            it if Guide::takes(it) => self.guide.take(message),
             _ => self.routes.take(message),
         }
     }

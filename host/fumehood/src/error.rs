@@ -3,6 +3,7 @@
 use fumehood_control::{Blame, Cause, DialFailure, Failure, LayerReport, RetrySafety};
 use fumehood_policy::{Denial, Lapse, Reason, Target, UrlError};
 
+use crate::proxies::NoWayOut;
 use crate::{Role, describe};
 
 /// Any error of the embedder's own: of a request body, say.
@@ -55,6 +56,10 @@ pub enum CallerError {
     /// The request cannot be sent: one sentence.
     #[error("the request cannot be sent: {0}")]
     Request(String),
+    /// No way out is known: the script that chooses proxies cannot be had or has no
+    /// answer, and there is no fallback.
+    #[error(transparent)]
+    NoWay(Box<crate::ChooseError>),
     /// The request's body ended with an error of its own.
     #[error("the request's body could not be read: {0}")]
     Body(#[source] BoxError),
@@ -185,6 +190,9 @@ pub enum LaunchError {
     /// The trust anchors could not be read.
     #[error("the trust anchors could not be read: {0}")]
     Anchors(String),
+    /// The system's proxy settings could not be read.
+    #[error(transparent)]
+    Proxies(#[from] crate::SystemProxyError),
 }
 
 impl Error {
@@ -274,6 +282,15 @@ impl Error {
             cause: Cause::EngineDied,
             retry,
         })))
+    }
+}
+
+impl From<NoWayOut> for Error {
+    fn from(error: NoWayOut) -> Self {
+        Error::Caller(match error {
+            NoWayOut::Choose(error) => CallerError::NoWay(Box::new(error)),
+            NoWayOut::Proxies(error) => CallerError::Request(error.to_string()),
+        })
     }
 }
 

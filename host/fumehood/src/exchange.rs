@@ -1,13 +1,15 @@
 //! One request to one origin, at the level of descriptors and events.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, ProxyFault, RetrySafety,
-    SocketGrant, SourceEnd, Summary, TlsOptions, ToBroker, ToEngine, fragments,
+    SocketGrant, SourceEnd, Summary, TlsOptions, ToBroker, ToEngine, WayFailure, fragments,
 };
 use fumehood_policy::{
     ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Target, Terms,
@@ -18,9 +20,10 @@ use tokio::net::UnixStream;
 
 use crate::engine::{LiveBroker, LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
+use crate::proxies::{Candidate, NoWayOut};
 use crate::routes::{Event, Inbox};
 use crate::upstream::Way;
-use crate::{Asked, Engine, Error, Grant, Proxies, ProxiesError, Retry, request};
+use crate::{Asked, Engine, Error, Grant, Proxies, Retry, request};
 
 /// Connections a grant is good for: one, and two more where a guest ends in
 /// the handshakes on the ones before.
@@ -139,7 +142,8 @@ impl Drop for Cancel {
     }
 }
 
-/// A request that can be sent once more, with an answer to a proxy's challenge.
+/// A request that can be sent once more: another way, or with an answer to a
+/// proxy's challenge.
 struct Again {
     engine: Engine,
     /// Without a way.
@@ -147,7 +151,12 @@ struct Again {
     terms: Terms,
     fds: Descriptors,
     grant: Option<Grant>,
-    proxies: Arc<Proxies>,
+    /// The way it went.
+    candidate: Candidate,
+    /// Others that may be tried where that does not work.
+    ways: VecDeque<Candidate>,
+    /// When it was first sent: its deadline is of all ways together.
+    begun: Instant,
 }
 
 impl std::fmt::Debug for Again {
@@ -156,7 +165,7 @@ impl std::fmt::Debug for Again {
     }
 }
 
-type Restarted = Result<(Inbox, Cancel), Error>;
+type Restarted = Result<(Inbox, Cancel, Option<Box<Again>>), Error>;
 
 /// A request on its way a second time.
 struct Restarting(Pin<Box<dyn Future<Output = Restarted> + Send>>);
@@ -168,11 +177,31 @@ impl std::fmt::Debug for Restarting {
 }
 
 impl Again {
-    /// Where the error is a challenge that can be answered, and nothing of the
-    /// request has gone further than to the proxy.
-    fn after(self: Box<Self>, error: &Error) -> Option<Restarting> {
-        let Some(Cause::Proxy { server, fault }) = error.cause() else {
-            return None;
+    /// Where the error is of the way and there is another, or is a challenge that
+    /// can be answered; and nothing of the request has gone further than to the proxy.
+    fn after(mut self: Box<Self>, error: &Error) -> Option<Restarting> {
+        let not_sent = error.retry_safety() == RetrySafety::NotSent;
+        let cause = error.cause().filter(|_| not_sent)?;
+        let next = match WayFailure::of(cause) {
+            WayFailure::OfTheWay => {
+                self.candidate.failed();
+                self.ways.pop_front()
+            }
+            WayFailure::DeniedProxy => self.ways.pop_front(),
+            WayFailure::Final => None,
+        };
+        match next {
+            Some(next) => self.candidate = next,
+            None if self.can_answer(cause) => {}
+            None => return None,
+        }
+        Some(Restarting(Box::pin(self.start())))
+    }
+
+    /// Whether the cause is a challenge that the next request answers.
+    fn can_answer(&self, cause: &Cause) -> bool {
+        let Cause::Proxy { server, fault } = cause else {
+            return false;
         };
         let ProxyFault::Refused {
             status: 407,
@@ -180,26 +209,40 @@ impl Again {
             ..
         } = &**fault
         else {
-            return None;
+            return false;
         };
-        let way = self.proxies.way_to(&self.exchange.target).ok()??;
+        let way = self.candidate.proxies.way_to(&self.exchange.target);
         let answers = &self.engine.shared.answers;
-        let answerable =
-            error.retry_safety() == RetrySafety::NotSent && way.learn(server, challenges, answers);
-        answerable.then(|| Restarting(Box::pin(self.start())))
+        way.ok()
+            .flatten()
+            .is_some_and(|way| way.learn(server, challenges, answers))
     }
 
-    async fn start(mut self: Box<Self>) -> Restarted {
+    async fn start(self: Box<Self>) -> Restarted {
         let shared = &self.engine.shared;
-        self.exchange.grant = GrantId(shared.number());
-        let way = self.proxies.way_to(&self.exchange.target).ok().flatten();
+        let mut exchange = self.exchange.clone();
+        exchange.grant = GrantId(shared.number());
+        let gone_ms = u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let total_ms = exchange.deadlines.total_ms.saturating_sub(gone_ms);
+        // None stands for a deadline that has passed, as the engine says it.
+        exchange.deadlines.total_ms = total_ms.max(1);
+        let way = self
+            .candidate
+            .proxies
+            .way_to(&exchange.target)
+            .ok()
+            .flatten();
         if let Some(way) = &way {
-            way.lead(&mut self.exchange, &shared.answers);
+            way.lead(&mut exchange, &shared.answers);
         }
         let grant = self.grant.as_ref();
-        self.engine
-            .start(&self.exchange, &self.terms, grant, way.as_ref(), &self.fds)
-            .await
+        let (inbox, cancel) = self
+            .engine
+            .start(&exchange, &self.terms, grant, way.as_ref(), &self.fds)
+            .await?;
+        // A challenge is answered once.
+        let again = (!self.ways.is_empty()).then_some(self);
+        Ok((inbox, cancel, again))
     }
 }
 
@@ -223,14 +266,16 @@ impl Engine {
         sink: Sink,
         options: &Options,
     ) -> Result<InFlight, Error> {
-        let now = self.shared.current.now();
-        let proxies = options
+        let (now, begun) = (self.shared.current.now(), Instant::now());
+        let mut ways = match &options.proxies {
+            Some(proxies) => [Candidate::of(proxies)].into(),
+            None => self.shared.way_out().candidates(self, url).await?,
+        };
+        let candidate = ways.pop_front().ok_or(ChannelError::OutOfOrder)?;
+        let way = candidate
             .proxies
-            .as_ref()
-            .or(self.shared.config.proxies.as_ref());
-        let way = proxies.map(|it| it.way_to(&url.target)).transpose();
-        let refuse = |why: ProxiesError| Error::Caller(CallerError::Request(why.to_string()));
-        let way = way.map_err(refuse)?.flatten();
+            .way_to(&url.target)
+            .map_err(NoWayOut::from)?;
         let leave = self
             .leave(&now.policy, url, head, options, way.as_ref())
             .await;
@@ -262,7 +307,8 @@ impl Engine {
             leave,
             via: Vec::new(),
         };
-        let plain = way.filter(Way::proves).map(|_| exchange.clone());
+        let again = !ways.is_empty() || way.is_some_and(|way| way.proves());
+        let plain = again.then(|| exchange.clone());
         if let Some(way) = &way {
             way.lead(&mut exchange, &self.shared.answers);
         }
@@ -289,7 +335,9 @@ impl Engine {
                 terms,
                 fds,
                 grant: options.grant.clone(),
-                proxies: proxies.cloned().unwrap_or_default(),
+                candidate,
+                ways,
+                begun,
             })
         });
         Ok(InFlight {
@@ -560,7 +608,9 @@ impl InFlight {
                 let restarted = restarting.0.as_mut().await;
                 self.restarting = None;
                 match restarted {
-                    Ok((inbox, cancel)) => (self.inbox, self.cancel) = (inbox, cancel),
+                    Ok((inbox, cancel, again)) => {
+                        (self.inbox, self.cancel, self.again) = (inbox, cancel, again);
+                    }
                     Err(error) => return Some(Event::Finished(Err(error))),
                 }
             }
@@ -588,7 +638,11 @@ impl InFlight {
             }
             None => self.cancel.finished = true,
             // The sink is the engine's alone now.
-            Some(Event::Head(_)) => self.again = None,
+            Some(Event::Head(_)) => {
+                if let Some(again) = self.again.take() {
+                    again.candidate.worked();
+                }
+            }
             Some(_) => {}
         }
     }

@@ -54,6 +54,7 @@ mod grant;
 mod hex;
 mod launch;
 mod log;
+mod logins;
 mod metrics;
 mod modules;
 mod names;
@@ -74,8 +75,10 @@ mod settings;
 mod status;
 mod store;
 mod traffic;
+mod unix_socket;
 mod upload;
 mod upstream;
+mod users;
 
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
@@ -108,9 +111,10 @@ pub use settings::{
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
-    DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, Traffic,
+    DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, ProxyTraffic, Traffic,
 };
 pub use upstream::{Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+pub use users::{Users, UsersError};
 
 /// The messages' types that appear in this interface.
 pub use fumehood_control as control;

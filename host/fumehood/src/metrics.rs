@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::status::Status;
-use crate::traffic::{DURATION_BOUNDS_US, Durations, Outcome};
+use crate::traffic::{DURATION_BOUNDS_US, Durations, Outcome, ProxyTraffic};
 use crate::{ModuleInfo, ModuleUse};
 
 /// What an HTTP answer with it says of its content.
@@ -120,6 +120,7 @@ impl Page {
             self.value(name, &labels, count);
         }
         self.bytes(status);
+        self.proxied(&traffic.proxy);
         self.durations(&traffic.durations);
     }
 
@@ -143,6 +144,29 @@ impl Page {
             "Calls into guests for exchanges that succeeded.",
             traffic.guest_calls,
         );
+    }
+
+    fn proxied(&mut self, proxy: &ProxyTraffic) {
+        let name = "fumehood_proxy_requests_total";
+        self.metric(name, "counter", "Requests of a proxy's clients.");
+        for (outcome, count) in [
+            ("served", proxy.served),
+            ("tunnelled", proxy.tunnelled),
+            ("denied", proxy.denied),
+            ("failed", proxy.failed),
+        ] {
+            self.value(name, &[("outcome", outcome)], count);
+        }
+        let name = "fumehood_proxy_denials_total";
+        self.metric(name, "counter", "Their denials by reason and rule.");
+        for (ground, count) in &proxy.denials {
+            let labels = [("reason", &ground.reason[..]), ("rule", &ground.rule[..])];
+            self.value(name, &labels, count);
+        }
+        let name = "fumehood_proxy_bytes_total";
+        self.metric(name, "counter", "Content from them and to them.");
+        self.value(name, &[("direction", "received")], proxy.received);
+        self.value(name, &[("direction", "sent")], proxy.sent);
     }
 
     /// A histogram counts up to each bound; ours between two.

@@ -3,21 +3,28 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use fumehood_control::{
-    AccessRecord, Deadlines, GrantId, ListenerBounds, ListenerId, ListenerSetup,
-    MAX_ACCESS_RECORDS, MAX_LISTENERS, StandingGrant, ToBroker, ToEmbedder, ToEngine,
-    policy_fragments,
+    AccessRecord, Admission, Deadlines, GrantId, ListenerBounds, ListenerId, ListenerSetup,
+    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, StandingGrant, ToBroker, ToEmbedder,
+    ToEngine, policy_fragments,
 };
 use fumehood_policy::{ClientName, Policy};
+use rustix::process::geteuid;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::engine::{Running, Shared};
 use crate::error::ChannelError;
+use crate::logins::Logins;
+use crate::proxies::{WayOut, Whom};
 use crate::settings::Current;
+use crate::traffic::Counters;
+use crate::unix_socket::{self, SocketFile};
+use crate::users::Users;
 use crate::{Engine, LaunchError, ResolveError};
 
 /// Connections alive at once, tunnels among them: two descriptors each, of
@@ -54,7 +61,14 @@ pub enum ProxyAddress {
     Bind(SocketAddr),
     /// On a TCP socket that listens already, as a service manager gives it.
     Socket(Arc<OwnedFd>),
+    /// On a Unix socket of this path, for this user alone: its mode is 0600, and
+    /// another user's connections are closed. It goes with the proxy.
+    Unix(PathBuf),
 }
+
+/// Connections that wait to be accepted from a Unix socket: the kernel's own bound
+/// is mostly as high.
+const UNIX_BACKLOG: i32 = 4096;
 
 /// How a proxy is to be.
 #[derive(Clone, Debug)]
@@ -62,8 +76,12 @@ pub struct ProxyOptions {
     /// Where it listens. Whoever can connect there may ask for all that the
     /// policy allows: keep it on loopback.
     pub address: ProxyAddress,
-    /// What the policy's rules know its clients by.
+    /// What the policy's rules know its clients by: users by their own names, and
+    /// else those of a Unix socket as `uid-` and their user's number.
     pub client: Option<ClientName>,
+    /// Who may ask, by name and password: the Basic scheme (RFC 7617) in HTTP, RFC
+    /// 1929 in SOCKS 5. Default whoever can connect.
+    pub users: Option<Arc<Users>>,
     /// The name in `Via` fields (RFC 9110 section 7.6.3), a token. `None` adds none.
     pub via: Option<String>,
     /// How servers are waited for; the engine's own where it is none.
@@ -76,12 +94,13 @@ pub struct ProxyOptions {
 }
 
 impl ProxyOptions {
-    /// The defaults: no name, `Via: 1.1 fumehood`, no records.
+    /// The defaults: no name, no users, `Via: 1.1 fumehood`, no records.
     #[must_use]
     pub fn new(address: ProxyAddress) -> Self {
         ProxyOptions {
             address,
             client: None,
+            users: None,
             via: Some("fumehood".to_owned()),
             deadlines: None,
             bounds: ListenerBounds {
@@ -113,6 +132,14 @@ pub enum ProxyError {
     /// The broker did not answer.
     #[error("the broker did not say within {} s whether it listens", LISTENING_WITHIN.as_secs())]
     NoAnswer,
+    /// There is no Unix socket to be had there.
+    #[error("cannot listen on {path:?}: {why}")]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// As many listeners as there may be.
     #[error("{MAX_LISTENERS} proxies run already")]
     TooMany,
@@ -145,8 +172,13 @@ pub struct Proxy {
 struct State {
     setup: ListenerSetup,
     address: ProxyAddress,
+    /// Of a Unix socket; it goes with the proxy.
+    unix: Option<(OwnedFd, SocketFile)>,
+    users: Option<Arc<Users>>,
+    /// Leave of users that have been here.
+    leaves: Mutex<BTreeMap<ClientName, StandingGrant>>,
     /// Where the broker listens, or why it does not.
-    bound: watch::Sender<Option<Result<SocketAddr, i32>>>,
+    bound: watch::Sender<Option<Result<Option<SocketAddr>, i32>>>,
     drained: watch::Sender<bool>,
     records: mpsc::Sender<Vec<AccessRecord>>,
     lost: AtomicU64,
@@ -157,20 +189,34 @@ struct State {
 pub(crate) struct Listeners {
     all: Mutex<BTreeMap<ListenerId, Arc<State>>>,
     current: Arc<Current>,
+    counters: Arc<Counters>,
+    /// Clients that say who they are.
+    pub(crate) logins: Logins,
     /// A process has died.
     gone: Notify,
     /// Somebody launches it again.
     watched: AtomicBool,
+    /// Who is asked which way clients' requests go out.
+    pub(crate) whom: Arc<Whom>,
 }
 
 impl Listeners {
-    pub(crate) fn new(current: &Arc<Current>) -> Arc<Self> {
+    pub(crate) fn new(current: &Arc<Current>, counters: &Arc<Counters>) -> Arc<Self> {
         Arc::new(Listeners {
             all: Mutex::default(),
             current: Arc::clone(current),
+            counters: Arc::clone(counters),
+            logins: Logins::new(),
             gone: Notify::new(),
             watched: AtomicBool::new(false),
+            whom: Arc::default(),
         })
+    }
+
+    /// Says who chooses the way out of clients' requests.
+    pub(crate) fn answer_by(&self, shared: &Arc<Shared>) {
+        // It is said once, where an engine is made.
+        let _said = self.whom.set(Arc::downgrade(shared));
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<ListenerId, Arc<State>>> {
@@ -195,7 +241,10 @@ impl Listeners {
     pub(crate) fn takes(message: &ToEmbedder) -> bool {
         matches!(
             message,
-            ToEmbedder::Access(_) | ToEmbedder::Drained(_) | ToEmbedder::Reported(_)
+            ToEmbedder::Access(_)
+                | ToEmbedder::Drained(_)
+                | ToEmbedder::Reported(_)
+                | ToEmbedder::ProxyTally(_)
         )
     }
 
@@ -217,6 +266,10 @@ impl Listeners {
             }
             ToEmbedder::Reported(denial) => {
                 self.current.report(&denial);
+                Ok(())
+            }
+            ToEmbedder::ProxyTally(tally) if tally.denied.len() <= MAX_TALLIED_DENIALS => {
+                self.counters.proxied(&tally);
                 Ok(())
             }
             _ => Err(ChannelError::OutOfOrder),
@@ -241,8 +294,29 @@ impl Listeners {
         }
     }
 
+    /// The users of a listener.
+    pub(crate) fn users_of(&self, listener: ListenerId) -> Option<Arc<Users>> {
+        self.all().get(&listener)?.users.clone()
+    }
+
+    /// The leave of a user of a listener, under this number where there is none yet.
+    pub(crate) fn leave_of(
+        &self,
+        listener: ListenerId,
+        user: &ClientName,
+        number: impl FnOnce() -> u64,
+    ) -> Option<StandingGrant> {
+        let state = Arc::clone(self.all().get(&listener)?);
+        let mut leaves = state.leaves();
+        let leave = leaves.entry(user.clone()).or_insert_with(|| StandingGrant {
+            id: GrantId(number()),
+            client: Some(user.clone()),
+        });
+        Some(leave.clone())
+    }
+
     /// Takes what the broker says of a listener.
-    pub(crate) fn listening(&self, listener: ListenerId, bound: Result<SocketAddr, i32>) {
+    pub(crate) fn listening(&self, listener: ListenerId, bound: Result<Option<SocketAddr>, i32>) {
         if let Some(state) = self.all().get(&listener) {
             state.bound.send_replace(Some(bound));
         }
@@ -258,13 +332,14 @@ impl Listeners {
     }
 
     /// Has a new engine serve.
-    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy) {
+    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy, way_out: &WayOut) {
         let states = self.states();
         if states.is_empty() {
             return;
         }
         let told = async {
             self.tell_policy(running, policy).await?;
+            self.tell_way_out(running, way_out).await?;
             for state in states {
                 state.serve(running).await?;
             }
@@ -273,6 +348,22 @@ impl Listeners {
         if let Err(error) = told.await {
             tracing::error!(%error, "the engine was not told what to serve");
         }
+    }
+
+    /// Says whether proxies are gone through, and which those may be: the broker
+    /// first, which has to know them when the engine comes with one.
+    pub(crate) async fn tell_way_out(
+        &self,
+        running: &Running,
+        way_out: &WayOut,
+    ) -> Result<(), ChannelError> {
+        if self.all().is_empty() {
+            return Ok(());
+        }
+        let proxies = ToBroker::Proxies(way_out.leave());
+        running.broker.channel.send(&proxies, &[]).await?;
+        let routed = ToEngine::Routed(!way_out.is_straight());
+        Ok(running.engine.channel.send(&routed, &[]).await?)
     }
 
     /// Gives the engine the policy that requests are judged by.
@@ -300,22 +391,42 @@ impl State {
     async fn listen(&self, running: &Running) -> Result<(), ChannelError> {
         let channel = &running.broker.channel;
         let listener = self.setup.id;
-        let grant = ToBroker::StandingGrant(self.setup.grant.clone());
-        channel.send(&grant, &[]).await?;
-        match &self.address {
-            ProxyAddress::Socket(socket) => {
+        for leave in self.all_leaves() {
+            channel.send(&ToBroker::StandingGrant(leave), &[]).await?;
+        }
+        let given = match &self.address {
+            ProxyAddress::Socket(socket) => Some(socket.as_fd()),
+            ProxyAddress::Bind(_) | ProxyAddress::Unix(_) => None,
+        };
+        let given = given.or(self.unix.as_ref().map(|(socket, _)| socket.as_fd()));
+        match (&self.address, given) {
+            (_, Some(socket)) => {
                 let message = ToBroker::Listener { listener };
-                channel.send(&message, &[socket.as_fd()]).await?;
+                channel.send(&message, &[socket]).await?;
             }
-            ProxyAddress::Bind(address) => {
+            (ProxyAddress::Bind(address), None) => {
                 // The port that was any is this one now.
-                let before = self.bound.borrow().and_then(Result::ok);
+                let before = self.bound.borrow().and_then(Result::ok).flatten();
                 let address = before.unwrap_or(*address);
                 let message = ToBroker::Listen { listener, address };
                 channel.send(&message, &[]).await?;
             }
+            // They come with a socket.
+            (ProxyAddress::Socket(_) | ProxyAddress::Unix(_), None) => {}
         }
         Ok(())
+    }
+
+    fn leaves(&self) -> MutexGuard<'_, BTreeMap<ClientName, StandingGrant>> {
+        self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever connects has, or users that have been here.
+    fn all_leaves(&self) -> Vec<StandingGrant> {
+        match &self.setup.admission {
+            Admission::Anyone(leave) => vec![leave.clone()],
+            Admission::Login => self.leaves().values().cloned().collect(),
+        }
     }
 
     async fn serve(&self, running: &Running) -> Result<(), ChannelError> {
@@ -325,10 +436,12 @@ impl State {
 }
 
 impl Engine {
-    /// Listens as a forward proxy: HTTP/1.1 with CONNECT and absolute URLs.
+    /// Listens as a forward proxy: HTTP/1.1 with CONNECT and absolute URLs, and
+    /// SOCKS 4, 4a and 5 with CONNECT (RFC 1928).
     /// Every request is judged by the policy of that moment; what is denied is
     /// answered with 403, `Proxy-Status` (RFC 9209) and problem details (RFC
-    /// 9457).
+    /// 9457). They go out the way that requests of this engine go which do not say
+    /// otherwise; a proxy there that wants proof of who asks (Digest) has none.
     ///
     /// # Errors
     /// [`ProxyError`]
@@ -339,19 +452,38 @@ impl Engine {
         }
         let (records, told) = mpsc::channel(WAITING_BATCHES);
         let deadlines = options.deadlines.unwrap_or_else(|| self.deadlines());
+        let (unix, only_user) = match &options.address {
+            ProxyAddress::Unix(path) => {
+                let listening = unix_socket::listen_at(path, UNIX_BACKLOG);
+                let listening = listening.map_err(|why| ProxyError::Unix {
+                    path: path.clone(),
+                    why,
+                })?;
+                (Some(listening), Some(geteuid().as_raw()))
+            }
+            ProxyAddress::Bind(_) | ProxyAddress::Socket(_) => (None, None),
+        };
+        let admission = match options.users {
+            Some(_) => Admission::Login,
+            None => Admission::Anyone(StandingGrant {
+                id: GrantId(shared.number()),
+                client: options.client.or_else(|| only_user.and_then(name_of_user)),
+            }),
+        };
         let state = Arc::new(State {
             setup: ListenerSetup {
                 id: ListenerId(shared.number()),
-                grant: StandingGrant {
-                    id: GrantId(shared.number()),
-                    client: options.client,
-                },
+                admission,
+                only_user,
                 via: options.via,
                 deadlines,
                 bounds: options.bounds,
                 records: options.records,
             },
             address: options.address,
+            unix,
+            users: options.users,
+            leaves: Mutex::default(),
             bound: watch::Sender::new(None),
             drained: watch::Sender::new(false),
             records,
@@ -387,6 +519,8 @@ impl Proxy {
                 state.listen(running).await?;
                 let policy = Arc::clone(&shared.current.now().policy);
                 shared.listeners.tell_policy(running, &policy).await?;
+                let way_out = shared.way_out();
+                shared.listeners.tell_way_out(running, &way_out).await?;
                 state.serve(running).await
             })
             .await??;
@@ -400,6 +534,7 @@ impl Proxy {
                     address: match &state.address {
                         ProxyAddress::Bind(address) => address.to_string(),
                         ProxyAddress::Socket(_) => "the socket that was given".to_owned(),
+                        ProxyAddress::Unix(path) => path.display().to_string(),
                     },
                     source: std::io::Error::from_raw_os_error(errno),
                 }),
@@ -409,10 +544,10 @@ impl Proxy {
         }
     }
 
-    /// Where it listens.
+    /// Where it listens; nowhere that has an address on a Unix socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.state.bound.borrow().and_then(Result::ok)
+        self.state.bound.borrow().and_then(Result::ok).flatten()
     }
 
     /// The next requests that are over, at most [`MAX_ACCESS_RECORDS`]; waits
@@ -469,7 +604,7 @@ impl Drop for Proxy {
         let listeners = &self.engine.shared.listeners;
         listeners.all().remove(&self.state.setup.id);
         let (engine, id) = (self.engine.clone(), self.state.setup.id);
-        let grant = self.state.setup.grant.id;
+        let leaves = self.state.all_leaves();
         // Without a runtime nothing runs any more.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
@@ -477,7 +612,9 @@ impl Drop for Proxy {
                 let broker = &running.broker.channel;
                 // Processes that are gone serve nobody.
                 let _gone = broker.send(&ToBroker::CloseListener(id), &[]).await;
-                let _gone = broker.send(&ToBroker::Revoke(grant), &[]).await;
+                for leave in leaves {
+                    let _gone = broker.send(&ToBroker::Revoke(leave.id), &[]).await;
+                }
                 let drain = ToEngine::DrainListener(id);
                 let _gone = running.engine.channel.send(&drain, &[]).await;
             });
@@ -511,6 +648,11 @@ pub(crate) async fn keep_running(shared: Weak<Shared>, listeners: Arc<Listeners>
             tokio::time::sleep(LAUNCH_PAUSE).await;
         }
     }
+}
+
+/// What the policy's rules know the user of a Unix socket by.
+fn name_of_user(uid: u32) -> Option<ClientName> {
+    format!("uid-{uid}").parse().ok()
 }
 
 fn is_token(text: &str) -> bool {

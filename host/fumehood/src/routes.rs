@@ -169,6 +169,8 @@ impl Routes {
             | ToEmbedder::Refused { .. }
             // The proxies'.
             | ToEmbedder::Access(_)
+            | ToEmbedder::Login { .. }
+            | ToEmbedder::ProxyTally(_)
             | ToEmbedder::Drained(_)
             | ToEmbedder::Reported(_)
             // The desk's.
@@ -185,7 +187,11 @@ impl Routes {
             | ToEmbedder::Pac { .. }
             // Of names.
             | ToEmbedder::ResolvedFragment { .. }
-            | ToEmbedder::Resolved { .. } => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::Resolved { .. }
+            // The guide's.
+            | ToEmbedder::RouteFragment { .. }
+            | ToEmbedder::Route { .. }
+            | ToEmbedder::RouteTried(_) => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

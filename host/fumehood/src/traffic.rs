@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fumehood_control::{Blame, Cause, DialFailure, Summary};
-use fumehood_policy::{Denial, Reason};
+use fumehood_control::{Blame, Cause, DialFailure, ProxyTally, Summary};
+use fumehood_policy::Reason;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -20,8 +20,8 @@ pub const DURATION_BOUNDS_US: [u64; 12] = [
     20_000_000, 60_000_000,
 ];
 
-/// What went through an engine and the ones before it that died, for the program
-/// itself. What a proxy's clients asked for is in [`crate::Proxy::records`].
+/// What went through an engine and the ones before it that died. What clients of
+/// proxies asked for is in `proxy` alone; the rest is of the program itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Exchanges under way.
@@ -45,6 +45,29 @@ pub struct Traffic {
     pub guest_calls: u64,
     /// How long they took.
     pub durations: Durations,
+    /// What clients of proxies asked for; it is told four times a second, and what
+    /// an engine has not told yet ends with it.
+    #[serde(default)]
+    pub proxy: ProxyTraffic,
+}
+
+/// What clients of proxies asked for, as far as it is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyTraffic {
+    /// Requests that a server answered.
+    pub served: u64,
+    /// Tunnels that stood.
+    pub tunnelled: u64,
+    /// Requests that the policy said no to.
+    pub denied: u64,
+    /// Requests that were refused for another reason, or failed.
+    pub failed: u64,
+    /// Content from clients, that of tunnels too, in bytes.
+    pub received: u64,
+    /// The same to clients.
+    pub sent: u64,
+    /// Denials by their grounds, at most [`MAX_DENIAL_GROUNDS`] and one.
+    pub denials: BTreeMap<DenialGround, u64>,
 }
 
 /// How an exchange ended.
@@ -118,13 +141,13 @@ pub struct DenialGround {
 }
 
 impl DenialGround {
-    fn of(denial: &Denial) -> DenialGround {
-        let rule = match &denial.reason {
+    fn of(reason: &Reason) -> DenialGround {
+        let rule = match reason {
             Reason::Rule(rule) | Reason::Unconfirmed(rule) => rule.to_string(),
             _ => String::new(),
         };
         DenialGround {
-            reason: denial.reason.name().to_owned(),
+            reason: reason.name().to_owned(),
             rule,
         }
     }
@@ -210,6 +233,11 @@ impl Counters {
         traffic.count(outcome);
     }
 
+    /// Clients of a proxy have been served.
+    pub(crate) fn proxied(&self, tally: &ProxyTally) {
+        self.traffic().proxy.add(tally);
+    }
+
     /// The policy said no before anything was begun.
     pub(crate) fn refused(&self, error: &Error) {
         if error.blame() == Blame::Policy {
@@ -239,13 +267,37 @@ impl Traffic {
     fn failed(&mut self, error: &Error) {
         *self.exchanges.entry(error.blame().into()).or_default() += 1;
         if let Some(Cause::Dial(DialFailure::Denied(denial))) = error.cause() {
-            let mut ground = DenialGround::of(denial);
-            if self.denials.len() >= MAX_DENIAL_GROUNDS && !self.denials.contains_key(&ground) {
-                ground = DenialGround::other();
-            }
-            *self.denials.entry(ground).or_default() += 1;
+            count(&mut self.denials, &denial.reason);
         }
     }
+}
+
+impl ProxyTraffic {
+    /// Numbers come from the engine, and may be anything.
+    fn add(&mut self, tally: &ProxyTally) {
+        let pairs = [
+            (&mut self.served, tally.served),
+            (&mut self.tunnelled, tally.tunnelled),
+            (&mut self.failed, tally.failed),
+            (&mut self.received, tally.received),
+            (&mut self.sent, tally.sent),
+        ];
+        for (sum, more) in pairs {
+            *sum = sum.saturating_add(more);
+        }
+        for reason in &tally.denied {
+            self.denied += 1;
+            count(&mut self.denials, reason);
+        }
+    }
+}
+
+fn count(denials: &mut BTreeMap<DenialGround, u64>, reason: &Reason) {
+    let mut ground = DenialGround::of(reason);
+    if denials.len() >= MAX_DENIAL_GROUNDS && !denials.contains_key(&ground) {
+        ground = DenialGround::other();
+    }
+    *denials.entry(ground).or_default() += 1;
 }
 
 #[cfg(test)]
@@ -327,6 +379,31 @@ mod tests {
         assert_eq!(denials[&DenialGround::other()], 5);
         let first = DenialGround::from("denied-by-rule *.example (config.toml:0)".to_owned());
         assert_eq!(denials[&first], 2);
+    }
+
+    #[test]
+    fn what_a_proxy_is_asked_for_is_counted_apart() {
+        let counters = Counters::default();
+        let tally = ProxyTally {
+            served: 2,
+            tunnelled: 1,
+            failed: 1,
+            received: 10,
+            sent: 20,
+            denied: vec![Reason::Localhost, Reason::BlockedPort, Reason::Localhost],
+        };
+        counters.proxied(&tally);
+        counters.proxied(&tally);
+        let traffic = counters.snapshot();
+        let proxy = &traffic.proxy;
+        let ended = (proxy.served, proxy.tunnelled, proxy.denied, proxy.failed);
+        assert_eq!(ended, (4, 2, 6, 2));
+        assert_eq!((proxy.received, proxy.sent), (20, 40));
+        let localhost = DenialGround::of(&Reason::Localhost);
+        assert_eq!(proxy.denials[&localhost], 4);
+        let mut rest = traffic.clone();
+        rest.proxy = ProxyTraffic::default();
+        assert_eq!(rest, Traffic::default());
     }
 
     #[test]

@@ -25,6 +25,19 @@ const GONE_LIMIT: Duration = Duration::from_secs(1);
 /// How long output may still come when the command has ended.
 const OUTPUT_LIMIT: Duration = Duration::from_secs(5);
 
+/// By which `fetch` is sent through proxies.
+const PROXY_VARIABLES: [&str; 9] = [
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "ftp_proxy",
+    "FTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
+
 /// A command line under construction. `--json`, `--silent` and leave to reach
 /// `127.0.0.1` are in it from the start.
 #[derive(Debug)]
@@ -86,11 +99,15 @@ impl Fetch {
             .env_remove("SSL_CERT_FILE")
             .env_remove("SSL_CERT_DIR")
             .env_remove("FUMEHOOD_CONFIG")
+            .env_remove("XDG_CURRENT_DESKTOP")
             .env("XDG_CONFIG_HOME", "/nonexistent")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        for name in PROXY_VARIABLES {
+            command.env_remove(name);
+        }
         Self {
             command,
             stdin: None,

@@ -66,6 +66,10 @@ const DIRECTIONS: [(&str, &[&str]); 24] = [
         &["fumehood-guest-x509", "fumehood-program-faults"],
     ),
     (
+        "fumehood-guest-socks-faulty",
+        &["fumehood-guest-socks", "fumehood-program-faults"],
+    ),
+    (
         "fumehood-guest-dns-faulty",
         &["fumehood-guest-dns", "fumehood-program-faults"],
     ),

@@ -57,6 +57,7 @@ impl From<wit::Answer> for Answer {
             fields: answer.fields.into_iter().map(Field::from).collect(),
             payload: answer.payload.into(),
             last: answer.last,
+            challenge: answer.challenge,
         }
     }
 }
@@ -95,6 +96,10 @@ impl From<Request> for wit::Request {
             fields: into_fields(request.fields),
             payload: request.payload.into(),
             upgrade: request.upgrade,
+            login: request.login.map(|it| wit::Credentials {
+                name: it.name,
+                password: it.password,
+            }),
         }
     }
 }

@@ -7,8 +7,12 @@ use crate::{Answer, Field, Misuse, PayloadFrame, PayloadLength, Request};
 
 use super::hop;
 
-/// What may be written beside the fields given: status line, framing, `connection`.
-const FIXED_BYTES: usize = 128;
+/// What may be written beside the fields given: status line, framing,
+/// `connection`, and [`CHALLENGE`].
+const FIXED_BYTES: usize = 256;
+
+/// What a client is to say who has to say who it is (RFC 7617 section 2).
+const CHALLENGE: &[u8] = b"proxy-authenticate: Basic realm=\"fumehood\", charset=\"UTF-8\"\r\n";
 
 /// A response in the making.
 #[derive(Debug)]
@@ -92,6 +96,9 @@ impl Response {
         write_status_line(&mut out, answer);
         let own = self.settle(answer)?;
         write_fields(&mut out, answer, self.keeps_length(answer.status));
+        if answer.challenge {
+            out.extend_from_slice(CHALLENGE);
+        }
         out.extend_from_slice(own.as_bytes());
         out.extend_from_slice(b"\r\n");
         Ok(out)

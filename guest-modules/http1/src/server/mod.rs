@@ -10,6 +10,7 @@
 
 mod answer;
 mod hop;
+mod login;
 mod request;
 
 use crate::body::{Body, Step, bound};

@@ -8,7 +8,7 @@ use crate::framing::{Persistence, of_request};
 use crate::piece::Piece;
 use crate::{Error, Field, Limit, PayloadLength, Request, RequestTarget, Violation};
 
-use super::hop;
+use super::{hop, login};
 
 /// A head, and what it says of the connection.
 pub(super) struct Head {
@@ -55,6 +55,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Head, Error> {
             minor_version,
             target,
             upgrade: asks_for_websocket(&fields, minor_version),
+            login: login::of(&fields),
             fields: forwarded(fields),
             payload,
         },

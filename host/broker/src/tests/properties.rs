@@ -122,7 +122,7 @@ proptest! {
                 connector: Network::new(&peers),
                 reports: mpsc::channel(1).0,
             };
-            let leave = Leave { target: target.clone(), proxy: None, terms: terms.clone() };
+            let leave = Leave { target: target.clone(), proxy: None, terms: terms.clone(), own: Vec::new() };
             let deadline = Instant::now() + Duration::from_secs(60);
             let failed = dialler.dial(&policy, &leave, Source::System, deadline).await;
             assert!(failed.is_err(), "nobody accepts");

@@ -189,6 +189,7 @@ pub(super) fn leave(url: &str) -> Leave {
         target: target(url),
         proxy: None,
         terms: Terms::default(),
+        own: Vec::new(),
     }
 }
 

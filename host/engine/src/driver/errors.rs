@@ -63,6 +63,8 @@ fn of_dial(failure: &DialFailure) -> ErrorCode {
             }),
         DialFailure::Timeout { .. } => ErrorCode::Timeout,
         DialFailure::Busy => ErrorCode::NewSocketLimit,
+        // Of listeners' clients alone.
+        DialFailure::Loop => ErrorCode::RemoteUnreachable,
     }
 }
 

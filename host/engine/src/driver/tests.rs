@@ -80,7 +80,9 @@ fn broker(answer: Answer, asked: Arc<Mutex<Vec<DialRequest>>>) -> Channel<DialRe
             let (id, lookup) = match &request {
                 DialRequest::Lookup { id, .. } => (*id, true),
                 DialRequest::Connect { id, .. } | DialRequest::Dial { id, .. } => (*id, false),
-                DialRequest::Cancel { .. } | DialRequest::DialFor { .. } => continue,
+                DialRequest::Cancel { .. }
+                | DialRequest::DialFor { .. }
+                | DialRequest::LookupFor { .. } => continue,
             };
             let sent = match answer(&request) {
                 Ok(_) if lookup => {

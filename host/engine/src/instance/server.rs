@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Aftermath, Cause, Field, PayloadLength};
+use fumehood_control::{Aftermath, Cause, Field, Login, MAX_LOGIN_BYTES, PayloadLength};
 use wasmtime::Store;
 
 use super::codec::CodecModule;
@@ -29,6 +29,8 @@ pub(crate) struct Request {
     pub payload: PayloadLength,
     /// It offers to go on as a WebSocket.
     pub upgrade: bool,
+    /// Who the client says it is.
+    pub login: Option<Login>,
 }
 
 /// What a request asks for; visible ASCII.
@@ -51,6 +53,8 @@ pub(crate) struct Answer<'a> {
     pub payload: PayloadLength,
     /// The connection ends with it.
     pub last: bool,
+    /// It asks who the client is.
+    pub challenge: bool,
 }
 
 /// The end of a response.
@@ -161,6 +165,7 @@ impl ServerCodec {
                 PayloadLength::Unknown => wire::PayloadLength::Unknown,
             },
             last: answer.last,
+            challenge: answer.challenge,
         };
         let told = self
             .http1
@@ -283,5 +288,13 @@ fn sound_request(told: wire::Request) -> Result<Request, Nonsense> {
             wire::PayloadLength::Unknown => PayloadLength::Unknown,
         },
         upgrade: told.upgrade,
+        // One that is too long for anybody is of nobody.
+        login: told.login.and_then(|it| login(it.name, it.password)),
     })
+}
+
+/// A login that can be somebody's.
+pub(super) fn login(name: Vec<u8>, password: Vec<u8>) -> Option<Login> {
+    let fits = name.len() <= MAX_LOGIN_BYTES && password.len() <= MAX_LOGIN_BYTES;
+    fits.then_some(Login { name, password })
 }

@@ -1,5 +1,7 @@
 //! The `socks` guest, typed: one instance serves one conversation.
 
+mod server;
+
 use std::sync::Arc;
 
 use fumehood_control::{Aftermath, Cause, Instance, ProxyFault};
@@ -24,6 +26,7 @@ use bindings::exports::fumehood::socks::client;
 use bindings::exports::fumehood::socks::types;
 use bindings::{Socks, SocksPre};
 pub(crate) use client::{Login, Next, Request, Step, Version};
+pub(crate) use server::{Asked, Outcome, ServerEnd, ServerStep};
 pub(crate) use types::{Address, Endpoint, Piece};
 
 /// Most bytes a guest may want at once; its own bound.
@@ -156,21 +159,23 @@ pub(crate) fn ended(fault: &Fault) -> ProxyFault {
 /// What a proxy did, or what cannot be asked of it.
 fn fault_of(error: types::Error) -> ProxyFault {
     match error {
-        types::Error::Peer(violation) => {
-            let rule = match violation {
-                types::Violation::BadVersion => "bad-version",
-                types::Violation::BadReply => "bad-reply",
-                types::Violation::BadMethod => "bad-method",
-                types::Violation::BadAddress => "bad-address",
-                types::Violation::BadReserved => "bad-reserved",
-                types::Violation::BadLength => "bad-length",
-            };
-            ProxyFault::Violation(rule.to_owned())
-        }
+        types::Error::Peer(violation) => ProxyFault::Violation(rule_of(violation).to_owned()),
         types::Error::Refused(code) => ProxyFault::Socks { code },
         types::Error::NoMethod => ProxyFault::NoMethod,
         types::Error::Login => ProxyFault::Login,
         types::Error::Command => Cause::BadRequest("nobody asked for it".to_owned()).into(),
         types::Error::Misuse(what) => Cause::BadRequest(bounded(&what)).into(),
+    }
+}
+
+/// A rule's name.
+fn rule_of(violation: types::Violation) -> &'static str {
+    match violation {
+        types::Violation::BadVersion => "bad-version",
+        types::Violation::BadReply => "bad-reply",
+        types::Violation::BadMethod => "bad-method",
+        types::Violation::BadAddress => "bad-address",
+        types::Violation::BadReserved => "bad-reserved",
+        types::Violation::BadLength => "bad-length",
     }
 }

@@ -140,7 +140,7 @@ impl Guests {
             codec,
             peer,
             since: Instant::now(),
-            _room: room,
+            room: Some(room),
         };
         let before = connection.meter();
         let pipes = Pipes {

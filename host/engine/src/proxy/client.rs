@@ -3,34 +3,35 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fumehood_control::{
-    AccessOutcome, AccessRecord, Cause, Field, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES,
-    PayloadLength, ToEmbedder,
+    AccessOutcome, Admission, Cause, ClientProtocol, ClientWay, Field, GrantId, Login,
+    MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES, PayloadLength, StandingGrant, ToEmbedder,
 };
 use fumehood_policy::Target;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use super::admission::is_same;
 use super::flow::{Found, Inbound, Outbound};
 use super::forward::{ClientSide, End, Forward, Terms};
 use super::judge::{Judged, Reader, Wanted, judge, judge_again};
 use super::listener::Seat;
 use super::patience::{Patience, within};
 use super::refusal::Refusal;
+use super::route::Traveller;
+use super::told::{Told, tell};
 use super::tunnel::Tunnel;
 use crate::connection::Connection;
-use crate::dialer::Dialled;
 use crate::hub::{Hub, is_idempotent};
 use crate::instance::{Demand, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec};
 use crate::resume::SteadyCodec;
 use crate::transport::{PlainStream, Transport};
 
-/// The first byte of SOCKS version 5 (RFC 1928 section 3), which is not served: such
-/// a client is let go at once instead of being waited on for a head.
-const SOCKS5: u8 = 5;
+/// Of who has none. No grant has this number.
+const NOBODYS: GrantId = GrantId(u64::MAX);
 
 /// How long what a client still sends is read away after the last response, so
 /// that it gets to read that (RFC 9112 section 9.6).
@@ -40,12 +41,17 @@ const LINGER: Duration = Duration::from_secs(2);
 const MAX_LINGER_BYTES: usize = 1 << 20;
 
 /// Serves a connection that was accepted.
-pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
     let draining = seat.listener().draining();
+    let leave = match &seat.listener().setup.admission {
+        Admission::Anyone(grant) => Some(grant.clone()),
+        Admission::Login => None,
+    };
     let client = Client {
         hub,
         seat,
-        peer,
+        leave,
+        login: None,
         transport: Transport::Plain(PlainStream::new(stream)),
         codec: None,
         server: None,
@@ -60,17 +66,27 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream, peer: So
 }
 
 /// A connection and what serves it.
-struct Client {
-    hub: Arc<Hub>,
-    seat: Seat,
-    peer: SocketAddr,
-    transport: Transport,
+pub(super) struct Client {
+    pub(super) hub: Arc<Hub>,
+    pub(super) seat: Seat,
+    /// By which its targets are dialled, once it is known who it is.
+    leave: Option<StandingGrant>,
+    /// What it said for that, where it had to.
+    login: Option<Login>,
+    pub(super) transport: Transport,
     codec: Option<Guest>,
     /// To the server of the last request. It is this client's alone.
-    server: Option<(Target, Connection)>,
+    server: Option<Kept>,
     reader: Reader,
-    patience: Patience,
+    pub(super) patience: Patience,
     draining: watch::Receiver<bool>,
+}
+
+/// A connection that was used, and where it leads.
+struct Kept {
+    target: Target,
+    way: ClientWay,
+    connection: Connection,
 }
 
 /// The connection's codec, and its room in the pool.
@@ -82,7 +98,7 @@ struct Guest {
 }
 
 /// What a connection does next.
-enum Next {
+pub(super) enum Next {
     /// Wait for another request.
     Again,
     /// End, once the client has read what was sent.
@@ -90,18 +106,6 @@ enum Next {
     /// End at once.
     Drop,
     Tunnel(Box<(Tunnel, Told)>),
-}
-
-/// What is known of a request for its record.
-struct Told {
-    began: Instant,
-    method: String,
-    target: String,
-    status: u16,
-    received: u64,
-    sent: u64,
-    server: Option<SocketAddr>,
-    reused: bool,
 }
 
 /// A request whose head has come.
@@ -115,20 +119,36 @@ struct Come {
 struct Standing {
     hub: Arc<Hub>,
     seat: Seat,
-    peer: SocketAddr,
     tunnel: Tunnel,
     told: Told,
 }
 
+/// A connection that a tunnel is to lead to.
+pub(super) struct Far {
+    transport: Transport,
+    /// For the guest of one that lies in TLS.
+    room: Option<OwnedSemaphorePermit>,
+}
+
 impl Client {
     async fn run(mut self) -> Option<Standing> {
+        let mut is_first = true;
         loop {
-            if !self.wait().await {
-                return None;
-            }
+            let first = self.wait().await?;
             let hub = Arc::clone(&self.hub);
             let _active = hub.ticker.activate();
-            match self.request().await {
+            // What was spoken once is spoken to the end.
+            let protocol = match std::mem::take(&mut is_first) {
+                true => spoken(first),
+                false => ClientProtocol::Http,
+            };
+            let next = match protocol {
+                ClientProtocol::Http => self.request().await,
+                ClientProtocol::Socks4 | ClientProtocol::Socks5 => {
+                    Box::pin(self.socks(protocol)).await
+                }
+            };
+            match next {
                 Next::Again => {}
                 Next::Drop => return None,
                 Next::Close => {
@@ -137,13 +157,10 @@ impl Client {
                 }
                 Next::Tunnel(standing) => {
                     let (tunnel, told) = *standing;
-                    let Client {
-                        hub, seat, peer, ..
-                    } = self;
+                    let Client { hub, seat, .. } = self;
                     return Some(Standing {
                         hub,
                         seat,
-                        peer,
                         tunnel,
                         told,
                     });
@@ -152,9 +169,9 @@ impl Client {
         }
     }
 
-    /// Waits for a request's first byte, with as little as can be. False where
+    /// Waits for a request's first byte, with as little as can be. `None` where
     /// none will come.
-    async fn wait(&mut self) -> bool {
+    async fn wait(&mut self) -> Option<u8> {
         self.transport.shrink();
         if self.hub.room.available_permits() == 0 {
             // Others need the instances now.
@@ -169,21 +186,21 @@ impl Client {
             tokio::select! {
                 biased;
                 first = std::future::poll_fn(|cx| transport.poll_first(cx)) => {
-                    return matches!(first, Ok(Some(byte)) if byte != SOCKS5);
+                    return first.ok().flatten();
                 }
-                _ = self.draining.wait_for(|it| *it) => return false,
+                _ = self.draining.wait_for(|it| *it) => return None,
                 () = hub.wanted.notified(), if holds => {
                     self.codec = None;
                     self.server = None;
                 }
-                () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return false,
+                () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return None,
             }
         }
     }
 
     /// One request, to the end of its response.
     async fn request(&mut self) -> Next {
-        let mut told = Told::new();
+        let mut told = Told::new(ClientProtocol::Http);
         if let Err(cause) = self.make_guest().await {
             return self.fail(told, &cause).await;
         }
@@ -194,7 +211,7 @@ impl Client {
         };
         told.method = cut(&come.request.method, MAX_ACCESS_METHOD_BYTES);
         let setup = &self.seat.listener().setup;
-        let wanted = match self.reader.read(&mut come.request, setup) {
+        let mut wanted = match self.reader.read(&mut come.request) {
             Ok(wanted) => wanted,
             Err(refusal) => return self.refuse(told, &refusal).await,
         };
@@ -207,18 +224,60 @@ impl Client {
                 ),
             };
         }
-        let Some(policy) = self.hub.proxy.policy() else {
-            return self.refuse(told, &Refusal::no_policy()).await;
-        };
-        match judge(&policy, &wanted) {
-            Judged::Allowed => {}
-            Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
-            Judged::Denied(denial) => return self.refuse(told, &Refusal::denied(denial)).await,
+        let deadline = within(setup.bounds.head_ms);
+        if let Err(refusal) = self.admit(come.request.login.take(), deadline).await {
+            return self.refuse(told, &refusal).await;
+        }
+        if let Err(refusal) = self.judge(&mut wanted, &mut told) {
+            return self.refuse(told, &refusal).await;
         }
         match wanted.tunnel {
-            true => self.tunnel(told, &wanted).await,
+            true => self.tunnel(told, &wanted, &come.request).await,
             false => self.forward(told, wanted, come).await,
         }
+    }
+
+    /// Finds out whose leave the client has, where it does not have one as whoever
+    /// connects.
+    pub(super) async fn admit(
+        &mut self,
+        login: Option<Login>,
+        deadline: Instant,
+    ) -> Result<(), Refusal> {
+        let setup = &self.seat.listener().setup;
+        if matches!(setup.admission, Admission::Anyone(_)) {
+            return Ok(());
+        }
+        if let (Some(login), Some(before)) = (&login, &self.login)
+            && is_same(login, before)
+        {
+            return Ok(());
+        }
+        // What a server knows of one user is not for another.
+        self.server = None;
+        self.login = None;
+        self.leave = None;
+        let login = login.ok_or_else(Refusal::nobody)?;
+        let admissions = &self.hub.proxy.admissions;
+        let asking = admissions.ask(&self.hub.outbox, setup.id, login.clone(), deadline);
+        let leave = asking.await.map_err(|_| Refusal::unknown())?;
+        self.leave = Some(leave.ok_or_else(Refusal::nobody)?);
+        self.login = Some(login);
+        Ok(())
+    }
+
+    /// Judges a request of the client's, by the policy of this moment.
+    pub(super) fn judge(&self, wanted: &mut Wanted, told: &mut Told) -> Result<(), Refusal> {
+        let client = self.leave.as_ref().and_then(|leave| leave.client.clone());
+        told.user.clone_from(&client);
+        wanted.terms.client = client;
+        let policy = self.hub.proxy.policy().ok_or_else(Refusal::no_policy)?;
+        match judge(&policy, wanted) {
+            Judged::Allowed => {}
+            Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
+            Judged::Denied(denial) => return Err(Refusal::denied(denial)),
+        }
+        Ok(())
     }
 
     /// A codec of the current version.
@@ -292,14 +351,11 @@ impl Client {
     }
 
     /// A tunnel to what is asked for (RFC 9110 section 9.3.6).
-    async fn tunnel(&mut self, mut told: Told, wanted: &Wanted) -> Next {
-        let Dialled { stream, peer, .. } = match self.dial(wanted).await {
-            Ok(dialled) => dialled,
-            Err(cause) => {
-                return self
-                    .refuse(told, &Refusal::failed(&cause, &wanted.target))
-                    .await;
-            }
+    async fn tunnel(&mut self, mut told: Told, wanted: &Wanted, request: &Request) -> Next {
+        let via = self.via_so_far(request);
+        let (peer, far) = match self.far(wanted, &via).await {
+            Ok(far) => far,
+            Err((refusal, _)) => return self.refuse(told, &refusal).await,
         };
         told.server = Some(peer);
         told.status = 200;
@@ -309,6 +365,7 @@ impl Client {
             fields: &[],
             payload: PayloadLength::None,
             last: false,
+            challenge: false,
         };
         let Some(Ok(head)) = self.codec.as_mut().map(|it| it.codec.encode_head(&answer)) else {
             return Next::Drop;
@@ -316,30 +373,67 @@ impl Client {
         if !self.write(&head).await {
             return Next::Drop;
         }
-        self.stand(told, (stream, Vec::new()))
+        self.stand(told, far)
+    }
+
+    /// A connection that a tunnel can lead to, and whose address it has; or what the
+    /// client is told, and what was the matter on the way.
+    pub(super) async fn far(
+        &self,
+        wanted: &Wanted,
+        via: &[Field],
+    ) -> Result<(SocketAddr, Far), (Refusal, Option<Cause>)> {
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
+        let ways = traveller.ways().await.map_err(|refusal| (refusal, None))?;
+        let reached = traveller.reach(ways).await;
+        let reached =
+            reached.map_err(|cause| (Refusal::failed(&cause, &wanted.target), Some(cause)))?;
+        let far = Far {
+            transport: reached.transport,
+            room: reached.room,
+        };
+        Ok((reached.peer, far))
+    }
+
+    /// By what its targets are dialled.
+    fn grant(&self) -> GrantId {
+        self.leave.as_ref().map_or(NOBODYS, |leave| leave.id)
     }
 
     /// What is left of both connections, as a tunnel.
-    fn stand(&mut self, told: Told, server: (TcpStream, Vec<u8>)) -> Next {
+    pub(super) fn stand(&mut self, told: Told, far: Far) -> Next {
         let (codec, upstream) = (self.codec.take(), self.server.take());
         drop((codec, upstream));
         let closed = Transport::Closed;
-        let Some(client) = std::mem::replace(&mut self.transport, closed).into_plain() else {
-            return Next::Drop;
-        };
+        let client = std::mem::replace(&mut self.transport, closed).bare();
+        let server = far.transport.bare();
         let idle_ms = self.seat.listener().setup.bounds.tunnel_idle_ms;
-        Next::Tunnel(Box::new((Tunnel::new(client, server, idle_ms), told)))
+        let tunnel = Tunnel::new(client, server, idle_ms).with_room(far.room);
+        Next::Tunnel(Box::new((tunnel, told)))
     }
 
     /// A request to a server, and its response back.
     async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
-        let mut kept = self.kept(&wanted);
+        let so_far = self.via_so_far(&come.request);
+        let upgrade = come.request.upgrade;
+        let traveller = traveller(
+            &self.hub,
+            &self.seat,
+            self.grant(),
+            &wanted,
+            (&so_far, upgrade),
+        );
+        let ways = match traveller.ways().await {
+            Ok(ways) => ways,
+            Err(refusal) => return self.refuse(told, &refusal).await,
+        };
+        let mut kept = self.kept(&wanted, &ways);
         loop {
             told.reused = kept.is_some();
-            let mut server = match kept.take() {
-                Some(server) => server,
-                None => match self.connect(&wanted).await {
-                    Ok(server) => server,
+            let (way, mut server) = match kept.take() {
+                Some(kept) => (kept.way, kept.connection),
+                None => match self.connect(&wanted, (&so_far, upgrade), &ways).await {
+                    Ok(reached) => reached,
                     Err(cause) => {
                         let refusal = Refusal::failed(&cause, &wanted.target);
                         return self.refuse(told, &refusal).await;
@@ -359,13 +453,14 @@ impl Client {
                 deadlines: setup.deadlines,
                 via: via.as_ref(),
                 informational: come.request.minor_version >= 1,
+                asked: way.asked(),
                 listener: self.seat.listener(),
             };
             let client = ClientSide {
                 transport: &mut self.transport,
                 codec: &mut guest.codec,
             };
-            let head = head_for(&come.request, &wanted, via.as_ref());
+            let head = head_for(&come.request, &wanted, &way, via.as_ref());
             let begun = Forward::begin(client, &mut server, head, (&come.demand, come.then), terms);
             let (end, spent) = match begun {
                 Ok(mut forward) => {
@@ -379,17 +474,19 @@ impl Client {
             return match end {
                 End::Complete { persists, reusable } => {
                     if reusable && persists {
-                        self.server = Some((wanted.target, server));
+                        self.server = Some(Kept {
+                            target: wanted.target,
+                            way,
+                            connection: server,
+                        });
                     }
                     self.tell(told, AccessOutcome::Served).await;
                     if persists { Next::Again } else { Next::Close }
                 }
                 End::Upgraded => {
-                    let plain = replace_transport(&mut server).into_plain();
-                    match plain {
-                        Some(plain) => self.stand(told, plain),
-                        None => Next::Drop,
-                    }
+                    let transport = replace_transport(&mut server);
+                    let room = server.room.take();
+                    self.stand(told, Far { transport, room })
                 }
                 // The connection had died while it was kept.
                 End::Failed(cause)
@@ -405,8 +502,9 @@ impl Client {
                         .await
                 }
                 End::Failed(cause) => {
-                    let outcome = Refusal::failed(&cause, &wanted.target).outcome();
-                    self.tell(told, outcome).await;
+                    let refusal = Refusal::failed(&cause, &wanted.target);
+                    told.denied = refusal.reason();
+                    self.tell(told, refusal.outcome()).await;
                     Next::Drop
                 }
                 End::Broken(error) => match Refusal::broken(error) {
@@ -418,45 +516,53 @@ impl Client {
         }
     }
 
-    /// The connection of the last request, where it goes where this one does,
-    /// lives, and may still be used.
-    fn kept(&mut self, wanted: &Wanted) -> Option<Connection> {
-        let (target, mut connection) = self.server.take()?;
+    /// The connection of the last request, where it goes where this one does, the
+    /// way that is to be gone first, lives, and may still be used.
+    fn kept(&mut self, wanted: &Wanted, ways: &[ClientWay]) -> Option<Kept> {
+        let mut kept = self.server.take()?;
         let registry = &self.hub.registry;
-        let good = target == wanted.target
-            && connection.is_alive()
-            && connection.codec.refresh().is_ok()
-            && !connection.has_outlived_its_guest(registry);
+        let good = ways.first().is_some_and(|way| kept.leads_to(wanted, way))
+            && kept.connection.is_alive()
+            && kept.connection.codec.refresh().is_ok()
+            && !kept.connection.has_outlived_its_guest(registry);
         let policy = self.hub.proxy.policy().filter(|_| good)?;
-        judge_again(&policy, wanted, connection.peer.ip()).ok()?;
-        Some(connection)
+        let first = kept.way.first();
+        judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
+        // What a proxy is told may be another.
+        kept.way = ways.first()?.clone();
+        Some(kept)
     }
 
-    async fn connect(&mut self, wanted: &Wanted) -> Result<Connection, Cause> {
-        let since = Instant::now();
-        let milliseconds = self.seat.listener().setup.deadlines.connect_ms;
-        let room = self.hub.reserve(0, milliseconds).await?;
-        let Dialled { stream, peer, .. } = self.dial(wanted).await?;
-        Ok(Connection {
-            transport: Transport::Plain(PlainStream::new(stream)),
+    async fn connect(
+        &mut self,
+        wanted: &Wanted,
+        (so_far, upgrade): (&[Field], bool),
+        ways: &[ClientWay],
+    ) -> Result<(ClientWay, Connection), Cause> {
+        let traveller = traveller(
+            &self.hub,
+            &self.seat,
+            self.grant(),
+            wanted,
+            (so_far, upgrade),
+        );
+        let reached = traveller.reach(ways.to_vec()).await?;
+        let connection = Connection {
+            transport: reached.transport,
             codec: SteadyCodec::new(&self.hub.registry)?,
-            peer,
-            since,
-            _room: room,
-        })
+            peer: reached.peer,
+            since: reached.since,
+            room: reached.room,
+        };
+        Ok((reached.way, connection))
     }
 
-    async fn dial(&mut self, wanted: &Wanted) -> Result<Dialled, Cause> {
-        let setup = &self.seat.listener().setup;
-        let deadline = Duration::from_millis(setup.deadlines.connect_ms.into());
-        let (target, method) = (&wanted.target, wanted.terms.method.clone());
-        let looking = Instant::now();
-        let found = self.hub.names.found(&target.host, deadline).await?;
-        let left = deadline.saturating_sub(looking.elapsed());
-        self.hub
-            .dialer
-            .dial_for(setup.grant.id, target, method, left, found)
-            .await
+    /// `via` of a request as it is passed on.
+    fn via_so_far(&self, request: &Request) -> Vec<Field> {
+        let before = request.fields.iter().filter(|it| it.name == "via");
+        let name = self.seat.listener().setup.via.as_deref();
+        let own = name.map(|name| via(request.minor_version, name));
+        before.cloned().chain(own).collect()
     }
 
     /// Tells the client, and the embedder, why it gets no response.
@@ -472,6 +578,7 @@ impl Client {
                 false => PayloadLength::Known(content.len() as u64),
             },
             last: self.seat.listener().is_draining(),
+            challenge: refusal.status() == 407,
         };
         let Some(guest) = &mut self.codec else {
             return Next::Drop;
@@ -483,6 +590,7 @@ impl Client {
             return self.tell_gone(told).await;
         };
         told.status = refusal.status();
+        told.denied = refusal.reason();
         if !head_only {
             bytes.extend_from_slice(&content);
             told.sent = content.len() as u64;
@@ -497,25 +605,25 @@ impl Client {
     }
 
     /// Without a guest nothing can be said.
-    async fn fail(&mut self, told: Told, cause: &Cause) -> Next {
+    pub(super) async fn fail(&mut self, told: Told, cause: &Cause) -> Next {
         let error = fumehood_control::ProxyStatus::of_cause(cause).error;
         self.tell(told, AccessOutcome::Failed(error.to_owned()))
             .await;
         Next::Drop
     }
 
-    async fn tell_gone(&mut self, told: Told) -> Next {
+    pub(super) async fn tell_gone(&mut self, told: Told) -> Next {
         let gone = AccessOutcome::Failed("client_gone".to_owned());
         self.tell(told, gone).await;
         Next::Drop
     }
 
-    async fn tell(&mut self, told: Told, outcome: AccessOutcome) {
-        tell(&self.hub, &self.seat, self.peer, told, outcome).await;
+    pub(super) async fn tell(&mut self, told: Told, outcome: AccessOutcome) {
+        tell(&self.hub, &self.seat, told, outcome).await;
     }
 
     /// Writes all of it, unless the client does not read.
-    async fn write(&mut self, bytes: &[u8]) -> bool {
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> bool {
         let mut out = Outbound::default();
         out.push(bytes);
         let deadline = within(self.seat.listener().setup.deadlines.idle_ms);
@@ -557,8 +665,18 @@ impl Client {
     }
 }
 
+impl Kept {
+    /// Whether it can carry a request that is to go this way.
+    fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
+        let everywhere = way.asked().is_some();
+        self.way.via == way.via && (everywhere || self.target == wanted.target)
+    }
+}
+
 impl Standing {
     async fn run(mut self) {
+        let hub = Arc::clone(&self.hub);
+        let _active = self.tunnel.is_secured().then(|| hub.ticker.activate());
         self.tunnel.run().await;
         let (received, sent) = self.tunnel.moved();
         let told = Told {
@@ -566,62 +684,46 @@ impl Standing {
             sent,
             ..self.told
         };
-        tell(
-            &self.hub,
-            &self.seat,
-            self.peer,
-            told,
-            AccessOutcome::Tunnelled,
-        )
-        .await;
+        tell(&self.hub, &self.seat, told, AccessOutcome::Tunnelled).await;
     }
 }
 
-impl Told {
-    fn new() -> Told {
-        Told {
-            began: Instant::now(),
-            method: String::new(),
-            target: String::new(),
-            status: 0,
-            received: 0,
-            sent: 0,
-            server: None,
-            reused: false,
-        }
+/// What a first byte is the beginning of: a version's number (RFC 1928 section 3),
+/// which no method begins with.
+fn spoken(first: u8) -> ClientProtocol {
+    match first {
+        4 => ClientProtocol::Socks4,
+        5 => ClientProtocol::Socks5,
+        _ => ClientProtocol::Http,
     }
 }
 
-/// Tells the embedder of a request that is over, if it wants to know.
-async fn tell(hub: &Hub, seat: &Seat, client: SocketAddr, told: Told, outcome: AccessOutcome) {
+/// Who goes for a request.
+fn traveller<'a>(
+    hub: &'a Arc<Hub>,
+    seat: &'a Seat,
+    grant: GrantId,
+    wanted: &'a Wanted,
+    (via, upgrade): (&'a [Field], bool),
+) -> Traveller<'a> {
     let setup = &seat.listener().setup;
-    if !setup.records {
-        return;
+    Traveller {
+        hub,
+        grant,
+        deadlines: setup.deadlines,
+        wanted,
+        upgrade,
+        via,
     }
-    let took = told.began.elapsed();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let began = now.saturating_sub(took);
-    let record = AccessRecord {
-        listener: setup.id,
-        client,
-        began_ms: u64::try_from(began.as_millis()).unwrap_or(u64::MAX),
-        took_us: crate::hub::micros(took),
-        method: told.method,
-        target: told.target,
-        status: told.status,
-        received: told.received,
-        sent: told.sent,
-        server: told.server.map(|it| it.ip()),
-        reused: told.reused,
-        outcome,
-    };
-    hub.proxy.access.add(record, &hub.outbox).await;
 }
 
-/// The request as the server is sent it.
-fn head_for(request: &Request, wanted: &Wanted, via: Option<&Field>) -> RequestHead {
+/// The request as the server is sent it, or the proxy that is asked in its place.
+fn head_for(
+    request: &Request,
+    wanted: &Wanted,
+    way: &ClientWay,
+    via: Option<&Field>,
+) -> RequestHead {
     let host = Field {
         name: "host".to_owned(),
         value: wanted.target.authority().into_bytes(),
@@ -630,9 +732,13 @@ fn head_for(request: &Request, wanted: &Wanted, via: Option<&Field>) -> RequestH
     fields.push(host);
     fields.extend_from_slice(&request.fields);
     fields.extend(via.cloned());
+    fields.extend_from_slice(&way.fields);
     RequestHead {
         method: request.method.clone(),
-        target: wanted.path.clone(),
+        target: match way.asked() {
+            Some(_) => format!("{}{}", wanted.target, wanted.path),
+            None => wanted.path.clone(),
+        },
         fields,
         payload: request.payload,
         upgrade: request.upgrade,
@@ -661,6 +767,6 @@ fn replace_transport(server: &mut Connection) -> Transport {
 }
 
 /// The first `most` bytes of a text, which is ASCII.
-fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use fumehood_control::{Cause, Deadlines, Field, PayloadLength, ResponseHead};
+use fumehood_control::{Cause, Deadlines, Field, Hop, PayloadLength, ResponseHead};
 use tokio::time::Instant;
 
 use super::flow::{Found, Inbound, Moving, Outbound};
@@ -15,6 +15,7 @@ use crate::instance::{
     CodecError, Demand, Event, LineDemand, Progress, RequestHead, ServerAnswer, ServerCodec,
 };
 use crate::transport::Transport;
+use crate::upstream;
 
 /// How an exchange ended.
 pub(super) enum End {
@@ -48,6 +49,8 @@ pub(super) struct Terms<'a> {
     pub(super) via: Option<&'a Field>,
     /// The client understands informational responses.
     pub(super) informational: bool,
+    /// The proxy that is asked in the server's place.
+    pub(super) asked: Option<&'a Hop>,
     /// While it drains, responses are the last of their connections.
     pub(super) listener: &'a Listener,
 }
@@ -367,6 +370,11 @@ impl<'a> Forward<'a> {
                 Event::Informational(_) => {}
                 Event::Head(head) => {
                     let status = head.status;
+                    if let Some(hop) = self.terms.asked.filter(|_| status == 407) {
+                        // It wants to know who we are, not who the client is.
+                        let fault = upstream::refused(&mut self.server.codec, &head);
+                        return Err(End::Failed(upstream::at(hop, fault)));
+                    }
                     let payload = match &demand {
                         _ if whole => PayloadLength::None,
                         Demand::Payload(length) => PayloadLength::Known(*length),
@@ -394,6 +402,7 @@ impl<'a> Forward<'a> {
             fields: &head.fields,
             payload,
             last: self.terms.listener.is_draining(),
+            challenge: false,
         };
         let bytes = self.client.codec.encode_head(&answer);
         self.down.out.push(&bytes.map_err(End::Broken)?);

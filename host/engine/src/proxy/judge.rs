@@ -1,11 +1,12 @@
 //! What a request asks for, read once into a target, and whether it may have it.
 
-use fumehood_control::{Cause, ListenerSetup};
+use fumehood_control::{Cause, FirstHop};
 use fumehood_policy::{
-    Decision, Denial, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
+    Decision, Denial, Host, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
 };
 
 use super::refusal::Refusal;
+use crate::instance::socks::{Address, Endpoint};
 use crate::instance::{Asked, Request};
 
 /// What a request is for.
@@ -30,11 +31,7 @@ const NOT_FORWARDED: &str = "TRACE";
 
 impl Reader {
     /// Reads what is asked for.
-    pub(super) fn read(
-        &mut self,
-        request: &mut Request,
-        setup: &ListenerSetup,
-    ) -> Result<Wanted, Refusal> {
+    pub(super) fn read(&mut self, request: &mut Request) -> Result<Wanted, Refusal> {
         let method = request
             .method
             .parse::<Method>()
@@ -60,7 +57,6 @@ impl Reader {
         };
         let terms = Terms {
             method: Some(method),
-            client: setup.grant.client.clone(),
             ..Terms::default()
         };
         Ok(Wanted {
@@ -68,6 +64,34 @@ impl Reader {
             terms,
             path,
             tunnel,
+        })
+    }
+
+    /// Reads where a SOCKS client wants a tunnel to. It is judged as one of CONNECT
+    /// to the same place is.
+    pub(super) fn tunnel(to: &Endpoint) -> Result<Wanted, Refusal> {
+        let host = match &to.address {
+            Address::Name(name) => Host::parse(name)
+                .map_err(|why| Refusal::new(400, "http_request_error", why.to_string()))?,
+            Address::Ipv4((a, b, c, d)) => Host::V4([*a, *b, *c, *d].into()),
+            Address::Ipv6((a, b, c, d, e, f, g, h)) => {
+                Host::V6([*a, *b, *c, *d, *e, *f, *g, *h].into())
+            }
+        };
+        let target = Target {
+            scheme: Scheme::Https,
+            host,
+            port: to.port,
+        };
+        let terms = Terms {
+            method: "CONNECT".parse().ok(),
+            ..Terms::default()
+        };
+        Ok(Wanted {
+            target,
+            terms,
+            path: String::new(),
+            tunnel: true,
         })
     }
 
@@ -97,13 +121,22 @@ pub(super) fn judge(policy: &Policy, wanted: &Wanted) -> Judged {
     of(policy.decide(&wanted.target, &wanted.terms))
 }
 
-/// Asks the policy about the address of a connection that is used again.
+/// Asks the policy about the address of a connection that is used again: the
+/// target's, or that of the proxy which is first on the way there.
 pub(super) fn judge_again(
     policy: &Policy,
     wanted: &Wanted,
+    first: Option<&FirstHop>,
     address: std::net::IpAddr,
 ) -> Result<(), Cause> {
-    match of(policy.decide_address(&wanted.target, &wanted.terms, address)) {
+    let terms = &wanted.terms;
+    let decision = match first {
+        None => policy.decide_address(&wanted.target, terms, address),
+        Some(FirstHop { server, naming, .. }) => {
+            policy.decide_proxy_address(server, *naming, terms, address)
+        }
+    };
+    match of(decision) {
         Judged::Allowed | Judged::Reported(_) => Ok(()),
         Judged::Denied(denial) => Err(Cause::Dial(fumehood_control::DialFailure::Denied(denial))),
     }

@@ -8,9 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fumehood_control::ListenerSetup;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
+use super::socket::{Accepted, Peer, Socket};
 use super::{client, lock};
 use crate::hub::Hub;
 
@@ -23,7 +23,8 @@ pub(super) struct Listener {
     pub(super) setup: ListenerSetup,
     /// One permit a connection.
     room: Arc<Semaphore>,
-    by_address: Mutex<HashMap<IpAddr, u32>>,
+    /// Those of a Unix socket have none.
+    by_address: Mutex<HashMap<Option<IpAddr>, u32>>,
     draining: watch::Sender<bool>,
     /// The socket is closed on this side.
     closed: Notify,
@@ -32,7 +33,7 @@ pub(super) struct Listener {
 /// A connection's place, given back when it ends.
 pub(super) struct Seat {
     listener: Arc<Listener>,
-    address: IpAddr,
+    peer: Option<SocketAddr>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -43,7 +44,7 @@ impl Listener {
         setup: ListenerSetup,
         socket: OwnedFd,
     ) -> Option<Arc<Listener>> {
-        let socket = TcpListener::from_std(std::net::TcpListener::from(socket)).ok()?;
+        let socket = Socket::of(socket)?;
         let room = usize::try_from(setup.bounds.connections).unwrap_or(usize::MAX);
         let listener = Arc::new(Listener {
             setup,
@@ -75,7 +76,7 @@ impl Listener {
         let _all = self.room.acquire_many(all).await;
     }
 
-    async fn run(self: Arc<Self>, hub: Arc<Hub>, socket: TcpListener) {
+    async fn run(self: Arc<Self>, hub: Arc<Hub>, socket: Socket) {
         let mut draining = self.draining();
         loop {
             let accepted = tokio::select! {
@@ -84,14 +85,14 @@ impl Listener {
                 accepted = self.accept(&socket) => accepted,
             };
             match accepted {
-                Ok((stream, peer, permit)) => self.seat(&hub, stream, peer, permit),
+                Ok((accepted, permit)) => self.seat(&hub, accepted, permit),
                 Err(error) if is_of_one(&error) => {}
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
-        while let Some((stream, peer)) = at_once(&socket).await {
+        while let Some(accepted) = at_once(&socket).await {
             if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
-                self.seat(&hub, stream, peer, permit);
+                self.seat(&hub, accepted, permit);
             }
         }
         drop(socket);
@@ -99,28 +100,25 @@ impl Listener {
     }
 
     /// A connection, once there is room for it: more wait in the kernel.
-    async fn accept(
-        &self,
-        socket: &TcpListener,
-    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    async fn accept(&self, socket: &Socket) -> std::io::Result<(Accepted, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.room).acquire_owned().await;
         let permit = permit.map_err(|_| std::io::ErrorKind::Other)?;
-        let (stream, peer) = socket.accept().await?;
-        Ok((stream, peer, permit))
+        Ok((socket.accept().await?, permit))
     }
 
-    /// Serves a connection, unless its address has as many as it may.
-    fn seat(
-        self: &Arc<Self>,
-        hub: &Arc<Hub>,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
-    ) {
-        let address = peer.ip().to_canonical();
+    /// Serves a connection, unless its address has as many as it may, or it is
+    /// another user's.
+    fn seat(self: &Arc<Self>, hub: &Arc<Hub>, it: Accepted, permit: OwnedSemaphorePermit) {
+        let Accepted { stream, peer } = it;
+        let peer = match peer {
+            Peer::Address(peer) => Some(peer),
+            // The socket's mode says the same; a descriptor may have been passed on.
+            Peer::User(uid) if self.setup.only_user.is_some_and(|only| only != uid) => return,
+            Peer::User(_) => None,
+        };
         {
             let mut by_address = lock(&self.by_address);
-            let count = by_address.entry(address).or_default();
+            let count = by_address.entry(key(peer)).or_default();
             if *count >= self.setup.bounds.connections_per_address {
                 return;
             }
@@ -128,12 +126,10 @@ impl Listener {
         }
         let seat = Seat {
             listener: Arc::clone(self),
-            address,
+            peer,
             _permit: permit,
         };
-        // Latency is worth more than a packet; one that is gone is found out.
-        let _gone = stream.set_nodelay(true);
-        tokio::spawn(client::serve(Arc::clone(hub), seat, stream, peer));
+        tokio::spawn(client::serve(Arc::clone(hub), seat, stream));
     }
 }
 
@@ -141,22 +137,33 @@ impl Seat {
     pub(super) fn listener(&self) -> &Arc<Listener> {
         &self.listener
     }
+
+    /// Where the client is; nowhere on a Unix socket.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut by_address = lock(&self.listener.by_address);
-        if let Some(count) = by_address.get_mut(&self.address) {
+        let key = key(self.peer);
+        if let Some(count) = by_address.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                by_address.remove(&self.address);
+                by_address.remove(&key);
             }
         }
     }
 }
 
+/// What connections are counted by.
+fn key(peer: Option<SocketAddr>) -> Option<IpAddr> {
+    peer.map(|it| it.ip().to_canonical())
+}
+
 /// A connection that waits already.
-async fn at_once(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+async fn at_once(socket: &Socket) -> Option<Accepted> {
     std::future::poll_fn(|cx| {
         Poll::Ready(match socket.poll_accept(cx) {
             Poll::Ready(Ok(accepted)) => Some(accepted),

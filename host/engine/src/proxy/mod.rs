@@ -2,13 +2,19 @@
 //!
 //! ```text
 //! listener   accepts, within bounds, until it is drained
+//! socket     what it accepts from: TCP, or a Unix socket
 //! client     one connection: request after request
+//! socks      the same of a client that speaks SOCKS: one tunnel
+//! admission  who it is, where it has to say so
 //! judge      what a request asks for, and whether it may
+//! route      which way it goes out, through proxies perhaps
 //! forward    a request to the server and its response back, both at once
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
 //! refusal    what a client is told where it gets no response
+//! told       what is known of a request when it is over
 //! access     what was served, told in batches
+//! tally      how much was, told now and then
 //! ```
 //!
 //! Every request is judged here, by a copy of the policy, and every connection
@@ -19,6 +25,7 @@
 //! server ties to a connection (authentication, for one) is nobody else's.
 
 mod access;
+mod admission;
 mod client;
 mod flow;
 mod forward;
@@ -26,25 +33,36 @@ mod judge;
 mod listener;
 mod patience;
 mod refusal;
+mod route;
+mod socket;
+mod socks;
+mod tally;
+mod told;
 mod tunnel;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fumehood_control::{Assembly, ListenerId, ListenerSetup, MAX_LISTENERS};
+use fumehood_control::{Assembly, ListenerId, ListenerSetup, MAX_LISTENERS, StandingGrant};
 use fumehood_policy::Policy;
 
 use crate::hub::Hub;
 use access::Access;
+use admission::Admissions;
 use listener::Listener;
+use route::Routes;
+use tally::Tally;
 
 /// The proxy's part of the engine.
 pub(crate) struct Proxy {
     /// What requests are judged by; without one nothing is served.
     policy: Mutex<Option<Arc<Policy>>>,
     places: Mutex<HashMap<ListenerId, Place>>,
+    admissions: Admissions,
     access: Access,
+    tally: Tally,
+    routes: Routes,
 }
 
 /// A listener, or what has come of one.
@@ -61,7 +79,10 @@ impl Proxy {
         Proxy {
             policy: Mutex::default(),
             places: Mutex::default(),
+            admissions: Admissions::new(),
             access: Access::default(),
+            tally: Tally::default(),
+            routes: Routes::default(),
         }
     }
 
@@ -70,6 +91,26 @@ impl Proxy {
     pub(crate) fn take_policy(&self, pieces: Assembly, last: &[u8]) {
         let policy = pieces.finish(last).ok().map(Arc::new);
         *lock(&self.policy) = policy;
+    }
+
+    /// Takes the embedder's word on a client's login.
+    pub(crate) fn admitted(&self, id: u64, grant: Option<StandingGrant>) {
+        self.admissions.answer(id, grant);
+    }
+
+    /// Says whether the embedder is asked which way a request goes out.
+    pub(crate) fn routed(&self, asks: bool) {
+        self.routes.ask_or_not(asks);
+    }
+
+    /// Takes a piece of the answer to that.
+    pub(crate) fn assemble_route(&self, id: u64, bytes: &[u8]) {
+        self.routes.assemble(id, bytes);
+    }
+
+    /// Takes the last piece.
+    pub(crate) fn take_route(&self, id: u64, bytes: &[u8]) {
+        self.routes.answer(id, bytes);
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {
@@ -118,6 +159,7 @@ pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
             listener.drain().await;
         }
         hub.proxy.access.flush(&hub.outbox).await;
+        hub.proxy.tally.flush(&hub.outbox).await;
         // Nobody is left to tell when this fails.
         let _ = hub
             .outbox
@@ -128,7 +170,8 @@ pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
 
 /// Tells of requests now and then, for as long as the engine runs.
 pub(crate) async fn tell(hub: &Hub) {
-    hub.proxy.access.tell(&hub.outbox).await;
+    let Proxy { access, tally, .. } = &hub.proxy;
+    tokio::join!(access.tell(&hub.outbox), tally.tell(&hub.outbox));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

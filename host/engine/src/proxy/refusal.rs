@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyStatus};
-use fumehood_policy::{Denial, Target};
+use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyFault, ProxyStatus};
+use fumehood_policy::{Denial, Reason, Target};
 
 use crate::instance::CodecError;
 use crate::instance::cause_of_protocol;
@@ -48,6 +48,18 @@ impl Refusal {
         Refusal::new(503, "proxy_configuration_error", detail)
     }
 
+    /// Of a client that has to say who it is, and did not, or is not who it says.
+    pub(super) fn nobody() -> Refusal {
+        let detail = "this proxy serves users that it knows: name and password are wanted";
+        Refusal::new(407, "http_request_denied", detail.to_owned())
+    }
+
+    /// Of a client of which it was not found out in time who it is.
+    pub(super) fn unknown() -> Refusal {
+        let detail = "too many say at once who they are: try again".to_owned();
+        Refusal::new(503, "connection_limit_reached", detail)
+    }
+
     /// What the policy says no to.
     pub(super) fn denied(denial: Denial) -> Refusal {
         Refusal {
@@ -59,16 +71,23 @@ impl Refusal {
 
     /// Of a request whose server did not answer.
     pub(super) fn failed(cause: &Cause, target: &Target) -> Refusal {
-        if let Cause::Dial(DialFailure::Denied(denial)) = cause {
+        if let Some(denial) = denial_in(cause) {
             return Refusal::denied(denial.clone());
         }
         let status = ProxyStatus::of_cause(cause);
+        let error = status.error.replace('_', " ");
+        let detail = match cause {
+            Cause::Proxy { server, fault } => match &**fault {
+                ProxyFault::Refused { status, .. } => {
+                    format!("{target} was not reached: the proxy {server} says no ({status})")
+                }
+                _ => format!("{target} was not reached through the proxy {server}: {error}"),
+            },
+            _ => format!("{target} did not answer: {error}"),
+        };
         Refusal {
-            detail: format!(
-                "{target} did not answer: {}",
-                status.error.replace('_', " ")
-            ),
             status,
+            detail,
             denial: None,
         }
     }
@@ -110,6 +129,11 @@ impl Refusal {
     /// What the status means here: the reason phrase.
     pub(super) fn title(&self) -> &'static str {
         title(self.status())
+    }
+
+    /// Why the policy says no, if it is the policy.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.denial.as_ref().map(|it| it.reason.clone())
     }
 
     /// For the record.
@@ -154,10 +178,23 @@ impl Refusal {
     }
 }
 
+/// What the policy says of the target, or of a proxy on the way there.
+fn denial_in(cause: &Cause) -> Option<&Denial> {
+    match cause {
+        Cause::Dial(DialFailure::Denied(denial)) => Some(denial),
+        Cause::Proxy { fault, .. } => match &**fault {
+            ProxyFault::Cause(cause) => denial_in(cause),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What a status means here.
 fn title(status: u16) -> &'static str {
     match status {
         403 => "Denied by policy",
+        407 => "Name and password wanted",
         408 => "Too slow",
         431 => "Too large",
         400 | 405 | 501 | 505 => "Not taken by this proxy",

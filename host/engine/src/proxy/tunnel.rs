@@ -1,4 +1,5 @@
-//! Bytes both ways between two sockets. No guest, no buffer while it idles.
+//! Bytes both ways between two connections. No guest, no buffer while it idles,
+//! unless one is to a proxy that is spoken to in TLS.
 
 use std::cell::RefCell;
 use std::io;
@@ -6,11 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::patience::Patience;
+use crate::transport::Transport;
 
 /// Bytes read at a time: large enough that the system calls of a bulk transfer
 /// cost little, small enough for a core's own cache. One buffer a thread.
@@ -22,7 +24,7 @@ thread_local! {
 
 /// One end.
 struct End {
-    socket: TcpStream,
+    socket: Transport,
     /// Read from the other end and not written here yet, from `written` on.
     pending: Vec<u8>,
     written: usize,
@@ -38,13 +40,15 @@ pub(super) struct Tunnel {
     server: End,
     idle: Duration,
     last_moved: Instant,
+    /// For the guest of a connection that lies in TLS.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Tunnel {
-    /// Between two sockets, each with what was read from it already.
+    /// Between two connections, each with what was read from it already.
     pub(super) fn new(
-        (client, from_client): (TcpStream, Vec<u8>),
-        (server, from_server): (TcpStream, Vec<u8>),
+        (client, from_client): (Transport, Vec<u8>),
+        (server, from_server): (Transport, Vec<u8>),
         idle_ms: u32,
     ) -> Tunnel {
         let end = |socket, pending| End {
@@ -59,7 +63,15 @@ impl Tunnel {
             server: end(server, from_client),
             idle: Duration::from_millis(idle_ms.into()),
             last_moved: Instant::now(),
+            _room: None,
         }
+    }
+
+    /// Holds room in the instance pool for as long as it stands, where a guest has
+    /// a part in it.
+    pub(super) fn with_room(mut self, room: Option<OwnedSemaphorePermit>) -> Tunnel {
+        self._room = room.filter(|_| self.is_secured());
+        self
     }
 
     /// Bytes from the client and to it.
@@ -67,11 +79,17 @@ impl Tunnel {
         (self.server.moved, self.client.moved)
     }
 
+    /// Whether a guest has a part in it.
+    pub(super) fn is_secured(&self) -> bool {
+        matches!(self.server.socket, Transport::Tls(_))
+    }
+
     /// Runs until both sides have ended, one of them breaks, or neither says
     /// anything for too long.
     pub(super) async fn run(&mut self) {
         let mut patience = Patience::new();
         std::future::poll_fn(|cx| self.poll(cx, &mut patience)).await;
+        self.server.socket.farewell();
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, patience: &mut Patience) -> Poll<()> {
@@ -99,12 +117,19 @@ fn poll_move(cx: &mut Context<'_>, from: &mut End, to: &mut End) -> Poll<io::Res
         ready!(to.poll_pending(cx))?;
         let ended = BUFFER.with_borrow_mut(|buffer| {
             let mut read = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut from.socket).poll_read(cx, &mut read))?;
+            if Pin::new(&mut from.socket)
+                .poll_read(cx, &mut read)?
+                .is_pending()
+            {
+                // What a proxy is sent in TLS is not to wait for more.
+                let _later = to.socket.poll_flush(cx)?;
+                return Poll::Pending;
+            }
             let bytes = read.filled();
             if bytes.is_empty() {
                 return Poll::Ready(io::Result::Ok(true));
             }
-            let written = match Pin::new(&mut to.socket).poll_write(cx, bytes) {
+            let written = match to.socket.poll_write(cx, bytes) {
                 Poll::Ready(written) => written?,
                 Poll::Pending => 0,
             };
@@ -113,7 +138,7 @@ fn poll_move(cx: &mut Context<'_>, from: &mut End, to: &mut End) -> Poll<io::Res
             Poll::Ready(Ok(false))
         });
         if ready!(ended)? {
-            ready!(Pin::new(&mut to.socket).poll_shutdown(cx))?;
+            ready!(to.socket.poll_end(cx))?;
             to.shut = true;
             return Poll::Ready(Ok(()));
         }
@@ -125,7 +150,7 @@ impl End {
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.pending.len() {
             let rest = &self.pending[self.written..];
-            match ready!(Pin::new(&mut self.socket).poll_write(cx, rest))? {
+            match ready!(self.socket.poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => {
                     self.written += count;

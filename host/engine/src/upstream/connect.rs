@@ -22,7 +22,7 @@ use crate::transport::Transport;
 pub(super) async fn connect(
     hub: &Hub,
     to: &Destination<'_>,
-    fields: &[Field],
+    fields: [&[Field]; 2],
     transport: &mut Transport,
 ) -> Result<(), ProxyFault> {
     let mut codec = SteadyCodec::new(&hub.registry)?;
@@ -34,9 +34,7 @@ pub(super) async fn connect(
     let head = codec.encode_head(RequestHead {
         method: "CONNECT".to_owned(),
         target: authority,
-        fields: std::iter::once(host)
-            .chain(fields.iter().cloned())
-            .collect(),
+        fields: std::iter::once(host).chain(fields.concat()).collect(),
         payload: PayloadLength::None,
         upgrade: false,
     });

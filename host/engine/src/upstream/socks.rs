@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fumehood_control::{Cause, Exchange, ExchangeId, Hop, JourneyEvent, ProxyFault, SocksLogin};
-use fumehood_policy::{Host, ProxyScheme};
+use fumehood_control::{Cause, Hop, JourneyEvent, ProxyFault, SocksLogin};
+use fumehood_policy::{Host, ProxyScheme, Scheme, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::Destination;
+use super::{Asker, Destination, Trip};
 use crate::exchange::socket;
 use crate::hub::Hub;
 use crate::instance::socks::{
@@ -23,20 +23,20 @@ const MAX_STEPS: usize = 8;
 /// Asks for a tunnel. Afterwards the transport is the tunnel.
 pub(super) async fn connect(
     hub: &Hub,
-    (id, exchange): (ExchangeId, &Exchange),
+    trip: &Trip<'_>,
     (hop, login): (&Hop, Option<&SocksLogin>),
     to: &Destination<'_>,
     transport: &mut Transport,
 ) -> Result<(), ProxyFault> {
     let destination = Endpoint {
-        address: address(hub, exchange, hop.server.scheme, to.host).await?,
+        address: address(hub, trip, hop.server.scheme, to).await?,
         port: to.port,
     };
     let version = hub.registry.socks.current()?;
     let made = version.module.instantiate();
     let mut guest = made.map_err(|fault| ended(&fault))?;
     let made = JourneyEvent::Instantiated(guest.describe());
-    hub.outbox.journey(id, made).await?;
+    trip.note(hub, made).await?;
     let mut step = guest.begin(&Request {
         version: match hop.server.scheme {
             ProxyScheme::Socks4 => Version::V4,
@@ -73,23 +73,18 @@ fn truncated() -> Cause {
 /// the policy, where it takes nothing else.
 async fn address(
     hub: &Hub,
-    exchange: &Exchange,
+    trip: &Trip<'_>,
     scheme: ProxyScheme,
-    host: &Host,
+    to: &Destination<'_>,
 ) -> Result<Address, ProxyFault> {
-    let address = match host {
+    let address = match to.host {
         Host::V4(it) => IpAddr::from(*it),
         Host::V6(it) => IpAddr::from(*it),
         Host::Name(name) if !scheme.wants_address() => {
             return Ok(Address::Name(name.as_str().to_owned()));
         }
-        Host::Name(_) => {
-            let patience = Duration::from_millis(exchange.deadlines.connect_ms.into());
-            let found = hub.names.found(host, patience).await?;
-            let looking = hub
-                .dialer
-                .look_up(exchange.grant, host.clone(), patience, found);
-            let all = looking.await?;
+        host @ Host::Name(_) => {
+            let all = look_up(hub, trip, to).await?;
             let speaks_v6 = scheme != ProxyScheme::Socks4;
             let fits = |it: &IpAddr| it.is_ipv4() || speaks_v6;
             let first = all.into_iter().find(fits);
@@ -104,6 +99,30 @@ async fn address(
         IpAddr::V4(it) => Address::Ipv4(it.octets().into()),
         IpAddr::V6(it) => Address::Ipv6(it.segments().into()),
     })
+}
+
+/// The addresses of a name that pass the policy.
+async fn look_up(hub: &Hub, trip: &Trip<'_>, to: &Destination<'_>) -> Result<Vec<IpAddr>, Cause> {
+    let patience = Duration::from_millis(trip.deadlines.connect_ms.into());
+    let found = hub.names.found(to.host, patience).await?;
+    match trip.asker {
+        Asker::Exchange(_, grant) => {
+            let host = to.host.clone();
+            hub.dialer.look_up(grant, host, patience, found).await
+        }
+        Asker::Client { grant, method, .. } => {
+            // A proxy behind another is looked for as what it is taken for.
+            let proxy = Target {
+                scheme: Scheme::Http,
+                host: to.host.clone(),
+                port: to.port,
+            };
+            let (target, method) = (to.target.unwrap_or(&proxy), method.cloned());
+            hub.dialer
+                .look_up_for(grant, target, method, patience, found)
+                .await
+        }
+    }
 }
 
 /// All that the guest learns of a login.

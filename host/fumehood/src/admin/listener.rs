@@ -1,17 +1,10 @@
 //! The engine's side: a socket for one user, a few connections at once.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Mode, chmodat};
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
-};
 use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::protocol::{Answer, answer};
 use super::{MAX_LINE, MAX_REQUEST, scrape};
 use crate::engine::Shared;
+use crate::unix_socket::{self, SocketFile};
 use crate::{Engine, LaunchError};
 
 /// Connections at once; more wait to be accepted.
@@ -34,39 +28,26 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Wait after accepting failed, as for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Mode of the socket: whoever may write to it may connect.
-const SOCKET_MODE: u32 = 0o600;
-
-/// Mode of its folder, where it has to be made.
-const FOLDER_MODE: u32 = 0o700;
-
 /// A bound socket. Dropped, its file goes.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: UnixListener,
-    path: PathBuf,
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _gone = std::fs::remove_file(&self.path);
-    }
+    _file: SocketFile,
 }
 
 impl Listener {
-    /// Binds the socket. A file in its place is removed only where it is a
-    /// socket of this user's that nobody listens on any more.
+    /// Binds the socket.
     pub(crate) fn bind(path: &Path) -> Result<Self, LaunchError> {
         let refused = |why: String| LaunchError::AdminSocket {
             path: path.display().to_string(),
             why,
         };
-        make_folder(path).map_err(|e| refused(e.to_string()))?;
-        make_way(path).map_err(refused)?;
-        let listener = open(path).map_err(|e| refused(e.to_string()))?;
-        let path = path.to_owned();
-        Ok(Listener { listener, path })
+        let (socket, file) = unix_socket::listen_at(path, BACKLOG).map_err(refused)?;
+        let listener = UnixListener::from_std(socket.into()).map_err(|e| refused(e.to_string()))?;
+        Ok(Listener {
+            listener,
+            _file: file,
+        })
     }
 
     /// Serves until there is no engine any more.
@@ -94,47 +75,6 @@ impl Listener {
             }
         }
     }
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(parent),
-        _ => Ok(()),
-    }
-}
-
-fn make_way(path: &Path) -> Result<(), String> {
-    let metadata = match std::fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e.to_string()),
-    };
-    if !metadata.file_type().is_socket() || metadata.uid() != geteuid().as_raw() {
-        return Err("there is something else in its place".to_owned());
-    }
-    match StdStream::connect(path) {
-        Ok(_) => Err("another program listens on it".to_owned()),
-        Err(_) => std::fs::remove_file(path).map_err(|e| e.to_string()),
-    }
-}
-
-/// Between binding and listening nobody can connect: that is when its mode is set.
-fn open(path: &Path) -> io::Result<UnixListener> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket: OwnedFd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    bind(&socket, &SocketAddrUnix::new(path)?)?;
-    chmodat(
-        CWD,
-        path,
-        Mode::from_raw_mode(SOCKET_MODE),
-        AtFlags::empty(),
-    )?;
-    listen(&socket, BACKLOG)?;
-    UnixListener::from_std(StdListener::from(socket))
 }
 
 async fn connection(stream: UnixStream, shared: &Weak<Shared>) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use fumehood::control::{AccessOutcome, AccessRecord};
+use fumehood::control::{AccessOutcome, AccessRecord, ClientProtocol};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -52,7 +52,9 @@ fn as_json(record: &AccessRecord) -> String {
     };
     json!({
         "time": time(record.began_ms),
-        "client": record.client.to_string(),
+        "client": record.client.map(|it| it.to_string()),
+        "user": record.user.as_ref().map(|it| it.as_str()),
+        "protocol": protocol(record.protocol),
         "method": record.method,
         "target": record.target,
         "status": record.status,
@@ -67,8 +69,16 @@ fn as_json(record: &AccessRecord) -> String {
     .to_string()
 }
 
-/// `127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] "GET http://a/ HTTP/1.1" 200 2326`.
-/// The version is not known any more; it is written as 1.1.
+fn protocol(protocol: ClientProtocol) -> &'static str {
+    match protocol {
+        ClientProtocol::Http => "http",
+        ClientProtocol::Socks4 => "socks4",
+        ClientProtocol::Socks5 => "socks5",
+    }
+}
+
+/// `127.0.0.1 - ann [10/Oct/2000:13:55:36 +0000] "GET http://a/ HTTP/1.1" 200 2326`.
+/// HTTP's version is not known any more; it is written as 1.1.
 fn as_common(record: &AccessRecord) -> String {
     let dash = |text: &str| {
         if text.is_empty() {
@@ -78,11 +88,19 @@ fn as_common(record: &AccessRecord) -> String {
         }
     };
     format!(
-        "{} - - [{}] \"{} {} HTTP/1.1\" {} {}",
-        record.client.ip(),
+        "{} - {} [{}] \"{} {} {}\" {} {}",
+        record
+            .client
+            .map_or("-".to_owned(), |it| it.ip().to_string()),
+        record.user.as_ref().map_or("-", |it| it.as_str()),
         moment(record.began_ms).strftime("%d/%b/%Y:%H:%M:%S +0000"),
         dash(&record.method),
         dash(&record.target),
+        match record.protocol {
+            ClientProtocol::Http => "HTTP/1.1",
+            ClientProtocol::Socks4 => "SOCKS4",
+            ClientProtocol::Socks5 => "SOCKS5",
+        },
         record.status,
         record.sent,
     )

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod fetch;
+mod way_out;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use fumehood::{DnsServer, ModuleKey};
 use super::exit;
 use fetch::seconds;
 pub(crate) use fetch::{Fetch, Request, Transfer, Way};
+pub(crate) use way_out::{Chosen, From, Upstream};
 
 /// A network process: whatever comes off the wire is parsed behind glass.
 #[derive(Debug, Parser)]
@@ -46,6 +48,12 @@ pub(crate) enum Command {
     /// Run a command whose one way out is our proxy, which allows what is named
     #[command(after_help = super::run::EXIT_CODES)]
     Run(Run),
+    /// Make a line of the file that `fumehood proxy --auth-file` takes; the password
+    /// is a line of standard input
+    Password {
+        /// The user's
+        name: ClientName,
+    },
     /// Print what makes a shell complete this command
     Completions {
         /// Which shell
@@ -79,13 +87,17 @@ pub(crate) enum Command {
 /// What `proxy` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
-    /// Listen there; port 0 is any
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3128")]
-    pub(crate) listen: SocketAddr,
+    /// Listen there; port 0 is any. A Unix socket is for this user alone
+    #[arg(long, value_name = "ADDRESS:PORT|unix:PATH", default_value = "127.0.0.1:3128", value_parser = listen_at)]
+    pub(crate) listen: ListenAt,
     /// Let --listen name an address that others can reach: whoever does may ask
     /// for all that the policy allows
     #[arg(long)]
     pub(crate) dangerously_listen_beyond_loopback: bool,
+    /// Serve users alone who say their name and password, as FILE has them: a line
+    /// of `fumehood password NAME` each. Rules about clients know them by their names
+    #[arg(long, value_name = "FILE", conflicts_with = "client")]
+    pub(crate) auth_file: Option<PathBuf>,
     /// Append a line a request to FILE, "-" for standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
@@ -118,6 +130,8 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<ClientName>,
     #[command(flatten)]
+    pub(crate) upstream: Upstream,
+    #[command(flatten)]
     pub(crate) configuration: Configuration,
     /// Let a host be reached whose address is not public
     #[arg(long, value_name = "HOST[:PORT]")]
@@ -131,6 +145,24 @@ pub(crate) struct ProxyArgs {
     /// Tell the address in one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Where the proxy listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenAt {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+fn listen_at(text: &str) -> Result<ListenAt, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("the path of the Unix socket is missing".to_owned()),
+        Some(path) => Ok(ListenAt::Unix(path.into())),
+        None => text
+            .parse()
+            .map(ListenAt::Tcp)
+            .map_err(|_| "this is neither ADDRESS:PORT nor unix:PATH".to_owned()),
+    }
 }
 
 /// What a line of the access log is.

@@ -135,6 +135,7 @@ impl Exit {
             (Some(cause), _) => Exit::of_cause(cause),
             (None, Error::Caller(CallerError::Url(_))) => Exit::Url,
             (None, Error::Caller(CallerError::Body(_))) => Exit::Read,
+            (None, Error::Caller(CallerError::NoWay(_))) => Exit::Script,
             (None, Error::Caller(_)) => Exit::BadRequest,
             (None, Error::Engine(EngineError::Launch(error))) => Exit::of_launch(error),
             (None, _) => Exit::Engine,
@@ -144,6 +145,7 @@ impl Exit {
     pub(crate) fn of_launch(error: &fumehood::LaunchError) -> Self {
         match error {
             fumehood::LaunchError::Anchors(_) => Exit::Anchors,
+            fumehood::LaunchError::Proxies(_) => Exit::Configuration,
             _ => Exit::Launch,
         }
     }
@@ -185,7 +187,7 @@ impl Exit {
         match failure {
             DialFailure::Denied(_) | DialFailure::Outside(_) => Exit::Policy,
             DialFailure::Resolve(_) => Exit::Resolve,
-            DialFailure::Connect(_) => Exit::Connect,
+            DialFailure::Connect(_) | DialFailure::Loop => Exit::Connect,
             DialFailure::Timeout { .. } => Exit::Timeout,
             DialFailure::NoGrant | DialFailure::Busy => Exit::Engine,
         }

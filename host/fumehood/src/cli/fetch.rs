@@ -95,13 +95,14 @@ fn prepare(
 fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
     let source = settings::source(&args.trust.configuration, &args.trust.allow_private);
     let settings = settings::load(&source)?;
+    let way_out = way::of_fetch(&args.way, settings.tls())?;
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
-        .anchors(anchors(args));
-    if let Some(proxies) = way::proxies(&args.way, settings.tls())? {
-        builder = builder.proxies(proxies);
-    }
-    builder = guests(builder, args);
+        .anchors(anchors(
+            args,
+            way_out.needs_anchors() && !args.way.proxy_insecure,
+        ));
+    builder = guests(way_out.put_into(builder), args);
     for layer in &args.trust.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
@@ -141,19 +142,16 @@ fn guests(mut builder: EngineBuilder, args: &Fetch) -> EngineBuilder {
 }
 
 /// The system's store takes milliseconds to read: only where it can be needed.
-fn anchors(args: &Fetch) -> Anchors {
+fn anchors(args: &Fetch, on_the_way: bool) -> Anchors {
     let https = |url: &String| {
         let scheme = url.trim_start().split(':').next().unwrap_or_default();
         Scheme::from_name(scheme) == Some(Scheme::Https)
     };
     match &args.trust.cacert {
-        _ if !args.transfer.location
-            && !args.urls.iter().any(https)
-            && !way::is_secure(&args.way) =>
-        {
+        _ if !args.transfer.location && !args.urls.iter().any(https) && !on_the_way => {
             Anchors::Nothing
         }
-        _ if args.trust.insecure && !way::is_secure(&args.way) => Anchors::Nothing,
+        _ if args.trust.insecure && !on_the_way => Anchors::Nothing,
         Some(path) => Anchors::PemFile(path.clone()),
         None => Anchors::System,
     }

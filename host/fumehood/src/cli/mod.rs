@@ -21,6 +21,7 @@ mod judge;
 mod modules;
 mod output;
 mod pac;
+mod password;
 mod policy;
 mod progress;
 #[cfg(feature = "demo")]
@@ -76,6 +77,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Resolve(args) => on_runtime(resolve::run(&args)),
         Command::Crashes(args) => crashes::run(&args),
         Command::Run(args) => on_runtime(run::run(&args)),
+        Command::Password { name } => password::run(&name),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { directory } => help::manual(&directory),
         Command::Doctor(args) => doctor::run(&args),

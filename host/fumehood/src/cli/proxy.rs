@@ -2,19 +2,21 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood::{
     Engine, EngineBuilder, Limits, Origin, Proxy, ProxyAddress, ProxyError, ProxyOptions, Settings,
+    Users,
 };
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::access::AccessLog;
-use super::args::ProxyArgs;
+use super::args::{ListenAt, ProxyArgs};
 use super::exit::{Exit, Failed};
 use super::modules::complain;
-use super::settings;
+use super::{settings, way};
 
 /// Guest instances, unless the configuration says how many: a client's
 /// connection and a server's take room for two each, tunnels none.
@@ -30,6 +32,7 @@ pub(crate) async fn run(args: &ProxyArgs) -> ExitCode {
 
 async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
     check_address(args)?;
+    let options = options(args)?;
     let mut signals = Signals::new()?;
     let mut log = match &args.access_log {
         Some(path) => {
@@ -42,7 +45,7 @@ async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
         None => None,
     };
     let engine = builder(args)?.launch().await?;
-    let mut proxy = engine.proxy(options(args)).await?;
+    let mut proxy = engine.proxy(options).await?;
     tell(args, &proxy)?;
     tokio::select! {
         () = signals.next() => {}
@@ -58,13 +61,16 @@ async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
 }
 
 fn check_address(args: &ProxyArgs) -> Result<(), Failed> {
-    if args.listen.ip().is_loopback() || args.dangerously_listen_beyond_loopback {
+    let address = match &args.listen {
+        ListenAt::Tcp(address) if !address.ip().is_loopback() => address,
+        ListenAt::Tcp(_) | ListenAt::Unix(_) => return Ok(()),
+    };
+    if args.dangerously_listen_beyond_loopback {
         return Ok(());
     }
     let why = format!(
-        "{} is not an address of this machine alone: whoever reaches it may ask for all that the \
-         policy allows; listen on 127.0.0.1, or pass --dangerously-listen-beyond-loopback",
-        args.listen
+        "{address} is not an address of this machine alone: whoever reaches it may ask for all \
+         that the policy allows; listen on 127.0.0.1, or pass --dangerously-listen-beyond-loopback"
     );
     Err(Failed::new(Exit::Usage, why))
 }
@@ -75,6 +81,7 @@ fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
         .limits(limits(&settings));
+    builder = way::of_proxy(&args.upstream)?.put_into(builder);
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
@@ -95,8 +102,18 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
     limits
 }
 
-fn options(args: &ProxyArgs) -> ProxyOptions {
-    let mut options = ProxyOptions::new(ProxyAddress::Bind(args.listen));
+fn options(args: &ProxyArgs) -> Result<ProxyOptions, Failed> {
+    let mut options = ProxyOptions::new(match &args.listen {
+        ListenAt::Tcp(address) => ProxyAddress::Bind(*address),
+        ListenAt::Unix(path) => ProxyAddress::Unix(path.clone()),
+    });
+    if let Some(path) = &args.auth_file {
+        let users = Users::read(path).map_err(|why| {
+            let why = format!("{}: {why}", path.display());
+            Failed::new(Exit::Configuration, why)
+        })?;
+        options.users = Some(Arc::new(users));
+    }
     options.client = args.client.clone();
     options.via = Some(args.via.clone()).filter(|via| !via.is_empty());
     options.records = args.access_log.is_some();
@@ -108,12 +125,15 @@ fn options(args: &ProxyArgs) -> ProxyOptions {
     bounds.head_ms = args.head_timeout;
     bounds.keep_alive_ms = args.keep_alive_timeout;
     bounds.tunnel_idle_ms = args.tunnel_timeout;
-    options
+    Ok(options)
 }
 
 /// Says where it listens, for people and for who waits for it.
 fn tell(args: &ProxyArgs, proxy: &Proxy) -> Result<(), Failed> {
-    let address = proxy.address().map(|it| it.to_string()).unwrap_or_default();
+    let address = match &args.listen {
+        ListenAt::Tcp(_) => proxy.address().map(|it| it.to_string()).unwrap_or_default(),
+        ListenAt::Unix(path) => format!("unix:{}", path.display()),
+    };
     let line = match args.json {
         true => json!({ "address": address, "pid": std::process::id() }).to_string(),
         false => format!("fumehood proxy listens on {address}"),
@@ -205,7 +225,9 @@ impl Signals {
 impl From<ProxyError> for Failed {
     fn from(error: ProxyError) -> Self {
         let exit = match &error {
-            ProxyError::Listen { .. } | ProxyError::NoAnswer => Exit::Listen,
+            ProxyError::Listen { .. } | ProxyError::Unix { .. } | ProxyError::NoAnswer => {
+                Exit::Listen
+            }
             ProxyError::Via(_) => Exit::Usage,
             ProxyError::Names(_) => Exit::Configuration,
             ProxyError::Launch(error) => Exit::of_launch(error),

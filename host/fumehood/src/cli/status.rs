@@ -1,11 +1,12 @@
 //! `fumehood status`: how a running engine is.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use fumehood::{Outcome, ProcessStatus, Status, Traffic};
+use fumehood::{DenialGround, Outcome, ProcessStatus, ProxyTraffic, Status, Traffic};
 use indicatif::HumanBytes;
 
 use super::args::StatusArgs;
@@ -56,6 +57,7 @@ fn page(status: &Status) -> String {
     row("broker", &process(&status.broker));
     row("engine", &process(&status.engine));
     traffic(&status.traffic, &mut row);
+    proxied(&status.traffic.proxy, &mut row);
     for module in &status.modules.modules {
         let state = module.state.as_deref().unwrap_or("not loaded");
         let digest: String = module.digest.chars().take(12).collect();
@@ -100,6 +102,32 @@ fn page(status: &Status) -> String {
     text
 }
 
+/// What clients of a proxy asked for; nothing where there is none.
+fn proxied(proxy: &ProxyTraffic, row: &mut impl FnMut(&str, &str)) {
+    if *proxy == ProxyTraffic::default() {
+        return;
+    }
+    let line = format!(
+        "{} served, {} tunnelled, {} denied, {} failed",
+        proxy.served, proxy.tunnelled, proxy.denied, proxy.failed
+    );
+    row("proxied", &line);
+    let line = format!(
+        "{} received, {} sent",
+        HumanBytes(proxy.received),
+        HumanBytes(proxy.sent)
+    );
+    row("", &line);
+    denied(&proxy.denials, row);
+}
+
+fn denied(denials: &BTreeMap<DenialGround, u64>, row: &mut impl FnMut(&str, &str)) {
+    for (ground, count) in denials {
+        let ground = String::from(ground.clone());
+        row("denied", &format!("{count} × {ground}"));
+    }
+}
+
 fn memory(bytes: u64) -> String {
     format!("; uses {}", HumanBytes(bytes))
 }
@@ -121,10 +149,5 @@ fn traffic(traffic: &Traffic, row: &mut impl FnMut(&str, &str)) {
         HumanBytes(traffic.bytes_through_guests)
     );
     row("", &line);
-    for (ground, count) in &traffic.denials {
-        row(
-            "denied",
-            &format!("{count} × {}", String::from(ground.clone())),
-        );
-    }
+    denied(&traffic.denials, row);
 }

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::error::{PacError, gone};
 use super::place::{self, PacZone};
 use super::target;
-use crate::engine::{LiveEngine, Running};
+use crate::engine::{LiveEngine, Running, Shared};
 use crate::error::ChannelError;
 use crate::modules::Module;
 use crate::routes::Leave;
@@ -79,7 +79,8 @@ pub struct PacCall {
     pub explain: bool,
 }
 
-/// A script, loaded. Cheap to clone; it is held until the last clone is gone.
+/// A script, loaded. Cheap to clone; it is held until the last clone is gone, and
+/// answers for as long as its [`Engine`] is held.
 ///
 /// A call that hangs, wants too much memory or ends its guest in any other way
 /// fails by itself, and the next has a fresh instance. An engine that died is
@@ -90,7 +91,8 @@ pub struct Pac {
 }
 
 struct Inner {
-    engine: Engine,
+    /// Not kept alive for this: what chooses proxies for it may hold this.
+    engine: Weak<Shared>,
     script: Vec<u8>,
     place: PacSurroundings,
     names: PacNames,
@@ -139,7 +141,7 @@ impl Engine {
         let place = place::surroundings(options.addresses, &options.zone);
         let pac = Pac {
             inner: Arc::new(Inner {
-                engine: self.clone(),
+                engine: Arc::downgrade(&self.shared),
                 script,
                 place,
                 names: options.names,
@@ -209,9 +211,15 @@ impl Pac {
 }
 
 impl Inner {
+    fn engine(&self) -> Result<Engine, PacError> {
+        let shared = self.engine.upgrade().ok_or_else(gone)?;
+        Ok(Engine { shared })
+    }
+
     async fn find(&self, target: &PacTarget, call: &PacCall) -> Result<PacFound, PacError> {
+        let engine = self.engine()?;
         let (running, script) = self.ready().await?;
-        let (names, _leave) = self.names(&running).await?;
+        let (names, _leave) = self.names(&engine, &running).await?;
         let question = PacQuestion::Find {
             script,
             target: target.clone(),
@@ -219,7 +227,7 @@ impl Inner {
             names,
             explain: call.explain,
         };
-        let id = self.engine.shared.number();
+        let id = engine.shared.number();
         match ask(&running.engine, id, &question, None).await? {
             PacAnswer::Found(found) => match found.outcome {
                 Err(PacFailure::NotLoaded) => {
@@ -234,21 +242,22 @@ impl Inner {
 
     /// An engine that holds the script, and how it is called there.
     async fn ready(&self) -> Result<(Running, PacScriptId), PacError> {
+        let engine = self.engine()?;
         let mut held = self.held.lock().await;
-        let running = self.engine.with_evaluator().await?;
+        let running = engine.with_evaluator().await?;
         let same = |held: &Held| std::ptr::eq(held.engine.as_ptr(), Arc::as_ptr(&running.engine));
         if let Some(held) = held.as_ref().filter(|held| same(held)) {
             return Ok((running, held.id));
         }
-        let script = PacScriptId(self.engine.shared.number());
-        let (names, _leave) = self.names(&running).await?;
+        let script = PacScriptId(engine.shared.number());
+        let (names, _leave) = self.names(&engine, &running).await?;
         let question = PacQuestion::Load {
             script,
             surroundings: self.place.clone(),
             at: moment(self.at),
             names,
         };
-        let (id, source) = (self.engine.shared.number(), memory(&self.script)?);
+        let (id, source) = (engine.shared.number(), memory(&self.script)?);
         match ask(&running.engine, id, &question, Some(source)).await? {
             PacAnswer::Loaded(loaded) => loaded?,
             _ => return Err(ChannelError::OutOfOrder.into()),
@@ -264,6 +273,7 @@ impl Inner {
     /// Who finds addresses for one question, with the leave for it.
     async fn names(
         &self,
+        engine: &Engine,
         running: &Running,
     ) -> Result<(fumehood_control::PacNames, Option<Leave>), PacError> {
         let within = match &self.names {
@@ -272,9 +282,9 @@ impl Inner {
             }
             PacNames::Resolver { within } => *within,
         };
-        let told = self.engine.shared.tell_names_to_dial(running).await;
+        let told = engine.shared.tell_names_to_dial(running).await;
         told.map_err(Error::from)?;
-        let grant = GrantId(self.engine.shared.number());
+        let grant = GrantId(engine.shared.number());
         let sent = running.broker.channel.send(&leave(grant), &[]).await;
         sent.inspect_err(|error| running.broker.note(error))
             .map_err(ChannelError::from)?;

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex as StateMutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use fumehood_policy::{Bypass, PacSource, ProxySettings, Refetch, RequestUrl, RetryMemory, Route};
-use tokio::sync::Mutex;
+use fumehood_policy::{
+    Bypass, Naming, PacSource, ProxySettings, Refetch, RequestUrl, RetryMemory, Route,
+};
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{SystemProxyError, system_proxies};
 use crate::Engine;
@@ -13,23 +15,36 @@ use crate::pac::{Pac, PacError, PacOptions};
 /// Where WPAD by DNS looks for the script: the name is the network's to answer.
 const WPAD_URL: &str = "http://wpad/wpad.dat";
 
+/// Most questions to a script at once; others wait their turn. An engine takes more.
+const CALLS: usize = 64;
+
 /// Chooses proxies, by the settings that hold now. Cheap to clone.
 ///
 /// A script is fetched when it is first needed, and again by
 /// [`fumehood_policy::Refetch`]; between two fetches the one before holds. Where
 /// there is none, or it fails, the settings' fallback is what there is. Proxies
 /// that failed come last for a while.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProxyChooser {
-    inner: Arc<Inner>,
+    engine: Engine,
+    choice: Arc<Choice>,
 }
 
-struct Inner {
-    engine: Engine,
+/// A chooser without the engine that it asks, which may hold it.
+pub(crate) struct Choice {
     /// Held while a script is fetched, so that it happens once.
     script: Mutex<Script>,
+    calls: Semaphore,
     settings: StateMutex<Arc<ProxySettings>>,
     failed: StateMutex<RetryMemory<Route>>,
+}
+
+/// Ways to try, at least one, and who named their proxies.
+pub(crate) struct Chosen {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) naming: Naming,
+    /// What they were chosen by.
+    pub(crate) settings: Arc<ProxySettings>,
 }
 
 struct Script {
@@ -63,20 +78,9 @@ impl ProxyChooser {
     /// # Errors
     /// [`ChooseError::System`].
     pub async fn new(engine: &Engine, settings: ProxySettings) -> Result<Self, ChooseError> {
-        let settings = Arc::new(read(settings).await?);
-        let script = Script {
-            of: Arc::clone(&settings),
-            loaded: None,
-            refetch: Refetch::new(Instant::now()),
-        };
-        let inner = Inner {
-            engine: engine.clone(),
-            script: Mutex::new(script),
-            settings: StateMutex::new(settings),
-            failed: StateMutex::default(),
-        };
         Ok(ProxyChooser {
-            inner: Arc::new(inner),
+            engine: engine.clone(),
+            choice: Arc::new(Choice::new(settings).await?),
         })
     }
 
@@ -86,10 +90,7 @@ impl ProxyChooser {
     /// # Errors
     /// [`ChooseError::System`]; those before hold on then.
     pub async fn replace(&self, settings: ProxySettings) -> Result<(), ChooseError> {
-        let settings = read(settings).await?;
-        *lock(&self.inner.settings) = Arc::new(settings);
-        lock(&self.inner.failed).clear();
-        Ok(())
+        self.choice.replace(settings).await
     }
 
     /// The ways to try for a URL, in this order; at least one.
@@ -98,54 +99,108 @@ impl ProxyChooser {
     /// [`ChooseError`]. A script that fails without a fallback is an error and
     /// not DIRECT: nobody said that one may go without a proxy.
     pub async fn routes(&self, url: &RequestUrl) -> Result<Vec<Route>, ChooseError> {
-        let settings = Arc::clone(&lock(&self.inner.settings));
-        let routes = match &*settings {
-            // Read when the settings were taken.
-            ProxySettings::Direct | ProxySettings::System => vec![Route::Direct],
-            ProxySettings::Fixed(fixed) => fixed.routes(&url.target),
-            // As in browsers: to a proxy, these are other machines.
-            ProxySettings::Pac { .. } | ProxySettings::Wpad { .. }
-                if Bypass::default().covers(&url.target) =>
-            {
-                vec![Route::Direct]
-            }
-            ProxySettings::Pac { fallback, .. } | ProxySettings::Wpad { fallback } => {
-                match self.inner.ask(&settings, url).await {
-                    Ok(routes) => routes,
-                    Err(error) if fallback.is_empty() => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(%error, "the fallback for the proxy script is used");
-                        fallback.clone()
-                    }
-                }
-            }
-        };
-        Ok(lock(&self.inner.failed).order(&routes, Instant::now()))
+        Ok(self.choice.choose(&self.engine, url).await?.routes)
     }
 
     /// A way did not work and another was tried: it comes last for a while.
     pub fn failed(&self, route: &Route) {
-        lock(&self.inner.failed).failed(route, Instant::now());
+        self.choice.failed(route);
     }
 
     /// A way worked: nothing is held against it.
     pub fn worked(&self, route: &Route) {
-        lock(&self.inner.failed).worked(route);
+        self.choice.worked(route);
     }
 }
 
-impl Inner {
+impl Choice {
+    pub(crate) async fn new(settings: ProxySettings) -> Result<Self, SystemProxyError> {
+        let settings = Arc::new(read(settings).await?);
+        let script = Script {
+            of: Arc::clone(&settings),
+            loaded: None,
+            refetch: Refetch::new(Instant::now()),
+        };
+        Ok(Choice {
+            script: Mutex::new(script),
+            calls: Semaphore::new(CALLS),
+            settings: StateMutex::new(settings),
+            failed: StateMutex::default(),
+        })
+    }
+
+    pub(crate) async fn replace(&self, settings: ProxySettings) -> Result<(), ChooseError> {
+        let settings = read(settings).await?;
+        *lock(&self.settings) = Arc::new(settings);
+        lock(&self.failed).clear();
+        Ok(())
+    }
+
+    /// What holds now.
+    pub(crate) fn settings(&self) -> Arc<ProxySettings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    pub(crate) async fn choose(
+        &self,
+        engine: &Engine,
+        url: &RequestUrl,
+    ) -> Result<Chosen, ChooseError> {
+        let settings = self.settings();
+        let (routes, naming) = match &*settings {
+            // Read when the settings were taken.
+            ProxySettings::Direct | ProxySettings::System => (vec![Route::Direct], Naming::User),
+            ProxySettings::Fixed(fixed) => (fixed.routes(&url.target), Naming::User),
+            // As in browsers: to a proxy, these are other machines.
+            ProxySettings::Pac { .. } | ProxySettings::Wpad { .. }
+                if Bypass::default().covers(&url.target) =>
+            {
+                (vec![Route::Direct], Naming::User)
+            }
+            ProxySettings::Pac { fallback, .. } | ProxySettings::Wpad { fallback } => {
+                match self.ask(engine, &settings, url).await {
+                    Ok(routes) => (routes, Naming::Script),
+                    Err(error) if fallback.is_empty() => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "the fallback for the proxy script is used");
+                        (fallback.clone(), Naming::User)
+                    }
+                }
+            }
+        };
+        Ok(Chosen {
+            routes: lock(&self.failed).order(&routes, Instant::now()),
+            naming,
+            settings,
+        })
+    }
+
+    pub(crate) fn failed(&self, route: &Route) {
+        lock(&self.failed).failed(route, Instant::now());
+    }
+
+    pub(crate) fn worked(&self, route: &Route) {
+        lock(&self.failed).worked(route);
+    }
+
     async fn ask(
         &self,
+        engine: &Engine,
         settings: &Arc<ProxySettings>,
         url: &RequestUrl,
     ) -> Result<Vec<Route>, ChooseError> {
-        let pac = self.script(settings).await?;
+        // Closed never: it lives as long as this.
+        let _turn = self.calls.acquire().await;
+        let pac = self.script(engine, settings).await?;
         Ok(pac.find_proxy(&url.to_string()).await?)
     }
 
     /// The script, fetched where that is due.
-    async fn script(&self, settings: &Arc<ProxySettings>) -> Result<Pac, ChooseError> {
+    async fn script(
+        &self,
+        engine: &Engine,
+        settings: &Arc<ProxySettings>,
+    ) -> Result<Pac, ChooseError> {
         let source = source(settings)?;
         let mut script = self.script.lock().await;
         let now = Instant::now();
@@ -158,7 +213,7 @@ impl Inner {
         }
         let mut error = None;
         if script.refetch.is_due(now) {
-            match self.fetch(&source).await {
+            match fetch(engine, &source).await {
                 Ok(pac) => {
                     script.loaded = Some(pac);
                     script.refetch.succeeded(Instant::now());
@@ -176,11 +231,11 @@ impl Inner {
             (None, None) => Err(ChooseError::NoScript(source.to_string())),
         }
     }
+}
 
-    async fn fetch(&self, source: &PacSource) -> Result<Pac, PacError> {
-        let script = self.engine.pac_script(source).await?;
-        self.engine.pac(script, PacOptions::default()).await
-    }
+async fn fetch(engine: &Engine, source: &PacSource) -> Result<Pac, PacError> {
+    let script = engine.pac_script(source).await?;
+    engine.pac(script, PacOptions::default()).await
 }
 
 /// Where the script of these settings is.
@@ -206,9 +261,17 @@ fn lock<T>(state: &StateMutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl std::fmt::Debug for Inner {
+impl std::fmt::Debug for ProxyChooser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner")
+        f.debug_struct("ProxyChooser")
+            .field("choice", &self.choice)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Choice")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

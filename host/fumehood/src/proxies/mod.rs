@@ -6,7 +6,9 @@
 
 mod chooser;
 mod gnome;
+mod guide;
 mod kde;
+mod way_out;
 
 use std::env;
 use std::io;
@@ -18,7 +20,10 @@ use fumehood_policy::{
 };
 use tokio::process::Command;
 
+pub(crate) use chooser::Choice;
 pub use chooser::{ChooseError, ProxyChooser};
+pub(crate) use guide::{Guide, Whom};
+pub(crate) use way_out::{Candidate, NoWayOut, WayOut};
 
 /// Largest configuration of a desktop that is read, in bytes.
 const MAX_CONFIGURATION_BYTES: usize = 256 << 10;

@@ -190,6 +190,14 @@ pub(crate) struct Way<'a> {
     tunnel: bool,
 }
 
+/// What the proxies of a way are asked.
+#[derive(Default)]
+pub(crate) struct Led {
+    pub(crate) via: Vec<Hop>,
+    /// What the request has besides, for a last proxy that is asked itself.
+    pub(crate) fields: Vec<Field>,
+}
+
 impl Way<'_> {
     /// What the broker dials.
     pub(crate) fn first(&self) -> Option<FirstHop> {
@@ -227,14 +235,37 @@ impl Way<'_> {
 
     /// Puts the way into an exchange whose `path` is in origin-form.
     pub(crate) fn lead(&self, exchange: &mut Exchange, answers: &Answers) {
+        let asked = (&exchange.target, &exchange.path[..], false);
+        let Led { via, fields } = self.led(&exchange.method, asked, exchange.tls, answers);
+        if matches!(via.last(), Some(hop) if matches!(hop.ask, HopAsk::Request { .. })) {
+            exchange.path = format!("{}{}", exchange.target, exchange.path);
+        }
+        exchange.fields.extend(fields);
+        exchange.via = via;
+    }
+
+    /// What each proxy is asked for a request, whose path is in origin-form; with
+    /// `tunnel` they lead to the target itself in any case.
+    pub(crate) fn led(
+        &self,
+        method: &str,
+        (target, path, tunnel): (&Target, &str, bool),
+        tls: TlsOptions,
+        answers: &Answers,
+    ) -> Led {
         let last = self.chain.len() - 1;
-        let is_plain = exchange.target.scheme == Scheme::Http;
+        let is_asked = target.scheme == Scheme::Http && !self.tunnel && !tunnel;
+        let mut led = Led::default();
         for (at, proxy) in self.chain.iter().enumerate() {
-            let direct = at == last && is_plain && !self.tunnel && proxy.server.scheme.is_http();
-            let authorization = self.authorization(exchange, proxy, direct, answers);
+            let direct = at == last && is_asked && proxy.server.scheme.is_http();
+            let (method, uri) = match (direct, self.chain.get(at + 1)) {
+                (true, _) => (method, format!("{target}{path}")),
+                (false, Some(next)) => ("CONNECT", next.server.as_target().host_and_port()),
+                (false, None) => ("CONNECT", target.host_and_port()),
+            };
+            let authorization = proxy.authorization(method, &uri, answers);
             let ask = if direct {
-                exchange.path = format!("{}{}", exchange.target, exchange.path);
-                exchange.fields.extend(authorization);
+                led.fields.extend(authorization);
                 HopAsk::Request {
                     hold_challenge: proxy.is_asked_for_proof(),
                 }
@@ -250,47 +281,17 @@ impl Way<'_> {
                     }),
                 }
             };
-            exchange.via.push(Hop {
+            led.via.push(Hop {
                 server: proxy.server.clone(),
                 ask,
                 tls: proxy.tls.unwrap_or(TlsOptions {
                     verification: Verification::Full,
-                    ..exchange.tls
+                    ..tls
                 }),
                 partition: answers.partition_of(proxy.login.as_ref()),
             });
         }
-    }
-
-    /// The field that says who asks, as far as it can be said now.
-    fn authorization(
-        &self,
-        exchange: &Exchange,
-        proxy: &UpstreamProxy,
-        direct: bool,
-        answers: &Answers,
-    ) -> Option<Field> {
-        let login = proxy
-            .login
-            .as_ref()
-            .filter(|_| proxy.server.scheme.is_http())?;
-        let at = self.chain.iter().position(|it| it == proxy)?;
-        let (method, uri) = match (direct, self.chain.get(at + 1)) {
-            (true, _) => (
-                exchange.method.clone(),
-                format!("{}{}", exchange.target, exchange.path),
-            ),
-            (false, Some(next)) => (
-                "CONNECT".to_owned(),
-                next.server.as_target().host_and_port(),
-            ),
-            (false, None) => ("CONNECT".to_owned(), exchange.target.host_and_port()),
-        };
-        let value = answers.authorization(&proxy.server, login, &method, &uri)?;
-        Some(Field {
-            name: "proxy-authorization".to_owned(),
-            value: value.into_bytes(),
-        })
+        led
     }
 
     /// Takes in what a proxy of the way said with a 407. True where asking once
@@ -310,6 +311,22 @@ impl Way<'_> {
 }
 
 impl UpstreamProxy {
+    /// By whom it was named.
+    pub(crate) fn naming(&self) -> Naming {
+        self.naming
+    }
+
+    /// The field that says who asks, as far as it can be said now.
+    fn authorization(&self, method: &str, uri: &str, answers: &Answers) -> Option<Field> {
+        let login = self.login.as_ref();
+        let login = login.filter(|_| self.server.scheme.is_http())?;
+        let value = answers.authorization(&self.server, login, method, uri)?;
+        Some(Field {
+            name: "proxy-authorization".to_owned(),
+            value: value.into_bytes(),
+        })
+    }
+
     fn is_asked_for_proof(&self) -> bool {
         let scheme = self.login.as_ref().map(|login| login.scheme);
         scheme == Some(ProxyAuth::Digest)

@@ -31,6 +31,36 @@ pub enum ProxySettings {
     System,
 }
 
+impl ProxySettings {
+    /// Whether a script may name proxies.
+    #[must_use]
+    pub fn has_script(&self) -> bool {
+        matches!(self, ProxySettings::Pac { .. } | ProxySettings::Wpad { .. })
+    }
+
+    /// The proxies that whoever configured this named, each once.
+    #[must_use]
+    pub fn named(&self) -> Vec<ProxyServer> {
+        let all: Vec<&ProxyServer> = match self {
+            ProxySettings::Direct | ProxySettings::System => Vec::new(),
+            ProxySettings::Fixed(fixed) => {
+                let lists = [&fixed.http, &fixed.https, &fixed.ftp, &fixed.other];
+                lists.into_iter().flatten().collect()
+            }
+            ProxySettings::Pac { fallback, .. } | ProxySettings::Wpad { fallback } => {
+                fallback.iter().filter_map(Route::proxy).collect()
+            }
+        };
+        let mut named: Vec<ProxyServer> = Vec::new();
+        for server in all {
+            if !named.contains(server) {
+                named.push(server.clone());
+            }
+        }
+        named
+    }
+}
+
 /// Proxies that are the same for every target of a scheme.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FixedProxies {

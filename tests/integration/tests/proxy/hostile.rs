@@ -106,10 +106,6 @@ fn a_head_that_does_not_end_is_cut_off() {
 #[test]
 fn other_protocols_are_not_answered() {
     let proxy = Proxy::start(&[]);
-    let mut socks = proxy.connect();
-    socks.say(b"\x05\x01\x00");
-    assert!(socks.reply().is_none());
-    assert!(socks.is_ended());
     let tls = proxy.ask(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n");
     assert_eq!(tls.status, 400);
 }

@@ -4,8 +4,12 @@
 
 mod browser;
 mod clients;
+mod counted;
 mod forwarding;
 mod hostile;
+mod identity;
 mod life;
 mod policy;
+mod socks;
 mod support;
+mod upstream;

@@ -34,10 +34,15 @@ impl Proxy {
 
     /// One that goes by its arguments alone. It keeps an access log.
     pub(crate) fn strict(arguments: &[&str]) -> Proxy {
+        Proxy::at("127.0.0.1:0", arguments)
+    }
+
+    /// The same, there.
+    pub(crate) fn at(listen: &str, arguments: &[&str]) -> Proxy {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(program("fumehood"));
         command
-            .args(["proxy", "--listen", "127.0.0.1:0", "--json", "--access-log"])
+            .args(["proxy", "--listen", listen, "--json", "--access-log"])
             .arg(folder.join("access.log"))
             .args(arguments)
             .env_remove("FUMEHOOD_CONFIG")
@@ -50,7 +55,10 @@ impl Proxy {
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
-        let address = ready["address"].as_str().unwrap().parse().unwrap();
+        // A Unix socket has none, and a test has its path.
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = ready["address"].as_str().unwrap();
+        let address = address.parse().unwrap_or(nowhere);
         Proxy {
             child,
             address,

@@ -121,7 +121,7 @@ impl Ways {
             codec,
             peer: server.address,
             since,
-            _room: room,
+            room: Some(room),
         })
     }
 

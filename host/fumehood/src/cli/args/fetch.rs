@@ -8,7 +8,7 @@ use fumehood::ModuleKey;
 use fumehood::control::{Layer, TlsVersion};
 use fumehood::policy::{ClientName, PrivateHost};
 
-use super::{Configuration, layer, module_key};
+use super::{Chosen, Configuration, layer, module_key};
 
 /// What `fetch` takes.
 #[derive(Debug, Args)]
@@ -187,9 +187,12 @@ pub(crate) struct Way {
     #[arg(short = 'p', long)]
     pub(crate) proxytunnel: bool,
     /// Hosts that are connected to without a proxy: names, each with all under it,
-    /// addresses and ranges, with commas between; "*" for all
+    /// addresses and ranges, with commas between; "*" for all. Of --proxy, and in
+    /// place of no_proxy in the environment
     #[arg(long, value_name = "HOSTS", allow_hyphen_values = true)]
     pub(crate) noproxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
 }
 
 /// Who is trusted with what.

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::bottle::Bottle;
-use super::tries::{Route, Try};
+use super::tries::{Route, SOCKS_GREETING, Try};
 use crate::cli::exit::{Exit, Failed};
 
 /// How long a proxy may take to listen.
@@ -155,8 +155,14 @@ impl<'a> Target<'a> {
         for message in messages {
             stream.write_all(message).await?;
             let tunnel = message.starts_with(b"CONNECT ");
-            let status = answer(&mut stream, &mut unread, tunnel).await?;
-            let opened = tunnel && status.starts_with('2');
+            let (status, opened) = match message.starts_with(SOCKS_GREETING) {
+                true => reply(&mut stream).await?,
+                false => {
+                    let status = answer(&mut stream, &mut unread, tunnel).await?;
+                    let opened = tunnel && status.starts_with('2');
+                    (status, opened)
+                }
+            };
             words.push(status);
             if opened && messages.len() == 1 {
                 stream.write_all(INNER).await?;
@@ -205,6 +211,20 @@ pub(super) async fn while_reloading<T>(
         done = work => done,
         failed = reloading => Err(failed),
     }
+}
+
+/// Reads what SOCKS 5 says to a greeting and to CONNECT (RFC 1928 sections 3 and
+/// 6): the reply's code, and whether a tunnel stands.
+async fn reply(stream: &mut TcpStream) -> io::Result<(String, bool)> {
+    // Ours says that it is bound to no address of IPv4.
+    let mut bytes = [0; 2 + 10];
+    let told = match timeout(ANSWER, stream.read_exact(&mut bytes)).await {
+        Ok(Ok(_)) => format!("reply {}", bytes[3]),
+        Ok(Err(_)) => "closed".to_owned(),
+        Err(_) => "silent".to_owned(),
+    };
+    let opened = told == "reply 0";
+    Ok((told, opened))
 }
 
 /// Reads a response: its status, `closed`, or `silent`. What follows it stays

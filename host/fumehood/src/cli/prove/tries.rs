@@ -1,6 +1,6 @@
 //! From cases to tries: each case by each of its routes, on a port of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::canary::{Arrival, Canary};
 use super::corpus::{Case, What};
@@ -23,9 +23,14 @@ pub(super) enum Route {
     Absolute,
     /// CONNECT to a proxy (RFC 9110 section 9.3.6).
     Connect,
+    /// CONNECT of SOCKS 5 to our proxy (RFC 1928 section 4); others seldom speak it.
+    Socks,
     /// The case's own messages to a proxy.
     Messages,
 }
+
+/// What begins a message of SOCKS 5: the version, and the one method without a login.
+pub(super) const SOCKS_GREETING: &[u8] = &[5, 1, 0];
 
 /// One try.
 #[derive(Debug)]
@@ -54,15 +59,16 @@ pub(super) enum Verdict {
 
 impl Route {
     /// All there are.
-    pub(super) const ALL: [Route; 5] = [
+    pub(super) const ALL: [Route; 6] = [
         Route::Url,
         Route::Location,
         Route::Absolute,
         Route::Connect,
+        Route::Socks,
         Route::Messages,
     ];
 
-    /// Those to a proxy.
+    /// Those to any proxy.
     pub(super) const PROXYS: [Route; 3] = [Route::Absolute, Route::Connect, Route::Messages];
 
     /// In JSON and for people; never changes.
@@ -72,6 +78,7 @@ impl Route {
             Route::Location => "location",
             Route::Absolute => "absolute-form",
             Route::Connect => "connect",
+            Route::Socks => "socks5",
             Route::Messages => "messages",
         }
     }
@@ -88,6 +95,19 @@ impl Route {
         let get = |url: &str, host: &str| {
             format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
         };
+        if self == Route::Socks {
+            let (What::Control(host) | What::Host(host) | What::Twice(host) | What::Reload(host)) =
+                what
+            else {
+                return None;
+            };
+            let rounds = match what {
+                What::Twice(_) => 2,
+                What::Reload(_) => RELOAD_ROUNDS,
+                _ => 1,
+            };
+            return Some(Sent::plain(vec![socks(&fill(host), port)?]).times(rounds));
+        }
         // The authority where there is one, the URL, and how often.
         let (authority, url, rounds) = match what {
             What::Control(host) | What::Host(host) => (Some(format!("{host}:{{port}}")), None, 1),
@@ -123,7 +143,7 @@ impl Route {
                 let authority = authority?;
                 format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").into_bytes()
             }
-            Route::Location | Route::Messages => return None,
+            Route::Location | Route::Socks | Route::Messages => return None,
         };
         Some(Sent::plain(vec![one]).times(rounds))
     }
@@ -155,6 +175,22 @@ fn redirected(location: Vec<u8>, port: u16) -> Sent {
         sent: vec![format!("http://{ORIGIN}:{port}/").into_bytes()],
         location: Some(location),
     }
+}
+
+/// Greeting and CONNECT. An address is put as one, as programs do; all else is a
+/// name, of which SOCKS has room for 255 bytes.
+fn socks(host: &str, port: u16) -> Option<Vec<u8>> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let (kind, address) = match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(it)) => (1, it.octets().to_vec()),
+        Ok(IpAddr::V6(it)) => (4, it.octets().to_vec()),
+        Err(_) => {
+            let length = u8::try_from(host.len()).ok()?;
+            (3, [&[length], host.as_bytes()].concat())
+        }
+    };
+    let port = port.to_be_bytes();
+    Some([SOCKS_GREETING, &[5, 1, 0, kind], &address, &port].concat())
 }
 
 fn fill(text: &str, port: u16, proxy: SocketAddr) -> String {
@@ -265,6 +301,11 @@ mod tests {
                 .collect();
             assert!(!all.is_empty(), "{}", case.name);
             for Sent { sent, location } in all {
+                if sent[0].starts_with(SOCKS_GREETING) {
+                    // Its port is in two bytes.
+                    assert!(sent[0].ends_with(&40000_u16.to_be_bytes()));
+                    continue;
+                }
                 let text = [sent, location.into_iter().collect()].concat().concat();
                 let text = String::from_utf8_lossy(&text).into_owned();
                 assert!(!text.contains('{') && !text.contains('}'), "{text}");

@@ -130,12 +130,14 @@ fn advice(reason: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fumehood::control::ListenerId;
+    use fumehood::control::{ClientProtocol, ListenerId};
 
     fn record(target: &str, outcome: AccessOutcome) -> AccessRecord {
         AccessRecord {
             listener: ListenerId(1),
-            client: ([127, 0, 0, 1], 40_000).into(),
+            client: None,
+            user: None,
+            protocol: ClientProtocol::Http,
             began_ms: 0,
             took_us: 0,
             method: "CONNECT".to_owned(),

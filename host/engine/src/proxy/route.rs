@@ -1,0 +1,275 @@
+//! The way out of a client's request: straight, or through proxies, which the
+//! embedder chooses for each request.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fumehood_control::{
+    Assembly, Cause, ClientWay, Deadlines, DialFailure, Field, GrantId, MAX_WAYS, ProxyFault,
+    RouteAnswer, RouteQuestion, RouteTried, ToEmbedder, WayFailure, fragments,
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+use super::judge::Wanted;
+use super::lock;
+use super::refusal::Refusal;
+use crate::dialer::Dialled;
+use crate::hub::Hub;
+use crate::tls::HandshakeError;
+use crate::transport::Transport;
+use crate::upstream::{self, Asker, Trip};
+
+/// Most entries in a request's `Via`. No way has as many proxies; a circle has
+/// any number (RFC 9110 section 7.6.3).
+const MAX_VIA: usize = 16;
+
+/// How long the embedder has to choose, in milliseconds: as long as it may take to
+/// fetch a script and to look its names up.
+const CHOSEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// Questions to the embedder that wait for their answers.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// Whether to ask at all.
+    asks: AtomicBool,
+    next: AtomicU64,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+}
+
+struct Waiting {
+    assembly: Assembly,
+    answer: oneshot::Sender<RouteAnswer>,
+}
+
+impl Routes {
+    /// Says whether to ask from now on.
+    pub(super) fn ask_or_not(&self, asks: bool) {
+        self.asks.store(asks, Ordering::Release);
+    }
+
+    pub(super) fn asks(&self) -> bool {
+        self.asks.load(Ordering::Acquire)
+    }
+
+    /// Takes a piece of an answer. One that does not decode answers nothing.
+    pub(super) fn assemble(&self, id: u64, bytes: &[u8]) {
+        let mut waiting = lock(&self.waiting);
+        if let Some(question) = waiting.get_mut(&id)
+            && question.assembly.push(bytes).is_err()
+        {
+            waiting.remove(&id);
+        }
+    }
+
+    /// Takes the last piece.
+    pub(super) fn answer(&self, id: u64, bytes: &[u8]) {
+        let waiting = lock(&self.waiting).remove(&id);
+        if let Some(Waiting { assembly, answer }) = waiting
+            && let Ok(ways) = assembly.finish(bytes)
+        {
+            // Whoever asked may have given up.
+            let _unheard = answer.send(ways);
+        }
+    }
+
+    /// Asks which ways to try.
+    async fn ask(&self, hub: &Hub, question: &RouteQuestion) -> RouteAnswer {
+        let no_way = |why: &str| Err(why.to_owned());
+        let Ok(mut pieces) = fragments(question) else {
+            return no_way("what is asked for is too long to choose a way for");
+        };
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        let assembly = Assembly::default();
+        lock(&self.waiting).insert(id, Waiting { assembly, answer });
+        let _pending = Pending { routes: self, id };
+        let last = pieces.pop().unwrap_or_default();
+        for bytes in pieces {
+            let piece = ToEmbedder::RouteFragment { id, bytes };
+            // Nobody is left to ask when this fails.
+            let _gone = hub.outbox.send(piece).await;
+        }
+        let last = ToEmbedder::Route { id, bytes: last };
+        let _gone = hub.outbox.send(last).await;
+        match tokio::time::timeout(CHOSEN_WITHIN, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => no_way("no way was chosen in time"),
+        }
+    }
+}
+
+/// A question; it is forgotten with whoever asks.
+struct Pending<'a> {
+    routes: &'a Routes,
+    id: u64,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        lock(&self.routes.waiting).remove(&self.id);
+    }
+}
+
+/// Who goes: a client's request.
+pub(super) struct Traveller<'a> {
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) grant: GrantId,
+    pub(super) deadlines: Deadlines,
+    pub(super) wanted: &'a Wanted,
+    /// It is to become a tunnel in the end, and so has to come to the target itself.
+    pub(super) upgrade: bool,
+    /// What HTTP proxies are told of the way so far.
+    pub(super) via: &'a [Field],
+}
+
+/// A connection to the target, or to the proxy that is asked in its place.
+pub(super) struct Reached {
+    pub(super) transport: Transport,
+    /// Of the first connection.
+    pub(super) peer: SocketAddr,
+    pub(super) way: ClientWay,
+    /// When it was begun to be made.
+    pub(super) since: Instant,
+    /// Of a straight tunnel, which needs none, `None`.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Traveller<'_> {
+    /// The ways to try, at least one.
+    pub(super) async fn ways(&self) -> Result<Vec<ClientWay>, Refusal> {
+        let routes = &self.hub.proxy.routes;
+        if !routes.asks() {
+            return Ok(vec![ClientWay::straight()]);
+        }
+        if entries(self.via) > MAX_VIA {
+            let why = format!("it came through more than {MAX_VIA} proxies: they go in a circle");
+            return Err(Refusal::new(502, "proxy_loop_detected", why));
+        }
+        let wanted = self.wanted;
+        let question = RouteQuestion {
+            target: wanted.target.clone(),
+            method: wanted
+                .terms
+                .method
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            path: wanted.path.clone(),
+            tunnel: wanted.tunnel || self.upgrade,
+        };
+        match routes.ask(self.hub, &question).await {
+            Ok(mut ways) if !ways.is_empty() => {
+                ways.truncate(MAX_WAYS);
+                Ok(ways)
+            }
+            Ok(_) => Err(no_way("none was chosen".to_owned())),
+            Err(why) => Err(no_way(why)),
+        }
+    }
+
+    /// Goes the first way that can be gone.
+    pub(super) async fn reach(&self, ways: Vec<ClientWay>) -> Result<Reached, Cause> {
+        let (mut failed, count) = (Vec::new(), ways.len());
+        let mut outcome = Err(Cause::Busy);
+        for way in ways {
+            let route = way.route();
+            outcome = self.go(way).await;
+            match outcome.as_ref().err().map(WayFailure::of) {
+                Some(WayFailure::OfTheWay) => failed.push(route),
+                Some(WayFailure::DeniedProxy) => {}
+                Some(WayFailure::Final) | None => break,
+            }
+        }
+        if count > 1 || !failed.is_empty() {
+            let worked = outcome.as_ref().ok().map(|reached| reached.way.route());
+            // Whoever chooses can do without.
+            self.hub
+                .outbox
+                .try_send(ToEmbedder::RouteTried(RouteTried { failed, worked }));
+        }
+        outcome
+    }
+
+    /// Goes one way.
+    async fn go(&self, way: ClientWay) -> Result<Reached, Cause> {
+        let since = Instant::now();
+        let milliseconds = self.deadlines.connect_ms;
+        let mut room = match self.wanted.tunnel && way.via.is_empty() {
+            true => None,
+            false => Some(self.hub.reserve(way.via.len(), milliseconds).await?),
+        };
+        let Dialled { stream, peer, .. } = match (self.dial(&way).await, way.via.first()) {
+            (Ok(dialled), _) => dialled,
+            (Err(cause), None) => return Err(cause),
+            (Err(cause @ Cause::Dial(DialFailure::NoGrant)), _) => return Err(cause),
+            (Err(cause), Some(hop)) => {
+                return Err(upstream::at(hop, ProxyFault::Cause(cause)));
+            }
+        };
+        let mut transport = Transport::from(stream);
+        if !way.via.is_empty() {
+            transport = self.led(&way, transport).await?;
+            if self.wanted.tunnel && !matches!(transport, Transport::Tls(_)) {
+                room = None;
+            }
+        }
+        Ok(Reached {
+            transport,
+            peer,
+            way,
+            since,
+            room,
+        })
+    }
+
+    async fn dial(&self, way: &ClientWay) -> Result<Dialled, Cause> {
+        let (hub, wanted) = (self.hub, self.wanted);
+        let deadline = Duration::from_millis(self.deadlines.connect_ms.into());
+        let (first, method) = (way.first(), wanted.terms.method.clone());
+        let host = first
+            .as_ref()
+            .map_or(&wanted.target.host, |it| &it.server.host);
+        let looking = Instant::now();
+        let found = hub.names.found(host, deadline).await?;
+        let left = deadline.saturating_sub(looking.elapsed());
+        hub.dialer
+            .dial_for(self.grant, &wanted.target, method, left, (first, found))
+            .await
+    }
+
+    /// From the first proxy on.
+    async fn led(&self, way: &ClientWay, transport: Transport) -> Result<Transport, Cause> {
+        let trip = Trip {
+            via: &way.via,
+            target: &self.wanted.target,
+            deadlines: self.deadlines,
+            asker: Asker::Client {
+                grant: self.grant,
+                method: self.wanted.terms.method.as_ref(),
+                fields: self.via,
+            },
+        };
+        let version = match trip.speaks_tls() {
+            true => Some(self.hub.registry.tls.current()?),
+            false => None,
+        };
+        let led = upstream::lead(self.hub, &trip, version.as_ref(), transport).await;
+        led.map_err(HandshakeError::into_cause)
+    }
+}
+
+fn no_way(why: String) -> Refusal {
+    let why = format!("no way out is known: {why}");
+    Refusal::new(502, "proxy_configuration_error", why)
+}
+
+/// Entries of `via` fields: one more than commas each. A comma in a comment counts
+/// too, and does no harm.
+fn entries(fields: &[Field]) -> usize {
+    let commas = |field: &Field| field.value.iter().filter(|it| **it == b',').count();
+    fields.iter().map(|field| commas(field) + 1).sum()
+}

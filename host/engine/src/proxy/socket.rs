@@ -1,0 +1,72 @@
+//! A listening socket: of TCP, or of one machine's users.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::socket_domain;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// The two kinds.
+pub(super) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection that was accepted.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: Peer,
+}
+
+/// Where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    Address(SocketAddr),
+    /// The user of this number, as the engine's namespace has them: one that is
+    /// not in it is 65534.
+    User(u32),
+}
+
+impl Socket {
+    /// `None` where the descriptor is no listening socket of either kind.
+    pub(super) fn of(descriptor: OwnedFd) -> Option<Socket> {
+        match socket_domain(&descriptor).ok()? {
+            AddressFamily::UNIX => {
+                let listener = UnixListener::from_std(descriptor.into());
+                listener.ok().map(Socket::Unix)
+            }
+            _ => TcpListener::from_std(descriptor.into())
+                .ok()
+                .map(Socket::Tcp),
+        }
+    }
+
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        std::future::poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match self {
+            Socket::Tcp(socket) => socket.poll_accept(cx).map_ok(|(stream, peer)| {
+                // Latency is worth more than a packet; one that is gone is found out.
+                let _gone = stream.set_nodelay(true);
+                let peer = Peer::Address(peer);
+                Accepted { stream, peer }
+            }),
+            Socket::Unix(socket) => socket.poll_accept(cx).map(|accepted| of_user(accepted?.0)),
+        }
+    }
+}
+
+/// A stream socket is read, written and shut alike whatever its family, and what
+/// follows does nothing else with it.
+fn of_user(stream: UnixStream) -> io::Result<Accepted> {
+    let peer = Peer::User(stream.peer_cred()?.uid());
+    let stream = OwnedFd::from(stream.into_std()?);
+    let stream = TcpStream::from_std(stream.into())?;
+    Ok(Accepted { stream, peer })
+}

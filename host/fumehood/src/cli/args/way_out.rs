@@ -1,0 +1,54 @@
+//! The way out, as `fetch` and `proxy` both take it: a script, or what is set
+//! elsewhere.
+
+use clap::{Args, ValueEnum};
+use fumehood::policy::PacSource;
+
+use crate::cli::way::Fallback;
+
+/// By what proxies are chosen, where they are not named one by one.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Proxies")]
+pub(crate) struct Chosen {
+    /// Have this script choose proxies for each request: a file, or an http, https,
+    /// file: or data: URL
+    #[arg(long, value_name = "FILE|URL", value_parser = clap::value_parser!(PacSource))]
+    pub(crate) proxy_pac: Option<PacSource>,
+    /// Go this way where the script cannot be had or has no answer: a proxy, or
+    /// "direct"; several in the order they are tried [default: none, which is an error]
+    #[arg(long, value_name = "PROXY", requires = "proxy_pac")]
+    pub(crate) proxy_fallback: Vec<Fallback>,
+    /// Go by what is set there
+    #[arg(long, value_name = "WHERE", conflicts_with = "proxy_pac")]
+    pub(crate) proxy_from: Option<From>,
+}
+
+/// Where proxies are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// In http_proxy, https_proxy, all_proxy and no_proxy
+    Environment,
+    /// There, or else in the desktop's settings
+    System,
+}
+
+/// What `proxy` goes through.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Proxies")]
+pub(crate) struct Upstream {
+    /// Go through this proxy: [SCHEME://][USER:PASSWORD@]HOST[:PORT]; several in the
+    /// order they are passed
+    #[arg(long, value_name = "PROXY", conflicts_with_all = ["proxy_pac", "proxy_from"])]
+    pub(crate) upstream: Vec<String>,
+    /// Hosts that are connected to without --upstream: names, each with all under
+    /// it, addresses and ranges, with commas between
+    #[arg(
+        long,
+        value_name = "HOSTS",
+        requires = "upstream",
+        allow_hyphen_values = true
+    )]
+    pub(crate) noproxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+}

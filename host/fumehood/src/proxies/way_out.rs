@@ -1,0 +1,166 @@
+//! How requests that do not say otherwise find their way out.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use fumehood_control::{MAX_NAMED_PROXIES, ProxyLeave, RouteTried};
+use fumehood_policy::{Naming, ProxyServer, ProxySettings, RequestUrl, Route};
+
+use super::chooser::{Choice, ChooseError, Chosen};
+use crate::{Engine, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+
+/// How requests that do not say otherwise find their way out.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum WayOut {
+    /// All of them straight.
+    #[default]
+    Straight,
+    /// Through these.
+    Chain(Arc<Proxies>),
+    /// It is chosen for each.
+    Chosen(Arc<Choice>),
+}
+
+/// A way that may be tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) proxies: Arc<Proxies>,
+    /// What is to hear how it did, and what it is called there.
+    pub(crate) told: Option<(Arc<Choice>, Route)>,
+}
+
+/// Why a request finds no way out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoWayOut {
+    #[error(transparent)]
+    Choose(#[from] ChooseError),
+    #[error(transparent)]
+    Proxies(#[from] ProxiesError),
+}
+
+impl Candidate {
+    pub(crate) fn of(proxies: &Arc<Proxies>) -> Self {
+        Candidate {
+            proxies: Arc::clone(proxies),
+            told: None,
+        }
+    }
+
+    /// It did not work, and another is tried.
+    pub(crate) fn failed(&self) {
+        if let Some((choice, route)) = &self.told {
+            choice.failed(route);
+        }
+    }
+
+    /// It worked.
+    pub(crate) fn worked(&self) {
+        if let Some((choice, route)) = &self.told {
+            choice.worked(route);
+        }
+    }
+}
+
+impl WayOut {
+    /// The ways to try for a URL, in this order; at least one.
+    pub(crate) async fn candidates(
+        &self,
+        engine: &Engine,
+        url: &RequestUrl,
+    ) -> Result<VecDeque<Candidate>, NoWayOut> {
+        let choice = match self {
+            WayOut::Straight => return Ok([Candidate::of(&Arc::default())].into()),
+            WayOut::Chain(proxies) => return Ok([Candidate::of(proxies)].into()),
+            WayOut::Chosen(choice) => choice,
+        };
+        let Chosen {
+            routes,
+            naming,
+            settings,
+        } = choosing(choice, engine, url).await?;
+        let candidate = |route: Route| {
+            let proxies = match route.proxy() {
+                None => Proxies::default(),
+                Some(server) => Proxies::through(upstream(server, naming, &settings)?),
+            };
+            Ok(Candidate {
+                proxies: Arc::new(proxies),
+                told: Some((Arc::clone(choice), route)),
+            })
+        };
+        routes.into_iter().map(candidate).collect()
+    }
+
+    /// To which proxies clients of a listener may be led.
+    pub(crate) fn leave(&self) -> ProxyLeave {
+        let mut leave = ProxyLeave::default();
+        match self {
+            WayOut::Straight => {}
+            WayOut::Chain(proxies) => {
+                for proxy in proxies.chain.iter().take(1) {
+                    match proxy.naming() {
+                        Naming::User => leave.named.push(proxy.server().clone()),
+                        Naming::Script => leave.scripts = true,
+                    }
+                }
+            }
+            WayOut::Chosen(choice) => {
+                let settings = choice.settings();
+                leave.scripts = settings.has_script();
+                leave.named = settings
+                    .named()
+                    .into_iter()
+                    .take(MAX_NAMED_PROXIES)
+                    .collect();
+            }
+        }
+        leave
+    }
+
+    /// Whether no request needs to be asked about.
+    pub(crate) fn is_straight(&self) -> bool {
+        match self {
+            WayOut::Straight => true,
+            WayOut::Chain(proxies) => proxies.chain.is_empty(),
+            WayOut::Chosen(choice) => matches!(*choice.settings(), ProxySettings::Direct),
+        }
+    }
+
+    /// Hears how ways did.
+    pub(crate) fn tried(&self, tried: &RouteTried) {
+        let WayOut::Chosen(choice) = self else {
+            return;
+        };
+        tried.failed.iter().for_each(|it| choice.failed(it));
+        tried.worked.iter().for_each(|it| choice.worked(it));
+    }
+}
+
+/// Boxed, as a script may be fetched for it, by a request.
+fn choosing<'a>(
+    choice: &'a Choice,
+    engine: &'a Engine,
+    url: &'a RequestUrl,
+) -> Pin<Box<dyn Future<Output = Result<Chosen, ChooseError>> + Send + 'a>> {
+    Box::pin(choice.choose(engine, url))
+}
+
+/// A proxy with what it is told of who asks, which is for those that the user named.
+fn upstream(
+    server: &ProxyServer,
+    naming: Naming,
+    settings: &ProxySettings,
+) -> Result<UpstreamProxy, ProxiesError> {
+    let user = match settings {
+        ProxySettings::Fixed(fixed) => fixed.credentials_for(server),
+        _ => None,
+    };
+    match (naming, user) {
+        (Naming::Script, _) => Ok(UpstreamProxy::nominated(server.clone())),
+        (Naming::User, None) => Ok(UpstreamProxy::named(server.clone())),
+        (Naming::User, Some(user)) => {
+            UpstreamProxy::named(server.clone()).login(user.clone(), ProxyAuth::Basic)
+        }
+    }
+}
