@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use fumehood_control::{
     AccessRecord, Admission, Deadlines, GrantId, ListenerBounds, ListenerId, ListenerSetup,
-    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, StandingGrant, ToBroker, ToEmbedder,
-    ToEngine, policy_fragments,
+    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, ProxyLeave, StandingGrant, ToBroker,
+    ToEmbedder, ToEngine, policy_fragments,
 };
 use fumehood_policy::{ClientName, Policy};
 use rustix::process::{Uid, geteuid};
@@ -198,6 +198,8 @@ pub(crate) struct Listeners {
     watched: AtomicBool,
     /// Who is asked which way clients' requests go out.
     pub(crate) whom: Arc<Whom>,
+    /// The proxies that the broker knows of.
+    told: Mutex<ProxyLeave>,
 }
 
 impl Listeners {
@@ -210,6 +212,7 @@ impl Listeners {
             gone: Notify::new(),
             watched: AtomicBool::new(false),
             whom: Arc::default(),
+            told: Mutex::default(),
         })
     }
 
@@ -350,6 +353,11 @@ impl Listeners {
         }
     }
 
+    /// Whether the broker knows these proxies, and no others.
+    pub(crate) fn is_told(&self, leave: &ProxyLeave) -> bool {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) == *leave
+    }
+
     /// Says whether proxies are gone through, and which those may be: the broker
     /// first, which has to know them when the engine comes with one.
     pub(crate) async fn tell_way_out(
@@ -360,8 +368,10 @@ impl Listeners {
         if self.all().is_empty() {
             return Ok(());
         }
-        let proxies = ToBroker::Proxies(way_out.leave());
+        let leave = way_out.leave();
+        let proxies = ToBroker::Proxies(leave.clone());
         running.broker.channel.send(&proxies, &[]).await?;
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = leave;
         let routed = ToEngine::Routed(!way_out.is_straight());
         Ok(running.engine.channel.send(&routed, &[]).await?)
     }
