@@ -243,7 +243,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Goes by settings: takes their policy, timeouts, TLS versions, DNS and limits
+    /// Goes by settings: takes their policy, timeouts, TLS versions, DNS, proxies and limits
     /// in place of what was said before. They are read again by
     /// [`Engine::reload`] and, with `watch`, whenever their file changes.
     pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
@@ -252,7 +252,11 @@ impl EngineBuilder {
         self.config.deadlines = settings.deadlines();
         self.config.tls = settings.tls();
         self.config.limits = settings.limits();
+        if let Some(proxies) = &settings.proxies.value {
+            self.config.way_out = Configured::Chosen(proxies.clone());
+        }
         self.config.follow = Some(Follow {
+            proxies: true,
             source: source.clone(),
             file: settings.file.clone(),
             watch,
@@ -338,7 +342,7 @@ impl EngineBuilder {
     /// clients of [`Engine::proxy`]. Default none.
     pub fn proxies(mut self, proxies: Proxies) -> Self {
         self.config.way_out = Configured::Chain(proxies);
-        self
+        self.keep_way_out()
     }
 
     /// The same by settings: a script, proxies by scheme, the system's. They are
@@ -348,6 +352,14 @@ impl EngineBuilder {
     /// See [`Engine::set_proxy_settings`]. Default [`ProxySettings::Direct`].
     pub fn proxy_settings(mut self, settings: ProxySettings) -> Self {
         self.config.way_out = Configured::Chosen(settings);
+        self.keep_way_out()
+    }
+
+    /// Whoever says the way out says it in place of the settings that are followed.
+    fn keep_way_out(mut self) -> Self {
+        if let Some(follow) = &mut self.config.follow {
+            follow.proxies = false;
+        }
         self
     }
 

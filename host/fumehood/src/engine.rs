@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) listeners: Arc<Listeners>,
     /// How requests find their way out.
     way_out: std::sync::Mutex<WayOut>,
+    /// What the settings that are followed said of that.
+    proxies_said: Mutex<Option<ProxySettings>>,
     /// Held while the evaluator of scripts is fetched, so that it is once.
     pub(crate) evaluator: Mutex<()>,
     /// What goes on beside: admin socket, module directory, memory.
@@ -149,6 +151,11 @@ impl Engine {
         let registry = Arc::new(Registry::new(&config.modules));
         let current = Arc::new(config.current());
         let policy = Arc::clone(&current.now().policy);
+        let follows = config.follow.as_ref().is_some_and(|it| it.proxies);
+        let proxies_said = match &config.way_out {
+            Configured::Chosen(settings) if follows => Some(settings.clone()),
+            _ => None,
+        };
         let way_out = match &config.way_out {
             Configured::Straight => WayOut::Straight,
             Configured::Chain(proxies) => WayOut::Chain(Arc::new(proxies.clone())),
@@ -179,6 +186,7 @@ impl Engine {
             registry,
             listeners,
             way_out: std::sync::Mutex::new(way_out),
+            proxies_said: Mutex::new(proxies_said),
             evaluator: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         };
@@ -363,6 +371,26 @@ impl Shared {
         way_out.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Goes by what the settings say of the way out, where that is something else
+    /// than before; where they say nothing any more, straight.
+    pub(crate) async fn follow_proxies(&self, said: Option<ProxySettings>) -> Result<(), Error> {
+        let mut before = self.proxies_said.lock().await;
+        if *before == said {
+            return Ok(());
+        }
+        let way_out = match &said {
+            None => WayOut::Straight,
+            Some(settings) => {
+                let choice = Choice::new(settings.clone()).await;
+                let choice = choice.map_err(ChooseError::from).map_err(NoWayOut::from)?;
+                WayOut::Chosen(Arc::new(choice))
+            }
+        };
+        self.replace_way_out(way_out).await?;
+        *before = said;
+        Ok(())
+    }
+
     /// Has requests that begin later find another way out.
     pub(crate) async fn replace_way_out(&self, way_out: WayOut) -> Result<(), ChannelError> {
         // No launch comes between, so no process is missed.
@@ -376,6 +404,16 @@ impl Shared {
             // One that is gone is launched again, and told then.
             Err(error) if !error.is_closed() => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Has the broker know the proxies that a way out has by now, before the engine
+    /// comes with one of them.
+    pub(crate) async fn tell_leave(&self, way_out: &WayOut) {
+        if !self.listeners.is_told(&way_out.leave()) {
+            let running = self.running.lock().await;
+            // A broker that is gone is launched again, and told then.
+            let _gone = self.listeners.tell_way_out(&running, way_out).await;
         }
     }
 
@@ -589,7 +627,8 @@ impl Hears {
         } = message
         {
             let question = (id, listener, login);
-            return self.listeners.logins.take(question, self.orders.clone());
+            self.listeners.logins.take(question, self.orders.clone());
+            return Ok(());
         }
         match &message {
             it if Desk::takes(it) => self.desk.take(message),

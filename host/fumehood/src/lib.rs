@@ -100,7 +100,7 @@ pub use modules::{
     signed_statement, verify_module,
 };
 pub use names::{Dns, DnsMode, DnsServer, DnsServerError, Question, ResolveError, Resolved};
-pub use proxies::{ChooseError, ProxyChooser, SystemProxyError, system_proxies};
+pub use proxies::{ChooseError, ProxyChooser, ProxyFallback, SystemProxyError, system_proxies};
 pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;
 pub use retry::Retry;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use fumehood_control::{
     AccessRecord, Admission, Deadlines, GrantId, ListenerBounds, ListenerId, ListenerSetup,
-    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, StandingGrant, ToBroker, ToEmbedder,
-    ToEngine, policy_fragments,
+    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, ProxyLeave, StandingGrant, ToBroker,
+    ToEmbedder, ToEngine, policy_fragments,
 };
 use fumehood_policy::{ClientName, Policy};
-use rustix::process::geteuid;
+use rustix::process::{Uid, geteuid};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::engine::{Running, Shared};
@@ -61,8 +61,8 @@ pub enum ProxyAddress {
     Bind(SocketAddr),
     /// On a TCP socket that listens already, as a service manager gives it.
     Socket(Arc<OwnedFd>),
-    /// On a Unix socket of this path, for this user alone: its mode is 0600, and
-    /// another user's connections are closed. It goes with the proxy.
+    /// On a Unix socket of this path, for this user alone: its mode is 0600. It goes
+    /// with the proxy.
     Unix(PathBuf),
 }
 
@@ -198,6 +198,8 @@ pub(crate) struct Listeners {
     watched: AtomicBool,
     /// Who is asked which way clients' requests go out.
     pub(crate) whom: Arc<Whom>,
+    /// The proxies that the broker knows of.
+    told: Mutex<ProxyLeave>,
 }
 
 impl Listeners {
@@ -210,6 +212,7 @@ impl Listeners {
             gone: Notify::new(),
             watched: AtomicBool::new(false),
             whom: Arc::default(),
+            told: Mutex::default(),
         })
     }
 
@@ -350,6 +353,11 @@ impl Listeners {
         }
     }
 
+    /// Whether the broker knows these proxies, and no others.
+    pub(crate) fn is_told(&self, leave: &ProxyLeave) -> bool {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) == *leave
+    }
+
     /// Says whether proxies are gone through, and which those may be: the broker
     /// first, which has to know them when the engine comes with one.
     pub(crate) async fn tell_way_out(
@@ -360,8 +368,10 @@ impl Listeners {
         if self.all().is_empty() {
             return Ok(());
         }
-        let proxies = ToBroker::Proxies(way_out.leave());
+        let leave = way_out.leave();
+        let proxies = ToBroker::Proxies(leave.clone());
         running.broker.channel.send(&proxies, &[]).await?;
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = leave;
         let routed = ToEngine::Routed(!way_out.is_straight());
         Ok(running.engine.channel.send(&routed, &[]).await?)
     }
@@ -452,29 +462,29 @@ impl Engine {
         }
         let (records, told) = mpsc::channel(WAITING_BATCHES);
         let deadlines = options.deadlines.unwrap_or_else(|| self.deadlines());
-        let (unix, only_user) = match &options.address {
+        let unix = match &options.address {
             ProxyAddress::Unix(path) => {
                 let listening = unix_socket::listen_at(path, UNIX_BACKLOG);
-                let listening = listening.map_err(|why| ProxyError::Unix {
+                Some(listening.map_err(|why| ProxyError::Unix {
                     path: path.clone(),
                     why,
-                })?;
-                (Some(listening), Some(geteuid().as_raw()))
+                })?)
             }
-            ProxyAddress::Bind(_) | ProxyAddress::Socket(_) => (None, None),
+            ProxyAddress::Bind(_) | ProxyAddress::Socket(_) => None,
         };
+        // Its mode lets in nobody else.
+        let user = unix.as_ref().and_then(|_| name_of_user(geteuid()));
         let admission = match options.users {
             Some(_) => Admission::Login,
             None => Admission::Anyone(StandingGrant {
                 id: GrantId(shared.number()),
-                client: options.client.or_else(|| only_user.and_then(name_of_user)),
+                client: options.client.or(user),
             }),
         };
         let state = Arc::new(State {
             setup: ListenerSetup {
                 id: ListenerId(shared.number()),
                 admission,
-                only_user,
                 via: options.via,
                 deadlines,
                 bounds: options.bounds,
@@ -651,8 +661,8 @@ pub(crate) async fn keep_running(shared: Weak<Shared>, listeners: Arc<Listeners>
 }
 
 /// What the policy's rules know the user of a Unix socket by.
-fn name_of_user(uid: u32) -> Option<ClientName> {
-    format!("uid-{uid}").parse().ok()
+fn name_of_user(uid: Uid) -> Option<ClientName> {
+    format!("uid-{}", uid.as_raw()).parse().ok()
 }
 
 fn is_token(text: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fumehood_control::{Grant, GrantId};
-use fumehood_policy::Terms;
+use fumehood_control::{FirstHop, Grant, GrantId, ProxyLeave, StandingGrant};
+use fumehood_policy::{Naming, Terms};
 use tokio::time::Instant;
 
 use super::world::{leave, target};
@@ -64,4 +64,41 @@ async fn grants_are_bounded_and_expired_ones_make_room() {
     let later = now + Duration::from_secs(2);
     grants.insert(grant(1_000_001, 1, 1000), later);
     assert!(grants.take(GrantId(1_000_001), later).is_some());
+}
+
+#[test]
+fn a_client_is_led_to_named_proxies_and_where_scripts_may() {
+    let mut grants = Grants::default();
+    let id = GrantId(1);
+    grants.stand(StandingGrant { id, client: None });
+    let first = |server: &str, naming| FirstHop {
+        server: server.parse().unwrap(),
+        naming,
+        unseen: true,
+    };
+    let leads = |grants: &Grants, first: FirstHop| {
+        let leave = grants.take_for(id, target("http://a.test/"), None).unwrap();
+        grants.lead_to(leave, first, Vec::new()).is_some()
+    };
+    let (named, other) = ("http://p.test:1", "http://p.test:2");
+    assert!(!grants.may_lead());
+    assert!(!leads(&grants, first(named, Naming::User)));
+    assert!(!leads(&grants, first(named, Naming::Script)));
+    let mut proxies = ProxyLeave {
+        named: vec![named.parse().unwrap()],
+        scripts: false,
+    };
+    grants.lead(proxies.clone());
+    assert!(leads(&grants, first(named, Naming::User)));
+    assert!(!leads(&grants, first(other, Naming::User)));
+    assert!(!leads(&grants, first("https://p.test:1", Naming::User)));
+    assert!(!leads(&grants, first(named, Naming::Script)));
+    proxies.scripts = true;
+    grants.lead(proxies.clone());
+    assert!(leads(&grants, first(other, Naming::Script)));
+    assert!(!leads(&grants, first(other, Naming::User)));
+    // Too long a list gives leave for nothing.
+    proxies.named = vec![named.parse().unwrap(); 33];
+    grants.lead(proxies);
+    assert!(!grants.may_lead());
 }

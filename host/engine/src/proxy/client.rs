@@ -379,7 +379,7 @@ impl Client {
     /// A connection that a tunnel can lead to, and whose address it has; or what the
     /// client is told, and what was the matter on the way.
     pub(super) async fn far(
-        &self,
+        &mut self,
         wanted: &Wanted,
         via: &[Field],
     ) -> Result<(SocketAddr, Far), (Refusal, Option<Cause>)> {

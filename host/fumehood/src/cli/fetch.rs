@@ -95,14 +95,18 @@ fn prepare(
 fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
     let source = settings::source(&args.trust.configuration, &args.trust.allow_private);
     let settings = settings::load(&source)?;
-    let way_out = way::of_fetch(&args.way, settings.tls())?;
+    let way_out = way::of_fetch(&args.way, &settings)?;
+    let on_the_way = match (&way_out, &settings.proxies.value) {
+        (Some(way_out), _) => way_out.needs_anchors(),
+        (None, configured) => configured.as_ref().is_some_and(way::may_need_anchors),
+    };
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
-        .anchors(anchors(
-            args,
-            way_out.needs_anchors() && !args.way.proxy_insecure,
-        ));
-    builder = guests(way_out.put_into(builder), args);
+        .anchors(anchors(args, on_the_way && !args.way.proxy_insecure));
+    if let Some(way_out) = way_out {
+        builder = way_out.put_into(builder);
+    }
+    builder = guests(builder, args);
     for layer in &args.trust.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }

@@ -32,6 +32,7 @@ mod report;
 mod resolve;
 mod resume;
 mod run;
+mod service;
 mod settings;
 #[cfg(feature = "demo")]
 mod show;

@@ -1,6 +1,7 @@
 //! `fumehood proxy`: a local forward proxy, until it is told to end.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use super::access::AccessLog;
 use super::args::{ListenAt, ProxyArgs};
 use super::exit::{Exit, Failed};
 use super::modules::complain;
-use super::{settings, way};
+use super::service::Manager;
+use super::{service, settings, way};
 
 /// Guest instances, unless the configuration says how many: a client's
 /// connection and a server's take room for two each, tunnels none.
@@ -31,8 +33,19 @@ pub(crate) async fn run(args: &ProxyArgs) -> ExitCode {
 }
 
 async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
-    check_address(args)?;
-    let options = options(args)?;
+    let manager = Manager::new();
+    let mut options = options(args)?;
+    match service::passed()? {
+        Some(passed) => {
+            check_address(args, passed.address)?;
+            options.address = ProxyAddress::Socket(Arc::new(passed.socket));
+        }
+        None => {
+            if let ListenAt::Tcp(address) = &args.listen {
+                check_address(args, *address)?;
+            }
+        }
+    }
     let mut signals = Signals::new()?;
     let mut log = match &args.access_log {
         Some(path) => {
@@ -46,11 +59,13 @@ async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
     };
     let engine = builder(args)?.launch().await?;
     let mut proxy = engine.proxy(options).await?;
-    tell(args, &proxy)?;
+    manager.ready(&tell(args, &proxy)?);
     tokio::select! {
         () = signals.next() => {}
+        () = manager.watch() => {}
         done = write_all(&mut proxy, &mut log) => done?,
     }
+    manager.stopping();
     drain(args, &mut proxy, &mut log, &mut signals).await?;
     if proxy.lost_records() > 0 {
         let lost = proxy.lost_records();
@@ -60,12 +75,8 @@ async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
     Ok(())
 }
 
-fn check_address(args: &ProxyArgs) -> Result<(), Failed> {
-    let address = match &args.listen {
-        ListenAt::Tcp(address) if !address.ip().is_loopback() => address,
-        ListenAt::Tcp(_) | ListenAt::Unix(_) => return Ok(()),
-    };
-    if args.dangerously_listen_beyond_loopback {
+fn check_address(args: &ProxyArgs, address: SocketAddr) -> Result<(), Failed> {
+    if address.ip().is_loopback() || args.dangerously_listen_beyond_loopback {
         return Ok(());
     }
     let why = format!(
@@ -81,7 +92,9 @@ fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
         .limits(limits(&settings));
-    builder = way::of_proxy(&args.upstream)?.put_into(builder);
+    if let Some(way_out) = way::of_proxy(&args.upstream)? {
+        builder = way_out.put_into(builder);
+    }
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
@@ -129,10 +142,11 @@ fn options(args: &ProxyArgs) -> Result<ProxyOptions, Failed> {
 }
 
 /// Says where it listens, for people and for who waits for it.
-fn tell(args: &ProxyArgs, proxy: &Proxy) -> Result<(), Failed> {
-    let address = match &args.listen {
-        ListenAt::Tcp(_) => proxy.address().map(|it| it.to_string()).unwrap_or_default(),
-        ListenAt::Unix(path) => format!("unix:{}", path.display()),
+fn tell(args: &ProxyArgs, proxy: &Proxy) -> Result<String, Failed> {
+    let address = match (proxy.address(), &args.listen) {
+        (Some(address), _) => address.to_string(),
+        (None, ListenAt::Unix(path)) => format!("unix:{}", path.display()),
+        (None, ListenAt::Tcp(address)) => address.to_string(),
     };
     let line = match args.json {
         true => json!({ "address": address, "pid": std::process::id() }).to_string(),
@@ -140,7 +154,8 @@ fn tell(args: &ProxyArgs, proxy: &Proxy) -> Result<(), Failed> {
     };
     let mut stdout = io::stdout().lock();
     let told = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-    told.map_err(|why| Failed::new(Exit::Write, format!("standard output: {why}")))
+    told.map_err(|why| Failed::new(Exit::Write, format!("standard output: {why}")))?;
+    Ok(address)
 }
 
 /// Writes the log, for as long as the proxy runs.

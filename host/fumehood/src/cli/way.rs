@@ -1,30 +1,13 @@
 //! `-x`, `-U`, `--noproxy`, `--proxy-pac` and the rest: the way out through proxies.
 
-use std::str::FromStr;
-
 use fumehood::control::{TlsOptions, Verification};
 use fumehood::policy::{
-    Bypass, ProxyError, ProxyScheme, ProxyServer, ProxySettings, Route, UserInfo, from_environment,
+    Bypass, ProxyScheme, ProxyServer, ProxySettings, UserInfo, from_environment,
 };
-use fumehood::{EngineBuilder, Proxies, ProxyAuth, UpstreamProxy};
+use fumehood::{EngineBuilder, Proxies, ProxyAuth, Settings, UpstreamProxy};
 
 use super::args::{Chosen, From, Upstream, Way};
 use super::exit::{Exit, Failed};
-
-/// A way to go where a script fails.
-#[derive(Clone, Debug)]
-pub(crate) struct Fallback(Route);
-
-impl FromStr for Fallback {
-    type Err = ProxyError;
-
-    fn from_str(text: &str) -> Result<Self, ProxyError> {
-        Ok(Fallback(match text {
-            "direct" => Route::Direct,
-            text => Route::Proxy(text.parse()?),
-        }))
-    }
-}
 
 /// The way out that a command line says.
 #[derive(Debug)]
@@ -46,38 +29,59 @@ impl WayOut {
 
     /// Whether a certificate may have to be verified that is not the target's.
     pub(crate) fn needs_anchors(&self) -> bool {
-        let https = |server: &ProxyServer| server.scheme == ProxyScheme::Https;
         match self {
-            WayOut::Chain(proxies) => proxies.chain.iter().any(|it| https(it.server())),
-            WayOut::Chosen(ProxySettings::System) => true,
-            WayOut::Chosen(settings) => settings.has_script() || settings.named().iter().any(https),
+            WayOut::Chain(proxies) => proxies.chain.iter().any(|it| is_https(it.server())),
+            WayOut::Chosen(settings) => may_need_anchors(settings),
         }
     }
 }
 
-/// The way out of `fetch`: by the command line, or else by the environment.
-pub(crate) fn of_fetch(way: &Way, tls: TlsOptions) -> Result<WayOut, Failed> {
+fn is_https(server: &ProxyServer) -> bool {
+    server.scheme == ProxyScheme::Https
+}
+
+/// The same of what the configuration says.
+pub(crate) fn may_need_anchors(settings: &ProxySettings) -> bool {
+    *settings == ProxySettings::System
+        || settings.has_script()
+        || settings.named().iter().any(is_https)
+}
+
+/// The way out of `fetch`: by the command line, or else by the environment, unless
+/// the configuration says it.
+pub(crate) fn of_fetch(way: &Way, settings: &Settings) -> Result<Option<WayOut>, Failed> {
     match (&way.proxy, chosen(&way.chosen)?) {
-        (Some(_), _) => Ok(WayOut::Chain(proxies(way, tls)?.unwrap_or_default())),
-        (None, Some(settings)) => Ok(WayOut::Chosen(settings)),
-        (None, None) => Ok(WayOut::Chosen(environment(way.noproxy.as_deref())?)),
+        (Some(_), _) => {
+            let proxies = proxies(way, settings.tls())?;
+            Ok(Some(WayOut::Chain(proxies.unwrap_or_default())))
+        }
+        (None, Some(settings)) => Ok(Some(WayOut::Chosen(settings))),
+        (None, None) if settings.proxies.value.is_some() => Ok(None),
+        (None, None) => {
+            let said = environment(way.noproxy.as_deref())?;
+            Ok(Some(WayOut::Chosen(said)))
+        }
     }
 }
 
-/// The way out of `proxy`. The environment is looked at where that was asked for:
-/// its variables are for the proxy's clients, and may name the proxy itself.
-pub(crate) fn of_proxy(upstream: &Upstream) -> Result<WayOut, Failed> {
+/// The way out of `proxy`, where the command line says it. The environment is
+/// looked at where that was asked for: its variables are for the proxy's clients,
+/// and may name the proxy itself.
+pub(crate) fn of_proxy(upstream: &Upstream) -> Result<Option<WayOut>, Failed> {
     if let Some(settings) = chosen(&upstream.chosen)? {
-        return Ok(WayOut::Chosen(settings));
+        return Ok(Some(WayOut::Chosen(settings)));
+    }
+    if upstream.upstream.is_empty() {
+        return Ok(None);
     }
     let chain = upstream.upstream.iter();
     let chain = chain.map(|text| proxy("--upstream", text, None, ProxyAuth::Basic));
     let bypass = upstream.noproxy.as_deref().unwrap_or_default().parse();
-    Ok(WayOut::Chain(Proxies {
+    Ok(Some(WayOut::Chain(Proxies {
         chain: chain.collect::<Result<_, _>>()?,
         bypass: bypass.map_err(|why| usage(format!("--noproxy: {why}")))?,
         tunnel: false,
-    }))
+    })))
 }
 
 /// What is to choose, where something is.

@@ -8,7 +8,8 @@ use fumehood_policy::{
 };
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{SystemProxyError, system_proxies};
+use super::stamps::Stamps;
+use super::{SystemProxyError, desktop_files, system_proxies};
 use crate::Engine;
 use crate::pac::{Pac, PacError, PacOptions};
 
@@ -21,8 +22,10 @@ const CALLS: usize = 64;
 /// Chooses proxies, by the settings that hold now. Cheap to clone.
 ///
 /// A script is fetched when it is first needed, and again by
-/// [`fumehood_policy::Refetch`]; between two fetches the one before holds. Where
-/// there is none, or it fails, the settings' fallback is what there is. Proxies
+/// [`fumehood_policy::Refetch`], or when its file changed; between two fetches the
+/// one before holds. The system's settings are read again when a file that they
+/// stand in changed; both are looked at when a way is chosen, at most once a
+/// second. Where there is none, or it fails, the settings' fallback is what there is. Proxies
 /// that failed come last for a while.
 #[derive(Clone)]
 pub struct ProxyChooser {
@@ -35,6 +38,10 @@ pub(crate) struct Choice {
     /// Held while a script is fetched, so that it happens once.
     script: Mutex<Script>,
     calls: Semaphore,
+    /// As they were given, the system's not read yet.
+    given: StateMutex<ProxySettings>,
+    /// What the system's are read from, which is watched.
+    desktop: Stamps,
     settings: StateMutex<Arc<ProxySettings>>,
     failed: StateMutex<RetryMemory<Route>>,
 }
@@ -48,6 +55,8 @@ pub(crate) struct Chosen {
 }
 
 struct Script {
+    /// Its file, which is watched.
+    file: Stamps,
     /// What it was fetched for.
     of: Arc<ProxySettings>,
     loaded: Option<Pac>,
@@ -115,25 +124,51 @@ impl ProxyChooser {
 
 impl Choice {
     pub(crate) async fn new(settings: ProxySettings) -> Result<Self, SystemProxyError> {
+        // Before they are read, so that no change is missed.
+        let desktop = Stamps::new(match settings {
+            ProxySettings::System => desktop_files(),
+            _ => Vec::new(),
+        });
+        let given = settings.clone();
         let settings = Arc::new(read(settings).await?);
-        let script = Script {
-            of: Arc::clone(&settings),
-            loaded: None,
-            refetch: Refetch::new(Instant::now()),
-        };
         Ok(Choice {
-            script: Mutex::new(script),
+            script: Mutex::new(Script::of(&settings)),
             calls: Semaphore::new(CALLS),
+            given: StateMutex::new(given),
+            desktop,
             settings: StateMutex::new(settings),
             failed: StateMutex::default(),
         })
     }
 
     pub(crate) async fn replace(&self, settings: ProxySettings) -> Result<(), ChooseError> {
+        let given = settings.clone();
         let settings = read(settings).await?;
+        *lock(&self.given) = given;
         *lock(&self.settings) = Arc::new(settings);
         lock(&self.failed).clear();
         Ok(())
+    }
+
+    /// Whether every target goes straight, now and later.
+    pub(crate) fn is_straight(&self) -> bool {
+        *lock(&self.given) == ProxySettings::Direct
+    }
+
+    /// Reads the system's settings again where they changed. Those that cannot be
+    /// read are somebody's half-done work, and those before hold on.
+    async fn follow(&self) {
+        if !self.desktop.changed() || *lock(&self.given) != ProxySettings::System {
+            return;
+        }
+        match read(ProxySettings::System).await {
+            Ok(settings) if settings == *self.settings() => {}
+            Ok(settings) => {
+                *lock(&self.settings) = Arc::new(settings);
+                lock(&self.failed).clear();
+            }
+            Err(error) => tracing::warn!(%error, "the proxy settings before hold on"),
+        }
     }
 
     /// What holds now.
@@ -146,6 +181,7 @@ impl Choice {
         engine: &Engine,
         url: &RequestUrl,
     ) -> Result<Chosen, ChooseError> {
+        self.follow().await;
         let settings = self.settings();
         let (routes, naming) = match &*settings {
             // Read when the settings were taken.
@@ -205,11 +241,9 @@ impl Choice {
         let mut script = self.script.lock().await;
         let now = Instant::now();
         if !Arc::ptr_eq(&script.of, settings) {
-            *script = Script {
-                of: Arc::clone(settings),
-                loaded: None,
-                refetch: Refetch::new(now),
-            };
+            *script = Script::of(settings);
+        } else if script.file.changed() {
+            script.refetch.changed(now);
         }
         let mut error = None;
         if script.refetch.is_due(now) {
@@ -229,6 +263,25 @@ impl Choice {
             (Some(pac), _) => Ok(pac.clone()),
             (None, Some(error)) => Err(error.into()),
             (None, None) => Err(ChooseError::NoScript(source.to_string())),
+        }
+    }
+}
+
+impl Script {
+    /// Of these settings, not fetched yet.
+    fn of(settings: &Arc<ProxySettings>) -> Self {
+        let file = match &**settings {
+            ProxySettings::Pac {
+                source: PacSource::File(path),
+                ..
+            } => vec![path.clone()],
+            _ => Vec::new(),
+        };
+        Script {
+            file: Stamps::new(file),
+            of: Arc::clone(settings),
+            loaded: None,
+            refetch: Refetch::new(Instant::now()),
         }
     }
 }

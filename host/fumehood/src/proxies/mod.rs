@@ -8,15 +8,17 @@ mod chooser;
 mod gnome;
 mod guide;
 mod kde;
+mod stamps;
 mod way_out;
 
 use std::env;
 use std::io;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use fumehood_policy::{
-    BypassError, EnvironmentError, ProxyError, ProxySettings, SourceError, from_environment,
+    BypassError, EnvironmentError, ProxyError, ProxySettings, Route, SourceError, from_environment,
 };
 use tokio::process::Command;
 
@@ -24,6 +26,22 @@ pub(crate) use chooser::Choice;
 pub use chooser::{ChooseError, ProxyChooser};
 pub(crate) use guide::{Guide, Whom};
 pub(crate) use way_out::{Candidate, NoWayOut, WayOut};
+
+/// A way to go where a script cannot be had or has no answer: `direct`, or a proxy
+/// without credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyFallback(pub Route);
+
+impl FromStr for ProxyFallback {
+    type Err = ProxyError;
+
+    fn from_str(text: &str) -> Result<Self, ProxyError> {
+        Ok(ProxyFallback(match text {
+            "direct" => Route::Direct,
+            text => Route::Proxy(text.parse()?),
+        }))
+    }
+}
 
 /// Largest configuration of a desktop that is read, in bytes.
 const MAX_CONFIGURATION_BYTES: usize = 256 << 10;
@@ -82,8 +100,7 @@ impl SystemProxyError {
 /// and its kin what `gsettings` prints), else none. Never
 /// [`ProxySettings::System`].
 ///
-/// To follow changes read it again: when the network changes, and before a
-/// script's refetch.
+/// To follow changes read it again, or have a [`ProxyChooser`] do it.
 ///
 /// # Errors
 /// [`SystemProxyError`].
@@ -106,10 +123,21 @@ pub async fn system_proxies() -> Result<ProxySettings, SystemProxyError> {
     }
 }
 
-fn kioslaverc() -> Result<ProxySettings, SystemProxyError> {
+/// Where the user's settings are.
+fn configuration() -> Option<PathBuf> {
     let folder = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| env::home_dir().map(|home| home.join(".config")));
-    let Some(file) = folder.map(|folder| folder.join("kioslaverc")) else {
+    folder.or_else(|| env::home_dir().map(|home| home.join(".config")))
+}
+
+/// What the desktops keep their settings in: KDE, then GNOME and its kin.
+fn desktop_files() -> Vec<PathBuf> {
+    let names = ["kioslaverc", "dconf/user"];
+    let all = configuration().map(|folder| names.map(|name| folder.join(name)));
+    all.into_iter().flatten().collect()
+}
+
+fn kioslaverc() -> Result<ProxySettings, SystemProxyError> {
+    let Some(file) = configuration().map(|folder| folder.join("kioslaverc")) else {
         return Ok(ProxySettings::Direct);
     };
     let unreadable = |source| SystemProxyError::Unreadable {

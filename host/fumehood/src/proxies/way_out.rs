@@ -123,7 +123,7 @@ impl WayOut {
         match self {
             WayOut::Straight => true,
             WayOut::Chain(proxies) => proxies.chain.is_empty(),
-            WayOut::Chosen(choice) => matches!(*choice.settings(), ProxySettings::Direct),
+            WayOut::Chosen(choice) => choice.is_straight(),
         }
     }
 
@@ -162,5 +162,26 @@ fn upstream(
         (Naming::User, Some(user)) => {
             UpstreamProxy::named(server.clone()).login(user.clone(), ProxyAuth::Basic)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+    use fumehood_policy::from_environment;
+
+    #[test]
+    fn a_login_goes_to_the_proxy_that_the_user_named_and_to_no_namesake() {
+        let set = |name: &str| (name == "http_proxy").then(|| "http://a:b@p.test:1".to_owned());
+        let settings = from_environment(set).unwrap();
+        let upstream = |server: &str, naming| {
+            let proxy = upstream(&server.parse().unwrap(), naming, &settings).unwrap();
+            format!("{proxy:?}").contains("Basic")
+        };
+        assert!(upstream("http://p.test:1", Naming::User));
+        assert!(!upstream("http://p.test:1", Naming::Script));
+        assert!(!upstream("http://p.test:2", Naming::User));
+        assert!(!upstream("https://p.test:1", Naming::User));
     }
 }

@@ -7,12 +7,13 @@ use std::str::FromStr;
 
 use fumehood_control::TlsVersion;
 use fumehood_policy::{
-    AddressSpace, ClientName, DnsName, Host, HostPattern, Method, Mode, PrivateHost, SchemeName,
+    AddressSpace, Bypass, BypassError, ClientName, DnsName, Host, HostPattern, Method, Mode,
+    PrivateHost, SchemeName,
 };
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
-use crate::{DnsMode, DnsServer};
+use crate::{DnsMode, DnsServer, ProxyFallback};
 
 /// Longest time that can be set, in seconds; the broker dials no longer.
 const MAX_SECONDS: f64 = 4_000_000.0;
@@ -37,6 +38,8 @@ pub(crate) struct File {
     pub(crate) tls: TlsTable,
     /// How names are resolved.
     pub(crate) dns: DnsTable,
+    /// How requests find their way out.
+    pub(crate) proxy: ProxyTable,
     /// When to give up, in seconds.
     pub(crate) timeouts: TimeoutTable,
     /// What an engine may take; read when an engine is launched.
@@ -144,6 +147,56 @@ pub(crate) struct DnsTable {
     /// Default "/etc/hosts".
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) hosts_file: Option<Spanned<PathBuf>>,
+}
+
+/// `[proxy]`
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ProxyTable {
+    /// "direct", "environment" (http_proxy and its kin), "system" (those, or else the
+    /// desktop's settings), "fixed" (the proxy of url), "pac" (the script of url), or
+    /// "wpad" (the script that the network names, which decides on all proxies).
+    /// Without it `fumehood fetch` goes by the environment and `fumehood proxy`
+    /// straight.
+    #[cfg_attr(test, schemars(with = "Option<ProxyModeName>"))]
+    pub(crate) mode: Option<Spanned<ProxyModeName>>,
+    /// For "fixed" a proxy: "http://user:password@proxy.example:3128",
+    /// "socks5h://127.0.0.1:9050". For "pac" a file or an http, https, file: or
+    /// data: URL.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) url: Option<Spanned<String>>,
+    /// What needs no proxy in the mode "fixed": "*.corp.example", "10.0.0.0/8",
+    /// "<local>". Loopback needs none unless "<-loopback>" says so.
+    pub(crate) bypass: Option<Vec<Read<BypassText>>>,
+    /// The ways to try where a script cannot be had or has no answer: proxies, or
+    /// "direct". Without it that is an error.
+    pub(crate) fallback: Option<Vec<Read<ProxyFallback>>>,
+}
+
+/// How requests find their way out, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProxyModeName {
+    Direct,
+    Environment,
+    System,
+    Fixed,
+    Pac,
+    Wpad,
+}
+
+/// One entry of a bypass list, sound by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct BypassText(pub(crate) String);
+
+impl FromStr for BypassText {
+    type Err = BypassError;
+
+    fn from_str(text: &str) -> Result<Self, BypassError> {
+        Bypass::parse(text).map(|_| BypassText(text.to_owned()))
+    }
 }
 
 /// What becomes of private addresses, as it is written.

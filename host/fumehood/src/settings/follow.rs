@@ -74,6 +74,8 @@ pub(crate) struct Follow {
     pub(crate) file: Option<PathBuf>,
     /// Whether to read it whenever it changes, and not just when asked.
     pub(crate) watch: bool,
+    /// Whether it says the way out, where it says one.
+    pub(crate) proxies: bool,
 }
 
 /// The version that holds, and how often it was not obeyed.
@@ -200,6 +202,7 @@ impl Engine {
     async fn try_reload(&self) -> Result<Revision, SettingsError> {
         let follow = self.shared.config.follow.clone();
         let follow = follow.ok_or(SettingsError::NotFollowed)?;
+        let follows_proxies = follow.proxies;
         let reading = tokio::task::spawn_blocking(move || again(&follow));
         let settings = reading
             .await
@@ -209,6 +212,11 @@ impl Engine {
             tls: settings.tls(),
             dns: Arc::new(settings.dns()),
         };
+        if follows_proxies {
+            let said = settings.proxies.value;
+            let followed = self.shared.follow_proxies(said).await;
+            followed.map_err(|e| SettingsError::NotTaken(e.to_string()))?;
+        }
         self.replace(settings.policy, preferences, settings.file)
             .await
     }

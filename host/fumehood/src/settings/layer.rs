@@ -13,7 +13,7 @@ use crate::store::read_file;
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 20] = [
+const VARIABLES: [(&str, &str, Kind); 24] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -38,6 +38,10 @@ const VARIABLES: [(&str, &str, Kind); 20] = [
     ),
     ("FUMEHOOD_DNS_RESOLV_CONF", "dns.resolv-conf", Kind::Text),
     ("FUMEHOOD_DNS_HOSTS_FILE", "dns.hosts-file", Kind::Text),
+    ("FUMEHOOD_PROXY_MODE", "proxy.mode", Kind::Text),
+    ("FUMEHOOD_PROXY_URL", "proxy.url", Kind::Text),
+    ("FUMEHOOD_PROXY_BYPASS", "proxy.bypass", Kind::List),
+    ("FUMEHOOD_PROXY_FALLBACK", "proxy.fallback", Kind::List),
     (
         "FUMEHOOD_TIMEOUTS_CONNECT",
         "timeouts.connect",

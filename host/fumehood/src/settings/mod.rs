@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod follow;
 mod layer;
+mod proxy;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ pub use error::SettingsError;
 pub use follow::Revision;
 pub(crate) use follow::{Current, Follow, Preferences, watch};
 use fumehood_control::{Deadlines, TlsOptions, TlsVersion};
-use fumehood_policy::{DnsName, Policy, PrivateHost};
+use fumehood_policy::{DnsName, Policy, PrivateHost, ProxySettings};
 use layer::Layer;
 pub use layer::MAX_SETTINGS_BYTES;
 use toml::Spanned;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub dns_resolv_conf: Value<PathBuf>,
     /// Where the host table is.
     pub dns_hosts: Value<PathBuf>,
+    /// How requests find their way out; `None` where nobody said.
+    pub proxies: Value<Option<ProxySettings>>,
     /// Resolving and connecting, in milliseconds.
     pub connect_ms: Value<u32>,
     /// The TLS handshake, in milliseconds.
@@ -227,6 +230,7 @@ impl Settings {
             dns_private_answers: dns.private_answers,
             dns_resolv_conf: dns.resolv_conf,
             dns_hosts: dns.hosts,
+            proxies: proxy::build(&file, environment)?,
             connect_ms: pick(
                 both,
                 |it| it.timeouts.connect.as_ref(),

@@ -452,3 +452,70 @@ proptest! {
         prop_assert_eq!(column as usize, lines.last().unwrap().chars().count() + 1);
     }
 }
+
+#[test]
+fn the_way_out_is_said_whole_or_not_at_all() {
+    for (text, place) in [
+        ("[proxy]\nmode = \"sytem\"\n", "2:8: "),
+        ("[proxy]\nurl = \"http://p.test\"\n", "2:7: "),
+        ("[proxy]\nmode = \"fixed\"\n", "2:8: "),
+        (
+            "[proxy]\nmode = \"direct\"\nurl = \"http://p.test\"\n",
+            "3:7: ",
+        ),
+        (
+            "[proxy]\nmode = \"fixed\"\nurl = \"gopher://p.test\"\n",
+            "3:7: ",
+        ),
+        ("[proxy]\nmode = \"pac\"\nurl = \"data:x\"\n", "3:7: "),
+        (
+            "[proxy]\nmode = \"system\"\nfallback = [\"direct\"]\n",
+            "2:8: ",
+        ),
+        (
+            "[proxy]\nmode = \"pac\"\nurl = \"/p\"\nbypass = [\"a.test\"]\n",
+            "2:8: ",
+        ),
+        (
+            "[proxy]\nmode = \"pac\"\nurl = \"/p\"\nfallback = [\"direct\", \"p:0\"]\n",
+            "4:23: ",
+        ),
+        (
+            "[proxy]\nmode = \"fixed\"\nurl = \"p.test\"\nbypass = [\"a b\"]\n",
+            "4:11: ",
+        ),
+    ] {
+        let said = refusal(text);
+        assert!(said.starts_with(place), "{text}: {said}");
+    }
+    assert_eq!(load("").unwrap().proxies.value, None);
+    let text =
+        "[proxy]\nmode = \"fixed\"\nurl = \"http://a:b@p.test:1\"\nbypass = [\"*.q.test\"]\n";
+    let settings = load(text).unwrap();
+    let Some(ProxySettings::Fixed(fixed)) = settings.proxies.value else {
+        panic!("it is fixed");
+    };
+    assert_eq!(settings.proxies.origin, Origin::File { line: 2 });
+    assert!(
+        fixed
+            .credentials_for(&"http://p.test:1".parse().unwrap())
+            .is_some()
+    );
+    let ways = |url: &str| fixed.routes(&RequestUrl::parse(url).unwrap().target);
+    assert_eq!(ways("http://x.q.test/"), [fumehood_policy::Route::Direct]);
+    assert_ne!(ways("https://x.test/"), [fumehood_policy::Route::Direct]);
+    // A variable goes before the file, key by key.
+    let variables = [
+        ("FUMEHOOD_PROXY_MODE", "pac"),
+        ("FUMEHOOD_PROXY_URL", "/x.pac"),
+    ];
+    let settings = load_with("[proxy]\nmode = \"direct\"\n", &variables).unwrap();
+    assert!(matches!(
+        settings.proxies.value,
+        Some(ProxySettings::Pac { .. })
+    ));
+    assert_eq!(
+        settings.proxies.origin,
+        Origin::Environment("FUMEHOOD_PROXY_MODE")
+    );
+}

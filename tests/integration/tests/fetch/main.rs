@@ -20,3 +20,4 @@ mod time;
 mod tls;
 mod truncation;
 mod uploads;
+mod ways;

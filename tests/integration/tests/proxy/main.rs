@@ -10,6 +10,7 @@ mod hostile;
 mod identity;
 mod life;
 mod policy;
+mod service;
 mod socks;
 mod support;
 mod upstream;

@@ -47,9 +47,13 @@ impl Proxy {
             .args(arguments)
             .env_remove("FUMEHOOD_CONFIG")
             .env("XDG_CONFIG_HOME", "/nonexistent")
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdin(Stdio::null());
+        Proxy::spawn(command, folder)
+    }
+
+    /// One that this command starts, once it listens.
+    pub(crate) fn spawn(mut command: Command, folder: TempDir) -> Proxy {
+        command.process_group(0).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let stdout = child.stdout.take().unwrap();

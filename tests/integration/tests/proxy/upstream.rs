@@ -5,10 +5,11 @@ use std::net::{TcpListener, TcpStream};
 
 use fumehood_tests::hostile::{Canary, Script, Server};
 use fumehood_tests::peers::{Kind, RealProxy};
+use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
 use serde_json::Value;
 
-use crate::support::{HELLO, Proxy, Reply};
+use crate::support::{HELLO, PATIENCE, Proxy, Reply};
 
 /// A target that nobody here resolves and nobody answers at.
 const PLAIN: &str = "GET http://origin.test/path?q HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -126,7 +127,7 @@ fn the_policy_judges_the_target_and_the_way() {
         ("GET http://10.0.0.1/", "local-address"),
         ("GET http://localhost/", "localhost"),
         ("CONNECT 127.0.0.1:443", "loopback-address"),
-        ("CONNECT a.evil.test:443", "rule"),
+        ("CONNECT a.evil.test:443", "denied-by-rule"),
         ("CONNECT a.test:25", "blocked-port"),
     ] {
         let reply = proxy.ask(format!("{ask} HTTP/1.1\r\nhost: x\r\n\r\n"));
@@ -330,4 +331,56 @@ fn real_proxies_are_gone_through_alone_and_in_a_row() {
     let proxy = Proxy::start(&["--upstream", &unknown]);
     assert_eq!(proxy.ask(PLAIN).status, 502);
     assert!(TcpStream::connect(tinyproxy.address()).is_ok());
+}
+
+#[test]
+fn another_script_and_another_configuration_hold_without_a_start() {
+    let (one, other) = (
+        Server::start(vec![Script::answers(&[HELLO])]),
+        Server::start(vec![Script::answers(&[HELLO])]),
+    );
+    let folder = TempDir::new().unwrap();
+    // Put in its place at once, as editors do.
+    let write = |name: &str, text: String| {
+        let next = folder.write("next", text).unwrap();
+        std::fs::rename(next, folder.path().join(name)).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let leads_to = |server: &Server, rest: &str| {
+        let port = server.port();
+        format!("function FindProxyForURL(url, host) {{ return 'PROXY 127.0.0.1:{port}'; }}{rest}")
+    };
+    let pac = write("proxy.pac", leads_to(&one, ""));
+    let configured =
+        |mode: &str| format!("[policy]\nprivate-hosts = [\"127.0.0.1\"]\n[proxy]\nmode = {mode}\n");
+    let config = write(
+        "config.toml",
+        configured(&format!("\"pac\"\nurl = \"{pac}\"")),
+    );
+    let proxy = Proxy::strict(&["--config", &config]);
+    assert_eq!(proxy.ask(PLAIN).content, b"hello");
+    assert_eq!((one.connections(), other.connections()), (1, 0));
+    write("proxy.pac", leads_to(&other, " // changed"));
+    let changed = wait_for(PATIENCE, || {
+        proxy.ask(PLAIN);
+        (other.connections() > 0).then_some(())
+    });
+    assert!(changed.is_some());
+    let third = Server::start(vec![Script::answers(&[HELLO])]);
+    write(
+        "config.toml",
+        configured(&format!("\"fixed\"\nurl = \"{}\"", http(&third))),
+    );
+    let changed = wait_for(PATIENCE, || {
+        proxy.ask(PLAIN);
+        (third.connections() > 0).then_some(())
+    });
+    assert!(changed.is_some());
+    // Nothing is said any more: straight, where nobody resolves that name.
+    write("config.toml", configured("\"direct\""));
+    let changed = wait_for(PATIENCE, || {
+        let reply = proxy.ask(PLAIN);
+        (reply.status == 502 && error(&reply) == "dns_error").then_some(())
+    });
+    assert!(changed.is_some());
 }

@@ -2,9 +2,8 @@
 //! elsewhere.
 
 use clap::{Args, ValueEnum};
+use fumehood::ProxyFallback;
 use fumehood::policy::PacSource;
-
-use crate::cli::way::Fallback;
 
 /// By what proxies are chosen, where they are not named one by one.
 #[derive(Clone, Debug, Default, Args)]
@@ -17,7 +16,7 @@ pub(crate) struct Chosen {
     /// Go this way where the script cannot be had or has no answer: a proxy, or
     /// "direct"; several in the order they are tried [default: none, which is an error]
     #[arg(long, value_name = "PROXY", requires = "proxy_pac")]
-    pub(crate) proxy_fallback: Vec<Fallback>,
+    pub(crate) proxy_fallback: Vec<ProxyFallback>,
     /// Go by what is set there
     #[arg(long, value_name = "WHERE", conflicts_with = "proxy_pac")]
     pub(crate) proxy_from: Option<From>,

@@ -1,0 +1,156 @@
+//! By what the way out is chosen: flags, scripts, the configuration, variables.
+
+use std::net::TcpListener;
+
+use fumehood_tests::fetch::Fetch;
+use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::temp::TempDir;
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+/// A target that nobody here resolves and nobody answers at.
+const PLAIN: &str = "http://origin.test/path?q";
+
+fn hello() -> Server {
+    Server::start(vec![Script::answers(&[HELLO])])
+}
+
+fn proxy(server: &Server) -> String {
+    format!("http://127.0.0.1:{}", server.port())
+}
+
+fn script(body: &str) -> String {
+    format!("data:,function FindProxyForURL(url, host) {{ {body} }}")
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_not_the_same_as_none() {
+    for (name, value) in [
+        ("http_proxy", "gopher://127.0.0.1"),
+        ("http_proxy", "http://127.0.0.1:0"),
+        ("all_proxy", "http://a b"),
+    ] {
+        let finished = Fetch::new(PLAIN).env(name, value).run();
+        assert_eq!(finished.code(), 115, "{name}={value}: {}", finished.stderr);
+    }
+    let server = hello();
+    let finished = Fetch::new(PLAIN)
+        .env("http_proxy", proxy(&server))
+        .env("no_proxy", "a/b")
+        .run();
+    assert_eq!(finished.code(), 115, "{}", finished.stderr);
+}
+
+#[test]
+fn variables_are_read_as_curl_reads_them() {
+    let canary = Canary::start();
+    let trap = format!("http://127.0.0.1:{}", canary.port());
+    for name in ["http_proxy", "all_proxy", "ALL_PROXY"] {
+        let server = hello();
+        let with_login = format!("http://alice:secret@127.0.0.1:{}", server.port());
+        // A client of a server can set this one.
+        let fetch = Fetch::new(PLAIN).env("HTTP_PROXY", &*trap);
+        let finished = fetch.env(name, with_login).run();
+        assert_eq!(finished.content(), b"hello", "{name}: {}", finished.stderr);
+        let asked = server.only_request();
+        assert_eq!(asked.target, PLAIN);
+        assert_eq!(
+            asked.field("proxy-authorization"),
+            Some("Basic YWxpY2U6c2VjcmV0")
+        );
+    }
+    // Exempt, by the list or by --noproxy in its place.
+    let fetch = || Fetch::new(PLAIN).env("http_proxy", &*trap);
+    assert_eq!(fetch().env("NO_PROXY", "origin.test").run().code(), 6);
+    let exempt = fetch()
+        .env("no_proxy", "x.test")
+        .args(["--noproxy", "origin.test"]);
+    assert_eq!(exempt.run().code(), 6);
+    // -x wins, and "" is none.
+    let server = hello();
+    let wins = fetch().args(["-x", &proxy(&server)]).run();
+    assert_eq!(wins.content(), b"hello", "{}", wins.stderr);
+    assert_eq!(fetch().args(["-x", ""]).run().code(), 6);
+    canary.assert_alive();
+}
+
+#[test]
+fn a_scripts_ways_are_tried_in_turn() {
+    let server = hello();
+    let dead = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let garbage = Server::start(vec![Script::new().request().send("SOCKS\r\n\r\n")]);
+    let (bad, good) = (garbage.port(), server.port());
+    let body = format!(
+        "return 'PROXY 10.0.0.1:80; PROXY {dead}; SOCKS5 127.0.0.1:{bad}; PROXY 127.0.0.1:{good}';"
+    );
+    let finished = Fetch::new(PLAIN)
+        .args(["--proxy-pac", &script(&body)])
+        .run();
+    assert_eq!(finished.content(), b"hello", "{}", finished.stderr);
+    // A proxy that answers works, whatever it says.
+    let no = "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n";
+    let refuses = Server::start(vec![Script::new().request().send(no)]);
+    let canary = Canary::start();
+    let (first, second) = (refuses.port(), canary.port());
+    let body = format!("return 'PROXY 127.0.0.1:{first}; PROXY 127.0.0.1:{second}';");
+    let secure = Fetch::new("https://origin.test/").args(["--proxy-pac", &script(&body)]);
+    assert_eq!(secure.run().code(), 56);
+    canary.assert_alive();
+}
+
+#[test]
+fn the_deadline_is_of_all_ways_together() {
+    let stalls = Server::start(vec![Script::new().then_stall()]);
+    let one = format!("SOCKS5 127.0.0.1:{}", stalls.port());
+    let body = format!("return '{one}; {one}; {one}; {one}';");
+    let fetch = Fetch::new(PLAIN).args(["--proxy-pac", &script(&body), "--max-time", "1"]);
+    assert_eq!(fetch.run().code(), 28);
+    assert_eq!(stalls.connections(), 1);
+}
+
+#[test]
+fn a_script_that_fails_is_no_leave_to_go_straight() {
+    let server = hello();
+    let url = server.url_at("localhost", "/");
+    for broken in [&script("throw 1;"), "data:,(", "/nonexistent"] {
+        let fetch = || Fetch::new(PLAIN).args(["--proxy-pac", broken]);
+        assert_eq!(fetch().run().code(), 117, "{broken}");
+        assert_eq!(fetch().args(["--proxy-fallback", "direct"]).run().code(), 6);
+        let through = fetch().args(["--proxy-fallback", &proxy(&hello())]).run();
+        assert_eq!(through.code(), 7, "{}", through.stderr);
+    }
+    assert_eq!(server.connections(), 0, "{url}");
+}
+
+#[test]
+fn the_configuration_goes_before_variables_and_behind_flags() {
+    let canary = Canary::start();
+    let trap = format!("http://127.0.0.1:{}", canary.port());
+    let folder = TempDir::new().unwrap();
+    let write = |text: String| {
+        let file = folder.write("config.toml", text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let server = hello();
+    let file = write(format!(
+        "[proxy]\nmode = \"fixed\"\nurl = \"{}\"\n",
+        proxy(&server)
+    ));
+    let fetch = |file: &str| Fetch::new(PLAIN).args(["--config", file]);
+    let finished = fetch(&file).env("http_proxy", &*trap).run();
+    assert_eq!(finished.content(), b"hello", "{}", finished.stderr);
+    assert_eq!(fetch(&file).args(["-x", ""]).run().code(), 6);
+    let variable = fetch(&file).env("FUMEHOOD_PROXY_MODE", "direct");
+    // The file's URL goes with its mode alone.
+    assert_eq!(variable.run().code(), 115);
+    let file = write("[proxy]\nmode = \"direct\"\n".to_owned());
+    assert_eq!(fetch(&file).env("http_proxy", &*trap).run().code(), 6);
+    let server = hello();
+    let file = write("[proxy]\nmode = \"environment\"\n".to_owned());
+    let finished = fetch(&file).env("http_proxy", proxy(&server)).run();
+    assert_eq!(finished.content(), b"hello", "{}", finished.stderr);
+    canary.assert_alive();
+}
