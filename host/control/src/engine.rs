@@ -4,8 +4,8 @@ use fumehood_policy::{Denial, ServedScheme};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport,
-    ListenerId, ListenerSetup, Message, NameQuery, Summary, SwapReason,
+    AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, GuestPreferences, JourneyEvent,
+    Layer, LayerReport, ListenerId, ListenerSetup, Message, NameQuery, Summary, SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -188,6 +188,9 @@ pub enum ToEngine {
         /// Of the query.
         id: u64,
     },
+    /// What is preferred of the guests, from each one's next message on. Before it
+    /// the defaults hold; what is out of its bounds is moved to the nearest.
+    Preferences(GuestPreferences),
 }
 
 impl Message for ToEngine {
@@ -218,7 +221,8 @@ impl Message for ToEngine {
             | ToEngine::PacFragment { .. }
             | ToEngine::PacForget(_)
             | ToEngine::Resolve { .. }
-            | ToEngine::Unresolve { .. } => 0,
+            | ToEngine::Unresolve { .. }
+            | ToEngine::Preferences(_) => 0,
         }
     }
 }

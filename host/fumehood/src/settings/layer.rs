@@ -13,7 +13,7 @@ use crate::store::read_file;
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 20] = [
+const VARIABLES: [(&str, &str, Kind); 24] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -26,6 +26,12 @@ const VARIABLES: [(&str, &str, Kind); 20] = [
         Kind::List,
     ),
     ("FUMEHOOD_HTTP_USER_AGENT", "http.user-agent", Kind::Text),
+    (
+        "FUMEHOOD_HTTP_MAX_HEAD_KIB",
+        "http.max-head-kib",
+        Kind::Number,
+    ),
+    ("FUMEHOOD_HTTP_MAX_FIELDS", "http.max-fields", Kind::Number),
     ("FUMEHOOD_TLS_MIN_VERSION", "tls.min-version", Kind::Text),
     ("FUMEHOOD_TLS_MAX_VERSION", "tls.max-version", Kind::Text),
     ("FUMEHOOD_DNS_MODE", "dns.mode", Kind::Text),
@@ -36,6 +42,12 @@ const VARIABLES: [(&str, &str, Kind); 20] = [
         "dns.private-answers",
         Kind::Text,
     ),
+    (
+        "FUMEHOOD_DNS_CACHE_ENTRIES",
+        "dns.cache-entries",
+        Kind::Number,
+    ),
+    ("FUMEHOOD_DNS_MAX_TTL", "dns.max-ttl", Kind::Number),
     ("FUMEHOOD_DNS_RESOLV_CONF", "dns.resolv-conf", Kind::Text),
     ("FUMEHOOD_DNS_HOSTS_FILE", "dns.hosts-file", Kind::Text),
     (
