@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name;
 
-use crate::bounds::{MAX_CACHE_BYTES, MAX_CACHE_ENTRIES};
+use crate::bounds::MAX_CACHE_BYTES;
 use crate::chain::Absence;
+use crate::preferences::Preferences;
 use crate::types::{RecordData, RecordType, ServiceBinding, ServiceParameter, Time};
 
 /// Memory of an entry beside its texts, in bytes: maps, lengths, a name inline.
@@ -54,9 +55,23 @@ pub(crate) struct Cache {
     order: BTreeMap<u64, Key>,
     bytes: usize,
     uses: u64,
+    preferences: Preferences,
 }
 
 impl Cache {
+    /// Takes bounds. Where they are others than before, it is emptied.
+    pub(crate) fn prefer(&mut self, preferences: Preferences) {
+        if self.preferences != preferences {
+            self.preferences = preferences;
+            self.clear();
+        }
+    }
+
+    /// How long what is found now holds, in seconds, where a zone says `ttl`.
+    pub(crate) fn life(&self, ttl: u32) -> u32 {
+        ttl.min(self.preferences.max_ttl_s)
+    }
+
     /// What is known, and for how many more seconds.
     pub(crate) fn get(&mut self, key: &Key, now: Time) -> Option<(Known, u32)> {
         let entry = self.entries.get_mut(key)?;
@@ -78,10 +93,11 @@ impl Cache {
     pub(crate) fn put(&mut self, key: Key, known: Known, ttl: u32, now: Time) {
         self.remove(&key);
         let bytes = ENTRY_BYTES + size(&known);
-        if ttl == 0 || bytes > MAX_CACHE_BYTES / LARGEST_SHARE {
+        let entries = self.preferences.cache_entries;
+        if ttl == 0 || entries == 0 || bytes > MAX_CACHE_BYTES / LARGEST_SHARE {
             return;
         }
-        while self.entries.len() >= MAX_CACHE_ENTRIES || self.bytes + bytes > MAX_CACHE_BYTES {
+        while self.entries.len() >= entries || self.bytes + bytes > MAX_CACHE_BYTES {
             let Some((_, oldest)) = self.order.pop_first() else {
                 break;
             };
@@ -100,7 +116,10 @@ impl Cache {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Cache::default();
+        *self = Cache {
+            preferences: self.preferences,
+            ..Cache::default()
+        };
     }
 
     fn remove(&mut self, key: &Key) {
@@ -155,6 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bounds::MAX_CACHE_ENTRIES;
 
     fn key(number: u32) -> Key {
         Key {
@@ -200,6 +220,29 @@ mod tests {
         cache.put(key(most), text(1), 10, at(1));
         assert!(cache.get(&key(0), at(1)).is_some());
         assert!(cache.get(&key(1), at(1)).is_none());
+    }
+
+    #[test]
+    fn fewer_answers_are_kept_where_fewer_are_preferred() {
+        let mut cache = Cache::default();
+        cache.put(key(0), text(1), 10, at(0));
+        cache.prefer(Preferences::new(2, 60));
+        assert!(cache.get(&key(0), at(1)).is_none(), "it was emptied");
+        for number in 1..=3 {
+            cache.put(key(number), text(1), 10, at(1));
+        }
+        // The same again changes nothing.
+        cache.prefer(Preferences::new(2, 60));
+        let kept = |number| cache.entries.contains_key(&key(number));
+        assert_eq!([1, 2, 3].map(kept), [false, true, true]);
+        cache.prefer(Preferences::new(0, 60));
+        cache.put(key(4), text(1), 10, at(1));
+        assert_eq!(cache.entries.len(), 0);
+    }
+
+    #[test]
+    fn nothing_is_preferred_over_the_resolvers_own_bounds() {
+        assert_eq!(Preferences::new(u32::MAX, u32::MAX), Preferences::default());
     }
 
     #[test]

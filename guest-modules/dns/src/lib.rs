@@ -4,7 +4,7 @@
 //! what to send, whom to answer and when to come back:
 //!
 //! ```text
-//! resolve, cancel, configure, flush      what the host wants
+//! resolve, cancel, configure, prefer     what the host wants
 //! handle_event, handle_timeout           what the network and the clock say
 //! poll_action, poll_answer, next_timeout what follows; ask until there is no more
 //! ```
@@ -28,6 +28,7 @@ mod message;
 mod names;
 mod network;
 mod pending;
+mod preferences;
 mod private;
 mod resolver;
 mod servers;
@@ -38,5 +39,6 @@ mod types;
 pub use bounds::*;
 pub use frame::{Deframer, frame};
 pub use network::{Action, Channel, Event, ExchangeId, Network, drive};
+pub use preferences::Preferences;
 pub use resolver::{RandomSource, Resolver};
 pub use types::*;

@@ -23,6 +23,7 @@ use crate::message::Question;
 use crate::names::{Asked, Special, in_random_letters, special, text};
 use crate::network::{Action, ExchangeId};
 use crate::pending::{Conclusion, Leg, Pending, kinds};
+use crate::preferences::Preferences;
 use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::types::{
@@ -95,6 +96,12 @@ impl Resolver {
                 self.begin(pending, now);
             }
         }
+    }
+
+    /// Takes preferences, for answers that come from now on. The cache is emptied
+    /// where they are others than before.
+    pub fn prefer(&mut self, preferences: Preferences) {
+        self.cache.prefer(preferences);
     }
 
     /// Takes a query. Its answer comes from [`poll_answer`](Self::poll_answer),

@@ -3,7 +3,7 @@
 
 mod rig;
 
-use fumehood_guest_dns::{Action, Cause};
+use fumehood_guest_dns::{Action, Cause, Preferences};
 use rig::*;
 
 #[test]
@@ -96,4 +96,26 @@ fn a_successor_answers_what_was_left_unanswered() {
     for query in &queries[1..] {
         assert_eq!(heir.answer(query.id).records, [v4("198.51.100.1")]);
     }
+}
+
+#[test]
+fn an_answer_lives_no_longer_than_is_preferred() {
+    let mut rig = Rig::new(&config(1));
+    let ask = |rig: &mut Rig| {
+        let id = rig.ask("a.example", A_RECORDS);
+        let question = rig.one();
+        rig.reply(&question, |it| {
+            it.add_answer(a("a.example", 600, "198.51.100.1"));
+        });
+        rig.answer(id).ttl_s
+    };
+    assert_eq!(ask(&mut rig), 600);
+    // What was kept for longer is not kept any more.
+    rig.resolver.prefer(Preferences::new(10, 30));
+    assert_eq!(ask(&mut rig), 30);
+    rig.now += std::time::Duration::from_secs(29);
+    let id = rig.ask("a.example", A_RECORDS);
+    assert_eq!(rig.answer(id).ttl_s, 1);
+    rig.now += std::time::Duration::from_secs(1);
+    assert_eq!(ask(&mut rig), 30);
 }

@@ -3,7 +3,8 @@
 use crate::exchange::{Exchange, Next, Stepped};
 use crate::upload::Upload;
 use crate::{
-    Demand, Error, Event, Misuse, PayloadFrame, Progress, RequestHead, Violation, request,
+    Demand, Error, Event, Misuse, PayloadFrame, Preferences, Progress, RequestHead, Violation,
+    request,
 };
 
 /// HTTP/1.1 in the client's role on one connection.
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Client {
     state: State,
+    preferences: Preferences,
 }
 
 /// What the connection is doing.
@@ -40,6 +42,11 @@ impl Client {
         Self::default()
     }
 
+    /// Takes preferences, for exchanges that begin later.
+    pub fn prefer(&mut self, preferences: Preferences) {
+        self.preferences = preferences;
+    }
+
     /// The bytes to send for a request head. Begins an exchange.
     ///
     /// # Errors
@@ -52,7 +59,7 @@ impl Client {
             State::Over => return Err(Misuse::ConnectionOver.into()),
         }
         let bytes = request::encode(head)?;
-        self.state = State::Busy(Exchange::begin(head));
+        self.state = State::Busy(Exchange::begin(head, self.preferences));
         Ok(bytes)
     }
 

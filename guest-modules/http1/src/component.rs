@@ -12,9 +12,10 @@ mod server;
 use std::cell::RefCell;
 
 use bindings::exports::fumehood::http1::client as wit;
+use bindings::fumehood::http1::preferences;
 use fumehood_guest_sdk::panic;
 
-use crate::Client;
+use crate::{Client, Preferences};
 
 /// Serves the instance's connection.
 #[derive(Debug)]
@@ -22,7 +23,10 @@ pub struct Http1;
 
 impl wit::Guest for Http1 {
     fn encode_head(head: wit::RequestHead) -> Result<Vec<u8>, wit::Error> {
-        with_client(|client| client.encode_head(&head.into()).map_err(wit::Error::from))
+        with_client(|client| {
+            client.prefer(preferred());
+            client.encode_head(&head.into()).map_err(wit::Error::from)
+        })
     }
 
     fn frame_payload(length: u64) -> Result<wit::PayloadFrame, wit::Error> {
@@ -61,6 +65,12 @@ impl wit::Guest for Http1 {
     fn end_of_stream(pending: u64) -> Result<wit::Progress, wit::Error> {
         with_client(|client| Ok(client.end_of_stream(pending)?.into()))
     }
+}
+
+/// What the embedder prefers now.
+fn preferred() -> Preferences {
+    let values = preferences::current();
+    Preferences::new(values.max_head_bytes, values.max_fields)
 }
 
 /// Gives an export the instance's client, with last words prepared.

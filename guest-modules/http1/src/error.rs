@@ -78,11 +78,11 @@ pub enum Violation {
 /// Which bound the peer exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
-    /// See [`MAX_HEAD_BYTES`].
-    #[error("a head or trailer section is over {MAX_HEAD_BYTES} bytes")]
+    /// See [`MAX_HEAD_BYTES`]; less where less is preferred.
+    #[error("a head or trailer section has more bytes than its bound")]
     HeadBytes,
-    /// See [`MAX_FIELDS`].
-    #[error("a head or trailer section has over {MAX_FIELDS} fields")]
+    /// See [`MAX_FIELDS`]; less where less is preferred.
+    #[error("a head or trailer section has more fields than its bound")]
     FieldCount,
     /// See [`MAX_LINE_BYTES`].
     #[error("a line is over {MAX_LINE_BYTES} bytes")]

@@ -1,12 +1,12 @@
 //! One exchange: a request under way and its response, to the end of both.
 
 use crate::body::{Body, Step, bound};
-use crate::bounds::{MAX_HEAD_BYTES, MAX_INFORMATIONAL};
+use crate::bounds::MAX_INFORMATIONAL;
 use crate::framing::{self, Framing, Persistence};
 use crate::upload::Upload;
 use crate::{
-    Completion, Demand, Error, Event, Limit, LineDemand, Misuse, RequestHead, ResponseHead,
-    Truncation, Violation, head, request,
+    Completion, Demand, Error, Event, Limit, LineDemand, Misuse, Preferences, RequestHead,
+    ResponseHead, Truncation, Violation, head, request,
 };
 
 /// An exchange under way.
@@ -30,6 +30,8 @@ struct Sent {
     asked: Persistence,
     /// It offered an upgrade.
     upgrade: bool,
+    /// What is held of the response's heads.
+    preferences: Preferences,
 }
 
 /// Where in the response the stream is.
@@ -59,13 +61,14 @@ pub(crate) type Stepped = Result<(Vec<Event>, Next), Error>;
 
 impl Exchange {
     /// Begins with the head that was sent.
-    pub(crate) fn begin(head: &RequestHead) -> Self {
+    pub(crate) fn begin(head: &RequestHead, preferences: Preferences) -> Self {
         let sent = Sent {
             upload: Upload::begin(head.payload),
             head_only: head.method == "HEAD",
             tunnel: head.method == "CONNECT",
             asked: request::persistence(head),
             upgrade: head.upgrade,
+            preferences,
         };
         Self {
             sent,
@@ -81,7 +84,7 @@ impl Exchange {
     /// What must be seen or moved next.
     pub(crate) fn demand(&self) -> Demand {
         match &self.stage {
-            Stage::Head { .. } => Demand::EmptyLine(bound(MAX_HEAD_BYTES)),
+            Stage::Head { .. } => Demand::EmptyLine(bound(self.sent.preferences.max_head_bytes)),
             Stage::Body { body, .. } => body.demand(),
         }
     }
@@ -98,7 +101,7 @@ impl Exchange {
     pub(crate) fn receive(self, data: &[u8]) -> Stepped {
         match self.stage {
             Stage::Head { informational } => {
-                let head = head::response(data)?;
+                let head = head::response(data, self.sent.preferences)?;
                 match head.status {
                     101 if self.sent.upgrade => {
                         framing::check_informational(&head)?;

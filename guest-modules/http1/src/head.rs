@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES};
 use crate::piece::Piece;
-use crate::{Error, Field, Limit, ResponseHead, Violation, fields};
+use crate::{Error, Field, Limit, Preferences, ResponseHead, Violation, fields};
 
 /// Where the reason phrase begins: after `HTTP/1.1 200 `.
 const REASON_AT: usize = 13;
@@ -35,8 +35,8 @@ const FORBIDDEN_TRAILERS: [&str; 19] = [
 ];
 
 /// Parses one head: a status line, fields, and the empty line.
-pub(crate) fn response(data: &[u8]) -> Result<ResponseHead, Error> {
-    let Piece::Whole(data) = Piece::to_empty_line(data, MAX_HEAD_BYTES)? else {
+pub(crate) fn response(data: &[u8], preferences: Preferences) -> Result<ResponseHead, Error> {
+    let Piece::Whole(data) = Piece::to_empty_line(data, preferences.max_head_bytes)? else {
         return Err(Limit::HeadBytes.into());
     };
     // httparse would skip empty lines in front.
@@ -50,7 +50,7 @@ pub(crate) fn response(data: &[u8]) -> Result<ResponseHead, Error> {
     let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut parsed,
         data,
-        &mut headers,
+        &mut headers[..preferences.max_fields],
     );
     match outcome {
         Ok(httparse::Status::Complete(end)) if end == data.len() => {}

@@ -30,6 +30,7 @@ mod fields;
 mod framing;
 mod head;
 mod piece;
+mod preferences;
 mod request;
 mod server;
 mod types;
@@ -38,6 +39,7 @@ mod upload;
 pub use challenges::{Challenge, challenges};
 pub use client::Client;
 pub use error::{Error, Limit, Misuse, Truncation, Violation};
+pub use preferences::Preferences;
 pub use server::Server;
 pub use types::{
     Answer, Completion, Demand, Ending, Event, Field, LineDemand, Login, PayloadFrame,

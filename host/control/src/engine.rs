@@ -4,9 +4,9 @@ use fumehood_policy::{Denial, ServedScheme};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, JourneyEvent, Layer, LayerReport,
-    ListenerId, ListenerSetup, Login, Message, NameQuery, ProxyTally, StandingGrant, Summary,
-    SwapReason,
+    AccessRecord, Digest, DriverSchemes, ExchangeId, Failure, GuestPreferences, JourneyEvent,
+    Layer, LayerReport, ListenerId, ListenerSetup, Login, Message, NameQuery, ProxyTally,
+    StandingGrant, Summary, SwapReason,
 };
 
 /// How an engine is to be; comes before its sandbox closes.
@@ -214,6 +214,9 @@ pub enum ToEngine {
         /// Bytes of the encoded answer.
         bytes: Vec<u8>,
     },
+    /// What is preferred of the guests, from each one's next message on. Before it
+    /// the defaults hold; what is out of its bounds is moved to the nearest.
+    Preferences(GuestPreferences),
 }
 
 impl Message for ToEngine {
@@ -248,7 +251,8 @@ impl Message for ToEngine {
             | ToEngine::RouteFragment { .. }
             | ToEngine::Route { .. }
             | ToEngine::Unresolve { .. }
-            | ToEngine::Admitted { .. } => 0,
+            | ToEngine::Admitted { .. }
+            | ToEngine::Preferences(_) => 0,
         }
     }
 }

@@ -29,6 +29,7 @@ mod launcher;
 mod layers;
 mod module;
 mod pac;
+mod preferences;
 mod proxy;
 mod proxy_status;
 mod replay;
@@ -64,6 +65,10 @@ pub use pac::{
     MAX_PAC_NAMES, MAX_PAC_SCRIPT_BYTES, MAX_PAC_SCRIPTS, PacAnswer, PacFailure, PacFinding,
     PacFound, PacMoment, PacName, PacNames, PacQuestion, PacRemark, PacScriptId, PacSeverity,
     PacStep, PacSurroundings, PacTarget, PacThrown,
+};
+pub use preferences::{
+    DnsPreferences, GuestPreferences, Http1Preferences, MAX_DNS_CACHE_ENTRIES, MAX_DNS_TTL_S,
+    MAX_FIELDS, MAX_HEAD_BYTES, MIN_FIELDS, MIN_HEAD_BYTES,
 };
 pub use proxy::{
     AccessOutcome, AccessRecord, Admission, ClientProtocol, ListenerBounds, ListenerId,

@@ -154,6 +154,7 @@ impl Desk {
             ToEngine::Resolve { id, query } => self.answering.begin(&self.hub, id, query),
             ToEngine::Unresolve { id } => self.answering.forget(id),
             ToEngine::Pressure { percent } => self.hub.feel(percent),
+            ToEngine::Preferences(values) => self.hub.registry.supervisor.prefer(values),
             ToEngine::PolicyFragment { bytes } => {
                 // What was left out does not decode: then nothing is served.
                 let _too_long = self.policy.push(&bytes);

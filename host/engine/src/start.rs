@@ -18,8 +18,8 @@ use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
 use crate::turns::Turns;
 use fumehood_control::{
-    DialReply, DialRequest, DriverSchemes, EngineSetup, LayerReport, MAX_DRIVERS, MAX_VERSIONS,
-    ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
+    DialReply, DialRequest, DriverSchemes, EngineSetup, GuestPreferences, LayerReport, MAX_DRIVERS,
+    MAX_VERSIONS, ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
 };
 use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
 use tokio::runtime::Runtime;
@@ -125,6 +125,7 @@ struct Offer {
     anchors: Option<OwnedFd>,
     broker: Option<OwnedFd>,
     key_log: Option<OwnedFd>,
+    preferences: GuestPreferences,
 }
 
 impl Offer {
@@ -152,6 +153,7 @@ impl Offer {
             anchors: None,
             broker: None,
             key_log: None,
+            preferences: GuestPreferences::default(),
         };
         loop {
             let (message, mut fds) = control.recv()?;
@@ -167,6 +169,7 @@ impl Offer {
                 ToEngine::Anchors => offer.anchors = fds.pop(),
                 ToEngine::Broker => offer.broker = fds.pop(),
                 ToEngine::KeyLog => offer.key_log = fds.pop(),
+                ToEngine::Preferences(preferences) => offer.preferences = preferences,
                 _ => return Err(Stop::because("the embedder sent a message out of order")),
             }
         }
@@ -275,6 +278,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
     let held = anchors.count();
     let registry = Registry::new(Limits::from(setup), anchors)
         .map_err(|error| Stop::because(format!("the instance pool was not made: {error:#}")))?;
+    registry.supervisor.prefer(offer.preferences);
     let ticker = Ticker::start(registry.engine().clone())
         .map_err(|error| Stop::because(format!("no thread for the epoch: {error}")))?;
     load_all(&registry, std::mem::take(&mut offer.modules))?;

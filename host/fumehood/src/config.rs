@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fumehood_control::{Deadlines, EngineSetup, Layer, TlsOptions};
+use fumehood_control::{Deadlines, EngineSetup, GuestPreferences, Layer, TlsOptions};
 use fumehood_policy::{Policy, PrivateHost, ProxySettings, TooManyRules};
 
 use crate::asking::{Answer, Asked, Asker};
@@ -114,6 +114,7 @@ pub fn default_tls() -> TlsOptions {
 pub(crate) struct Config {
     pub(crate) policy: Policy,
     pub(crate) dns: Dns,
+    pub(crate) guests: GuestPreferences,
     pub(crate) anchors: Anchors,
     pub(crate) modules: Vec<Module>,
     pub(crate) required: Vec<Layer>,
@@ -172,6 +173,7 @@ impl Config {
             deadlines: self.deadlines,
             tls: self.tls,
             dns: Arc::new(self.dns.clone()),
+            guests: self.guests,
         };
         Current::new(self.policy.clone(), preferences, file)
     }
@@ -211,6 +213,7 @@ impl EngineBuilder {
             config: Config {
                 policy: Policy::default(),
                 dns: Dns::default(),
+                guests: GuestPreferences::default(),
                 anchors: Anchors::default(),
                 modules: Module::embedded_defaults(),
                 required: Layer::ALL.to_vec(),
@@ -243,12 +246,13 @@ impl EngineBuilder {
         self
     }
 
-    /// Goes by settings: takes their policy, timeouts, TLS versions, DNS, proxies and limits
-    /// in place of what was said before. They are read again by
+    /// Goes by settings: takes their policy, timeouts, TLS versions, DNS, proxies,
+    /// preferences of guests and limits in place of what was said before. They are read again by
     /// [`Engine::reload`] and, with `watch`, whenever their file changes.
     pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
         self.config.policy = settings.policy.clone();
         self.config.dns = settings.dns();
+        self.config.guests = settings.guest_preferences();
         self.config.deadlines = settings.deadlines();
         self.config.tls = settings.tls();
         self.config.limits = settings.limits();
@@ -295,6 +299,13 @@ impl EngineBuilder {
     /// `/etc/resolv.conf`.
     pub fn dns(mut self, dns: Dns) -> Self {
         self.config.dns = dns;
+        self
+    }
+
+    /// Says what is preferred of the guests. What is out of its bounds is moved to
+    /// the nearest.
+    pub fn guest_preferences(mut self, preferences: GuestPreferences) -> Self {
+        self.config.guests = preferences.within_bounds();
         self
     }
 

@@ -150,7 +150,6 @@ impl Engine {
         };
         let registry = Arc::new(Registry::new(&config.modules));
         let current = Arc::new(config.current());
-        let policy = Arc::clone(&current.now().policy);
         let follows = config.follow.as_ref().is_some_and(|it| it.proxies);
         let proxies_said = match &config.way_out {
             Configured::Chosen(settings) if follows => Some(settings.clone()),
@@ -163,7 +162,7 @@ impl Engine {
                 WayOut::Chosen(Arc::new(Choice::new(settings.clone()).await?))
             }
         };
-        let (broker, engine) = launch::both(&config, &policy, &registry.offer()).await?;
+        let (broker, engine) = launch::both(&config, &current.now(), &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
         let listeners = Listeners::new(&current, &counters);
         let running = Running {
@@ -318,9 +317,9 @@ impl Shared {
 
     async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {
         if !running.broker.is_alive() {
-            let policy = Arc::clone(&self.current.now().policy);
+            let now = self.current.now();
             let modules = self.registry.offer();
-            let (broker, engine) = launch::both(&self.config, &policy, &modules).await?;
+            let (broker, engine) = launch::both(&self.config, &now, &modules).await?;
             *running = Running {
                 broker: LiveBroker::watch(broker, &self.current, &self.listeners),
                 engine: self.watch(engine),
@@ -329,18 +328,18 @@ impl Shared {
             self.inform(running).await;
             self.listeners.set_up_broker(running).await;
             self.listeners
-                .set_up_engine(running, &policy, &self.way_out())
+                .set_up_engine(running, &now.policy, &self.way_out())
                 .await;
         } else if !running.engine.is_alive() {
+            let now = self.current.now();
             let modules = self.registry.offer();
-            let engine =
-                launch::engine_for(&self.config, &modules, &running.broker.channel).await?;
+            let broker = &running.broker.channel;
+            let engine = launch::engine_for(&self.config, &now, &modules, broker).await?;
             running.engine = self.watch(engine);
             self.restarts.fetch_add(1, Ordering::Relaxed);
             self.inform(running).await;
-            let policy = Arc::clone(&self.current.now().policy);
             self.listeners
-                .set_up_engine(running, &policy, &self.way_out())
+                .set_up_engine(running, &now.policy, &self.way_out())
                 .await;
         }
         Ok(())
@@ -417,8 +416,9 @@ impl Shared {
         }
     }
 
-    /// Gives the broker another policy, which holds for requests from `hold` on.
-    /// Connections that were made under the one before are not kept.
+    /// Gives the broker another policy, which holds for requests from `hold` on,
+    /// and the engine what is preferred of its guests from then on. Connections
+    /// that were made under the policy before are not kept.
     pub(crate) async fn replace_policy<T>(
         &self,
         policy: &Policy,
@@ -433,8 +433,11 @@ impl Shared {
             _ => {}
         }
         let held = hold();
-        if let Err(error) = running.engine.channel.send(&ToEngine::CloseIdle, &[]).await {
-            running.engine.note(&error);
+        let preferences = ToEngine::Preferences(self.current.now().guests);
+        for order in [preferences, ToEngine::CloseIdle] {
+            if let Err(error) = running.engine.channel.send(&order, &[]).await {
+                running.engine.note(&error);
+            }
         }
         match self.listeners.tell_policy(&running, policy).await {
             Err(error) if !error.is_closed() => return Err(error),

@@ -2,25 +2,36 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use fumehood_control::{DialFailure, FromBroker, ToBroker};
-use fumehood_policy::{Decision, Denial, Policy, Question, RequestUrl, Target, Terms};
+use fumehood_control::{
+    DialFailure, FromBroker, NameCause, NameFailure, RecordData, ToBroker, Wanted,
+};
+use fumehood_policy::{Decision, Denial, Host, Policy, Question, RequestUrl, Target, Terms};
 
 use crate::config::Config;
 use crate::error::ChannelError;
 use crate::launch::{self, BrokerChannel};
+use crate::names::DnsMode;
 use crate::process::Process;
-use crate::{EngineBuilder, LaunchError, roles};
+use crate::{Engine, EngineBuilder, LaunchError, ResolveError, roles};
 
-/// Asks a policy, and a broker of its own for addresses: names are resolved in
-/// the process and the sandbox that would resolve them for a request. Made by
-/// [`EngineBuilder::explainer`].
+/// Asks a policy, and for addresses whoever would find them for a request, in the
+/// same sandbox: a broker of its own, or, with [`DnsMode::Guest`], the resolver of
+/// an engine of its own. Made by [`EngineBuilder::explainer`].
 #[derive(Debug)]
 pub struct Explainer {
     policy: Policy,
-    broker: Option<Broker>,
+    finder: Finder,
     deadline_ms: u32,
     numbers: AtomicU64,
+}
+
+/// Who finds addresses.
+enum Finder {
+    Nobody,
+    Broker(Broker),
+    Guest(Engine),
 }
 
 struct Broker {
@@ -29,9 +40,13 @@ struct Broker {
     _process: Process,
 }
 
-impl std::fmt::Debug for Broker {
+impl std::fmt::Debug for Finder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").finish_non_exhaustive()
+        f.write_str(match self {
+            Finder::Nobody => "Nobody",
+            Finder::Broker(_) => "Broker",
+            Finder::Guest(_) => "Guest",
+        })
     }
 }
 
@@ -99,7 +114,8 @@ impl Explained {
 
 impl EngineBuilder {
     /// An explainer for the policy as it was said up to now. With `resolve` it
-    /// starts a broker, and nothing else; without, nothing at all.
+    /// starts a broker, and an engine where that finds what is dialled; without,
+    /// nothing at all.
     ///
     /// # Errors
     /// As for [`EngineBuilder::launch`].
@@ -113,20 +129,22 @@ impl Explainer {
         if resolve && !roles::initialised() {
             return Err(LaunchError::NotInitialised);
         }
-        let broker = match resolve {
-            true => {
-                let launched = launch::broker_alone(&config, &config.policy).await?;
-                Some(Broker {
+        let (policy, deadline_ms) = (config.policy.clone(), config.deadlines.connect_ms);
+        let finder = match config.dns.mode {
+            _ if !resolve => Finder::Nobody,
+            DnsMode::Guest => Finder::Guest(Engine::launch(config).await?),
+            DnsMode::System => {
+                let launched = launch::broker_alone(&config, &policy).await?;
+                Finder::Broker(Broker {
                     channel: launched.channel,
                     _process: launched.process,
                 })
             }
-            false => None,
         };
         Ok(Explainer {
-            policy: config.policy,
-            broker,
-            deadline_ms: config.deadlines.connect_ms,
+            policy,
+            finder,
+            deadline_ms,
             numbers: AtomicU64::new(1),
         })
     }
@@ -134,12 +152,13 @@ impl Explainer {
     /// What would become of a request to this URL on these terms.
     ///
     /// # Errors
-    /// When the broker is gone. That a name does not resolve is an answer.
+    /// When who finds addresses is gone, or cannot be set up. That a name does not
+    /// resolve is an answer.
     pub async fn explain(
         &self,
         url: &RequestUrl,
         terms: &Terms,
-    ) -> Result<Explained, ChannelError> {
+    ) -> Result<Explained, ResolveError> {
         let target = url.target.clone();
         let decision = self.policy.decide(&target, terms);
         let resolution = match &decision {
@@ -153,10 +172,20 @@ impl Explainer {
         })
     }
 
-    async fn resolve(&self, target: &Target, terms: &Terms) -> Result<Resolution, ChannelError> {
-        let Some(broker) = &self.broker else {
-            return Ok(Resolution::Skipped);
+    async fn resolve(&self, target: &Target, terms: &Terms) -> Result<Resolution, ResolveError> {
+        let found = match &self.finder {
+            Finder::Nobody => return Ok(Resolution::Skipped),
+            Finder::Broker(broker) => self.look(broker, target).await?,
+            Finder::Guest(engine) => self.ask(engine, &target.host).await?,
         };
+        Ok(match found {
+            Err(failure) => Resolution::Failed(failure),
+            Ok(addresses) => Resolution::Addresses(self.judged(target, terms, &addresses)),
+        })
+    }
+
+    /// Has the broker look the target up.
+    async fn look(&self, broker: &Broker, target: &Target) -> Result<Found, ChannelError> {
         let wanted = self.numbers.fetch_add(1, Ordering::Relaxed);
         let look = ToBroker::Look {
             id: wanted,
@@ -164,17 +193,33 @@ impl Explainer {
             deadline_ms: self.deadline_ms,
         };
         broker.channel.send(&look, &[]).await?;
-        let (answer, _none) = broker.channel.recv().await?;
-        let FromBroker::Looked { id, addresses } = answer else {
-            return Err(ChannelError::OutOfOrder);
-        };
-        if id != wanted {
-            return Err(ChannelError::OutOfOrder);
+        match broker.channel.recv().await? {
+            (FromBroker::Looked { id, addresses }, _none) if id == wanted => Ok(addresses),
+            _ => Err(ChannelError::OutOfOrder),
         }
-        Ok(match addresses {
-            Err(failure) => Resolution::Failed(failure),
-            Ok(addresses) => Resolution::Addresses(self.judged(target, terms, &addresses)),
-        })
+    }
+
+    /// Has the engine's resolver find the host, as it would for a dial: whether an
+    /// address may be dialled is for the policy to say.
+    async fn ask(&self, engine: &Engine, host: &Host) -> Result<Found, ResolveError> {
+        let name = match host {
+            Host::V4(address) => return Ok(Ok(vec![(*address).into()])),
+            Host::V6(address) => return Ok(Ok(vec![(*address).into()])),
+            Host::Name(name) => name,
+        };
+        let question = crate::Question::new(name.as_str(), Wanted::Addresses)?
+            .private(true)
+            .within(Duration::from_millis(self.deadline_ms.into()));
+        match engine.resolve(&question).await {
+            Ok(resolved) => Ok(Ok(resolved
+                .answer
+                .records
+                .iter()
+                .filter_map(address)
+                .collect())),
+            Err(ResolveError::Failure { failure, .. }) => Ok(Err(as_dial(&failure))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Each address once, judged as the broker would.
@@ -192,5 +237,25 @@ impl Explainer {
             }
         }
         judged
+    }
+}
+
+/// What a name stands for, or how dialling it would fail.
+type Found = Result<Vec<IpAddr>, DialFailure>;
+
+fn address(record: &RecordData) -> Option<IpAddr> {
+    match record {
+        RecordData::A(address) => Some((*address).into()),
+        RecordData::Aaaa(address) => Some((*address).into()),
+        _ => None,
+    }
+}
+
+/// As a request would fail.
+fn as_dial(failure: &NameFailure) -> DialFailure {
+    match failure.cause {
+        NameCause::Timeout => DialFailure::Timeout { resolving: true },
+        NameCause::Busy => DialFailure::Busy,
+        _ => DialFailure::Resolve(failure.cause.to_string()),
     }
 }

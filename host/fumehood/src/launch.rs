@@ -13,6 +13,7 @@ use fumehood_sandbox::{AsyncChannel, Channel, sealed};
 use crate::config::Config;
 use crate::error::ChannelError;
 use crate::process::Process;
+use crate::settings::Now;
 use crate::{LaunchError, Module, Role};
 
 /// How long a process may take to be ready. A busy machine takes 0.1 s.
@@ -44,10 +45,10 @@ pub(crate) struct Launched<C> {
     pub(crate) drivers: Vec<DriverSchemes>,
 }
 
-/// Starts both processes at once.
+/// Starts both processes at once, to go by what holds now.
 pub(crate) async fn both(
     config: &Config,
-    policy: &Policy,
+    now: &Now,
     modules: &[Module],
 ) -> Result<(Launched<BrokerChannel>, Launched<EngineChannel>), LaunchError> {
     let begun = Instant::now();
@@ -55,8 +56,8 @@ pub(crate) async fn both(
     let broker = Process::start(Role::Broker)?;
     let (engine_end, broker_end) = between(Role::Engine)?;
     tokio::try_join!(
-        ready_broker(config, policy, broker, Some(broker_end), begun),
-        ready_engine(config, modules, engine, engine_end, begun),
+        ready_broker(config, &now.policy, broker, Some(broker_end), begun),
+        ready_engine(config, now, modules, engine, engine_end, begun),
     )
 }
 
@@ -85,6 +86,7 @@ pub(crate) async fn tell_policy(
 /// Starts an engine for a broker that is there already.
 pub(crate) async fn engine_for(
     config: &Config,
+    now: &Now,
     modules: &[Module],
     broker: &BrokerChannel,
 ) -> Result<Launched<EngineChannel>, LaunchError> {
@@ -97,7 +99,7 @@ pub(crate) async fn engine_for(
         source: e.into(),
     })?;
     drop(broker_end);
-    ready_engine(config, modules, engine, engine_end, begun).await
+    ready_engine(config, now, modules, engine, engine_end, begun).await
 }
 
 /// The channel between engine and broker, which we only make and give away.
@@ -146,6 +148,7 @@ async fn ready_broker(
 
 async fn ready_engine(
     config: &Config,
+    now: &Now,
     modules: &[Module],
     (process, channel): (Process, EngineChannel),
     broker: OwnedFd,
@@ -161,6 +164,8 @@ async fn ready_engine(
             setup: config.setup(),
         };
         channel.send(&hello, &[]).await?;
+        let preferences = ToEngine::Preferences(now.guests);
+        channel.send(&preferences, &[]).await?;
         for (header, code) in &modules {
             channel.send(header, &[code.as_fd()]).await?;
         }

@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -55,6 +55,20 @@ pub const TARGETS: [Target; 14] = [
         run: http1::agree::run,
         beside_glass: Some(http1::run_beside_glass),
         corpus: "http1",
+    },
+    Target {
+        name: "http1-hyper",
+        what: "the http1 guest and hyper read responses alike, to the last byte of content",
+        run: http1::twin::client::run,
+        beside_glass: Some(http1::run_beside_glass),
+        corpus: "http1",
+    },
+    Target {
+        name: "http1-server-hyper",
+        what: "the http1 guest and hyper read a client's requests alike, one behind the other",
+        run: http1::twin::server::run,
+        beside_glass: None,
+        corpus: "http1-server-hyper",
     },
     Target {
         name: "tls",

@@ -57,6 +57,21 @@ fn http1_beside_httparse() {
 }
 
 #[test]
+fn http1_beside_hyper() {
+    run("http1-hyper");
+}
+
+#[test]
+fn http1_server_beside_hyper() {
+    run("http1-server-hyper");
+}
+
+#[test]
+fn socks() {
+    run("socks");
+}
+
+#[test]
 fn tls() {
     run("tls");
 }

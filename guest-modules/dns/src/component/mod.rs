@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bindings::exports::fumehood::dns::resolver as wit;
 use bindings::fumehood::dns::inbox::{self, Task};
+use bindings::fumehood::dns::preferences;
 use bindings::wasi::clocks::monotonic_clock;
 use bindings::wasi::io::poll::{Pollable, poll};
 use bindings::wasi::random::random::get_random_bytes;
 use fumehood_guest_sdk::panic;
 
-use crate::{Query, RandomSource, Resolver, Time, drive};
+use crate::{Preferences, Query, RandomSource, Resolver, Time, drive};
 use sockets::Sockets;
 
 /// Serves the engine.
@@ -67,6 +68,7 @@ fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) -> Phase {
             Task::Resolve(query) => {
                 let query = query.into();
                 look(&query);
+                resolver.prefer(preferred());
                 resolver.resolve(query, now());
             }
             Task::Cancel(id) => resolver.cancel(id, now()),
@@ -79,6 +81,12 @@ fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) -> Phase {
         }
     }
     phase
+}
+
+/// What the embedder prefers now.
+fn preferred() -> Preferences {
+    let values = preferences::current();
+    Preferences::new(values.cache_entries, values.max_ttl_s)
 }
 
 /// Waits for a task, a socket or a deadline.

@@ -193,7 +193,7 @@ impl Resolver {
         };
         let outcome = Outcome {
             known,
-            ttl: lookup.chain.ttl(),
+            ttl: self.cache.life(lookup.chain.ttl()),
             // At most eight.
             source: Source::Server(u32::try_from(exchange.server).unwrap_or(u32::MAX)),
         };

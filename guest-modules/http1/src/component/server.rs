@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use fumehood_guest_sdk::panic;
 
-use super::Http1;
 use super::bindings::exports::fumehood::http1::server as wit;
 use super::convert::into_fields;
+use super::{Http1, preferred};
 use crate::{Answer, Ending, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress};
 
 impl wit::Guest for Http1 {
@@ -15,7 +15,12 @@ impl wit::Guest for Http1 {
     }
 
     fn receive(data: Vec<u8>) -> Result<wit::Progress, wit::Error> {
-        with_server(|server| Ok(server.receive(&data)?.into()))
+        with_server(|server| {
+            if server.awaits_head() {
+                server.prefer(preferred());
+            }
+            Ok(server.receive(&data)?.into())
+        })
     }
 
     fn payload_moved(count: u64) -> Result<wit::Progress, wit::Error> {

@@ -18,7 +18,7 @@ use crate::bounds::MAX_HEAD_BYTES;
 use crate::framing::{Framing, Persistence};
 use crate::{
     Answer, Demand, Ending, Error, Field, LineDemand, Misuse, PayloadFrame, PayloadLength,
-    ServerEvent, ServerProgress, Truncation,
+    Preferences, ServerEvent, ServerProgress, Truncation,
 };
 use answer::Response;
 use request::Head;
@@ -30,6 +30,7 @@ const EMPTY_LINE: &[u8] = b"\r\n";
 #[derive(Debug, Default)]
 pub struct Server {
     state: State,
+    preferences: Preferences,
 }
 
 /// What the connection is doing.
@@ -59,6 +60,18 @@ impl Server {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A request's head is what comes next.
+    #[must_use]
+    pub fn awaits_head(&self) -> bool {
+        matches!(self.state, State::Idle | State::IdleAfterLine)
+    }
+
+    /// Takes preferences, for heads that are shown later. The demand stays: a
+    /// head may come before it is known what is preferred by then.
+    pub fn prefer(&mut self, preferences: Preferences) {
+        self.preferences = preferences;
     }
 
     /// The demand in force.
@@ -163,7 +176,7 @@ impl Server {
     }
 
     fn begin(&mut self, data: &[u8]) -> Result<ServerProgress, Error> {
-        let Head { request, asked } = match request::parse(data) {
+        let Head { request, asked } = match request::parse(data, self.preferences) {
             Ok(head) => head,
             Err(error) => {
                 self.state = State::Busy(Serving::broken(Response::refusing()));

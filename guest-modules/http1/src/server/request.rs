@@ -6,7 +6,7 @@ use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, MAX_TARG
 use crate::fields::{check_lines, lists, owned, refusal, values};
 use crate::framing::{Persistence, of_request};
 use crate::piece::Piece;
-use crate::{Error, Field, Limit, PayloadLength, Request, RequestTarget, Violation};
+use crate::{Error, Field, Limit, PayloadLength, Preferences, Request, RequestTarget, Violation};
 
 use super::{hop, login};
 
@@ -17,9 +17,10 @@ pub(super) struct Head {
 }
 
 /// Parses one head: a request line, fields, and the empty line.
-pub(super) fn parse(data: &[u8]) -> Result<Head, Error> {
-    let Piece::Whole(data) = Piece::to_empty_line(data, MAX_HEAD_BYTES)? else {
-        return Err(Limit::HeadBytes.into());
+pub(super) fn parse(data: &[u8], preferences: Preferences) -> Result<Head, Error> {
+    let data = match Piece::to_empty_line(data, MAX_HEAD_BYTES)? {
+        Piece::Whole(data) if data.len() <= preferences.max_head_bytes => data,
+        Piece::Whole(_) | Piece::OverBound => return Err(Limit::HeadBytes.into()),
     };
     check_lines(data, 1, MAX_REQUEST_LINE_BYTES)?;
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
@@ -27,7 +28,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Head, Error> {
     let outcome = httparse::ParserConfig::default().parse_request_with_uninit_headers(
         &mut parsed,
         data,
-        &mut headers,
+        &mut headers[..preferences.max_fields],
     );
     match outcome {
         Ok(httparse::Status::Complete(end)) if end == data.len() => {}

@@ -9,7 +9,7 @@ use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi_io::{IoView, async_trait};
 
 use super::bindings::fumehood::dns::inbox as wire;
-use super::bindings::fumehood::dns::{secure, types};
+use super::bindings::fumehood::dns::{preferences, secure, types};
 use super::inbox::{Inbox, Task};
 use super::secure::Ways;
 use super::words;
@@ -61,6 +61,7 @@ pub(super) fn link(linker: &mut Linker<DnsState>) -> Result<()> {
     interfaces(linker)?;
     panic::add_to_linker::<DnsState, LastWords>(linker, |state| &mut state.guest)?;
     wire::add_to_linker::<DnsState, Itself>(linker, |state| state)?;
+    preferences::add_to_linker::<DnsState, Itself>(linker, |state| state)?;
     secure::add_to_linker::<DnsState, Itself>(linker, |state| state)
 }
 
@@ -92,6 +93,16 @@ impl DriverView for DnsState {
 }
 
 impl types::Host for &mut DnsState {}
+
+impl preferences::Host for &mut DnsState {
+    fn current(&mut self) -> Result<preferences::Values> {
+        let dns = self.guest.alive.about.supervisor.preferences().dns;
+        Ok(preferences::Values {
+            cache_entries: dns.cache_entries,
+            max_ttl_s: dns.max_ttl_s,
+        })
+    }
+}
 
 /// Ready while there is a task.
 struct Ready(Arc<Inbox>);

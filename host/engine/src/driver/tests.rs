@@ -234,6 +234,6 @@ async fn a_driver_that_is_asked_what_it_serves_reaches_nothing() {
         .await
         .unwrap_err();
     assert!(why.contains("probe serves probe already"), "{why}");
-    let why = fixtures::load(&rig.registry, "codec", "http1", 3).unwrap_err();
+    let why = fixtures::load(&rig.registry, "codec", "socks", 3).unwrap_err();
     assert!(why.contains("fumehood:driver/client"), "{why}");
 }

@@ -3,7 +3,7 @@
 use std::hash::RandomState;
 use std::sync::Arc;
 
-use fumehood_control::{Field, PayloadLength};
+use fumehood_control::{Field, Http1Preferences, PayloadLength};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -67,7 +67,10 @@ impl Codec {
             payload,
             upgrade: false,
         };
-        self.perform(&Call::EncodeHead(Box::new(head)))
+        self.perform(&Call::EncodeHead(
+            Box::new(head),
+            Http1Preferences::default(),
+        ))
     }
 
     /// `frame-payload`.

@@ -1,6 +1,6 @@
 //! A call of a codec as a value: it can be made again, recorded, and told of.
 
-use fumehood_control::{Challenge, Field, PayloadLength};
+use fumehood_control::{Challenge, Field, Http1Preferences, PayloadLength};
 use serde::{Deserialize, Serialize};
 
 use super::trail::{Trace, Trail};
@@ -10,8 +10,9 @@ use super::{Demand, PayloadFrame};
 /// What a codec is asked; see `wit/http1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Call {
-    /// Starts an exchange.
-    EncodeHead(Box<RequestHead>),
+    /// Starts an exchange, for which these preferences hold to its end: another
+    /// instance that takes it over is told the same.
+    EncodeHead(Box<RequestHead>, Http1Preferences),
     FramePayload(u64),
     EndPayload,
     CurrentDemand,
@@ -51,7 +52,7 @@ impl Call {
     /// As in the WIT.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Call::EncodeHead(_) => "encode-head",
+            Call::EncodeHead(..) => "encode-head",
             Call::FramePayload(_) => "frame-payload",
             Call::EndPayload => "end-payload",
             Call::CurrentDemand => "current-demand",
@@ -74,7 +75,7 @@ impl Call {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Call::Receive(bytes) | Call::Challenges(bytes) => bytes.len(),
-            Call::EncodeHead(head) => {
+            Call::EncodeHead(head, _) => {
                 let fields = head.fields.iter().map(|f| f.name.len() + f.value.len());
                 head.method.len() + head.target.len() + fields.sum::<usize>()
             }
@@ -85,7 +86,7 @@ impl Call {
     pub(super) fn trace(&self) -> Trace {
         let name = self.name();
         match self {
-            Call::EncodeHead(head) => Trace::Head(name, 0, head.fields.len()),
+            Call::EncodeHead(head, _) => Trace::Head(name, 0, head.fields.len()),
             Call::EndPayload | Call::CurrentDemand => Trace::Call(name),
             Call::Receive(bytes) | Call::Challenges(bytes) => {
                 Trace::CallWith(name, bytes.len() as u64)

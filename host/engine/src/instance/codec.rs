@@ -10,6 +10,7 @@ use wasmtime::{Engine, Store};
 use super::call::{Answer, Call, RequestHead};
 use super::http1::exports::fumehood::http1::client as wire;
 use super::http1::fumehood::guest::panic;
+use super::http1::fumehood::http1::preferences;
 use super::http1::{Http1, Http1Pre};
 use super::words::{self, Nonsense};
 use super::{Fault, GuestState, arm, new_store};
@@ -23,6 +24,15 @@ impl panic::Host for GuestState {
     }
 }
 
+impl preferences::Host for GuestState {
+    fn current(&mut self) -> preferences::Values {
+        preferences::Values {
+            max_head_bytes: self.preferences.max_head_bytes,
+            max_fields: self.preferences.max_fields,
+        }
+    }
+}
+
 /// A loaded `http1` module, ready to make instances.
 pub(crate) struct CodecModule {
     about: Arc<About>,
@@ -31,7 +41,7 @@ pub(crate) struct CodecModule {
 }
 
 impl CodecModule {
-    /// Links the module to its one import.
+    /// Links the module to its imports.
     ///
     /// # Errors
     /// When it imports anything else, or does not export the client interface.
@@ -42,6 +52,7 @@ impl CodecModule {
     ) -> wasmtime::Result<CodecModule> {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
+        preferences::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         let pre = Http1Pre::new(linker.instantiate_pre(component)?)?;
         Ok(CodecModule {
             about,
@@ -165,8 +176,9 @@ impl Codec {
         let state = self.store.data_mut();
         state.calls += 1;
         state.trail.note(call.trace());
-        if matches!(call, Call::EncodeHead(_)) {
+        if let Call::EncodeHead(_, preferences) = call {
             state.recording.begin();
+            state.preferences = *preferences;
         }
         state.recording.note(call.name(), call);
     }
@@ -178,7 +190,7 @@ impl Codec {
     ) -> wasmtime::Result<Result<Told, ProtocolError>> {
         let guest = client.fumehood_http1_client();
         Ok(match call {
-            Call::EncodeHead(head) => guest
+            Call::EncodeHead(head, _) => guest
                 .call_encode_head(store, &wire_head(head))?
                 .map(Told::Bytes),
             Call::FramePayload(length) => {

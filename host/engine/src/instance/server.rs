@@ -124,6 +124,7 @@ impl ServerCodec {
     /// Shows the demanded bytes.
     pub(crate) fn receive(&mut self, data: &[u8]) -> Result<Step, CodecError> {
         self.before(Trace::CallWith("receive", data.len() as u64));
+        self.store.data_mut().preferences = self.registry.supervisor.preferences().http1;
         let told = self
             .http1
             .fumehood_http1_server()

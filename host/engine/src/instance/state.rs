@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fumehood_control::Http1Preferences;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use super::recording::Recording;
@@ -59,6 +60,8 @@ pub(crate) struct GuestState {
     pub trail: Trail,
     /// The same with content, where asked for.
     pub recording: Recording,
+    /// What an `http1` guest is told where it asks. No other can ask.
+    pub preferences: Http1Preferences,
     /// Set by `fumehood:guest/panic`.
     pub last_words: Option<LastWords>,
     /// The instance stands, and calls go into it.
@@ -89,6 +92,7 @@ impl GuestState {
             bounds,
             trail: Trail::new(about),
             recording: Recording::new(about.supervisor.limits.record),
+            preferences: Http1Preferences::default(),
             last_words: None,
             entered: false,
             away: Duration::ZERO,

@@ -1,10 +1,10 @@
 //! What all guests share: the memory they may have, and who hears of their ends.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::{EngineSetup, FaultReport, ToEmbedder, fragments};
+use fumehood_control::{EngineSetup, FaultReport, GuestPreferences, ToEmbedder, fragments};
 use tokio::sync::mpsc;
 
 use crate::outbox::Outbox;
@@ -71,6 +71,8 @@ pub(crate) enum Notice {
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     pub limits: Limits,
+    /// Each guest asks for its own.
+    preferences: Mutex<GuestPreferences>,
     memory: AtomicU64,
     faults: AtomicU64,
     /// Reports that nobody will read.
@@ -85,6 +87,7 @@ impl Supervisor {
         let (sender, notices) = mpsc::unbounded_channel();
         Arc::new(Supervisor {
             limits,
+            preferences: Mutex::default(),
             memory: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -92,6 +95,23 @@ impl Supervisor {
             sender,
             notices: Mutex::new(Some(notices)),
         })
+    }
+
+    /// Takes preferences, which hold for whoever asks from now on.
+    pub(crate) fn prefer(&self, preferences: GuestPreferences) {
+        let mut held = self.held_preferences();
+        *held = preferences.within_bounds();
+    }
+
+    /// What is preferred now.
+    pub(crate) fn preferences(&self) -> GuestPreferences {
+        *self.held_preferences()
+    }
+
+    fn held_preferences(&self) -> MutexGuard<'_, GuestPreferences> {
+        self.preferences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Grants memory, if there is so much.

@@ -14,7 +14,10 @@ pub(crate) struct World {
 
 pub(crate) static HTTP1: World = World {
     name: "http1",
-    imports: &["fumehood:guest/panic@0.1.0"],
+    imports: &[
+        "fumehood:guest/panic@0.1.0",
+        "fumehood:http1/preferences@0.1.0",
+    ],
     exports: &["fumehood:http1/client@0.1.0", "fumehood:http1/server@0.1.0"],
 };
 
@@ -48,6 +51,7 @@ pub(crate) static DNS: World = World {
     imports: &[
         "fumehood:guest/panic@0.1.0",
         "fumehood:dns/inbox@0.1.0",
+        "fumehood:dns/preferences@0.1.0",
         "fumehood:dns/secure@0.1.0",
         "fumehood:dns/types@0.1.0",
         "wasi:clocks/monotonic-clock@0.2.12",
@@ -238,6 +242,10 @@ mod tests {
             (
                 face(&["fumehood:crypto/keys@0.1.0"], HTTP1.exports),
                 "it imports fumehood:crypto/keys@0.1.0, which no http1 guest may have",
+            ),
+            (
+                face(&["fumehood:dns/preferences@0.1.0"], HTTP1.exports),
+                "it imports fumehood:dns/preferences@0.1.0, which no http1 guest may have",
             ),
             (
                 face(&["fumehood:guest/panic@0.2.0"], HTTP1.exports),

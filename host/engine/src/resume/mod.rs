@@ -120,7 +120,8 @@ impl SteadyCodec {
     pub(crate) fn encode_head(&mut self, head: RequestHead) -> Result<Vec<u8>, CodecError> {
         self.journal = Journal::default();
         self.takeovers_left = MAX_TAKEOVERS;
-        self.bytes_of(Call::EncodeHead(Box::new(head)))
+        let preferences = self.registry.supervisor.preferences().http1;
+        self.bytes_of(Call::EncodeHead(Box::new(head), preferences))
     }
 
     /// What to write around `length` bytes of request payload.

@@ -4,6 +4,7 @@
 pub(crate) mod exchange;
 pub(crate) mod memory;
 pub(crate) mod origin;
+mod preferences;
 pub(crate) mod rig;
 mod uploads;
 
@@ -258,13 +259,18 @@ fn what_is_no_such_module_is_refused_by_name() {
         ),
         (
             "tls",
-            sealed(GOOD),
+            sealed("socks"),
             "it does not export fumehood:tls/client@0.1.0",
         ),
         (
             "smtp",
-            sealed(GOOD),
+            sealed("socks"),
             "it does not export fumehood:driver/client@0.1.0, so it is no driver",
+        ),
+        (
+            "smtp",
+            sealed(GOOD),
+            "it imports fumehood:http1/preferences@0.1.0, which no driver guest may have",
         ),
         (
             "http1",

@@ -57,6 +57,7 @@ impl Shared {
     /// ```text
     /// /plain/LENGTH            /gate/LENGTH (half, then the gate)
     /// /fault/KIND/LENGTH       /chunks/KIND/COUNT/SIZE (with a trailer)
+    /// /fields/COUNT            /held/KIND/COUNT (told of at once, its head behind the gate)
     /// /mark/TEXT (told in capitals)
     /// ```
     fn serve(&self, stream: &TcpStream) {
@@ -70,6 +71,8 @@ impl Shared {
                 ["fault", kind, length] => {
                     whole(stream, &format!("x-fumehood-fault: {kind}\r\n"), length)
                 }
+                ["fields", count] => whole(stream, &fields(count), "3"),
+                ["held", kind, count] => self.held(stream, kind, count),
                 ["mark", text] => {
                     let told = text.to_uppercase();
                     whole(stream, &format!("x-mark: {told}\r\n"), "3")
@@ -88,9 +91,20 @@ impl Shared {
             "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
         )?;
         stream.write_all(first)?;
+        self.wait_at_gate();
+        stream.write_all(rest)
+    }
+
+    fn held(&self, mut stream: &TcpStream, kind: &str, count: &str) -> std::io::Result<()> {
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n")?;
+        self.wait_at_gate();
+        let fields = fields(count) + &format!("x-fumehood-fault: {kind}\r\n");
+        whole(stream, &fields, "3")
+    }
+
+    fn wait_at_gate(&self) {
         let open = self.open.lock().unwrap();
         drop(self.opened.wait_while(open, |open| !*open).unwrap());
-        stream.write_all(rest)
     }
 }
 
@@ -106,6 +120,11 @@ fn read_head(reader: &mut BufReader<&TcpStream>) -> Option<String> {
         }
         path = path.or_else(|| line.split(' ').nth(1).map(str::to_owned));
     }
+}
+
+fn fields(count: &str) -> String {
+    let count: usize = count.parse().unwrap();
+    (0..count).map(|at| format!("x-{at}: y\r\n")).collect()
 }
 
 fn whole(mut stream: &TcpStream, fields: &str, length: &str) -> std::io::Result<()> {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use fumehood_control::{
     Assembly, Cause, Exchange, ExchangeId, Failure, FaultReport, Field, Instance, JourneyEvent,
-    ModuleHeader, ModuleStatus, ResponseHead, Summary, ToEmbedder, ToEngine, fragments,
+    ModuleHeader, ModuleStatus, NameAnswer, NameQuery, ResolverSetup, ResponseHead, Summary,
+    ToEmbedder, ToEngine, Unresolved, fragments,
 };
 use fumehood_policy::Scheme;
 use fumehood_sandbox::Channel;
@@ -241,6 +242,23 @@ impl Rig {
             _ => Pick::Leave,
         });
         assembly.finish(&last).unwrap()
+    }
+
+    /// Has the resolver's guest answer a query under this setup.
+    pub(crate) fn resolve(
+        &mut self,
+        setup: ResolverSetup,
+        query: NameQuery,
+    ) -> Result<NameAnswer, Unresolved> {
+        self.hub.names.set_up(setup);
+        self.next += 1;
+        let id = self.next;
+        self.tell(&ToEngine::Resolve { id, query });
+        let bytes = self.wait(|message| match message {
+            ToEmbedder::Resolved { bytes, .. } => Pick::Done(bytes.clone()),
+            _ => Pick::Leave,
+        });
+        Assembly::default().finish(&bytes).unwrap()
     }
 
     /// A GET from begin to end.

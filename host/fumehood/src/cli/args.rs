@@ -240,7 +240,7 @@ pub(crate) struct Asked {
 /// Who looks addresses up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Resolving {
-    /// A broker, as for a request
+    /// A broker, as for a request; with dns.mode = "guest" the engine's own resolver
     Broker,
     /// Nobody: only what is known without them is told
     None,

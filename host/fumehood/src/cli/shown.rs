@@ -60,6 +60,16 @@ fn rows(settings: &Settings) -> Vec<Row> {
             it.user_agent.origin,
         ),
         row(
+            "http.max-head-kib",
+            it.http_max_head_bytes.value >> 10,
+            it.http_max_head_bytes.origin,
+        ),
+        row(
+            "http.max-fields",
+            it.http_max_fields.value,
+            it.http_max_fields.origin,
+        ),
+        row(
             "tls.min-version",
             version(it.tls_min.value),
             it.tls_min.origin,
@@ -93,6 +103,16 @@ fn rows(settings: &Settings) -> Vec<Row> {
                 false => "refused",
             },
             it.dns_private_answers.origin,
+        ),
+        row(
+            "dns.cache-entries",
+            it.dns_cache_entries.value,
+            it.dns_cache_entries.origin,
+        ),
+        row(
+            "dns.max-ttl",
+            format!("{} s", it.dns_max_ttl_s.value),
+            it.dns_max_ttl_s.origin,
         ),
         row(
             "dns.resolv-conf",

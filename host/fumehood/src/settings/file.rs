@@ -5,7 +5,10 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use fumehood_control::TlsVersion;
+use fumehood_control::{
+    MAX_DNS_CACHE_ENTRIES, MAX_DNS_TTL_S, MAX_FIELDS, MAX_HEAD_BYTES, MIN_FIELDS, MIN_HEAD_BYTES,
+    TlsVersion,
+};
 use fumehood_policy::{
     AddressSpace, Bypass, BypassError, ClientName, DnsName, Host, HostPattern, Method, Mode,
     PrivateHost, SchemeName,
@@ -106,6 +109,13 @@ pub(crate) struct HttpTable {
     /// What `fumehood fetch` calls itself; "" sends no such field.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) user_agent: Option<Spanned<FieldText>>,
+    /// Most KiB of a head that a server, or a client of the proxy, sends: 4 to 256
+    /// (the default).
+    #[cfg_attr(test, schemars(with = "Option<u32>", range(min = 4, max = 256)))]
+    pub(crate) max_head_kib: Option<Spanned<HeadKib>>,
+    /// Most fields in such a head: 16 to 256 (the default).
+    #[cfg_attr(test, schemars(with = "Option<u32>", range(min = 16, max = 256)))]
+    pub(crate) max_fields: Option<Spanned<FieldCount>>,
 }
 
 /// `[tls]`
@@ -141,6 +151,13 @@ pub(crate) struct DnsTable {
     /// "refused" (the default), which leaves them out but for private-hosts.
     #[cfg_attr(test, schemars(with = "Option<PrivateAnswersName>"))]
     pub(crate) private_answers: Option<Spanned<PrivateAnswersName>>,
+    /// Most answers that it keeps: 0, which keeps none, to 1600 (the default).
+    #[cfg_attr(test, schemars(with = "Option<u32>", range(max = 1600)))]
+    pub(crate) cache_entries: Option<Spanned<CacheEntries>>,
+    /// Longest life of an answer in seconds, whatever its zone says: 0 to 86400
+    /// (the default).
+    #[cfg_attr(test, schemars(with = "Option<u32>", range(max = 86400)))]
+    pub(crate) max_ttl: Option<Spanned<Ttl>>,
     /// Default "/etc/resolv.conf".
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) resolv_conf: Option<Spanned<PathBuf>>,
@@ -424,6 +441,34 @@ impl TryFrom<f64> for Seconds {
             reason = "between 1 and 4e9, as was checked"
         )]
         Ok(Seconds((seconds * 1000.0) as u32))
+    }
+}
+
+/// A head's bound, in KiB.
+pub(crate) type HeadKib = Within<{ MIN_HEAD_BYTES >> 10 }, { MAX_HEAD_BYTES >> 10 }>;
+
+/// A bound on fields.
+pub(crate) type FieldCount = Within<MIN_FIELDS, MAX_FIELDS>;
+
+/// A bound on answers kept.
+pub(crate) type CacheEntries = Within<0, MAX_DNS_CACHE_ENTRIES>;
+
+/// A bound on an answer's life, in seconds.
+pub(crate) type Ttl = Within<0, MAX_DNS_TTL_S>;
+
+/// A number from `LEAST` to `MOST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "u32")]
+pub(crate) struct Within<const LEAST: u32, const MOST: u32>(pub(crate) u32);
+
+impl<const LEAST: u32, const MOST: u32> TryFrom<u32> for Within<LEAST, MOST> {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Self, Self::Error> {
+        match (LEAST..=MOST).contains(&number) {
+            true => Ok(Within(number)),
+            false => Err(format!("this is from {LEAST} to {MOST}")),
+        }
     }
 }
 

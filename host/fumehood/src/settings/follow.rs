@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use fumehood_control::{Deadlines, TlsOptions};
+use fumehood_control::{Deadlines, GuestPreferences, TlsOptions};
 use fumehood_policy::{Denial, Policy};
 use fumehood_sandbox::ReadyFd;
 use rustix::fs::inotify;
@@ -32,6 +32,7 @@ pub(crate) struct Now {
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
     pub(crate) dns: Arc<Dns>,
+    pub(crate) guests: GuestPreferences,
     pub(crate) revision: Revision,
     /// Connections must not be shared ([`Policy::judges_connections_by_request`]).
     pub(crate) by_request: bool,
@@ -43,6 +44,7 @@ pub(crate) struct Preferences {
     pub(crate) deadlines: Deadlines,
     pub(crate) tls: TlsOptions,
     pub(crate) dns: Arc<Dns>,
+    pub(crate) guests: GuestPreferences,
 }
 
 impl From<&Now> for Preferences {
@@ -51,6 +53,7 @@ impl From<&Now> for Preferences {
             deadlines: now.deadlines,
             tls: now.tls,
             dns: Arc::clone(&now.dns),
+            guests: now.guests,
         }
     }
 }
@@ -102,6 +105,7 @@ impl Current {
             deadlines: preferences.deadlines,
             tls: preferences.tls,
             dns: preferences.dns,
+            guests: preferences.guests,
             revision,
         };
         Current {
@@ -182,9 +186,36 @@ impl Engine {
         self.replace(policy, preferences, None).await
     }
 
+    /// What is preferred of the guests from the next message on.
+    #[must_use]
+    pub fn guest_preferences(&self) -> GuestPreferences {
+        self.shared.current.now().guests
+    }
+
+    /// Replaces what is preferred of the guests. What is out of its bounds is moved
+    /// to the nearest. Messages that begin later go by it; idle connections are
+    /// closed.
+    ///
+    /// # Errors
+    /// As for [`Engine::set_policy`].
+    pub async fn set_guest_preferences(
+        &self,
+        guests: GuestPreferences,
+    ) -> Result<Revision, SettingsError> {
+        let _turn = self.shared.current.turn.lock().await;
+        let before = self.shared.current.now();
+        let preferences = Preferences {
+            guests: guests.within_bounds(),
+            ..Preferences::from(&*before)
+        };
+        let file = before.revision.file.clone();
+        self.replace(Policy::clone(&before.policy), preferences, file)
+            .await
+    }
+
     /// Reads the settings again that [`crate::EngineBuilder::follow`] named.
-    /// Policy, timeouts, TLS versions and DNS hold for the next request; limits for
-    /// the next launch.
+    /// Policy, timeouts, TLS versions, DNS and preferences of guests hold for the next
+    /// request; limits for the next launch.
     ///
     /// # Errors
     /// [`SettingsError`]: then what held before holds, and
@@ -211,6 +242,7 @@ impl Engine {
             deadlines: settings.deadlines(),
             tls: settings.tls(),
             dns: Arc::new(settings.dns()),
+            guests: settings.guest_preferences(),
         };
         if follows_proxies {
             let said = settings.proxies.value;
@@ -243,6 +275,7 @@ impl Engine {
                 deadlines: preferences.deadlines,
                 tls: preferences.tls,
                 dns: preferences.dns,
+                guests: preferences.guests,
                 revision: revision.clone(),
             });
             revision

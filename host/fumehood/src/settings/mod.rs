@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 
 pub use error::SettingsError;
 pub use follow::Revision;
-pub(crate) use follow::{Current, Follow, Preferences, watch};
-use fumehood_control::{Deadlines, TlsOptions, TlsVersion};
+pub(crate) use follow::{Current, Follow, Now, Preferences, watch};
+use fumehood_control::{
+    Deadlines, DnsPreferences, GuestPreferences, Http1Preferences, TlsOptions, TlsVersion,
+};
 use fumehood_policy::{DnsName, Policy, PrivateHost, ProxySettings};
 use layer::Layer;
 pub use layer::MAX_SETTINGS_BYTES;
@@ -63,6 +65,10 @@ pub struct Settings {
     pub address_mode: Value<fumehood_policy::Mode>,
     /// What the command calls itself; `None` for its own name.
     pub user_agent: Value<Option<String>>,
+    /// Most bytes of a head that a peer sends.
+    pub http_max_head_bytes: Value<u32>,
+    /// Most fields in such a head.
+    pub http_max_fields: Value<u32>,
     /// Oldest TLS version accepted.
     pub tls_min: Value<TlsVersion>,
     /// Newest TLS version offered.
@@ -75,6 +81,10 @@ pub struct Settings {
     pub dns_search: Value<Option<Vec<DnsName>>>,
     /// Whether it answers private addresses for any name.
     pub dns_private_answers: Value<bool>,
+    /// Most answers that the resolver keeps.
+    pub dns_cache_entries: Value<u32>,
+    /// Longest life of an answer of the resolver's, in seconds.
+    pub dns_max_ttl_s: Value<u32>,
     /// Where `resolv.conf` is.
     pub dns_resolv_conf: Value<PathBuf>,
     /// Where the host table is.
@@ -198,6 +208,7 @@ impl Settings {
         let file = file.unwrap_or_default();
         let built = rules::build(&file, environment, source, looked_for.filter(|_| was_there))?;
         let (deadlines, tls, limits) = (default_deadlines(), default_tls(), Limits::default());
+        let guests = GuestPreferences::default();
         let both = [environment, &file];
         let dns = dns::build(&file, environment, source)?;
         let settings = Settings {
@@ -211,6 +222,18 @@ impl Settings {
                 |it| it.http.user_agent.as_ref(),
                 |it| Some(it.0.clone()),
                 None,
+            ),
+            http_max_head_bytes: pick(
+                both,
+                |it| it.http.max_head_kib.as_ref(),
+                |it| it.0 << 10,
+                guests.http1.max_head_bytes,
+            ),
+            http_max_fields: pick(
+                both,
+                |it| it.http.max_fields.as_ref(),
+                |it| it.0,
+                guests.http1.max_fields,
             ),
             tls_min: pick(
                 both,
@@ -228,6 +251,18 @@ impl Settings {
             dns_servers: dns.servers,
             dns_search: dns.search,
             dns_private_answers: dns.private_answers,
+            dns_cache_entries: pick(
+                both,
+                |it| it.dns.cache_entries.as_ref(),
+                |it| it.0,
+                guests.dns.cache_entries,
+            ),
+            dns_max_ttl_s: pick(
+                both,
+                |it| it.dns.max_ttl.as_ref(),
+                |it| it.0,
+                guests.dns.max_ttl_s,
+            ),
             dns_resolv_conf: dns.resolv_conf,
             dns_hosts: dns.hosts,
             proxies: proxy::build(&file, environment)?,
@@ -333,6 +368,21 @@ impl Settings {
             private_answers: self.dns_private_answers.value,
             resolv_conf: self.dns_resolv_conf.value.clone(),
             hosts: self.dns_hosts.value.clone(),
+        }
+    }
+
+    /// What is preferred of the guests.
+    #[must_use]
+    pub fn guest_preferences(&self) -> GuestPreferences {
+        GuestPreferences {
+            http1: Http1Preferences {
+                max_head_bytes: self.http_max_head_bytes.value,
+                max_fields: self.http_max_fields.value,
+            },
+            dns: DnsPreferences {
+                cache_entries: self.dns_cache_entries.value,
+                max_ttl_s: self.dns_max_ttl_s.value,
+            },
         }
     }
 

@@ -303,6 +303,8 @@ fn the_environment_goes_before_the_file_and_flags_add() {
         ("FUMEHOOD_POLICY_PRIVATE_HOSTS", "b.test:80, [::1]"),
         ("FUMEHOOD_TLS_MIN_VERSION", "1.3"),
         ("FUMEHOOD_LIMITS_EXCHANGES", "7"),
+        ("FUMEHOOD_HTTP_MAX_FIELDS", "16"),
+        ("FUMEHOOD_DNS_CACHE_ENTRIES", "0"),
     ];
     let settings = load_with(text, &variables).unwrap();
     assert_eq!(settings.mode.value, Mode::Enforce);
@@ -314,6 +316,11 @@ fn the_environment_goes_before_the_file_and_flags_add() {
     assert_eq!(settings.connect_ms.origin, Origin::File { line: 5 });
     assert_eq!(settings.head_ms.origin, Origin::Default);
     assert_eq!(settings.max_exchanges.value, 7);
+    let guests = settings.guest_preferences();
+    assert_eq!((guests.http1.max_fields, guests.dns.cache_entries), (16, 0));
+    let by_default = GuestPreferences::default();
+    assert_eq!(guests.http1.max_head_bytes, by_default.http1.max_head_bytes);
+    assert_eq!(guests.dns.max_ttl_s, by_default.dns.max_ttl_s);
     let hosts: Vec<_> = settings
         .private_hosts
         .iter()
@@ -325,6 +332,11 @@ fn the_environment_goes_before_the_file_and_flags_add() {
         ("FUMEHOOD_POLICY_MODE", "a\"\n[x]\ny=1", "unknown variant"),
         ("FUMEHOOD_LIMITS_EXCHANGES", "7\nx = 1", "not a number"),
         ("FUMEHOOD_LIMITS_EXCHANGES", "0", "at least 1"),
+        ("FUMEHOOD_HTTP_MAX_HEAD_KIB", "3", "from 4 to 256"),
+        ("FUMEHOOD_HTTP_MAX_HEAD_KIB", "257", "from 4 to 256"),
+        ("FUMEHOOD_HTTP_MAX_FIELDS", "15", "from 16 to 256"),
+        ("FUMEHOOD_DNS_CACHE_ENTRIES", "1601", "from 0 to 1600"),
+        ("FUMEHOOD_DNS_MAX_TTL", "86401", "from 0 to 86400"),
         ("FUMEHOOD_POLICY_PRIVATE_HOSTS", "a,*", "one by one"),
     ] {
         match load_with("", &[("FUMEHOOD_TIMEOUTS_IDLE", "3"), (name, value)]) {

@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use wit::fumehood::dns::inbox::Task;
+use wit::fumehood::dns::preferences;
 use wit::fumehood::dns::secure::Error;
 pub(crate) use wit::fumehood::dns::types;
 
@@ -194,6 +195,8 @@ fn loaded() -> &'static (Linker<Context>, Component) {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         wit::fumehood::guest::panic::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         wit::fumehood::dns::inbox::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
+        wit::fumehood::dns::preferences::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it)
+            .unwrap();
         wit::fumehood::dns::secure::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         (linker, component)
     })
@@ -230,6 +233,15 @@ impl Pollable for Ready {
             }
             woken.await;
         }
+    }
+}
+
+impl preferences::Host for Context {
+    fn current(&mut self) -> wasmtime::Result<preferences::Values> {
+        Ok(preferences::Values {
+            cache_entries: u32::MAX,
+            max_ttl_s: u32::MAX,
+        })
     }
 }
 

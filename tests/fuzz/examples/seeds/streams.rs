@@ -66,6 +66,60 @@ const STREAMS: [(&str, &[u8; 2], &str); 12] = [
     ),
 ];
 
+/// Options, then the requests of a connection: see `fumehood_fuzz::http1::twin`.
+const REQUESTS: [(&str, &[u8; 1], &str); 10] = [
+    (
+        "absolute",
+        b"\x00",
+        "GET http://a.example:81/b?c HTTP/1.1\r\nHost: a.example:81\r\nAccept: */*\r\n\r\n",
+    ),
+    (
+        "connect",
+        b"\x00",
+        "CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n\x16\x03\x01",
+    ),
+    (
+        "length",
+        b"\x00",
+        "POST http://a/ HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "chunked",
+        b"\x00",
+        "PUT http://a/ HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nx: y\r\n\r\nGET http://a HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "of-one-hop",
+        b"\x00",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\nconnection: x-b, keep-alive\r\nx-b: c\r\nte: trailers\r\nproxy-authorization: Basic eDp5\r\n\r\n",
+    ),
+    (
+        "old-and-kept",
+        b"\x01",
+        "GET http://a/ HTTP/1.0\r\nconnection: keep-alive\r\n\r\nGET http://a/2 HTTP/1.0\r\n\r\n",
+    ),
+    (
+        "smuggled",
+        b"\x00",
+        "POST http://a/ HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nG",
+    ),
+    (
+        "two-lengths",
+        b"\x01",
+        "POST http://a/ HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx",
+    ),
+    (
+        "two-hosts",
+        b"\x00",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+    ),
+    (
+        "expect-and-upgrade",
+        b"\x00",
+        "\r\nPOST http://a/ HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 1\r\n\r\n",
+    ),
+];
+
 /// A URL, a reference, a pattern.
 const URLS: [(&str, &str); 8] = [
     ("plain", "http://example.org/\n/a?b\nexample.org"),
@@ -105,6 +159,13 @@ const PIECES: [(&str, &[u8; 3], &str); 4] = [
 pub(crate) fn write() {
     for (name, options, stream) in STREAMS {
         seed("http1", name, &[options, stream.as_bytes()].concat());
+    }
+    for (name, options, stream) in REQUESTS {
+        seed(
+            "http1-server-hyper",
+            name,
+            &[options, stream.as_bytes()].concat(),
+        );
     }
     for (name, text) in URLS {
         seed("policy", name, text.as_bytes());

@@ -212,7 +212,7 @@ impl Host {
 }
 
 /// The first empty line's end, said another way than codec and engine do.
-fn empty_line(buffer: &[u8]) -> Option<usize> {
+pub(super) fn empty_line(buffer: &[u8]) -> Option<usize> {
     let mut end = 0;
     for line in buffer.split_inclusive(|byte| *byte == b'\n') {
         end += line.len();
@@ -224,7 +224,7 @@ fn empty_line(buffer: &[u8]) -> Option<usize> {
 }
 
 /// The end of LF number `count`.
-fn nth_line(buffer: &[u8], count: u32) -> Option<usize> {
+pub(super) fn nth_line(buffer: &[u8], count: u32) -> Option<usize> {
     let lfs = buffer.iter().enumerate().filter(|(_, it)| **it == b'\n');
     lfs.map(|(at, _)| at + 1).nth(count as usize - 1)
 }

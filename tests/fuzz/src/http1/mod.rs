@@ -6,6 +6,7 @@
 
 pub mod agree;
 mod host;
+pub mod twin;
 
 use fumehood_guest_http1::{Error, Event, Field, PayloadLength, RequestHead};
 

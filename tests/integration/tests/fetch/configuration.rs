@@ -234,6 +234,26 @@ fn check_and_show_speak_to_people() {
 }
 
 #[test]
+fn show_tells_what_is_preferred_of_the_guests_and_why() {
+    let setting = Setting::new("[http]\nmax-head-kib = 64\n[dns]\nmax-ttl = 60\n");
+    let file = setting.file();
+    let show = ["policy", "show", "--json", "--config", path(&file)];
+    let it = json(&fumehood(&show));
+    for (key, value, origin) in [
+        ("http.max-head-kib", "64", "line 2"),
+        ("http.max-fields", "256", "default"),
+        ("dns.cache-entries", "1600", "default"),
+        ("dns.max-ttl", "60 s", "line 4"),
+    ] {
+        let row = &it["settings"][key];
+        assert_eq!(
+            (&row["value"], &row["origin"]),
+            (&value.into(), &origin.into())
+        );
+    }
+}
+
+#[test]
 fn a_running_command_takes_a_change_and_tells_its_state() {
     let gate = Gate::new();
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345";

@@ -17,6 +17,7 @@ mod names;
 mod pac;
 mod policy;
 mod pool;
+mod preferences;
 mod pressure;
 mod support;
 mod time;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         &pac::TESTS,
         &policy::TESTS,
         &pool::TESTS,
+        &preferences::TESTS,
         &pressure::TESTS,
         &time::TESTS,
     ]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod encrypted;
+mod explain;
 mod files;
 mod real;
 mod servers;

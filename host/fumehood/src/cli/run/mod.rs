@@ -148,6 +148,7 @@ async fn engine(args: &Run, settings: &Settings, policy: Policy) -> Result<Engin
         .deadlines(settings.deadlines())
         .tls(settings.tls())
         .dns(settings.dns())
+        .guest_preferences(settings.guest_preferences())
         .limits(proxy::limits(settings));
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);
