@@ -130,6 +130,14 @@ pub(super) struct Far {
     room: Option<OwnedSemaphorePermit>,
 }
 
+/// No such connection.
+pub(super) struct Unreached {
+    /// What the client is told.
+    pub(super) refusal: Refusal,
+    /// What was the matter on the way.
+    pub(super) cause: Option<Box<Cause>>,
+}
+
 impl Client {
     async fn run(mut self) -> Option<Standing> {
         let mut is_first = true;
@@ -355,7 +363,7 @@ impl Client {
         let via = self.via_so_far(request);
         let (peer, far) = match self.far(wanted, &via).await {
             Ok(far) => far,
-            Err((refusal, _)) => return self.refuse(told, &refusal).await,
+            Err(it) => return self.refuse(told, &it.refusal).await,
         };
         told.server = Some(peer);
         told.status = 200;
@@ -376,18 +384,22 @@ impl Client {
         self.stand(told, far)
     }
 
-    /// A connection that a tunnel can lead to, and whose address it has; or what the
-    /// client is told, and what was the matter on the way.
+    /// A connection that a tunnel can lead to, and whose address it has.
     pub(super) async fn far(
         &mut self,
         wanted: &Wanted,
         via: &[Field],
-    ) -> Result<(SocketAddr, Far), (Refusal, Option<Cause>)> {
+    ) -> Result<(SocketAddr, Far), Unreached> {
         let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
-        let ways = traveller.ways().await.map_err(|refusal| (refusal, None))?;
+        let ways = traveller.ways().await.map_err(|refusal| Unreached {
+            refusal,
+            cause: None,
+        })?;
         let reached = traveller.reach(ways).await;
-        let reached =
-            reached.map_err(|cause| (Refusal::failed(&cause, &wanted.target), Some(cause)))?;
+        let reached = reached.map_err(|cause| Unreached {
+            refusal: Refusal::failed(&cause, &wanted.target),
+            cause: Some(Box::new(cause)),
+        })?;
         let far = Far {
             transport: reached.transport,
             room: reached.room,

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::client::{Client, Next};
+use super::client::{Client, Next, Unreached};
 use super::judge::Reader;
 use super::patience::within;
 use super::refusal::Refusal;
@@ -67,7 +67,7 @@ impl Client {
         }
         let (peer, far) = match self.far(&wanted, &[]).await {
             Ok(far) => far,
-            Err((refusal, cause)) => {
+            Err(Unreached { refusal, cause }) => {
                 let outcome = match (refusal.reason(), &cause) {
                     (Some(_), _) => Outcome::NotAllowed,
                     (None, Some(cause)) => outcome_of(cause),

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use fumehood::control::{AccessOutcome, AccessRecord, ClientProtocol};
+use fumehood::policy::ClientName;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -53,7 +54,7 @@ fn as_json(record: &AccessRecord) -> String {
     json!({
         "time": time(record.began_ms),
         "client": record.client.map(|it| it.to_string()),
-        "user": record.user.as_ref().map(|it| it.as_str()),
+        "user": record.user.as_ref().map(ClientName::as_str),
         "protocol": protocol(record.protocol),
         "method": record.method,
         "target": record.target,
@@ -92,7 +93,7 @@ fn as_common(record: &AccessRecord) -> String {
         record
             .client
             .map_or("-".to_owned(), |it| it.ip().to_string()),
-        record.user.as_ref().map_or("-", |it| it.as_str()),
+        record.user.as_ref().map_or("-", ClientName::as_str),
         moment(record.began_ms).strftime("%d/%b/%Y:%H:%M:%S +0000"),
         dash(&record.method),
         dash(&record.target),

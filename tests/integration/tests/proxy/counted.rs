@@ -70,6 +70,8 @@ fn requests_bytes_and_denials_are_counted() {
     let get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
     tunnel.say(get);
     assert!(tunnel.is_ended());
+    // It ends with both its sides.
+    drop(tunnel);
     let counted = wait_for(PATIENCE, || {
         let status: Value = serde_json::from_str(&asked("--json")).unwrap();
         let proxy = status["traffic"]["proxy"].clone();

@@ -41,17 +41,17 @@ impl server::Guest for Faulty {
     }
 
     fn admit(admitted: bool) -> Result<server::Step, types::Error> {
-        Socks::admit(admitted)
+        <Socks as server::Guest>::admit(admitted)
     }
 
     fn reply(
         outcome: server::Outcome,
         bound: Option<types::Endpoint>,
     ) -> Result<Vec<u8>, types::Error> {
-        Socks::reply(outcome, bound)
+        <Socks as server::Guest>::reply(outcome, bound)
     }
 
     fn farewell() -> Vec<u8> {
-        Socks::farewell()
+        <Socks as server::Guest>::farewell()
     }
 }
