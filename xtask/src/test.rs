@@ -74,6 +74,10 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         packages::require_programs(&["nginx", "curl", "unbound", "squid", "tinyproxy"])?;
         packages::require("danted", "dante-server")
     });
+    run.check("their clients", |_| {
+        packages::require_programs(&["wget", "git", "npm", "chromium"])?;
+        packages::require("pip3", "python3-pip")
+    });
     run.check("guests", |workspace| {
         guests::build(workspace, Imports::MustMatch)
     });

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hickory_proto::rr::Name;
 
+use crate::bounds::MAX_RECORDS;
 use crate::cache::Known;
 use crate::chain::Absence;
 use crate::lookup::{LookupId, Settled};
@@ -196,7 +197,10 @@ impl Sum {
                 if self.aliases.is_empty() {
                     self.aliases.clone_from(&found.aliases);
                 }
-                self.records.extend_from_slice(&found.records);
+                // Of both kinds together no more than of one.
+                let room = MAX_RECORDS.saturating_sub(self.records.len());
+                let fitting = found.records.iter().take(room);
+                self.records.extend(fitting.cloned());
             }
         }
     }

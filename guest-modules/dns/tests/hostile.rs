@@ -274,6 +274,30 @@ fn a_message_of_64_kib_is_read_and_too_many_records_are_not() {
 }
 
 #[test]
+fn addresses_of_both_kinds_are_no_more_than_of_one() {
+    let mut rig = Rig::new(&config(1));
+    let id = rig.ask("a.example", Wanted::Addresses);
+    for question in rig.sent() {
+        rig.reply(&question, |reply| {
+            reply.metadata.truncation = true;
+        });
+    }
+    for question in rig.sent() {
+        rig.reply(&question, |reply| {
+            let six = reply.queries[0].query_type == Code::AAAA;
+            for last in 1..=200 {
+                let address = match six {
+                    true => format!("2001:db8::{last:x}"),
+                    false => format!("198.51.100.{last}"),
+                };
+                reply.add_answer(a("a.example", 60, &address));
+            }
+        });
+    }
+    assert_eq!(rig.answer(id).records.len(), MAX_RECORDS);
+}
+
+#[test]
 fn compression_that_leads_nowhere_is_malformed() {
     // Each is the answer's owner name, where the record begins at `at`.
     for owner in [

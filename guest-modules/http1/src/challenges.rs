@@ -138,7 +138,7 @@ impl<'a> Rest<'a> {
             match self.0 {
                 [b'"', rest @ ..] => {
                     self.0 = rest;
-                    return Some(String::from_utf8_lossy(&bytes).into_owned());
+                    return Some(text(bytes));
                 }
                 [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
                     bytes.push(*byte);
@@ -148,4 +148,17 @@ impl<'a> Rest<'a> {
             }
         }
     }
+}
+
+/// Text of these bytes. Where they are not UTF-8, those beyond ASCII become
+/// question marks: text is never longer than what came, so bounds on the one
+/// hold for the other.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let shown = |byte: &u8| match byte.is_ascii() {
+            true => char::from(*byte),
+            false => '?',
+        };
+        error.as_bytes().iter().map(shown).collect()
+    })
 }

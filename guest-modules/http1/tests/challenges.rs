@@ -75,12 +75,24 @@ fn there_is_an_end_to_them() {
     assert_eq!(challenges(fits.as_bytes()).len(), 1);
 }
 
+/// The host bounds what it is told by what came.
+#[test]
+fn bytes_that_are_no_text_do_not_grow() {
+    let value = [&b"Basic realm=\"caf"[..], &[0xe9; 3000], b"\""].concat();
+    let told = challenges(&value);
+    assert_eq!(told[0].parameters[0].1, format!("caf{}", "?".repeat(3000)));
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_within_bounds(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut told = 0;
         for it in challenges(&value) {
             prop_assert!(!it.scheme.is_empty() && it.parameters.len() <= bounds::MAX_PARAMETERS);
+            let parameters = it.parameters.iter().map(|(name, value)| name.len() + value.len());
+            told += it.scheme.len() + it.token.len() + parameters.sum::<usize>();
         }
+        prop_assert!(told <= value.len());
     }
 
     #[test]

@@ -85,8 +85,8 @@ pub use route::{
 };
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 pub use upstream::{
-    Challenge, FirstHop, Hop, HopAsk, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, MAX_HOPS,
-    MAX_PROXY_STATUS_BYTES, ProxyFault, SocksLogin,
+    Challenge, FirstHop, Hop, HopAsk, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS,
+    MAX_CHALLENGES, MAX_HOPS, MAX_PROXY_STATUS_BYTES, ProxyFault, SocksLogin,
 };
 
 /// Version of this protocol. The first message in either direction carries it;

@@ -53,8 +53,6 @@ pub struct ListenerSetup {
     pub id: ListenerId,
     /// Who may ask.
     pub admission: Admission,
-    /// Of a Unix socket: the one user that is let in.
-    pub only_user: Option<u32>,
     /// The name in `Via` (RFC 9110 section 7.6.3); none adds no such field.
     pub via: Option<String>,
     /// How servers are waited for.

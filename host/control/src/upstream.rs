@@ -120,6 +120,14 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// Length of all its text, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let parameters = self.parameters.iter();
+        let parameters = parameters.map(|(name, value)| name.len() + value.len());
+        self.scheme.len() + self.token.len() + parameters.sum::<usize>()
+    }
+
     /// The parameter of that name; the first where there are several.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
@@ -132,7 +140,10 @@ impl Challenge {
 /// Most challenges that are passed on; proxies make one to three.
 pub const MAX_CHALLENGES: usize = 8;
 
-/// Most that they may take together, in bytes: a Negotiate token is the
+/// Most parameters of one; Digest has up to nine (RFC 7616 section 3.3).
+pub const MAX_CHALLENGE_PARAMETERS: usize = 16;
+
+/// Most that their text may take together, in bytes, so that a message holds it: a Negotiate token is the
 /// longest, at some kilobytes.
 pub const MAX_CHALLENGE_BYTES: usize = 8 * 1024;
 

@@ -1,5 +1,7 @@
 //! Collects exactly the piece of the stream that the codec demanded.
 
+use crate::instance::LineDemand;
+
 /// What ends a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delimiter {
@@ -34,6 +36,11 @@ impl Collector {
             at_most: at_most as usize,
             bytes: Vec::new(),
         }
+    }
+
+    /// For so many lines.
+    pub(crate) fn of(lines: LineDemand) -> Collector {
+        Collector::new(Delimiter::Lines(lines.count), lines.at_most)
     }
 
     /// Takes bytes up to the piece's end. Returns how many, and whether it ended.

@@ -13,6 +13,7 @@ use fumehood_policy::{Host, Method, Target, Transport};
 use fumehood_sandbox::AsyncChannel;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Added to a dial's deadline before the broker itself is given up on, so
@@ -38,7 +39,7 @@ type Waiting = Mutex<HashMap<u64, oneshot::Sender<Reply>>>;
 /// The engine's end of the channel to the broker.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    channel: AsyncChannel<DialRequest, DialReply>,
+    channel: Arc<AsyncChannel<DialRequest, DialReply>>,
     waiting: Waiting,
     next: AtomicU64,
 }
@@ -46,7 +47,7 @@ pub(crate) struct Dialer {
 impl Dialer {
     pub(crate) fn new(channel: AsyncChannel<DialRequest, DialReply>) -> Arc<Dialer> {
         Arc::new(Dialer {
-            channel,
+            channel: Arc::new(channel),
             waiting: Mutex::default(),
             next: AtomicU64::new(0),
         })
@@ -231,8 +232,8 @@ impl Dialer {
     }
 }
 
-/// A dial under way; dropping it before the answer forgets the waiter. The
-/// broker's own deadline ends the attempt there.
+/// A dial under way. Dropped before the answer, it is forgotten here and
+/// cancelled there, where others wait for its place.
 struct Pending<'a> {
     dialer: &'a Dialer,
     id: u64,
@@ -241,8 +242,17 @@ struct Pending<'a> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        if !self.answered {
-            self.dialer.lock().remove(&self.id);
+        if self.answered {
+            return;
+        }
+        self.dialer.lock().remove(&self.id);
+        // Without a runtime the engine is ending, and its dials with it.
+        if let Ok(runtime) = Handle::try_current() {
+            let (channel, id) = (Arc::clone(&self.dialer.channel), self.id);
+            runtime.spawn(async move {
+                // A broker that is gone dials no more.
+                let _gone = channel.send(&DialRequest::Cancel { id }, &[]).await;
+            });
         }
     }
 }
@@ -286,5 +296,29 @@ fn read_dialled(reply: DialReply, fd: Option<OwnedFd>) -> Answer {
             DialReply::Connected { .. } | DialReply::Addresses { .. } | DialReply::Listener { .. },
             _,
         ) => Err(Cause::EngineDied),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_sandbox::Channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dial_that_nobody_waits_for_is_cancelled() {
+        let (ours, brokers) = Channel::pair().expect("a pair");
+        let dialer = Dialer::new(ours.into_async().expect("a channel"));
+        let broker: AsyncChannel<DialReply, DialRequest> = brokers.into_async().expect("a channel");
+        let dial = dialer.dial(GrantId(7), Duration::from_secs(60), None);
+        let asked = tokio::select! {
+            _answered = dial => None,
+            asked = broker.recv() => asked.ok(),
+        };
+        let Some((DialRequest::Dial { id, .. }, _)) = asked else {
+            panic!("asked something else: {asked:?}");
+        };
+        let (then, _) = broker.recv().await.expect("a message");
+        assert_eq!(then, DialRequest::Cancel { id });
     }
 }

@@ -3,7 +3,7 @@
 use fumehood_control::{
     Cause, ExchangeId, Failure, Field, JourneyEvent, ResponseHead, Summary, ToEmbedder, fragments,
 };
-use fumehood_sandbox::AsyncChannel;
+use fumehood_sandbox::{AsyncChannel, ChannelError};
 use tokio::sync::mpsc;
 
 /// Messages that may wait for the embedder to read. Exchanges wait beyond it;
@@ -85,13 +85,16 @@ impl Outbox {
 }
 
 /// Empties the outbox into the channel until either ends.
+///
+/// # Errors
+/// Where a message cannot be sent. No later one may be: who waits for it would
+/// wait for ever.
 pub(crate) async fn pump<R: fumehood_control::Message>(
     mut outgoing: Outgoing,
     channel: &AsyncChannel<ToEmbedder, R>,
-) {
+) -> Result<(), ChannelError> {
     while let Some(message) = outgoing.recv().await {
-        if channel.send(&message, &[]).await.is_err() {
-            return;
-        }
+        channel.send(&message, &[]).await?;
     }
+    Ok(())
 }

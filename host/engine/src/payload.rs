@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use fumehood_sandbox::ReadyFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major};
 use rustix::io::{Errno, read, write};
+use tokio::task::block_in_place;
 
 /// Most bytes read from a source at a time: a few TLS records' worth.
 pub(crate) const SOURCE_CHUNK: usize = 64 * 1024;
@@ -23,6 +24,10 @@ const MAX_BLOCKED_WORKERS: usize = crate::start::WORKERS - 1;
 /// Workers blocked that way now.
 static BLOCKED_WORKERS: AtomicUsize = AtomicUsize::new(0);
 
+/// The kernel's devices that are nobody's: `null`, `zero`, `full`, `urandom`
+/// (Linux, admin-guide/devices.txt).
+const MEMORY_DEVICES: u32 = 1;
+
 /// A descriptor that payload is moved through.
 ///
 /// Its owner chose how it behaves: one in non-blocking mode (a body's
@@ -34,8 +39,10 @@ static BLOCKED_WORKERS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) enum Pipe {
     /// Non-blocking, registered with the runtime.
     Waited(Arc<ReadyFd>),
-    /// Blocking.
+    /// Blocking, for as long as the machine takes.
     Direct(Arc<File>),
+    /// Blocking, for as long as somebody else likes.
+    Unhurried(Arc<File>),
     /// No descriptor: bytes that are read, or that have been written.
     Memory(Arc<Mutex<Memory>>),
 }
@@ -56,7 +63,11 @@ impl Pipe {
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Pipe> {
         let non_blocking = fcntl_getfl(&fd)?.contains(OFlags::NONBLOCK);
         if !non_blocking {
-            return Ok(Pipe::Direct(Arc::new(File::from(fd))));
+            return Ok(if waits_for_nobody(&fd)? {
+                Pipe::Direct(Arc::new(File::from(fd)))
+            } else {
+                Pipe::Unhurried(Arc::new(File::from(fd)))
+            });
         }
         match ReadyFd::new(fd) {
             Ok(fd) => Ok(Pipe::Waited(Arc::new(fd))),
@@ -77,7 +88,7 @@ impl Pipe {
     pub(crate) fn into_memory(self) -> Vec<u8> {
         match self {
             Pipe::Memory(memory) => std::mem::take(&mut lock(&memory).bytes),
-            Pipe::Waited(_) | Pipe::Direct(_) => Vec::new(),
+            Pipe::Waited(_) | Pipe::Direct(_) | Pipe::Unhurried(_) => Vec::new(),
         }
     }
 
@@ -85,6 +96,9 @@ impl Pipe {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Pipe::Direct(file) => Poll::Ready(retry(|| blocking(|| (&**file).write(bytes)))),
+            Pipe::Unhurried(file) => {
+                Poll::Ready(retry(|| block_in_place(|| (&**file).write(bytes))))
+            }
             Pipe::Memory(memory) => Poll::Ready(lock(memory).write(bytes)),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_write_ready(cx))?;
@@ -104,6 +118,9 @@ impl Pipe {
     ) -> Poll<io::Result<usize>> {
         match self {
             Pipe::Direct(file) => Poll::Ready(retry(|| blocking(|| (&**file).read(bytes)))),
+            Pipe::Unhurried(file) => {
+                Poll::Ready(retry(|| block_in_place(|| (&**file).read(bytes))))
+            }
             Pipe::Memory(memory) => Poll::Ready(Ok(lock(memory).read(bytes))),
             Pipe::Waited(fd) => loop {
                 let mut guard = ready!(fd.poll_read_ready(cx))?;
@@ -154,13 +171,26 @@ fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes a call that may block, on this worker or beside it.
+/// Whether calls on a descriptor take no longer than the machine needs: a
+/// file's and a memory device's do; a pipe's, a socket's or a terminal's last
+/// until somebody at the other end reads or writes.
+fn waits_for_nobody(fd: impl AsFd) -> io::Result<bool> {
+    let status = fstat(fd)?;
+    Ok(match FileType::from_raw_mode(status.st_mode) {
+        FileType::RegularFile | FileType::Directory | FileType::BlockDevice => true,
+        FileType::CharacterDevice => major(status.st_rdev) == MEMORY_DEVICES,
+        _ => false,
+    })
+}
+
+/// Makes a call that takes as long as the machine does, on this worker or
+/// beside it.
 fn blocking(call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
     let blocked = BLOCKED_WORKERS.fetch_add(1, Ordering::Relaxed);
     let result = if blocked < MAX_BLOCKED_WORKERS {
         call()
     } else {
-        tokio::task::block_in_place(call)
+        block_in_place(call)
     };
     BLOCKED_WORKERS.fetch_sub(1, Ordering::Relaxed);
     result
@@ -208,6 +238,37 @@ mod tests {
             pipe.poll_read(&mut cx, &mut two),
             Poll::Ready(Ok(0))
         ));
+    }
+
+    /// What a task wakes runs next on its worker. It must not wait there for
+    /// somebody who reads a pipe: here it is the reader itself.
+    #[test]
+    fn a_pipe_that_nobody_reads_holds_up_nothing_else() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let sink = Pipe::new(writer.into()).expect("a sink");
+        let more_than_it_holds = vec![0; 4 << 20];
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(crate::start::WORKERS)
+            .build()
+            .expect("a runtime");
+        let (tell, told) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            let reads = tokio::spawn(async move {
+                let copied = block_in_place(|| io::copy(&mut reader, &mut io::sink()));
+                tell.send(copied.expect("read")).expect("somebody listens");
+            });
+            let mut left = &more_than_it_holds[..];
+            while !left.is_empty() {
+                let written = std::future::poll_fn(|cx| sink.poll_write(cx, left)).await;
+                left = &left[written.expect("it is taken")..];
+            }
+            drop(sink);
+            reads.await.expect("the reader ends");
+        });
+        let copied = told.recv_timeout(std::time::Duration::from_secs(60));
+        // A worker that is held up must not hold up the test's failure.
+        runtime.shutdown_background();
+        assert_eq!(copied, Ok(4 << 20));
     }
 
     #[tokio::test]

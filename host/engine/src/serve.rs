@@ -29,7 +29,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// Serves until the embedder closes its end.
 ///
 /// # Errors
-/// When the embedder sends what it must not; the engine ends then.
+/// When the embedder sends what it must not, or cannot be told something; the
+/// engine ends then.
 pub(crate) async fn serve(
     control: AsyncChannel<ToEmbedder, ToEngine>,
     hub: Arc<Hub>,
@@ -38,7 +39,7 @@ pub(crate) async fn serve(
 ) -> Result<(), ChannelError> {
     let control = Arc::new(control);
     let writing = Arc::clone(&control);
-    tokio::spawn(async move { outbox::pump(outgoing, &writing).await });
+    let mut telling_all = tokio::spawn(async move { outbox::pump(outgoing, &writing).await });
     let dialling = Arc::clone(&hub.dialer);
     let listening = Arc::clone(&hub);
     tokio::spawn(async move {
@@ -65,7 +66,11 @@ pub(crate) async fn serve(
         answering: Answering::default(),
     };
     loop {
-        let (message, fds) = control.recv().await?;
+        let (message, fds) = tokio::select! {
+            received = control.recv() => received?,
+            // An engine that cannot speak is none: its end tells all who wait.
+            ended = &mut telling_all => return ended.unwrap_or(Ok(())),
+        };
         desk.accept(message, fds).await;
     }
 }

@@ -64,7 +64,13 @@ struct Lanes<K> {
     by_key: ByKey<K>,
 }
 
-type ByKey<K> = Arc<Mutex<HashMap<K, Arc<Semaphore>>>>;
+type ByKey<K> = Arc<Mutex<HashMap<K, Lane>>>;
+
+struct Lane {
+    places: Arc<Semaphore>,
+    /// All in it, waiting or served.
+    inside: usize,
+}
 
 /// Somebody in a lane, waiting or served.
 struct Place<K: Eq + Hash> {
@@ -86,8 +92,12 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
         let width = self.width.min(Semaphore::MAX_PERMITS);
         let lane = {
             let mut lanes = lock(&self.by_key);
-            let lane = lanes.entry(key.clone());
-            Arc::clone(lane.or_insert_with(|| Arc::new(Semaphore::new(width))))
+            let lane = lanes.entry(key.clone()).or_insert_with(|| Lane {
+                places: Arc::new(Semaphore::new(width)),
+                inside: 0,
+            });
+            lane.inside += 1;
+            Arc::clone(&lane.places)
         };
         let mut place = Place {
             key: key.clone(),
@@ -106,14 +116,17 @@ impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         self.permit = None;
         let mut lanes = lock(&self.by_key);
-        // This one and the map's.
-        if Arc::strong_count(&self.lane) == 2 {
+        let Some(lane) = lanes.get_mut(&self.key) else {
+            return;
+        };
+        lane.inside -= 1;
+        if lane.inside == 0 {
             lanes.remove(&self.key);
         }
     }
 }
 
-fn lock<K>(lanes: &ByKey<K>) -> MutexGuard<'_, HashMap<K, Arc<Semaphore>>> {
+fn lock<K>(lanes: &ByKey<K>) -> MutexGuard<'_, HashMap<K, Lane>> {
     lanes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -627,7 +627,8 @@ impl Hears {
         } = message
         {
             let question = (id, listener, login);
-            return self.listeners.logins.take(question, self.orders.clone());
+            self.listeners.logins.take(question, self.orders.clone());
+            return Ok(());
         }
         match &message {
             it if Desk::takes(it) => self.desk.take(message),

@@ -7,7 +7,6 @@ use fumehood_policy::ClientName;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::engine::Shared;
-use crate::error::ChannelError;
 use crate::users::Users;
 
 /// Hashes that are made at once: each keeps a processor for a tenth of a second,
@@ -42,23 +41,17 @@ impl Logins {
         }
     }
 
-    /// Takes a question of the engine's.
-    ///
-    /// # Errors
-    /// [`ChannelError`] where it asks more at once than it may.
-    pub(crate) fn take(
-        &self,
-        (id, listener, login): (u64, ListenerId, Login),
-        orders: Orders,
-    ) -> Result<(), ChannelError> {
+    /// Takes a question of the engine's. Where more wait than there is room for, as
+    /// the engine gave up on some, it goes unanswered, and the client is told to
+    /// try again.
+    pub(crate) fn take(&self, (id, listener, login): (u64, ListenerId, Login), orders: Orders) {
         let question = Question {
             id,
             listener,
             login,
             orders,
         };
-        let taken = self.sender.try_send(question);
-        taken.map_err(|_| ChannelError::OutOfOrder)
+        let _full = self.sender.try_send(question);
     }
 
     /// All questions from now on; once.

@@ -14,7 +14,7 @@ use fumehood_control::{
     ToEmbedder, ToEngine, policy_fragments,
 };
 use fumehood_policy::{ClientName, Policy};
-use rustix::process::geteuid;
+use rustix::process::{Uid, geteuid};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::engine::{Running, Shared};
@@ -61,8 +61,8 @@ pub enum ProxyAddress {
     Bind(SocketAddr),
     /// On a TCP socket that listens already, as a service manager gives it.
     Socket(Arc<OwnedFd>),
-    /// On a Unix socket of this path, for this user alone: its mode is 0600, and
-    /// another user's connections are closed. It goes with the proxy.
+    /// On a Unix socket of this path, for this user alone: its mode is 0600. It goes
+    /// with the proxy.
     Unix(PathBuf),
 }
 
@@ -462,29 +462,29 @@ impl Engine {
         }
         let (records, told) = mpsc::channel(WAITING_BATCHES);
         let deadlines = options.deadlines.unwrap_or_else(|| self.deadlines());
-        let (unix, only_user) = match &options.address {
+        let unix = match &options.address {
             ProxyAddress::Unix(path) => {
                 let listening = unix_socket::listen_at(path, UNIX_BACKLOG);
-                let listening = listening.map_err(|why| ProxyError::Unix {
+                Some(listening.map_err(|why| ProxyError::Unix {
                     path: path.clone(),
                     why,
-                })?;
-                (Some(listening), Some(geteuid().as_raw()))
+                })?)
             }
-            ProxyAddress::Bind(_) | ProxyAddress::Socket(_) => (None, None),
+            ProxyAddress::Bind(_) | ProxyAddress::Socket(_) => None,
         };
+        // Its mode lets in nobody else.
+        let user = unix.as_ref().and_then(|_| name_of_user(geteuid()));
         let admission = match options.users {
             Some(_) => Admission::Login,
             None => Admission::Anyone(StandingGrant {
                 id: GrantId(shared.number()),
-                client: options.client.or_else(|| only_user.and_then(name_of_user)),
+                client: options.client.or(user),
             }),
         };
         let state = Arc::new(State {
             setup: ListenerSetup {
                 id: ListenerId(shared.number()),
                 admission,
-                only_user,
                 via: options.via,
                 deadlines,
                 bounds: options.bounds,
@@ -661,8 +661,8 @@ pub(crate) async fn keep_running(shared: Weak<Shared>, listeners: Arc<Listeners>
 }
 
 /// What the policy's rules know the user of a Unix socket by.
-fn name_of_user(uid: u32) -> Option<ClientName> {
-    format!("uid-{uid}").parse().ok()
+fn name_of_user(uid: Uid) -> Option<ClientName> {
+    format!("uid-{}", uid.as_raw()).parse().ok()
 }
 
 fn is_token(text: &str) -> bool {

@@ -81,7 +81,7 @@ pub enum UsersError {
     #[error("the users' file names nobody; `fumehood password NAME` makes a line for it")]
     Nobody,
     /// A password that nobody could send.
-    #[error("a password has 1 to {MAX_LOGIN_BYTES} bytes")]
+    #[error("a password has 1 to {MAX_LOGIN_BYTES} bytes, none of them zero")]
     Password,
     /// There are no random numbers.
     #[error("there are no random numbers")]
@@ -161,7 +161,7 @@ impl Users {
     /// # Errors
     /// [`UsersError::Password`], [`UsersError::Random`]
     pub fn line(name: &ClientName, password: &[u8]) -> Result<String, UsersError> {
-        if !(1..=MAX_LOGIN_BYTES).contains(&password.len()) {
+        if !(1..=MAX_LOGIN_BYTES).contains(&password.len()) || password.contains(&0) {
             return Err(UsersError::Password);
         }
         let iterations = NonZeroU32::new(ITERATIONS).unwrap_or(NonZeroU32::MIN);
@@ -248,7 +248,10 @@ impl Hash {
             salt,
             hash,
         } = self;
-        pbkdf2::verify(PBKDF2_HMAC_SHA512, *iterations, salt, password, hash).is_ok()
+        let right = pbkdf2::verify(PBKDF2_HMAC_SHA512, *iterations, salt, password, hash).is_ok();
+        // HMAC fills its key up with zeros (RFC 2104 section 2), so that one with
+        // zeros at its end would be as good.
+        right && !password.contains(&0)
     }
 }
 
@@ -307,6 +310,7 @@ mod tests {
                 login("ann", "c"),
                 login("ann", ""),
                 login("ann", "a:b "),
+                login("ann", "a:b\0"),
                 login("ann:a", "b"),
                 login("Ann", "a:b"),
                 login("", ""),

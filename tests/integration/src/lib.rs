@@ -13,6 +13,7 @@
 
 pub mod artifacts;
 pub mod certs;
+pub mod clients;
 pub mod fetch;
 pub mod hostile;
 pub mod peers;

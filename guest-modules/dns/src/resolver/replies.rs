@@ -205,14 +205,28 @@ impl Resolver {
             return;
         };
         self.servers.failed(exchange.server, now);
-        self.note(exchange.lookup, now, Happening::Broken(why.clone()));
-        self.next_turn(exchange.lookup, Cause::Unreachable(why), now);
+        self.lost(&exchange, why, now);
     }
 
+    /// One failure of its server, however many questions were on the channel.
+    /// All are off it before the first asks elsewhere: one might open it anew.
     fn closed(&mut self, channel: Channel, why: &str, now: Time) {
-        for id in self.exchanges.end_channel(channel) {
-            self.broken(id, why.to_owned(), now);
+        let ended = self.exchanges.end_channel(channel);
+        let ended: Vec<Exchange> = ended
+            .into_iter()
+            .filter_map(|id| self.close(id, now))
+            .collect();
+        if !ended.is_empty() {
+            self.servers.failed(channel.server, now);
         }
+        for exchange in ended {
+            self.lost(&exchange, why.to_owned(), now);
+        }
+    }
+
+    fn lost(&mut self, exchange: &Exchange, why: String, now: Time) {
+        self.note(exchange.lookup, now, Happening::Broken(why.clone()));
+        self.next_turn(exchange.lookup, Cause::Unreachable(why), now);
     }
 }
 

@@ -215,7 +215,10 @@ async fn names_places_and_grants_are_bounded() {
     assert!(look_up(&mut grants, &policy, "n0.example", &["1.1.1.1"]).is_ok());
 
     let many = vec![place("a.example", 70, Transport::Tcp); fumehood_control::MAX_PLACES + 1];
-    grants.insert(grant(1, many, 1), Instant::now());
+    let mut fresh = SocketGrants::default();
+    fresh.insert(grant(1, many, 1), Instant::now());
+    let too_wide = look_up(&mut fresh, &policy, "a.example", &["1.1.1.1"]);
+    assert_eq!(too_wide, Err(DialFailure::NoGrant));
     grants.revoke(GrantId(1));
     for id in 1..=MAX_SOCKET_GRANTS as u64 {
         grants.insert(grant(id, tcp("1.1.1.1"), 1), Instant::now());

@@ -39,13 +39,12 @@ impl Names {
 
     /// How it is to be from now on.
     pub(crate) fn set_up(&self, setup: ResolverSetup) {
-        let regranted = self
-            .inbox
-            .setup()
-            .is_some_and(|before| before.grant != setup.grant);
+        let before = self.inbox.setup();
+        let access = |it: &ResolverSetup| (it.grant, it.timeout_ms);
+        let other_access = before.is_some_and(|before| access(&before) != access(&setup));
         self.inbox.set_up(setup);
-        if regranted {
-            // Its sockets are asked for under the grant that it was made with.
+        if other_access {
+            // An instance's sockets go by what it was made with.
             self.replace.notify_one();
         }
     }

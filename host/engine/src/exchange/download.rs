@@ -136,19 +136,15 @@ fn state_for(demand: &Demand, then: Option<LineDemand>) -> State {
         Demand::EmptyLine(at_most) => {
             State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
         }
-        Demand::Lines(lines) => State::Collect(collector_of(*lines)),
+        Demand::Lines(lines) => State::Collect(Collector::of(*lines)),
         Demand::Payload(length) => State::Payload {
             demanded: *length,
             left: *length,
-            then: then.map(collector_of),
+            then: then.map(Collector::of),
         },
         Demand::PayloadUntilClose => State::PayloadUntilClose,
         Demand::Nothing => State::Idle,
     }
-}
-
-fn collector_of(lines: LineDemand) -> Collector {
-    Collector::new(Delimiter::Lines(lines.count), lines.at_most)
 }
 
 enum Piece {

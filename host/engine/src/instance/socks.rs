@@ -9,7 +9,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use super::trail::Trace;
-use super::{Fault, GuestState, arm, new_store};
+use super::{Fault, GuestState, arm, bounded, new_store};
 use crate::registry::About;
 
 /// Generated bindings of the `socks` world, alone in their module.
@@ -164,7 +164,7 @@ fn fault_of(error: types::Error) -> ProxyFault {
         types::Error::NoMethod => ProxyFault::NoMethod,
         types::Error::Login => ProxyFault::Login,
         types::Error::Command => Cause::BadRequest("nobody asked for it".to_owned()).into(),
-        types::Error::Misuse(what) => Cause::BadRequest(what).into(),
+        types::Error::Misuse(what) => Cause::BadRequest(bounded(&what)).into(),
     }
 }
 

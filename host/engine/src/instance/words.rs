@@ -1,9 +1,11 @@
 //! The codec's words in the embedder's types, once they make sense.
 
 use fumehood_control::{
-    Cause, Challenge, Field, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, ResponseHead,
+    Cause, Challenge, Field, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES,
+    ResponseHead,
 };
 
+use super::bounded;
 use super::http1::exports::fumehood::http1::client as wire;
 use wire::{Demand, Error as ProtocolError, Limit, LineDemand, Truncation, Violation};
 
@@ -72,21 +74,18 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
 
 /// Challenges, if they are within bounds.
 pub(super) fn challenges(told: Vec<wire::Challenge>) -> Result<Vec<Challenge>, Nonsense> {
-    let length = |it: &wire::Challenge| {
-        let parameters = it.parameters.iter();
-        let parameters = parameters.map(|(name, value)| name.len() + value.len());
-        it.scheme.len() + it.token.len() + parameters.sum::<usize>()
-    };
-    let bytes: usize = told.iter().map(length).sum();
-    if told.len() > MAX_CHALLENGES || bytes > MAX_CHALLENGE_BYTES {
-        return Err(Nonsense("more challenges than there can be"));
-    }
     let challenge = |it: wire::Challenge| Challenge {
         scheme: it.scheme,
         token: it.token,
         parameters: it.parameters,
     };
-    Ok(told.into_iter().map(challenge).collect())
+    let told: Vec<Challenge> = told.into_iter().map(challenge).collect();
+    let bytes: usize = told.iter().map(Challenge::text_bytes).sum();
+    let wide = |it: &Challenge| it.parameters.len() > MAX_CHALLENGE_PARAMETERS;
+    if told.len() > MAX_CHALLENGES || told.iter().any(wide) || bytes > MAX_CHALLENGE_BYTES {
+        return Err(Nonsense("more challenges than there can be"));
+    }
+    Ok(told)
 }
 
 /// A demand and what follows it, if the host can meet both.
@@ -207,7 +206,7 @@ pub(crate) fn cause_of_protocol(error: ProtocolError) -> Cause {
         ProtocolError::Truncated(truncation) => Cause::Truncated {
             place: truncation_name(truncation).to_owned(),
         },
-        ProtocolError::Misuse(what) => Cause::BadRequest(what),
+        ProtocolError::Misuse(what) => Cause::BadRequest(bounded(&what)),
     }
 }
 

@@ -47,11 +47,11 @@ impl Inbound {
             Demand::EmptyLine(at_most) => {
                 State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
             }
-            Demand::Lines(lines) => State::Collect(collector_of(*lines)),
+            Demand::Lines(lines) => State::Collect(Collector::of(*lines)),
             Demand::Payload(length) => State::Payload {
                 demanded: *length,
                 left: *length,
-                then: then.map(collector_of),
+                then: then.map(Collector::of),
             },
             Demand::PayloadUntilClose => State::UntilClose,
             Demand::Nothing => State::Nothing,
@@ -125,10 +125,6 @@ impl Inbound {
             None => Some(*demanded),
         }
     }
-}
-
-fn collector_of(lines: LineDemand) -> Collector {
-    Collector::new(Delimiter::Lines(lines.count), lines.at_most)
 }
 
 fn poll_payload(

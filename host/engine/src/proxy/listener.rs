@@ -10,7 +10,7 @@ use std::time::Duration;
 use fumehood_control::ListenerSetup;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::socket::{Accepted, Peer, Socket};
+use super::socket::{Accepted, Socket};
 use super::{client, lock};
 use crate::hub::Hub;
 
@@ -106,16 +106,9 @@ impl Listener {
         Ok((socket.accept().await?, permit))
     }
 
-    /// Serves a connection, unless its address has as many as it may, or it is
-    /// another user's.
+    /// Serves a connection, unless its address has as many as it may.
     fn seat(self: &Arc<Self>, hub: &Arc<Hub>, it: Accepted, permit: OwnedSemaphorePermit) {
         let Accepted { stream, peer } = it;
-        let peer = match peer {
-            Peer::Address(peer) => Some(peer),
-            // The socket's mode says the same; a descriptor may have been passed on.
-            Peer::User(uid) if self.setup.only_user.is_some_and(|only| only != uid) => return,
-            Peer::User(_) => None,
-        };
         {
             let mut by_address = lock(&self.by_address);
             let count = by_address.entry(key(peer)).or_default();

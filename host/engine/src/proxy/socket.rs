@@ -18,16 +18,8 @@ pub(super) enum Socket {
 /// A connection that was accepted.
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
-    pub(super) peer: Peer,
-}
-
-/// Where it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    Address(SocketAddr),
-    /// The user of this number, as the engine's namespace has them: one that is
-    /// not in it is 65534.
-    User(u32),
+    /// Where it came from; a Unix socket's have no address.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 impl Socket {
@@ -54,19 +46,19 @@ impl Socket {
             Socket::Tcp(socket) => socket.poll_accept(cx).map_ok(|(stream, peer)| {
                 // Latency is worth more than a packet; one that is gone is found out.
                 let _gone = stream.set_nodelay(true);
-                let peer = Peer::Address(peer);
+                let peer = Some(peer);
                 Accepted { stream, peer }
             }),
-            Socket::Unix(socket) => socket.poll_accept(cx).map(|accepted| of_user(accepted?.0)),
+            Socket::Unix(socket) => socket.poll_accept(cx).map(|accepted| local(accepted?.0)),
         }
     }
 }
 
 /// A stream socket is read, written and shut alike whatever its family, and what
-/// follows does nothing else with it.
-fn of_user(stream: UnixStream) -> io::Result<Accepted> {
-    let peer = Peer::User(stream.peer_cred()?.uid());
+/// follows does nothing else with it. Whose it is cannot be told here: in the
+/// engine's user namespace there is but one user.
+fn local(stream: UnixStream) -> io::Result<Accepted> {
     let stream = OwnedFd::from(stream.into_std()?);
     let stream = TcpStream::from_std(stream.into())?;
-    Ok(Accepted { stream, peer })
+    Ok(Accepted { stream, peer: None })
 }

@@ -8,13 +8,14 @@ use fumehood_crypto::record::{RecordError, SealError};
 use super::names;
 use super::state::Judgement;
 use super::verifier::Rejection;
+use crate::instance::bounded;
 
 /// A failed handshake: the certificate's fate says more than the guest can.
 pub(super) fn cause_of(message: String, judgement: Judgement, server_name: &str) -> Cause {
     match judgement {
         Judgement::Nobody(cause) => cause,
         Judgement::Rejected(rejection) => rejected(rejection, server_name),
-        Judgement::None | Judgement::Believed(_) => Cause::Tls(message),
+        Judgement::None | Judgement::Believed(_) => Cause::Tls(bounded(&message)),
     }
 }
 
@@ -69,7 +70,7 @@ fn rejected(rejection: Rejection, server_name: &str) -> Cause {
     };
     Cause::Certificate {
         rejection: name.to_owned(),
-        detail,
+        detail: bounded(&detail),
     }
 }
 

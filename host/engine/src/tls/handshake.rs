@@ -19,6 +19,7 @@ use super::state::Subject;
 use super::steady::SteadyGuest;
 use super::{KeyLogFile, TlsModule, TlsStream, failure, names};
 use crate::instance::Fault;
+use crate::instance::bounded;
 use crate::registry::{Registry, Version};
 use crate::transport::Transport;
 
@@ -120,7 +121,7 @@ pub(crate) async fn handshake(
         alpn: keys
             .alpn
             .as_deref()
-            .map(|name| String::from_utf8_lossy(name).into_owned()),
+            .map(|name| bounded(&String::from_utf8_lossy(name))),
         verified: options.verification == Verification::Full,
     };
     let instances = guest.instances();

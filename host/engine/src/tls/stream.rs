@@ -17,6 +17,10 @@ use crate::transport::Transport;
 /// Most plaintext sealed at a time, in bytes: four records a system call.
 const MAX_PENDING_PLAINTEXT: usize = 64 * 1024;
 
+/// Most sealed bytes that may wait for a peer to read while we read from it:
+/// what is written at a time, and as much again of answers to its key updates.
+const MAX_UNSENT: usize = 2 * MAX_PENDING_PLAINTEXT;
+
 /// A connection behind its handshake.
 ///
 /// Reading yields decrypted bytes in place. The end of the stream is the
@@ -209,6 +213,10 @@ impl TlsStream {
             }
             if let Some(cause) = &self.broken {
                 return Poll::Ready(Err(failure::wrap(cause.clone())));
+            }
+            // A peer that does not read our answers is not asked for more.
+            if self.outbound.len() > MAX_UNSENT {
+                ready!(self.poll_drain(cx))?;
             }
             match self.inbound.advance() {
                 Ok(Step::Data) => {}

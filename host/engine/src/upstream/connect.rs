@@ -106,16 +106,25 @@ pub(crate) fn refused(codec: &mut SteadyCodec, head: &ResponseHead) -> ProxyFaul
         fields.filter(move |field| field.name.eq_ignore_ascii_case(name))
     };
     let mut challenges = Vec::new();
-    for field in named("proxy-authenticate") {
-        if field.value.len() > MAX_CHALLENGE_BYTES || challenges.len() >= MAX_CHALLENGES {
+    let mut bytes_left = MAX_CHALLENGE_BYTES;
+    'fields: for field in named("proxy-authenticate") {
+        if field.value.len() > MAX_CHALLENGE_BYTES {
             break;
         }
-        match codec.challenges(&field.value) {
-            Ok(mut more) => challenges.append(&mut more),
+        let more = match codec.challenges(&field.value) {
+            Ok(more) => more,
             Err(error) => return cause_of(error).into(),
+        };
+        // What one message can tell: all of one, or nothing of it.
+        for challenge in more {
+            let rest = bytes_left.checked_sub(challenge.text_bytes());
+            let Some(rest) = rest.filter(|_| challenges.len() < MAX_CHALLENGES) else {
+                break 'fields;
+            };
+            bytes_left = rest;
+            challenges.push(challenge);
         }
     }
-    challenges.truncate(MAX_CHALLENGES);
     let status = named("proxy-status").next();
     let mut proxy_status = status.map(|field| field.value.clone()).unwrap_or_default();
     proxy_status.truncate(MAX_PROXY_STATUS_BYTES);

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use fumehood::control::{AccessOutcome, AccessRecord, ClientProtocol};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::args::AccessFormat;
@@ -86,19 +87,13 @@ fn as_common(record: &AccessRecord) -> String {
             escaped(text)
         }
     };
-    let moment = Moment::of(record.began_ms);
     format!(
-        "{} - {} [{:02}/{}/{}:{:02}:{:02}:{:02} +0000] \"{} {} {}\" {} {}",
+        "{} - {} [{}] \"{} {} {}\" {} {}",
         record
             .client
             .map_or("-".to_owned(), |it| it.ip().to_string()),
         record.user.as_ref().map_or("-", |it| it.as_str()),
-        moment.day,
-        MONTHS[usize::from(moment.month - 1)],
-        moment.year,
-        moment.hour,
-        moment.minute,
-        moment.second,
+        moment(record.began_ms).strftime("%d/%b/%Y:%H:%M:%S +0000"),
         dash(&record.method),
         dash(&record.target),
         match record.protocol {
@@ -122,71 +117,23 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
-
 /// RFC 3339 in UTC, with milliseconds.
 fn time(milliseconds: u64) -> String {
-    let it = Moment::of(milliseconds);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        it.year,
-        it.month,
-        it.day,
-        it.hour,
-        it.minute,
-        it.second,
-        milliseconds % 1000
-    )
+    format!("{:.3}", moment(milliseconds))
 }
 
-/// A moment in the Gregorian calendar, UTC.
-struct Moment {
-    year: u64,
-    month: u8,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-}
-
-impl Moment {
-    fn of(milliseconds: u64) -> Self {
-        let seconds = milliseconds / 1000;
-        let (mut day, rest) = (seconds / 86_400, seconds % 86_400);
-        let mut year = 1970;
-        let is_leap = |year: u64| {
-            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-        };
-        while day >= 365 + u64::from(is_leap(year)) {
-            day -= 365 + u64::from(is_leap(year));
-            year += 1;
-        }
-        let february = 28 + u64::from(is_leap(year));
-        let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let mut month = 1;
-        for length in lengths {
-            if day < length {
-                break;
-            }
-            day -= length;
-            month += 1;
-        }
-        Moment {
-            year,
-            month,
-            day: day + 1,
-            hour: rest / 3600,
-            minute: rest / 60 % 60,
-            second: rest % 60,
-        }
-    }
+/// The end of time for what is beyond it: the engine said when it began.
+fn moment(milliseconds: u64) -> Timestamp {
+    let known = i64::try_from(milliseconds).ok();
+    let moment = known.and_then(|it| Timestamp::from_millisecond(it).ok());
+    moment.unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
     use super::*;
+    use fumehood::control::ListenerId;
 
     #[test]
     fn moments_are_as_the_calendar_has_them() {
@@ -197,9 +144,32 @@ mod tests {
             (951_868_800_001, "2000-03-01T00:00:00.001Z"),
             (1_767_225_599_000, "2025-12-31T23:59:59.000Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (u64::MAX, "9999-12-30T22:00:00.999Z"),
         ] {
             assert_eq!(time(milliseconds), text);
         }
+    }
+
+    #[test]
+    fn a_common_line_is_as_others_write_it() {
+        let record = AccessRecord {
+            listener: ListenerId(1),
+            client: "127.0.0.1:40000".parse().unwrap(),
+            began_ms: 971_186_136_000,
+            took_us: 1,
+            method: "GET".to_owned(),
+            target: "http://a.example/".to_owned(),
+            status: 200,
+            received: 0,
+            sent: 2326,
+            server: None,
+            reused: false,
+            outcome: AccessOutcome::Served,
+        };
+        assert_eq!(
+            as_common(&record),
+            "127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] \"GET http://a.example/ HTTP/1.1\" 200 2326"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use fumehood::admin::{self, AdminError, Request};
 use fumehood::replay::{ReplayError, Replayed, replay};
 use fumehood::{
-    Anchors, CrashReports, Engine, Listing, ModuleError, ModuleId, ModuleInfo, ModuleKey,
+    Anchors, CrashReports, Engine, Listing, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
     ModuleTrust, crashes, module_directory, signed_statement,
 };
 use serde::Serialize;
@@ -228,10 +228,13 @@ async fn play(trail: &Path, module: Option<&Path>, as_json: bool) -> Done {
     ))
 }
 
-/// An engine of our own, which loads the embedded modules and those of the
-/// directory, and speaks to nobody.
+/// An engine of our own, which loads the embedded modules, the evaluator of
+/// scripts among them, and those of the directory, and speaks to nobody.
 async fn looker(reach: &Reach) -> Result<Engine, Failed> {
+    let mut modules = Module::embedded_defaults();
+    modules.push(Module::embedded_pac());
     let builder = Engine::builder()
+        .modules(modules)
         .anchors(Anchors::Nothing)
         .crash_reports(CrashReports::Off);
     let engine = builder.launch().await?;

@@ -77,6 +77,14 @@ impl Module {
         FAULTY_HTTP1.module()
     }
 
+    /// Whether it is one of those that are built in.
+    pub(crate) fn is_embedded(&self) -> bool {
+        EMBEDDED
+            .iter()
+            .chain([&PAC])
+            .any(|built_in| built_in.module() == *self)
+    }
+
     pub(crate) fn header(&self) -> ModuleHeader {
         ModuleHeader {
             name: self.name.clone().into_owned(),

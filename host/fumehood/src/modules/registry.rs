@@ -101,8 +101,7 @@ impl Registry {
     pub(crate) fn new(modules: &[Module]) -> Self {
         let registry = Registry::default();
         for module in modules {
-            let embedded = Module::embedded_defaults().contains(module);
-            let (origin, signature) = match embedded {
+            let (origin, signature) = match module.is_embedded() {
                 true => (Origin::Embedded, SignatureState::BuiltIn),
                 false => (Origin::Given, SignatureState::Unsigned),
             };

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 pub use asynchronous::AsyncChannel;
 
 /// Most descriptors that travel with one message. No message has more than
-/// two; the rest is slack for a peer of another build, refused by the codec.
+/// three; the rest is slack for a peer of another build, refused by the codec.
 pub const MAX_FDS: usize = 4;
 
 /// Why a channel did not send or receive.

@@ -12,8 +12,8 @@ use crate::sys;
 /// is lower, that holds.
 pub const MAX_ENGINE_FILES: u64 = 16_384;
 
-/// Most descriptors of a broker: 64 dials with several attempts each, and 64
-/// resolver threads with a few sockets each.
+/// Most descriptors of a broker: dials, attempts to connect and lookups are
+/// each bounded there so that their sockets fit.
 pub const MAX_BROKER_FILES: u64 = 1024;
 
 /// Most descriptors of a compiler: the channel, a module and its code.

@@ -138,6 +138,14 @@ impl Nginx {
         format!("{scheme}://{host}:{}/{path}", self.port(service))
     }
 
+    /// Serves these files too from now on.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn serve(&self, site: &Site) -> io::Result<()> {
+        site.write(&self.folder.join("www"))
+    }
+
     /// What was PUT under `/upload/NAME`.
     ///
     /// # Errors

@@ -39,6 +39,25 @@ impl Site {
         self
     }
 
+    /// Adds all files below a folder, under `name`.
+    ///
+    /// # Panics
+    /// Where it cannot be read.
+    #[must_use]
+    pub fn folder(mut self, name: &str, folder: &Path) -> Self {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let (path, of_entry) = (entry.path(), entry.file_name());
+            let name = format!("{name}/{}", of_entry.to_string_lossy());
+            self = if path.is_dir() {
+                self.folder(&name, &path)
+            } else {
+                self.file(&name, fs::read(path).expect("a file"))
+            };
+        }
+        self
+    }
+
     /// Writes all files below `root`.
     pub(super) fn write(&self, root: &Path) -> io::Result<()> {
         fs::create_dir_all(root)?;

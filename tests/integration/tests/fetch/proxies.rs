@@ -175,6 +175,19 @@ fn a_challenge_is_answered_once() {
 }
 
 #[test]
+fn challenges_that_no_message_could_hold_are_left_out() {
+    let field = format!("proxy-authenticate: Negotiate {}\r\n", "A".repeat(8000));
+    let answer = format!(
+        "HTTP/1.1 407 Who\r\n{}content-length: 0\r\n\r\n",
+        field.repeat(3)
+    );
+    let server = Server::start(vec![Script::new().request().send(answer.as_str())]);
+    let finished = via(&http(&server), SECURE).run();
+    assert_eq!(finished.code(), 56, "{}", finished.stderr);
+    assert!(finished.stderr.contains("407"), "{}", finished.stderr);
+}
+
+#[test]
 fn a_name_that_only_its_addresses_could_allow_is_not_asked_for() {
     let server = Server::start(vec![Script::answers(&[HELLO])]);
     for url in [

@@ -2,8 +2,8 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fumehood::control::{
@@ -18,6 +18,7 @@ use fumehood_tests::hostile::{Canary, Script, Server};
 use fumehood_tests::temp::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, fetch, own};
@@ -52,11 +53,14 @@ pub(crate) const TESTS: [Test; 9] = [
     }),
 ];
 
+/// A crowded machine gets the rest.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A name server on loopback that knows where every name under `known` is, and
 /// says nothing about any other.
 struct NameServer {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: watch::Receiver<Vec<String>>,
 }
 
 impl NameServer {
@@ -64,14 +68,13 @@ impl NameServer {
     fn start(of_names: [u8; 4]) -> NameServer {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&asked);
+        let (noted, asked) = watch::channel(Vec::new());
         std::thread::spawn(move || {
             let mut question = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut question) {
                 let (name, reply) = reply(&question[..length], of_names);
                 let known = name.ends_with("known");
-                noted.lock().unwrap().push(name);
+                noted.send_modify(|all| all.push(name));
                 if known {
                     let _gone = socket.send_to(&reply, from);
                 }
@@ -81,7 +84,26 @@ impl NameServer {
     }
 
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.borrow().clone()
+    }
+
+    /// Waits until so many questions about names under `hole` have come.
+    async fn is_asked_about_holes(&self, count: usize) {
+        let mut asked = self.asked.clone();
+        let all =
+            asked.wait_for(|all| all.iter().filter(|it| it.ends_with("hole")).count() >= count);
+        let came = tokio::time::timeout(PATIENCE, all).await;
+        assert!(came.is_ok_and(|it| it.is_ok()), "not all of them came");
+    }
+
+    /// An engine for whose dials this server is asked, with `origin.known` allowed.
+    async fn leads(&self) -> Engine {
+        let dns = Dns {
+            mode: DnsMode::Guest,
+            ..self.dns()
+        };
+        let allowed = "origin.known".parse().unwrap();
+        launched(builder().allow_private(allowed).unwrap(), dns).await
     }
 
     fn dns(&self) -> Dns {
@@ -201,15 +223,7 @@ async fn black_holes() {
         })
         .collect();
     // All of them are at the server.
-    while server
-        .asked()
-        .iter()
-        .filter(|it| it.ends_with("hole"))
-        .count()
-        < 64
-    {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    server.is_asked_about_holes(64).await;
     let begun = Instant::now();
     let known = resolved(&engine, "a.known").await.unwrap();
     let took = begun.elapsed();
@@ -262,10 +276,7 @@ async fn changed() {
     std::fs::write(&hosts, "192.0.2.77 printer\n").unwrap();
     let begun = Instant::now();
     while address(&engine, "printer").await != [192, 0, 2, 77] {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "it is not read again"
-        );
+        assert!(begun.elapsed() < PATIENCE, "it is not read again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -276,14 +287,7 @@ async fn dialled() {
         NameServer::start([127, 0, 0, 1]),
         Server::start(vec![Script::answer(HELLO)]),
     );
-    let dns = Dns {
-        mode: DnsMode::Guest,
-        ..server.dns()
-    };
-    let builder = builder()
-        .allow_private("origin.known".parse().unwrap())
-        .unwrap();
-    let engine = launched(builder, dns).await;
+    let engine = server.leads().await;
     for _ in 0..2 {
         let content = fetch(&engine, &origin.url_at("origin.known", "/")).await;
         assert_eq!(content.unwrap(), b"hello");
@@ -304,14 +308,7 @@ async fn proxied() {
         NameServer::start([127, 0, 0, 1]),
         Server::start(vec![Script::answer(HELLO)]),
     );
-    let dns = Dns {
-        mode: DnsMode::Guest,
-        ..server.dns()
-    };
-    let builder = builder()
-        .allow_private("origin.known".parse().unwrap())
-        .unwrap();
-    let engine = launched(builder, dns).await;
+    let engine = server.leads().await;
     let anywhere = ProxyAddress::Bind("127.0.0.1:0".parse().unwrap());
     let proxy = engine.proxy(ProxyOptions::new(anywhere)).await.unwrap();
     let address = proxy.address().unwrap();
@@ -337,11 +334,7 @@ async fn proxied() {
 /// A server that says that a stranger's name is here changes nothing.
 async fn judged() {
     let (server, canary) = (NameServer::start([127, 0, 0, 1]), Canary::start());
-    let dns = Dns {
-        mode: DnsMode::Guest,
-        ..server.dns()
-    };
-    let engine = launched(builder(), dns).await;
+    let engine = server.leads().await;
     let url = format!("http://evil.known:{}/", canary.port());
     let denied = cause(fetch(&engine, &url).await);
     let Cause::Dial(DialFailure::Denied(denial)) = denied else {

@@ -18,7 +18,7 @@ fn requests_bytes_and_denials_are_counted() {
     let folder = TempDir::new().unwrap();
     let port = canary.port();
     let rules = format!(
-        "[policy]\nprivate-hosts = [\"127.0.0.1\"]\ndeny = [\"*.example\", {{ ports = [{port}] }}]\n"
+        "[policy]\nprivate-hosts = [\"127.0.0.1\"]\ndeny = [{{ hosts = [\"*.example\"] }}, {{ ports = [{port}] }}]\n"
     );
     let file = folder.write("config.toml", rules).unwrap();
     let socket = folder.join("admin.sock");

@@ -2,6 +2,8 @@
 //! that no program should be.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod browser;
+mod clients;
 mod counted;
 mod forwarding;
 mod hostile;

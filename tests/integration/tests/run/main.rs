@@ -2,6 +2,7 @@
 //! nothing else.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod clients;
 mod closed;
 mod confinement;
 mod life;
