@@ -78,7 +78,7 @@ impl Listeners {
 
     /// Where they are, those that have an address.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let names = self.held.values().map(|fd| getsockname(fd));
+        let names = self.held.values().map(getsockname);
         names.filter_map(|it| it.ok()?.try_into().ok()).collect()
     }
 }
