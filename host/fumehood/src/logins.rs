@@ -75,6 +75,10 @@ pub(crate) async fn answer_all(shared: Weak<Shared>) {
     let hashing = Arc::new(Semaphore::new(MAX_HASHING));
     let under_way = Arc::new(Semaphore::new(MAX_LOGINS));
     while let Some(question) = questions.recv().await {
+        if question.orders.upgrade().is_none() {
+            // Its engine is gone, and the client with it.
+            continue;
+        }
         let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else {
             return;
         };

@@ -172,8 +172,8 @@ pub struct Proxy {
 struct State {
     setup: ListenerSetup,
     address: ProxyAddress,
-    /// Of a Unix socket; it goes with the proxy.
-    unix: Option<(OwnedFd, SocketFile)>,
+    /// Of a Unix socket, until the proxy is drained.
+    unix: Mutex<Option<(Arc<OwnedFd>, SocketFile)>>,
     users: Option<Arc<Users>>,
     /// Leave of users that have been here.
     leaves: Mutex<BTreeMap<ClientName, StandingGrant>>,
@@ -405,14 +405,15 @@ impl State {
             channel.send(&ToBroker::StandingGrant(leave), &[]).await?;
         }
         let given = match &self.address {
-            ProxyAddress::Socket(socket) => Some(socket.as_fd()),
-            ProxyAddress::Bind(_) | ProxyAddress::Unix(_) => None,
+            ProxyAddress::Socket(socket) => Some(Arc::clone(socket)),
+            ProxyAddress::Bind(_) | ProxyAddress::Unix(_) => {
+                self.unix().as_ref().map(|(socket, _)| Arc::clone(socket))
+            }
         };
-        let given = given.or(self.unix.as_ref().map(|(socket, _)| socket.as_fd()));
         match (&self.address, given) {
             (_, Some(socket)) => {
                 let message = ToBroker::Listener { listener };
-                channel.send(&message, &[socket]).await?;
+                channel.send(&message, &[socket.as_fd()]).await?;
             }
             (ProxyAddress::Bind(address), None) => {
                 // The port that was any is this one now.
@@ -429,6 +430,10 @@ impl State {
 
     fn leaves(&self) -> MutexGuard<'_, BTreeMap<ClientName, StandingGrant>> {
         self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unix(&self) -> MutexGuard<'_, Option<(Arc<OwnedFd>, SocketFile)>> {
+        self.unix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whoever connects has, or users that have been here.
@@ -465,10 +470,11 @@ impl Engine {
         let unix = match &options.address {
             ProxyAddress::Unix(path) => {
                 let listening = unix_socket::listen_at(path, UNIX_BACKLOG);
-                Some(listening.map_err(|why| ProxyError::Unix {
+                let (socket, file) = listening.map_err(|why| ProxyError::Unix {
                     path: path.clone(),
                     why,
-                })?)
+                })?;
+                Some((Arc::new(socket), file))
             }
             ProxyAddress::Bind(_) | ProxyAddress::Socket(_) => None,
         };
@@ -491,7 +497,7 @@ impl Engine {
                 records: options.records,
             },
             address: options.address,
-            unix,
+            unix: Mutex::new(unix),
             users: options.users,
             leaves: Mutex::default(),
             bound: watch::Sender::new(None),
@@ -584,6 +590,8 @@ impl Proxy {
     /// [`ChannelError`]
     pub async fn begin_drain(&self) -> Result<(), ChannelError> {
         let listener = self.state.setup.id;
+        // The path is free from now on for whoever comes next.
+        drop(self.state.unix().take());
         let running = self.engine.shared.as_it_is().await;
         let close = ToBroker::CloseListener(listener);
         running.broker.channel.send(&close, &[]).await?;

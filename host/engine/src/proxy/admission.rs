@@ -1,11 +1,11 @@
 //! Who a client is, where it has to say so: the embedder knows names and passwords.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use fumehood_control::{Cause, ListenerId, Login, MAX_LOGINS, StandingGrant, ToEmbedder};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::lock;
@@ -15,15 +15,22 @@ use crate::outbox::Outbox;
 pub(super) struct Admissions {
     next: AtomicU64,
     /// One permit a login that the embedder is asked about.
-    room: Semaphore,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Option<StandingGrant>>>>,
+    room: Arc<Semaphore>,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+}
+
+/// A question. Whether whoever asked still waits or not, it has its place until
+/// the embedder answers: work that is given up on here is not there.
+struct Waiting {
+    answer: oneshot::Sender<Option<StandingGrant>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Admissions {
     pub(super) fn new() -> Admissions {
         Admissions {
             next: AtomicU64::new(0),
-            room: Semaphore::new(MAX_LOGINS),
+            room: Arc::new(Semaphore::new(MAX_LOGINS)),
             waiting: Mutex::default(),
         }
     }
@@ -39,43 +46,39 @@ impl Admissions {
         login: Login,
         deadline: Instant,
     ) -> Result<Option<StandingGrant>, Cause> {
-        let asking = async {
-            let _permit = self.room.acquire().await.map_err(|_| Cause::EngineDied)?;
-            let id = self.next.fetch_add(1, Ordering::Relaxed);
-            let (sender, answer) = oneshot::channel();
-            lock(&self.waiting).insert(id, sender);
-            let _forgotten = Forget { all: self, id };
-            let question = ToEmbedder::Login {
-                id,
-                listener,
-                login,
-            };
-            outbox.send(question).await?;
-            answer.await.map_err(|_| Cause::EngineDied)
+        let place = timeout_at(deadline, Arc::clone(&self.room).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            return Err(Cause::Busy);
         };
-        timeout_at(deadline, asking)
-            .await
-            .unwrap_or(Err(Cause::Busy))
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            answer,
+            _place: place,
+        };
+        lock(&self.waiting).insert(id, waiting);
+        let question = ToEmbedder::Login {
+            id,
+            listener,
+            login,
+        };
+        if let Err(cause) = outbox.send(question).await {
+            lock(&self.waiting).remove(&id);
+            return Err(cause);
+        }
+        match timeout_at(deadline, answered).await {
+            Ok(Ok(grant)) => Ok(grant),
+            Ok(Err(_)) => Err(Cause::EngineDied),
+            Err(_) => Err(Cause::Busy),
+        }
     }
 
     /// Takes the embedder's answer.
     pub(super) fn answer(&self, id: u64, grant: Option<StandingGrant>) {
         if let Some(waits) = lock(&self.waiting).remove(&id) {
             // Whoever asked may have gone.
-            let _gone = waits.send(grant);
+            let _gone = waits.answer.send(grant);
         }
-    }
-}
-
-/// Takes a question back when nobody waits for its answer any more.
-struct Forget<'a> {
-    all: &'a Admissions,
-    id: u64,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        lock(&self.all.waiting).remove(&self.id);
     }
 }
 

@@ -538,10 +538,10 @@ impl Client {
             && kept.connection.codec.refresh().is_ok()
             && !kept.connection.has_outlived_its_guest(registry);
         let policy = self.hub.proxy.policy().filter(|_| good)?;
+        // The same proxies, but who named them, and what they are told, may be others.
+        kept.way = ways.first()?.clone();
         let first = kept.way.first();
         judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
-        // What a proxy is told may be another.
-        kept.way = ways.first()?.clone();
         Some(kept)
     }
 
@@ -571,7 +571,10 @@ impl Client {
 
     /// `via` of a request as it is passed on.
     fn via_so_far(&self, request: &Request) -> Vec<Field> {
-        let before = request.fields.iter().filter(|it| it.name == "via");
+        let before = request
+            .fields
+            .iter()
+            .filter(|it| it.name.eq_ignore_ascii_case("via"));
         let name = self.seat.listener().setup.via.as_deref();
         let own = name.map(|name| via(request.minor_version, name));
         before.cloned().chain(own).collect()

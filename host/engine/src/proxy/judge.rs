@@ -1,6 +1,6 @@
 //! What a request asks for, read once into a target, and whether it may have it.
 
-use fumehood_control::{Cause, FirstHop};
+use fumehood_control::{Cause, DialFailure, FirstHop};
 use fumehood_policy::{
     Decision, Denial, Host, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
 };
@@ -130,15 +130,22 @@ pub(super) fn judge_again(
     address: std::net::IpAddr,
 ) -> Result<(), Cause> {
     let terms = &wanted.terms;
-    let decision = match first {
-        None => policy.decide_address(&wanted.target, terms, address),
-        Some(FirstHop { server, naming, .. }) => {
-            policy.decide_proxy_address(server, *naming, terms, address)
-        }
-    };
-    match of(decision) {
+    let passes = |decision| match of(decision) {
         Judged::Allowed | Judged::Reported(_) => Ok(()),
-        Judged::Denied(denial) => Err(Cause::Dial(fumehood_control::DialFailure::Denied(denial))),
+        Judged::Denied(denial) => Err(Cause::Dial(DialFailure::Denied(denial))),
+    };
+    match first {
+        None => passes(policy.decide_address(&wanted.target, terms, address)),
+        Some(FirstHop {
+            server,
+            naming,
+            unseen,
+        }) => {
+            if *unseen {
+                passes(policy.decide_unseen(&wanted.target, terms))?;
+            }
+            passes(policy.decide_proxy_address(server, *naming, terms, address))
+        }
     }
 }
 

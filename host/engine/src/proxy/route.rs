@@ -27,7 +27,7 @@ use crate::upstream::{self, Asker, Trip};
 /// any number (RFC 9110 section 7.6.3).
 const MAX_VIA: usize = 16;
 
-/// How long the embedder has to choose, in milliseconds: as long as it may take to
+/// How long the embedder has to choose: as long as it may take to
 /// fetch a script and to look its names up.
 const CHOSEN_WITHIN: Duration = Duration::from_secs(60);
 

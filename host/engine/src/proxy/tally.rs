@@ -29,9 +29,11 @@ impl Tally {
         (received, sent): (u64, u64),
         outbox: &Outbox,
     ) {
-        let (is_first, is_full) = {
+        let full = {
             let mut since = lock(&self.since);
-            let is_first = *since == ProxyTally::default();
+            if *since == ProxyTally::default() {
+                self.some.notify_one();
+            }
             since.received += received;
             since.sent += sent;
             match (outcome, denied) {
@@ -40,12 +42,13 @@ impl Tally {
                 (AccessOutcome::Tunnelled, None) => since.tunnelled += 1,
                 (AccessOutcome::Denied(_) | AccessOutcome::Failed(_), None) => since.failed += 1,
             }
-            (is_first, since.denied.len() >= MAX_TALLIED_DENIALS)
+            // Under this lock: another thread would put in one more than a tally holds.
+            let is_full = since.denied.len() >= MAX_TALLIED_DENIALS;
+            is_full.then(|| std::mem::take(&mut *since))
         };
-        match (is_full, is_first) {
-            (true, _) => self.flush(outbox).await,
-            (false, true) => self.some.notify_one(),
-            (false, false) => {}
+        if let Some(tally) = full {
+            // Nobody is left to tell when this fails.
+            let _gone = outbox.send(ToEmbedder::ProxyTally(tally)).await;
         }
     }
 

@@ -155,7 +155,9 @@ mod tests {
     fn a_common_line_is_as_others_write_it() {
         let record = AccessRecord {
             listener: ListenerId(1),
-            client: "127.0.0.1:40000".parse().unwrap(),
+            client: Some("127.0.0.1:40000".parse().unwrap()),
+            user: Some("ann".parse().unwrap()),
+            protocol: ClientProtocol::Http,
             began_ms: 971_186_136_000,
             took_us: 1,
             method: "GET".to_owned(),
@@ -169,7 +171,7 @@ mod tests {
         };
         assert_eq!(
             as_common(&record),
-            "127.0.0.1 - - [10/Oct/2000:13:55:36 +0000] \"GET http://a.example/ HTTP/1.1\" 200 2326"
+            "127.0.0.1 - ann [10/Oct/2000:13:55:36 +0000] \"GET http://a.example/ HTTP/1.1\" 200 2326"
         );
     }
 

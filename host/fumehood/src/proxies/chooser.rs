@@ -211,8 +211,12 @@ impl Choice {
         })
     }
 
+    /// A proxy did not work. Where the way was straight, the target did not, which
+    /// says nothing of others.
     pub(crate) fn failed(&self, route: &Route) {
-        lock(&self.failed).failed(route, Instant::now());
+        if route.proxy().is_some() {
+            lock(&self.failed).failed(route, Instant::now());
+        }
     }
 
     pub(crate) fn worked(&self, route: &Route) {

@@ -6,9 +6,10 @@ use std::process::{Command, Output};
 
 use fumehood_tests::certs::TestCa;
 use fumehood_tests::peers::{Nginx, Service, Site};
+use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
 
-use crate::support::Proxy;
+use crate::support::{PATIENCE, Proxy};
 
 /// A name that only the proxy can resolve.
 const HOST: &str = "fumehood.test";
@@ -62,10 +63,13 @@ fn a_page_is_rendered_over_connect() {
     assert_eq!(corner(&picture), TEAL, "{shown:?}");
 
     let endpoint = format!("{HOST}:{}", nginx.port(Service::Tls13));
-    let log = proxy.log(2);
-    let tunnels = log.iter().filter(|line| line["target"] == *endpoint);
-    assert!(tunnels.clone().count() >= 2, "{log:?}");
-    for tunnel in tunnels {
+    // Others of the browser's own may be denied before these end.
+    let tunnels = wait_for(PATIENCE, || {
+        let mut all = proxy.log(0);
+        all.retain(|line| line["target"] == *endpoint);
+        (all.len() >= 2).then_some(all)
+    });
+    for tunnel in tunnels.unwrap() {
         assert_eq!(tunnel["method"], "CONNECT");
         assert_eq!(tunnel["outcome"], "tunnelled");
     }

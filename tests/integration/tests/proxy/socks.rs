@@ -6,6 +6,7 @@ use std::time::Instant;
 use fumehood_tests::artifacts::component;
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::peers::Unbound;
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
 use serde_json::Value;
@@ -181,7 +182,12 @@ fn a_failure_says_what_failed() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
-    let proxy = Proxy::start(&[]);
+    let unbound = Unbound::start().unwrap();
+    let servers = unbound.address();
+    let folder = TempDir::new().unwrap();
+    let text = format!("[dns]\nmode = \"guest\"\nservers = [\"{servers}\"]\n");
+    let config = folder.write("config.toml", text).unwrap();
+    let proxy = Proxy::start(&["--config", config.to_str().unwrap()]);
     assert_eq!(replied(&proxy, &connect(1, &[127, 0, 0, 1], port)), Some(5));
     // A name that there cannot be (RFC 6761 section 6.4).
     assert_eq!(replied(&proxy, &by_name("fumehood.invalid", 443)), Some(4));
@@ -251,7 +257,7 @@ fn what_is_not_done_is_refused() {
 /// Each byte of a conversation may be the last that comes.
 #[test]
 fn a_client_that_stops_is_waited_for_and_let_go() {
-    let proxy = Proxy::start(&["--head-timeout", "0.3", "--keep-alive-timeout", "0.3"]);
+    let proxy = Proxy::start(&["--head-timeout", "0.3"]);
     let begun = Instant::now();
     let whole = [GREETING, &by_name("a.example", 443)].concat();
     let v4 = b"\x04\x01\x01\xbb\0\0\0\x01user\0a.example".as_slice();

@@ -4,7 +4,7 @@
 use std::net::{TcpListener, TcpStream};
 
 use fumehood_tests::hostile::{Canary, Script, Server};
-use fumehood_tests::peers::{Kind, RealProxy};
+use fumehood_tests::peers::{Kind, RealProxy, Unbound};
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
 use serde_json::Value;
@@ -351,8 +351,14 @@ fn another_script_and_another_configuration_hold_without_a_start() {
         format!("function FindProxyForURL(url, host) {{ return 'PROXY 127.0.0.1:{port}'; }}{rest}")
     };
     let pac = write("proxy.pac", leads_to(&one, ""));
-    let configured =
-        |mode: &str| format!("[policy]\nprivate-hosts = [\"127.0.0.1\"]\n[proxy]\nmode = {mode}\n");
+    let unbound = Unbound::start().unwrap();
+    let servers = unbound.address();
+    let configured = |mode: &str| {
+        format!(
+            "[policy]\nprivate-hosts = [\"127.0.0.1\"]\n\
+             [dns]\nmode = \"guest\"\nservers = [\"{servers}\"]\n[proxy]\nmode = {mode}\n"
+        )
+    };
     let config = write(
         "config.toml",
         configured(&format!("\"pac\"\nurl = \"{pac}\"")),
@@ -383,4 +389,41 @@ fn another_script_and_another_configuration_hold_without_a_start() {
         (reply.status == 502 && error(&reply) == "dns_error").then_some(())
     });
     assert!(changed.is_some());
+}
+
+/// What only its addresses could allow is denied where they are not seen, on a
+/// connection to the proxy that was allowed something else, too.
+#[test]
+fn a_kept_connection_to_a_proxy_leads_no_further_than_a_new_one() {
+    let server = Server::start(vec![Script::answers(&[HELLO, HELLO])]);
+    let folder = TempDir::new().unwrap();
+    let text = "[policy]\nprivate-hosts = [\"127.0.0.1\"]\n\
+                [[policy.allow]]\nhosts = [\"a.test\", \"203.0.113.0/24\"]\n";
+    let config = folder.write("config.toml", text).unwrap();
+    let arguments = [
+        "--config",
+        config.to_str().unwrap(),
+        "--upstream",
+        &http(&server),
+    ];
+    let proxy = Proxy::strict(&arguments);
+    let mut client = proxy.connect();
+    let mut asked = |host: &str| {
+        client.say(format!("GET http://{host}/ HTTP/1.1\r\nhost: x\r\n\r\n"));
+        client.reply().unwrap().status
+    };
+    assert_eq!((asked("a.test"), asked("b.test")), (200, 403));
+    assert_eq!(server.requests()[0].len(), 1);
+}
+
+#[test]
+fn a_circle_is_seen_however_its_field_is_written() {
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let proxy = Proxy::strict(&["--upstream", &http(&server)]);
+    let around = "1.1 x, ".repeat(16) + "1.1 x";
+    let reply = proxy.ask(format!(
+        "GET http://a.test/ HTTP/1.1\r\nhost: x\r\nVia: {around}\r\n\r\n"
+    ));
+    assert_eq!((reply.status, error(&reply)), (502, "proxy_loop_detected"));
+    assert_eq!(server.connections(), 0);
 }

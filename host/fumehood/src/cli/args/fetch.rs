@@ -166,7 +166,12 @@ pub(crate) struct Way {
     /// Go through this proxy: [SCHEME://][USER:PASSWORD@]HOST[:PORT], with http, https,
     /// socks4, socks4a, socks5 or socks5h. Ports are 80, 443 and 1080 by default. ""
     /// goes through none
-    #[arg(short = 'x', long, value_name = "PROXY")]
+    #[arg(
+        short = 'x',
+        long,
+        value_name = "PROXY",
+        conflicts_with_all = ["proxy_pac", "proxy_from"]
+    )]
     pub(crate) proxy: Option<String>,
     /// Reach the proxy through this one; several in the order they are passed
     #[arg(long, value_name = "PROXY", requires = "proxy")]
@@ -175,16 +180,16 @@ pub(crate) struct Way {
     #[arg(short = 'U', long, value_name = "USER:PASSWORD", requires = "proxy")]
     pub(crate) proxy_user: Option<String>,
     /// Tell an HTTP proxy name and password as they are; the default
-    #[arg(long, conflicts_with = "proxy_digest")]
+    #[arg(long, requires = "proxy", conflicts_with = "proxy_digest")]
     pub(crate) proxy_basic: bool,
     /// Prove to an HTTP proxy to know them, once it has asked
-    #[arg(long)]
+    #[arg(long, requires = "proxy")]
     pub(crate) proxy_digest: bool,
     /// Do not verify the certificate of an https proxy
-    #[arg(long)]
+    #[arg(long, requires = "proxy")]
     pub(crate) proxy_insecure: bool,
     /// Ask an HTTP proxy for a tunnel for http URLs, too
-    #[arg(short = 'p', long)]
+    #[arg(short = 'p', long, requires = "proxy")]
     pub(crate) proxytunnel: bool,
     /// Hosts that are connected to without a proxy: names, each with all under it,
     /// addresses and ranges, with commas between; "*" for all. Of --proxy, and in

@@ -210,6 +210,7 @@ fn answer() -> Answer {
         fields: Vec::new(),
         payload: PayloadLength::None,
         last: false,
+        challenge: false,
     }
 }
 
