@@ -305,7 +305,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
     use fumehood_control::{RetrySafety, Timings};
-    use fumehood_policy::{RequestUrl, RuleRef, Target};
+    use fumehood_policy::{Denial, RequestUrl, RuleRef, Target};
 
     use super::*;
 

@@ -68,7 +68,7 @@ pub(super) fn build(
             return Err(refused("this mode wants proxy.url"));
         }
         (ProxyModeName::Pac, Some(url)) => ProxySettings::Pac {
-            source: url.read(|text| text.parse::<PacSource>())?,
+            source: url.read(str::parse::<PacSource>)?,
             fallback,
         },
         (ProxyModeName::Fixed, Some(url)) => {
