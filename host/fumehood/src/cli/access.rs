@@ -155,7 +155,9 @@ mod tests {
     fn a_common_line_is_as_others_write_it() {
         let record = AccessRecord {
             listener: ListenerId(1),
-            client: "127.0.0.1:40000".parse().unwrap(),
+            client: Some("127.0.0.1:40000".parse().unwrap()),
+            user: None,
+            protocol: ClientProtocol::Http,
             began_ms: 971_186_136_000,
             took_us: 1,
             method: "GET".to_owned(),
