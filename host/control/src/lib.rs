@@ -74,8 +74,8 @@ pub use replay::{FromReplay, ToReplay};
 pub use resolve::{
     AnswerSource, HostLine, MAX_RESOLVER_PLACES, MAX_RESOLVER_SETUP_BYTES, Mismatch, NameAnswer,
     NameCause, NameEvent, NameFailure, NameQuery, NameServer, NameStep, NameTransport, RecordData,
-    RecordType, ResolverGrant, ResolverSetup, ServerProtocol, ServiceBinding, ServiceParameter,
-    Unresolved, Wanted,
+    RecordType, ResolverGrant, ResolverSetup, Security, ServerProtocol, ServiceBinding,
+    ServiceParameter, TrustAnchor, Unresolved, Wanted,
 };
 pub use socket::{MAX_PLACES, Place, SocketGrant};
 pub use upstream::{

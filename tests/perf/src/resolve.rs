@@ -64,6 +64,7 @@ async fn cached(unbound: &Unbound) -> Result<f64, String> {
         attempts: 2,
         rotate: false,
         trust_authentic: false,
+        dnssec: None,
         hosts: Vec::new(),
     };
     let (ours, theirs) = Channel::<DialRequest, DialReply>::pair().map_err(text)?;

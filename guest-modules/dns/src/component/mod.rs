@@ -3,6 +3,7 @@
 pub mod bindings;
 mod convert;
 mod line;
+mod oracle;
 mod sockets;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use bindings::wasi::random::random::get_random_bytes;
 use fumehood_guest_sdk::panic;
 
 use crate::{Query, RandomSource, Resolver, Time, drive};
+use oracle::Host;
 use sockets::Sockets;
 
 /// Serves the engine.
@@ -39,7 +41,7 @@ impl wit::Guest for DnsResolver {
 /// made of this library may have it in mind to do something else.
 pub fn serve(look: impl Fn(&Query)) {
     panic::install();
-    let mut resolver = Resolver::new(random_source());
+    let mut resolver = Resolver::new(random_source(), Box::new(Host));
     let mut sockets = Sockets::default();
     let ready = inbox::subscribe();
     let mut phase = Phase::Serving;
