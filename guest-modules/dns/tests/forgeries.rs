@@ -6,9 +6,7 @@ mod rig;
 
 use std::time::Duration;
 
-use fumehood_guest_dns::{
-    Answer, Cause, Config, Failure, Happening, MAX_SIGNATURE_CHECKS, RecordType, Security, Wanted,
-};
+use fumehood_guest_dns::{Answer, Cause, Config, Failure, Happening, RecordType, Security, Wanted};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 use proptest::prelude::*;
@@ -282,7 +280,7 @@ fn a_denial_needs_all_its_parts() {
         };
         let mut count = 0;
         resolve(&whole, &owner, TXT, |_, reply| {
-            count = count.max(denials(reply).len())
+            count = count.max(denials(reply).len());
         })
         .unwrap_err();
         assert!(count >= 2, "{zone}");
@@ -362,7 +360,6 @@ fn the_work_that_a_reply_may_make_has_an_end() {
     let cause = Cause::Bogus("checking it takes more work than one answer may".to_owned());
     assert_eq!(failure.unwrap_err().cause, cause);
     assert_eq!(checked, 1, "it is not asked for again");
-    assert!(MAX_SIGNATURE_CHECKS >= 100);
 }
 
 #[test]
@@ -426,10 +423,10 @@ proptest! {
                 let address = if owner == "x.wild" { "192.0.2.2" } else { "192.0.2.1" };
                 prop_assert_eq!(answer.records, vec![v4(address)]);
             }
-        } else if let Some(Err(failure)) = outcome {
-            if failure.security == Some(Security::Secure) {
-                prop_assert_eq!(owner, "no");
-            }
+        } else if let Some(Err(failure)) = outcome
+            && failure.security == Some(Security::Secure)
+        {
+            prop_assert_eq!(owner, "no");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The records of DNSSEC: signatures, keys, delegations, denials.
 
 use hickory_proto::rr::Name;
-use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder, Restrict};
 
 use super::names::{labels, parent};
 
@@ -235,13 +235,13 @@ fn base32hex(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn u8(from: &mut BinDecoder<'_>) -> Option<u8> {
-    from.read_u8().ok().map(|it| it.unverified())
+    from.read_u8().ok().map(Restrict::unverified)
 }
 
 fn u16(from: &mut BinDecoder<'_>) -> Option<u16> {
-    from.read_u16().ok().map(|it| it.unverified())
+    from.read_u16().ok().map(Restrict::unverified)
 }
 
 fn u32(from: &mut BinDecoder<'_>) -> Option<u32> {
-    from.read_u32().ok().map(|it| it.unverified())
+    from.read_u32().ok().map(Restrict::unverified)
 }

@@ -101,7 +101,8 @@ fn tag(data: &[u8]) -> u16 {
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))
         .sum();
-    (sum + (sum >> 16) & 0xffff) as u16
+    let [_, _, a, b] = (sum + (sum >> 16)).to_be_bytes();
+    u16::from_be_bytes([a, b])
 }
 
 fn bitmap(types: &BTreeSet<u16>) -> Vec<u8> {
@@ -334,7 +335,7 @@ impl Zone {
                 Denial::Hashes { opt_out: true, .. } => {
                     self.denials(&[forward(&labels[..labels.len() - 1]), asked.clone()])
                 }
-                _ => self.denials(&[asked.clone()]),
+                _ => self.denials(std::slice::from_ref(asked)),
             };
             reply.authorities.extend(shown);
             return;
