@@ -46,6 +46,7 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
     match bench {
         Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
         Bench::Proxy => packages::require_programs(&["nginx", "haproxy", "tinyproxy"])?,
+        Bench::Resolve => packages::require_programs(&["unbound"])?,
         Bench::Modules | Bench::Policy => {}
     }
     build::build(workspace)?;

@@ -35,6 +35,7 @@ cargo xtask COMMAND
   bench modules    those about swaps, resumption, instances and idle connections
   bench policy     those about decisions of the policy
   bench proxy      those of the forward proxy, against haproxy and tinyproxy
+  bench resolve    those about names, against a native resolver
       --json         one JSON object a case
       --only CASE    one case
   bench pac        hold the PAC evaluator against pacparser and pac-resolver;
@@ -91,6 +92,9 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         ("bench", ["proxy", options @ ..]) => {
             bench::run(&Workspace::find()?, bench::Bench::Proxy, options)
+        }
+        ("bench", ["resolve", options @ ..]) => {
+            bench::run(&Workspace::find()?, bench::Bench::Resolve, options)
         }
         ("fuzz", words) => fuzz::run(&Workspace::find()?, words),
         ("bench", ["pac", options @ ..]) => bench::pac::run(&Workspace::find()?, options),

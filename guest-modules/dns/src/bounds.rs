@@ -96,3 +96,40 @@ pub const MAX_STEPS: usize = 64;
 
 /// Tasks the host hands over at once.
 pub const MAX_TASKS: usize = 64;
+
+/// Signatures that are checked for one lookup, retries among it (CVE-2023-50387).
+/// A chain of four zones takes nine; each some 100 µs.
+pub const MAX_SIGNATURE_CHECKS: u32 = 128;
+
+/// Signatures that are checked for one set of records: a zone that changes
+/// keys and algorithm at once has four.
+pub const MAX_CHECKS_PER_SET: u32 = 8;
+
+/// Questions about zones for one lookup: two for each zone on the way.
+pub const MAX_PROOF_QUESTIONS: u32 = 64;
+
+/// Keys of one zone. Large ones have ten.
+pub const MAX_ZONE_KEYS: usize = 32;
+
+/// Keys that a delegation names, of those that can be checked.
+pub const MAX_DELEGATIONS: usize = 16;
+
+/// NSEC or NSEC3 records of a reply; a denial takes three (RFC 5155 section 7.2).
+pub const MAX_DENIALS: usize = 8;
+
+/// Most iterations of NSEC3 that are done; a zone with more is insecure. RFC
+/// 9276 section 3.1 has zones use 0; those that did not follow use up to 50.
+pub const MAX_NSEC3_ITERATIONS: u16 = 50;
+
+/// Names hashed for one denial (CVE-2023-50868): more labels than real ones have.
+pub const MAX_NSEC3_HASHES: u32 = 48;
+
+/// Zones that are remembered, with their keys: of those, under 2 KiB each.
+pub const MAX_ZONES: usize = 256;
+
+/// Shortest time that a zone's standing is remembered, in seconds: as long as a
+/// lookup may take, since it stands on it.
+pub const MIN_ZONE_SECONDS: u32 = 60;
+
+/// Trust anchors that are used of a configuration.
+pub const MAX_TRUST_ANCHORS: usize = 64;

@@ -9,7 +9,7 @@ use hickory_proto::rr::Name;
 use crate::bounds::MAX_CACHE_BYTES;
 use crate::chain::Absence;
 use crate::preferences::Preferences;
-use crate::types::{RecordData, RecordType, ServiceBinding, ServiceParameter, Time};
+use crate::types::{RecordData, RecordType, Security, ServiceBinding, ServiceParameter, Time};
 
 /// Memory of an entry beside its texts, in bytes: maps, lengths, a name inline.
 const ENTRY_BYTES: usize = 512;
@@ -30,13 +30,14 @@ pub(crate) struct Found {
     pub(crate) aliases: Vec<String>,
     pub(crate) records: Vec<RecordData>,
     pub(crate) authentic: bool,
+    pub(crate) security: Option<Security>,
 }
 
 /// What is known of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     Found(Rc<Found>),
-    Nothing(Absence),
+    Nothing(Absence, Option<Security>),
 }
 
 #[derive(Debug)]
@@ -144,6 +145,8 @@ fn record_size(record: &RecordData) -> usize {
     let beside = match record {
         RecordData::A(_) | RecordData::Aaaa(_) => 0,
         RecordData::Caa { tag, value, .. } => tag.len() + value.len(),
+        RecordData::Dnskey { key, .. } => key.len(),
+        RecordData::Ds { digest, .. } => digest.len(),
         RecordData::Cname(name) | RecordData::Ns(name) | RecordData::Ptr(name) => name.len(),
         RecordData::Mx { exchange: name, .. } | RecordData::Srv { target: name, .. } => name.len(),
         RecordData::Soa(soa) => soa.primary.len() + soa.mailbox.len(),
@@ -188,6 +191,7 @@ mod tests {
             aliases: Vec::new(),
             records: vec![RecordData::Txt(vec![vec![0; bytes]])],
             authentic: false,
+            security: None,
         }))
     }
 

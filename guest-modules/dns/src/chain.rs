@@ -63,6 +63,11 @@ impl Chain {
         &self.names[1..]
     }
 
+    /// The name asked for and its aliases, from the one at this place on.
+    pub(crate) fn names_from(&self, at: usize) -> &[Name] {
+        self.names.get(at..).unwrap_or_default()
+    }
+
     pub(crate) fn ttl(&self) -> u32 {
         self.ttl
     }
@@ -101,7 +106,8 @@ impl Chain {
         Ok(Verdict::Nothing(Absence::Record))
     }
 
-    fn holds_for(&mut self, ttl: u32) {
+    /// It does not hold for longer than these many seconds.
+    pub(crate) fn holds_for(&mut self, ttl: u32) {
         self.ttl = self.ttl.min(ttl);
     }
 }

@@ -1,9 +1,10 @@
 //! Record data: hickory's shapes to ours.
 
-use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::svcb::{SvcParamKey, SvcParamValue};
 use hickory_proto::rr::rdata::{CAA, SOA, SVCB};
+use hickory_proto::rr::{RData, RecordType as Code};
 
+use crate::dnssec::{Dnskey, Ds};
 use crate::names::text;
 use crate::types::{RecordData, RecordType, ServiceBinding, ServiceParameter, ZoneAuthority};
 
@@ -14,6 +15,12 @@ pub(crate) fn convert(data: &RData, kind: RecordType) -> Option<RecordData> {
         (RData::AAAA(it), RecordType::Aaaa) => RecordData::Aaaa(it.0),
         (RData::CAA(it), RecordType::Caa) => certification(it),
         (RData::CNAME(it), RecordType::Cname) => RecordData::Cname(text(&it.0)),
+        (RData::Unknown { code, rdata }, RecordType::Dnskey) if *code == Code::DNSKEY => {
+            zone_key(&rdata.anything)?
+        }
+        (RData::Unknown { code, rdata }, RecordType::Ds) if *code == Code::DS => {
+            delegation(&rdata.anything)?
+        }
         (RData::HTTPS(it), RecordType::Https) => RecordData::Https(binding(&it.0)),
         (RData::MX(it), RecordType::Mx) => RecordData::Mx {
             preference: it.preference,
@@ -86,4 +93,37 @@ fn parameter(key: SvcParamKey, value: &SvcParamValue) -> ServiceParameter {
         }
         SvcParamValue::Unknown(bytes) => ServiceParameter::Other(u16::from(key), bytes.0.clone()),
     }
+}
+
+/// RFC 4034 section 2.1.
+fn zone_key(data: &[u8]) -> Option<RecordData> {
+    let Dnskey {
+        flags,
+        protocol,
+        algorithm,
+        key,
+        ..
+    } = Dnskey::read(data)?;
+    Some(RecordData::Dnskey {
+        flags,
+        protocol,
+        algorithm,
+        key,
+    })
+}
+
+/// RFC 4034 section 5.1.
+fn delegation(data: &[u8]) -> Option<RecordData> {
+    let Ds {
+        key_tag,
+        algorithm,
+        digest_type,
+        digest,
+    } = Ds::read(data)?;
+    Some(RecordData::Ds {
+        key_tag,
+        algorithm,
+        digest_type,
+        digest,
+    })
 }

@@ -20,6 +20,7 @@ mod chain;
 #[cfg(target_family = "wasm")]
 pub mod component;
 mod data;
+mod dnssec;
 mod exchange;
 mod frame;
 mod host_table;
@@ -37,6 +38,7 @@ mod trail;
 mod types;
 
 pub use bounds::*;
+pub use dnssec::{Algorithm, Digest, Oracle};
 pub use frame::{Deframer, frame};
 pub use network::{Action, Channel, Event, ExchangeId, Network, drive};
 pub use preferences::Preferences;

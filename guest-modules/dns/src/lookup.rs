@@ -1,10 +1,13 @@
 //! One question on its way through servers and aliases, for all who wait for it.
 
+use hickory_proto::rr::Name;
+
 use crate::cache::{Key, Known};
-use crate::chain::Chain;
+use crate::chain::{Chain, Verdict};
+use crate::dnssec::{Proof, Work};
 use crate::network::ExchangeId;
 use crate::trail::Trail;
-use crate::types::{Cause, QueryId, Source, Time};
+use crate::types::{Cause, QueryId, RecordType, Security, Source, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LookupId(pub(crate) u64);
@@ -37,7 +40,24 @@ pub(crate) struct Lookup {
     pub(crate) last: Cause,
     /// Every reply so far was vouched for.
     pub(crate) authentic: bool,
+    /// What DNSSEC makes of the replies so far.
+    pub(crate) security: Security,
+    /// The last reply, while it is not believed yet.
+    pub(crate) proving: Option<Box<Proving>>,
+    /// What validating them has cost.
+    pub(crate) work: Work,
     pub(crate) trail: Trail,
+}
+
+/// A reply that is being validated.
+#[derive(Debug)]
+pub(crate) struct Proving {
+    pub(crate) proof: Proof,
+    /// What it comes to, if it is believed, and from which server.
+    pub(crate) verdict: Verdict,
+    pub(crate) server: usize,
+    /// The chain without it.
+    pub(crate) before: Chain,
 }
 
 impl Lookup {
@@ -52,8 +72,19 @@ impl Lookup {
             exchange: None,
             last: Cause::NoServers,
             authentic: true,
+            security: Security::Secure,
+            proving: None,
+            work: Work::default(),
             trail: Trail::default(),
         }
+    }
+
+    /// What is to be asked at present: what was asked for or its alias, or what
+    /// the last reply stands on.
+    pub(crate) fn question(&self) -> (&Name, RecordType) {
+        let proving = self.proving.as_ref();
+        let asked = proving.and_then(|it| it.proof.asked());
+        asked.unwrap_or((self.chain.end(), self.key.kind))
     }
 
     /// The server whose turn it is; none after the last of so many rounds.

@@ -26,6 +26,9 @@ pub(crate) struct Question {
     pub(crate) edns: bool,
     /// Ask for the AD bit (RFC 6840 section 5.7).
     pub(crate) authentic: bool,
+    /// Ask for signatures (RFC 4035 section 3.2), and for what the server does
+    /// not believe too: the judgement is ours (RFC 6840 section 5.9).
+    pub(crate) dnssec: bool,
     /// Encrypted: hide its length.
     pub(crate) padded: bool,
 }
@@ -37,10 +40,12 @@ impl Question {
         let mut message = Message::new(self.id, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;
         message.metadata.authentic_data = self.authentic;
+        message.metadata.checking_disabled = self.dnssec;
         message.add_query(Query::query(self.name.clone(), code(self.kind)));
         if self.edns {
             let mut edns = Edns::new();
             edns.set_max_payload(UDP_PAYLOAD_BYTES);
+            edns.set_dnssec_ok(self.dnssec);
             message.set_edns(edns);
         }
         let bytes = message.to_vec().map_err(|why| why.to_string())?;
@@ -142,6 +147,8 @@ pub(crate) fn code(kind: RecordType) -> Code {
         RecordType::Aaaa => Code::AAAA,
         RecordType::Caa => Code::CAA,
         RecordType::Cname => Code::CNAME,
+        RecordType::Dnskey => Code::DNSKEY,
+        RecordType::Ds => Code::DS,
         RecordType::Https => Code::HTTPS,
         RecordType::Mx => Code::MX,
         RecordType::Ns => Code::NS,

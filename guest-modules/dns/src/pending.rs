@@ -12,8 +12,8 @@ use crate::names::text;
 use crate::private::is_private;
 use crate::trail::Trail;
 use crate::types::{
-    Answer, Cause, Failure, PrivateAnswers, Query, RecordData, RecordType, Source, Step, Time,
-    Wanted,
+    Answer, Cause, Failure, PrivateAnswers, Query, RecordData, RecordType, Security, Source, Step,
+    Time, Wanted,
 };
 
 /// One type of one name.
@@ -36,6 +36,8 @@ pub(crate) struct Pending {
     exists: bool,
     /// The shortest life of the absences met so far, in seconds.
     absent_for: u32,
+    /// What DNSSEC makes of them, if it was asked.
+    absent: Option<Security>,
 }
 
 /// What to do with a query all of whose legs are settled.
@@ -64,6 +66,7 @@ impl Pending {
             legs: Vec::new(),
             exists: false,
             absent_for: u32::MAX,
+            absent: None,
         }
     }
 
@@ -81,6 +84,7 @@ impl Pending {
         self.legs.clear();
         self.exists = false;
         self.absent_for = u32::MAX;
+        self.absent = None;
     }
 
     /// A lookup it waits for has settled.
@@ -107,7 +111,7 @@ impl Pending {
                 && !local
                 && let Err(address) = sum.without_private()
             {
-                return self.failed(name, Cause::PrivateAddress(address), 0);
+                return self.failed(name, Cause::PrivateAddress(address), 0, None);
             }
             return Conclusion::Answer(Ok(Answer {
                 name,
@@ -115,16 +119,18 @@ impl Pending {
                 records: sum.records,
                 ttl_s: sum.ttl,
                 authentic: sum.authentic,
+                security: sum.security,
                 source,
                 steps: self.steps(),
             }));
         }
         if let Some(cause) = sum.failed {
             // Going on would make the name's meaning depend on a failure.
-            return self.failed(name, cause, 0);
+            return self.failed(name, cause, 0, None);
         }
         self.exists |= sum.exists;
         self.absent_for = self.absent_for.min(sum.ttl);
+        self.absent = self.absent.max(sum.security);
         self.at += 1;
         if self.at < self.candidates.len() {
             return Conclusion::NextName;
@@ -134,14 +140,21 @@ impl Pending {
         } else {
             Absence::Name
         };
-        self.failed(name, absence.cause(), self.absent_for)
+        self.failed(name, absence.cause(), self.absent_for, self.absent)
     }
 
-    fn failed(&mut self, name: String, cause: Cause, ttl_s: u32) -> Conclusion {
+    fn failed(
+        &mut self,
+        name: String,
+        cause: Cause,
+        ttl_s: u32,
+        security: Option<Security>,
+    ) -> Conclusion {
         Conclusion::Answer(Err(Failure {
             name,
             cause,
             ttl_s,
+            security,
             steps: self.steps(),
         }))
     }
@@ -160,6 +173,7 @@ struct Sum {
     records: Vec<RecordData>,
     ttl: u32,
     authentic: bool,
+    security: Option<Security>,
     source: Option<Source>,
     exists: bool,
     failed: Option<Cause>,
@@ -172,6 +186,7 @@ impl Default for Sum {
             records: Vec::new(),
             ttl: u32::MAX,
             authentic: true,
+            security: None,
             source: None,
             exists: false,
             failed: None,
@@ -190,10 +205,14 @@ impl Sum {
         };
         self.ttl = self.ttl.min(outcome.ttl);
         match outcome.known {
-            Known::Nothing(absence) => self.exists |= absence == Absence::Record,
+            Known::Nothing(absence, security) => {
+                self.exists |= absence == Absence::Record;
+                self.security = self.security.max(security);
+            }
             Known::Found(found) => {
                 self.source = Some(outcome.source);
                 self.authentic &= found.authentic;
+                self.security = self.security.max(found.security);
                 if self.aliases.is_empty() {
                     self.aliases.clone_from(&found.aliases);
                 }

@@ -5,6 +5,7 @@
 //! lookup goes from server to server and from alias to alias, one *exchange*
 //! at a time.
 
+mod proving;
 mod replies;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,9 +15,10 @@ use std::rc::Rc;
 
 use hickory_proto::rr::Name;
 
-use crate::bounds::{MAX_EXCHANGES, MAX_LOOKUP_TIME, MAX_QUERIES};
+use crate::bounds::{MAX_EXCHANGES, MAX_LOOKUP_TIME, MAX_QUERIES, MAX_TRUST_ANCHORS};
 use crate::cache::{Cache, Found, Key, Known};
 use crate::chain::Absence;
+use crate::dnssec::{Oracle, Zones};
 use crate::exchange::{Exchange, Exchanges};
 use crate::lookup::{Lookup, LookupId, Outcome, Settled};
 use crate::message::Question;
@@ -38,7 +40,9 @@ pub type RandomSource = Box<dyn FnMut() -> u64>;
 pub struct Resolver {
     settings: Settings,
     random: RandomSource,
+    oracle: Box<dyn Oracle>,
     cache: Cache,
+    zones: Zones,
     servers: Servers,
     queries: BTreeMap<QueryId, Pending>,
     lookups: BTreeMap<LookupId, Lookup>,
@@ -65,11 +69,13 @@ impl fmt::Debug for Resolver {
 impl Resolver {
     /// Without servers, until [`configure`](Self::configure) names some.
     #[must_use]
-    pub fn new(random: RandomSource) -> Self {
+    pub fn new(random: RandomSource, oracle: Box<dyn Oracle>) -> Self {
         Resolver {
             settings: Settings::new(&Config::default()),
             random,
+            oracle,
             cache: Cache::default(),
+            zones: Zones::default(),
             servers: Servers::default(),
             queries: BTreeMap::new(),
             lookups: BTreeMap::new(),
@@ -87,6 +93,8 @@ impl Resolver {
     pub fn configure(&mut self, config: &Config, now: Time) {
         self.abandon_all();
         self.cache.clear();
+        let anchors = config.dnssec.as_deref().unwrap_or_default();
+        self.zones = Zones::new(&anchors[..anchors.len().min(MAX_TRUST_ANCHORS)]);
         self.settings = Settings::new(config);
         self.servers = Servers::new(self.settings.servers.len(), self.settings.rotate);
         let waiting: Vec<QueryId> = self.queries.keys().copied().collect();
@@ -130,8 +138,9 @@ impl Resolver {
         }
     }
 
-    /// Empties the cache.
+    /// Empties the cache, and forgets what is known of zones.
     pub fn flush(&mut self) {
+        self.zones.clear();
         self.cache.clear();
     }
 
@@ -143,6 +152,7 @@ impl Resolver {
                 name: pending.query.name.clone(),
                 cause: Cause::Stopped,
                 ttl_s: 0,
+                security: None,
                 steps: pending.steps(),
             };
             self.answers.push_back((id, Err(failure)));
@@ -179,6 +189,7 @@ impl Resolver {
             name: query.name.clone(),
             cause,
             ttl_s: 0,
+            security: None,
             steps: Vec::new(),
         };
         self.answers.push_back((query.id, Err(failure)));
@@ -346,7 +357,8 @@ impl Resolver {
         let Some(target) = self.settings.servers.get(server).cloned() else {
             return;
         };
-        let name = lookup.chain.end().clone();
+        let (name, kind) = lookup.question();
+        let name = name.clone();
         let encrypted = matches!(transport, Transport::Tls | Transport::Https);
         let random = self.random.as_mut();
         let question = Question {
@@ -359,9 +371,10 @@ impl Resolver {
                 Transport::Udp => in_random_letters(&name, random),
                 _ => name.clone(),
             },
-            kind: lookup.key.kind,
+            kind,
             edns: self.settings.edns && self.servers.knows_edns(server),
             authentic: self.settings.trust_authentic,
+            dnssec: self.settings.dnssec,
             padded: encrypted,
         };
         let message = match question.encode() {
@@ -492,12 +505,13 @@ impl Resolver {
 
 fn settled_here(records: Vec<RecordData>, source: Source) -> Outcome {
     let known = if records.is_empty() {
-        Known::Nothing(Absence::Record)
+        Known::Nothing(Absence::Record, None)
     } else {
         Known::Found(Rc::new(Found {
             aliases: Vec::new(),
             records,
             authentic: false,
+            security: None,
         }))
     };
     Outcome {

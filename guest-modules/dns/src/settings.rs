@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) rotate: bool,
     pub(crate) edns: bool,
     pub(crate) trust_authentic: bool,
+    /// Whether answers are validated.
+    pub(crate) dnssec: bool,
     pub(crate) hosts: HostTable,
 }
 
@@ -43,6 +45,7 @@ impl Settings {
             rotate: config.rotate,
             edns: config.edns,
             trust_authentic: config.trust_authentic,
+            dnssec: config.dnssec.is_some(),
             hosts: HostTable::new(&config.hosts),
         }
     }

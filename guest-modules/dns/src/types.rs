@@ -16,6 +16,8 @@ pub enum RecordType {
     Aaaa,
     Caa,
     Cname,
+    Dnskey,
+    Ds,
     Https,
     Mx,
     Ns,
@@ -82,6 +84,18 @@ pub enum RecordData {
         value: Vec<u8>,
     },
     Cname(String),
+    Dnskey {
+        flags: u16,
+        protocol: u8,
+        algorithm: u8,
+        key: Vec<u8>,
+    },
+    Ds {
+        key_tag: u16,
+        algorithm: u8,
+        digest_type: u8,
+        digest: Vec<u8>,
+    },
     Https(ServiceBinding),
     Mx {
         preference: u16,
@@ -155,6 +169,7 @@ pub enum Happening {
     TimedOut,
     Broken(String),
     WithoutEdns,
+    Bogus(String),
     Alias(String),
     CacheHit,
     Joined,
@@ -167,6 +182,15 @@ pub struct Step {
     pub happening: Happening,
 }
 
+/// What DNSSEC makes of an answer (RFC 4035 section 4.3), the best first. What is
+/// bogus is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Security {
+    Secure,
+    Insecure,
+    Indeterminate,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub name: String,
@@ -174,6 +198,7 @@ pub struct Answer {
     pub records: Vec<RecordData>,
     pub ttl_s: u32,
     pub authentic: bool,
+    pub security: Option<Security>,
     pub source: Source,
     pub steps: Vec<Step>,
 }
@@ -195,6 +220,8 @@ pub enum Cause {
     ServerFailure(u16),
     #[error("a server's reply breaks the protocol: {0}")]
     Malformed(String),
+    #[error("DNSSEC does not hold: {0}")]
+    Bogus(String),
     #[error("its aliases lead nowhere")]
     AliasLoop,
     #[error("no server answered in time")]
@@ -214,6 +241,7 @@ pub struct Failure {
     pub name: String,
     pub cause: Cause,
     pub ttl_s: u32,
+    pub security: Option<Security>,
     pub steps: Vec<Step>,
 }
 
@@ -236,6 +264,15 @@ pub struct HostEntry {
     pub names: Vec<String>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustAnchor {
+    pub zone: String,
+    pub key_tag: u16,
+    pub algorithm: u8,
+    pub digest_type: u8,
+    pub digest: Vec<u8>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrivateAnswers {
     Answered,
@@ -252,6 +289,7 @@ pub struct Config {
     pub rotate: bool,
     pub edns: bool,
     pub trust_authentic: bool,
+    pub dnssec: Option<Vec<TrustAnchor>>,
     pub hosts: Vec<HostEntry>,
 }
 
@@ -267,6 +305,7 @@ impl Default for Config {
             rotate: false,
             edns: true,
             trust_authentic: false,
+            dnssec: None,
             hosts: Vec::new(),
         }
     }

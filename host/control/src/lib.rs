@@ -81,8 +81,8 @@ pub use replay::{FromReplay, ToReplay};
 pub use resolve::{
     AnswerSource, HostLine, MAX_RESOLVER_PLACES, MAX_RESOLVER_SETUP_BYTES, Mismatch, NameAnswer,
     NameCause, NameEvent, NameFailure, NameQuery, NameServer, NameStep, NameTransport, RecordData,
-    RecordType, ResolverGrant, ResolverSetup, ServerProtocol, ServiceBinding, ServiceParameter,
-    Unresolved, Wanted,
+    RecordType, ResolverGrant, ResolverSetup, Security, ServerProtocol, ServiceBinding,
+    ServiceParameter, TrustAnchor, Unresolved, Wanted,
 };
 pub use route::{
     ClientWay, MAX_NAMED_PROXIES, MAX_NO_WAY_BYTES, MAX_WAYS, ProxyLeave, RouteAnswer,

@@ -61,6 +61,22 @@ pub struct HostLine {
     pub names: Vec<DnsName>,
 }
 
+/// A key that a zone is believed by: the digest of a DNSKEY record (RFC 4034
+/// section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustAnchor {
+    /// None is the root.
+    pub zone: Option<DnsName>,
+    /// A number by which the key is found.
+    pub key_tag: u16,
+    /// IANA registry "DNS Security Algorithm Numbers".
+    pub algorithm: u8,
+    /// IANA registry "DS RR Type Digest Algorithms".
+    pub digest_type: u8,
+    /// The digest itself.
+    pub digest: Vec<u8>,
+}
+
 /// Everything a resolver goes by. It travels as one sealed memfd, in postcard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolverSetup {
@@ -82,6 +98,8 @@ pub struct ResolverSetup {
     pub rotate: bool,
     /// Whether a server's word that DNSSEC holds is believed.
     pub trust_authentic: bool,
+    /// Where to begin to believe, if answers are to be validated.
+    pub dnssec: Option<Vec<TrustAnchor>>,
     /// The host table.
     pub hosts: Vec<HostLine>,
 }
@@ -130,15 +148,19 @@ pub enum RecordType {
     Srv,
     Svcb,
     Txt,
+    Dnskey,
+    Ds,
 }
 
 impl RecordType {
     /// All of them, in the order of their names.
-    pub const ALL: [RecordType; 12] = [
+    pub const ALL: [RecordType; 14] = [
         RecordType::A,
         RecordType::Aaaa,
         RecordType::Caa,
         RecordType::Cname,
+        RecordType::Dnskey,
+        RecordType::Ds,
         RecordType::Https,
         RecordType::Mx,
         RecordType::Ns,
@@ -157,6 +179,8 @@ impl RecordType {
             RecordType::Aaaa => "AAAA",
             RecordType::Caa => "CAA",
             RecordType::Cname => "CNAME",
+            RecordType::Dnskey => "DNSKEY",
+            RecordType::Ds => "DS",
             RecordType::Https => "HTTPS",
             RecordType::Mx => "MX",
             RecordType::Ns => "NS",
@@ -273,6 +297,20 @@ pub enum RecordData {
     Svcb(ServiceBinding),
     /// Each string apart; of any bytes.
     Txt(Vec<Vec<u8>>),
+    /// RFC 4034 section 2.
+    Dnskey {
+        flags: u16,
+        protocol: u8,
+        algorithm: u8,
+        key: Vec<u8>,
+    },
+    /// RFC 4034 section 5.
+    Ds {
+        key_tag: u16,
+        algorithm: u8,
+        digest_type: u8,
+        digest: Vec<u8>,
+    },
 }
 
 impl RecordData {
@@ -284,6 +322,8 @@ impl RecordData {
             RecordData::Aaaa(_) => RecordType::Aaaa,
             RecordData::Caa { .. } => RecordType::Caa,
             RecordData::Cname(_) => RecordType::Cname,
+            RecordData::Dnskey { .. } => RecordType::Dnskey,
+            RecordData::Ds { .. } => RecordType::Ds,
             RecordData::Https(_) => RecordType::Https,
             RecordData::Mx { .. } => RecordType::Mx,
             RecordData::Ns(_) => RecordType::Ns,
@@ -381,6 +421,8 @@ pub enum NameEvent {
     CacheHit,
     /// Another query had asked the same already.
     Joined,
+    /// A reply did not stand up to DNSSEC; why, for people.
+    Bogus(String),
 }
 
 /// One step of a lookup.
@@ -390,6 +432,30 @@ pub struct NameStep {
     pub at_us: u64,
     /// What happened.
     pub event: NameEvent,
+}
+
+/// What DNSSEC makes of an answer (RFC 4035 section 4.3). What is bogus is no
+/// answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Security {
+    /// Signed, all the way from a trust anchor.
+    Secure,
+    /// Shown to be in a zone that is not signed.
+    Insecure,
+    /// No trust anchor is above the name.
+    Indeterminate,
+}
+
+impl Security {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Security::Secure => "secure",
+            Security::Insecure => "insecure",
+            Security::Indeterminate => "indeterminate",
+        }
+    }
 }
 
 /// Records that were found.
@@ -405,6 +471,8 @@ pub struct NameAnswer {
     pub ttl_s: u32,
     /// Whether the server vouches that DNSSEC holds, where it is trusted.
     pub authentic: bool,
+    /// None where DNSSEC is not validated, and for what is not from a server.
+    pub security: Option<Security>,
     /// Where from.
     pub source: AnswerSource,
     /// Empty unless the query was traced.
@@ -428,6 +496,8 @@ pub enum NameCause {
     ServerFailure(u16),
     /// A reply breaks the protocol; how.
     Malformed(String),
+    /// DNSSEC does not hold; what of it.
+    Bogus(String),
     /// Too many aliases, or a circle of them.
     AliasLoop,
     /// No server answered in time, or the query's own deadline passed.
@@ -460,6 +530,7 @@ impl fmt::Display for NameCause {
                 write!(f, "every server failed, the last with response code {code}")
             }
             NameCause::Malformed(how) => write!(f, "a server's reply breaks the protocol: {how}"),
+            NameCause::Bogus(why) => write!(f, "DNSSEC does not hold: {why}"),
             NameCause::AliasLoop => f.write_str("its aliases lead nowhere"),
             NameCause::Timeout => f.write_str("no server answered in time"),
             NameCause::Unreachable(why) => write!(f, "no server could be talked to: {why}"),
@@ -479,6 +550,8 @@ pub struct NameFailure {
     pub cause: NameCause,
     /// For how long absence holds, in seconds.
     pub ttl_s: u32,
+    /// What DNSSEC makes of absence.
+    pub security: Option<Security>,
     /// Empty unless the query was traced.
     pub steps: Vec<NameStep>,
 }

@@ -37,6 +37,7 @@ pub mod record;
 mod secret;
 pub mod signature;
 mod transcript;
+pub mod zone;
 
 pub use algorithm::{Aead, Direction, Group, Hash, Version};
 pub use connection::{Connection, KeyBlock, MAX_SECRETS};

@@ -99,7 +99,10 @@ pub use modules::{
     ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
     signed_statement, verify_module,
 };
-pub use names::{Dns, DnsMode, DnsServer, DnsServerError, Question, ResolveError, Resolved};
+pub use names::{
+    Dns, DnsAnchor, DnsAnchorError, DnsMode, DnsServer, DnsServerError, Question, ResolveError,
+    Resolved,
+};
 pub use proxies::{ChooseError, ProxyChooser, ProxyFallback, SystemProxyError, system_proxies};
 pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};
 pub use proxy_status::ProxyStatus;

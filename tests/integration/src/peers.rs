@@ -2,11 +2,13 @@
 //! when dropped.
 
 mod nginx;
+mod nsd;
 mod proxies;
 mod site;
 mod unbound;
 
 pub use nginx::{LoggedRequest, Nginx, Service};
+pub use nsd::Nsd;
 pub use proxies::{Kind, RealProxy};
 pub use site::Site;
 pub use unbound::Unbound;

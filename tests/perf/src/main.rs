@@ -15,6 +15,7 @@ mod live;
 mod memory;
 mod origins;
 mod policy;
+mod resolve;
 mod server;
 
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ type Outcome = Result<Vec<Row>, String>;
 type Group = (&'static [&'static str], fn() -> Outcome);
 
 /// What measures which cases, so that asking for some does not run the rest.
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     (&["instance-cycle", "instance-share"], instance::measure),
     (
         &["tls13-handshake", "tls13-handshake-work"],
@@ -61,6 +62,7 @@ const GROUPS: [Group; 9] = [
         ],
         policy::measure,
     ),
+    (&["resolve-cached", "resolve-uncached"], resolve::measure),
 ];
 
 #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]

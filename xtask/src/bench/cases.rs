@@ -18,6 +18,8 @@ pub(crate) enum Bench {
     Policy,
     /// The forward proxy, against haproxy and tinyproxy.
     Proxy,
+    /// Names, against a native resolver.
+    Resolve,
 }
 
 impl Bench {
@@ -28,6 +30,7 @@ impl Bench {
             Self::Modules => "modules",
             Self::Policy => "policy",
             Self::Proxy => "proxy",
+            Self::Resolve => "resolve",
         }
     }
 }
@@ -91,7 +94,7 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 32] = [
+pub(super) const CASES: [Case; 34] = [
     Case {
         bench: Bench::Fetch,
         name: "http-1gib",
@@ -367,5 +370,21 @@ pub(super) const CASES: [Case; 32] = [
         unit: "MB",
         source: Source::Proxy(Figure::IdleMemory),
         promise: Promise::AtMost(30.0),
+    },
+    Case {
+        bench: Bench::Resolve,
+        name: "resolve-cached",
+        what: "a name that the cache has, from the question to the guest's answer",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::AtMost(20.0),
+    },
+    Case {
+        bench: Bench::Resolve,
+        name: "resolve-uncached",
+        what: "a name from unbound through all our processes, against hickory-resolver in one",
+        unit: "µs",
+        source: Source::Inside,
+        promise: Promise::RatioAtMost(6.0),
     },
 ];

@@ -9,8 +9,8 @@ use super::bindings::wasi::sockets::network::{
 };
 use crate::types::{
     Answer, Cause, Config, Failure, Happening, HostEntry, Mismatch, PrivateAnswers, Protocol,
-    Query, RecordData, RecordType, Server, ServiceBinding, ServiceParameter, Source, Step,
-    Transport, Wanted, ZoneAuthority,
+    Query, RecordData, RecordType, Security, Server, ServiceBinding, ServiceParameter, Source,
+    Step, Transport, TrustAnchor, Wanted, ZoneAuthority,
 };
 
 pub(super) fn family_of(address: SocketAddr) -> IpAddressFamily {
@@ -112,7 +112,22 @@ impl From<wit::Config> for Config {
             rotate: config.rotate,
             edns: config.edns,
             trust_authentic: config.trust_authentic,
+            dnssec: config
+                .dnssec
+                .map(|anchors| anchors.into_iter().map(Into::into).collect()),
             hosts: config.hosts.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<wit::TrustAnchor> for TrustAnchor {
+    fn from(anchor: wit::TrustAnchor) -> Self {
+        TrustAnchor {
+            zone: anchor.zone,
+            key_tag: anchor.key_tag,
+            algorithm: anchor.algorithm,
+            digest_type: anchor.digest_type,
+            digest: anchor.digest,
         }
     }
 }
@@ -165,6 +180,8 @@ impl From<wit::RecordType> for RecordType {
             wit::RecordType::Aaaa => RecordType::Aaaa,
             wit::RecordType::Caa => RecordType::Caa,
             wit::RecordType::Cname => RecordType::Cname,
+            wit::RecordType::Dnskey => RecordType::Dnskey,
+            wit::RecordType::Ds => RecordType::Ds,
             wit::RecordType::Https => RecordType::Https,
             wit::RecordType::Mx => RecordType::Mx,
             wit::RecordType::Ns => RecordType::Ns,
@@ -184,6 +201,8 @@ impl From<RecordType> for wit::RecordType {
             RecordType::Aaaa => wit::RecordType::Aaaa,
             RecordType::Caa => wit::RecordType::Caa,
             RecordType::Cname => wit::RecordType::Cname,
+            RecordType::Dnskey => wit::RecordType::Dnskey,
+            RecordType::Ds => wit::RecordType::Ds,
             RecordType::Https => wit::RecordType::Https,
             RecordType::Mx => wit::RecordType::Mx,
             RecordType::Ns => wit::RecordType::Ns,
@@ -204,6 +223,7 @@ impl From<Answer> for wit::Answer {
             records: answer.records.into_iter().map(Into::into).collect(),
             ttl_s: answer.ttl_s,
             authentic: answer.authentic,
+            security: answer.security.map(Into::into),
             source: match answer.source {
                 Source::Cache => wit::Source::Cache,
                 Source::HostTable => wit::Source::HostTable,
@@ -221,7 +241,18 @@ impl From<Failure> for wit::Failure {
             name: failure.name,
             cause: failure.cause.into(),
             ttl_s: failure.ttl_s,
+            security: failure.security.map(Into::into),
             steps: failure.steps.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Security> for wit::Security {
+    fn from(security: Security) -> Self {
+        match security {
+            Security::Secure => wit::Security::Secure,
+            Security::Insecure => wit::Security::Insecure,
+            Security::Indeterminate => wit::Security::Indeterminate,
         }
     }
 }
@@ -236,6 +267,7 @@ impl From<Cause> for wit::Cause {
             Cause::PrivateAddress(address) => wit::Cause::PrivateAddress(to_ip_address(address)),
             Cause::ServerFailure(code) => wit::Cause::ServerFailure(code),
             Cause::Malformed(why) => wit::Cause::Malformed(why),
+            Cause::Bogus(why) => wit::Cause::Bogus(why),
             Cause::AliasLoop => wit::Cause::AliasLoop,
             Cause::Timeout => wit::Cause::Timeout,
             Cause::Unreachable(why) => wit::Cause::Unreachable(why),
@@ -261,6 +293,28 @@ impl From<RecordData> for wit::RecordData {
                 value,
             }),
             RecordData::Cname(it) => wit::RecordData::Cname(it),
+            RecordData::Dnskey {
+                flags,
+                protocol,
+                algorithm,
+                key,
+            } => wit::RecordData::Dnskey(wit::ZoneKey {
+                flags,
+                protocol,
+                algorithm,
+                key,
+            }),
+            RecordData::Ds {
+                key_tag,
+                algorithm,
+                digest_type,
+                digest,
+            } => wit::RecordData::Ds(wit::DelegationSigner {
+                key_tag,
+                algorithm,
+                digest_type,
+                digest,
+            }),
             RecordData::Https(it) => wit::RecordData::Https(it.into()),
             RecordData::Mx {
                 preference,
@@ -378,6 +432,7 @@ impl From<Happening> for wit::Event {
             Happening::TimedOut => wit::Event::TimedOut,
             Happening::Broken(why) => wit::Event::Broken(why),
             Happening::WithoutEdns => wit::Event::WithoutEdns,
+            Happening::Bogus(why) => wit::Event::Bogus(why),
             Happening::Alias(name) => wit::Event::Alias(name),
             Happening::CacheHit => wit::Event::CacheHit,
             Happening::Joined => wit::Event::Joined,

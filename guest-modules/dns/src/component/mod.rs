@@ -3,6 +3,7 @@
 pub mod bindings;
 mod convert;
 mod line;
+mod oracle;
 mod sockets;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use bindings::wasi::random::random::get_random_bytes;
 use fumehood_guest_sdk::panic;
 
 use crate::{Preferences, Query, RandomSource, Resolver, Time, drive};
+use oracle::Host;
 use sockets::Sockets;
 
 /// Serves the engine.
@@ -40,7 +42,7 @@ impl wit::Guest for DnsResolver {
 /// made of this library may have it in mind to do something else.
 pub fn serve(look: impl Fn(&Query)) {
     panic::install();
-    let mut resolver = Resolver::new(random_source());
+    let mut resolver = Resolver::new(random_source(), Box::new(Host));
     let mut sockets = Sockets::default();
     let ready = inbox::subscribe();
     let mut phase = Phase::Serving;

@@ -14,7 +14,7 @@ use crate::lookup::{LookupId, Outcome};
 use crate::message::{self, Reply, says_something};
 use crate::names::text;
 use crate::network::{Action, Channel, Event, ExchangeId};
-use crate::types::{Cause, Happening, Mismatch, Source, Time, Transport};
+use crate::types::{Cause, Happening, Mismatch, Security, Source, Time, Transport};
 
 /// "EDNS version not known" (RFC 6891 section 9).
 const BAD_VERSION: u16 = 16;
@@ -60,7 +60,7 @@ impl Resolver {
         self.work_off_backlog(now);
     }
 
-    fn note(&mut self, lookup: LookupId, now: Time, happening: Happening) {
+    pub(super) fn note(&mut self, lookup: LookupId, now: Time, happening: Happening) {
         if let Some(lookup) = self.lookups.get_mut(&lookup) {
             lookup.trail.note(now, happening);
         }
@@ -78,7 +78,7 @@ impl Resolver {
             Reply::Ignored(Mismatch::Sender)
         };
         let mismatch = match reply {
-            Reply::Ours(reply) => return self.replied(id, &reply, bytes.len(), now),
+            Reply::Ours(reply) => return self.replied(id, &reply, bytes, now),
             Reply::Malformed(why) => {
                 // It may be forged, or have been cut on the way.
                 self.note_broken(id, why, now);
@@ -112,7 +112,7 @@ impl Resolver {
             return;
         };
         let why = match message::read(bytes, &exchange.question, false) {
-            Reply::Ours(reply) => return self.replied(id, &reply, bytes.len(), now),
+            Reply::Ours(reply) => return self.replied(id, &reply, bytes, now),
             Reply::Malformed(why) => why,
             Reply::Ignored(mismatch) => {
                 let lookup = exchange.lookup;
@@ -138,7 +138,7 @@ impl Resolver {
     }
 
     /// The reply to our question.
-    fn replied(&mut self, id: ExchangeId, reply: &Message, bytes: usize, now: Time) {
+    fn replied(&mut self, id: ExchangeId, reply: &Message, bytes: &[u8], now: Time) {
         let Some(exchange) = self.close(id, now) else {
             return;
         };
@@ -146,7 +146,7 @@ impl Resolver {
         let response_code = u16::from(reply.metadata.response_code);
         let receipt = Happening::Received {
             response_code,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         };
         self.servers.succeeded(exchange.server);
         self.note(lookup, now, receipt);
@@ -155,7 +155,10 @@ impl Resolver {
             return self.ask(lookup, exchange.server, Transport::Tcp, now);
         }
         if says_something(reply.metadata.response_code) {
-            return self.said(&exchange, reply, now);
+            return match self.settings.dnssec {
+                true => self.said_signed(&exchange, reply, bytes, now),
+                false => self.said(&exchange, reply, now),
+            };
         }
         if exchange.question.edns && is_about_edns(reply.metadata.response_code) {
             self.servers.does_not_know_edns(exchange.server);
@@ -167,35 +170,62 @@ impl Resolver {
 
     /// A reply that says what there is, or that there is none.
     fn said(&mut self, exchange: &Exchange, reply: &Message, now: Time) {
-        let id = exchange.lookup;
+        match self.follow(exchange.lookup, reply, now) {
+            Err(cause) => self.end(exchange.lookup, Err(cause), now),
+            Ok(verdict) => self.settle(exchange.lookup, verdict, exchange.server, None, now),
+        }
+    }
+
+    /// Where a reply leads the lookup.
+    pub(super) fn follow(
+        &mut self,
+        id: LookupId,
+        reply: &Message,
+        now: Time,
+    ) -> Result<Verdict, Cause> {
         let trusted = self.settings.trust_authentic;
         let Some(lookup) = self.lookups.get_mut(&id) else {
-            return;
+            return Err(Cause::Stopped);
         };
         lookup.authentic &= trusted && reply.metadata.authentic_data;
         let before = lookup.chain.aliases().len();
-        let verdict = lookup.chain.follow(reply, lookup.key.kind);
+        let verdict = lookup.chain.follow(reply, lookup.key.kind)?;
         for alias in lookup.chain.aliases().iter().skip(before) {
             lookup.trail.note(now, Happening::Alias(text(alias)));
         }
+        Ok(verdict)
+    }
+
+    /// A reply is believed: goes on to the alias, or ends.
+    pub(super) fn settle(
+        &mut self,
+        id: LookupId,
+        verdict: Verdict,
+        server: usize,
+        security: Option<Security>,
+        now: Time,
+    ) {
+        let Some(lookup) = self.lookups.get_mut(&id) else {
+            return;
+        };
         let known = match verdict {
-            Err(cause) => return self.end(id, Err(cause), now),
-            Ok(Verdict::Alias) => {
+            Verdict::Alias => {
                 lookup.turn = 0;
                 return self.take_turn(id, now);
             }
-            Ok(Verdict::Nothing(absence)) => Known::Nothing(absence),
-            Ok(Verdict::Found(records)) => Known::Found(Rc::new(Found {
+            Verdict::Nothing(absence) => Known::Nothing(absence, security),
+            Verdict::Found(records) => Known::Found(Rc::new(Found {
                 aliases: lookup.chain.aliases().iter().map(text).collect(),
                 records,
                 authentic: lookup.authentic,
+                security,
             })),
         };
         let outcome = Outcome {
             known,
             ttl: self.cache.life(lookup.chain.ttl()),
             // At most eight.
-            source: Source::Server(u32::try_from(exchange.server).unwrap_or(u32::MAX)),
+            source: Source::Server(u32::try_from(server).unwrap_or(u32::MAX)),
         };
         self.end(id, Ok(outcome), now);
     }

@@ -5,6 +5,9 @@
     reason = "test support; not every test uses all of it"
 )]
 
+pub(crate) mod oracle;
+pub(crate) mod zones;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -76,7 +79,7 @@ impl Rig {
             state
         };
         let mut rig = Rig {
-            resolver: Resolver::new(Box::new(random)),
+            resolver: Resolver::new(Box::new(random), Box::new(oracle::Computed)),
             now: Duration::from_secs(1000),
             private_answers: PrivateAnswers::Answered,
             next: 0,

@@ -318,6 +318,7 @@ pub(crate) fn failure(name: String, cause: NameCause) -> Unresolved {
         name,
         cause,
         ttl_s: 0,
+        security: None,
         steps: Vec::new(),
     })
 }

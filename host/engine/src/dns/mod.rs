@@ -5,6 +5,7 @@
 //! inbox       queries until they are answered; what becomes of them at a death
 //! module      the world `fumehood:dns/dns-resolver`: loaded, linked, run
 //!   state       what its store holds
+//!   signatures  digests and signatures of zones, for DNSSEC
 //!   secure      channels to servers of encrypted DNS
 //!   words       between its types and those of the messages
 //! ```
@@ -22,6 +23,7 @@ mod inbox;
 mod module;
 mod names;
 mod secure;
+mod signatures;
 mod state;
 mod words;
 

@@ -9,7 +9,7 @@ use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi_io::{IoView, async_trait};
 
 use super::bindings::fumehood::dns::inbox as wire;
-use super::bindings::fumehood::dns::{preferences, secure, types};
+use super::bindings::fumehood::dns::{preferences, secure, signatures, types};
 use super::inbox::{Inbox, Task};
 use super::secure::Ways;
 use super::words;
@@ -62,7 +62,8 @@ pub(super) fn link(linker: &mut Linker<DnsState>) -> Result<()> {
     panic::add_to_linker::<DnsState, LastWords>(linker, |state| &mut state.guest)?;
     wire::add_to_linker::<DnsState, Itself>(linker, |state| state)?;
     preferences::add_to_linker::<DnsState, Itself>(linker, |state| state)?;
-    secure::add_to_linker::<DnsState, Itself>(linker, |state| state)
+    secure::add_to_linker::<DnsState, Itself>(linker, |state| state)?;
+    signatures::add_to_linker::<DnsState, Itself>(linker, |state| state)
 }
 
 struct LastWords;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fumehood_control::{
     AnswerSource, Mismatch, NameAnswer, NameCause, NameEvent, NameFailure, NameServer, NameStep,
-    NameTransport, RecordData, RecordType, ResolverSetup, ServerProtocol, ServiceBinding,
-    ServiceParameter, Unresolved, Wanted,
+    NameTransport, RecordData, RecordType, ResolverSetup, Security, ServerProtocol, ServiceBinding,
+    ServiceParameter, TrustAnchor, Unresolved, Wanted,
 };
 
 use super::bindings::fumehood::dns::types as wire;
@@ -32,6 +32,10 @@ pub(super) fn config(setup: &ResolverSetup) -> wire::Config {
         rotate: setup.rotate,
         edns: true,
         trust_authentic: setup.trust_authentic,
+        dnssec: setup
+            .dnssec
+            .as_ref()
+            .map(|anchors| anchors.iter().map(anchor).collect()),
         hosts: setup
             .hosts
             .iter()
@@ -40,6 +44,19 @@ pub(super) fn config(setup: &ResolverSetup) -> wire::Config {
                 names: line.names.iter().map(ToString::to_string).collect(),
             })
             .collect(),
+    }
+}
+
+fn anchor(anchor: &TrustAnchor) -> wire::TrustAnchor {
+    wire::TrustAnchor {
+        zone: match &anchor.zone {
+            None => ".".to_owned(),
+            Some(zone) => zone.to_string(),
+        },
+        key_tag: anchor.key_tag,
+        algorithm: anchor.algorithm,
+        digest_type: anchor.digest_type,
+        digest: anchor.digest.clone(),
     }
 }
 
@@ -78,6 +95,8 @@ pub(super) fn wanted(wanted: Wanted) -> wire::Wanted {
             RecordType::Aaaa => wire::RecordType::Aaaa,
             RecordType::Caa => wire::RecordType::Caa,
             RecordType::Cname => wire::RecordType::Cname,
+            RecordType::Dnskey => wire::RecordType::Dnskey,
+            RecordType::Ds => wire::RecordType::Ds,
             RecordType::Https => wire::RecordType::Https,
             RecordType::Mx => wire::RecordType::Mx,
             RecordType::Ns => wire::RecordType::Ns,
@@ -96,6 +115,8 @@ fn record_type(kind: wire::RecordType) -> RecordType {
         wire::RecordType::Aaaa => RecordType::Aaaa,
         wire::RecordType::Caa => RecordType::Caa,
         wire::RecordType::Cname => RecordType::Cname,
+        wire::RecordType::Dnskey => RecordType::Dnskey,
+        wire::RecordType::Ds => RecordType::Ds,
         wire::RecordType::Https => RecordType::Https,
         wire::RecordType::Mx => RecordType::Mx,
         wire::RecordType::Ns => RecordType::Ns,
@@ -122,6 +143,7 @@ pub(super) fn outcome(
             name: told.name,
             cause: cause(told.cause),
             ttl_s: told.ttl_s,
+            security: told.security.map(security),
             steps: steps(told.steps)?,
         }))),
     }
@@ -134,6 +156,7 @@ fn answer(told: wire::Answer) -> Result<NameAnswer, &'static str> {
         records: told.records.into_iter().map(record).collect(),
         ttl_s: told.ttl_s,
         authentic: told.authentic,
+        security: told.security.map(security),
         source: match told.source {
             wire::Source::Cache => AnswerSource::Cache,
             wire::Source::HostTable => AnswerSource::HostTable,
@@ -142,6 +165,14 @@ fn answer(told: wire::Answer) -> Result<NameAnswer, &'static str> {
         },
         steps: steps(told.steps)?,
     })
+}
+
+fn security(told: wire::Security) -> Security {
+    match told {
+        wire::Security::Secure => Security::Secure,
+        wire::Security::Insecure => Security::Insecure,
+        wire::Security::Indeterminate => Security::Indeterminate,
+    }
 }
 
 fn record(data: wire::RecordData) -> RecordData {
@@ -154,6 +185,18 @@ fn record(data: wire::RecordData) -> RecordData {
             value: it.value,
         },
         wire::RecordData::Cname(name) => RecordData::Cname(name),
+        wire::RecordData::Dnskey(it) => RecordData::Dnskey {
+            flags: it.flags,
+            protocol: it.protocol,
+            algorithm: it.algorithm,
+            key: it.key,
+        },
+        wire::RecordData::Ds(it) => RecordData::Ds {
+            key_tag: it.key_tag,
+            algorithm: it.algorithm,
+            digest_type: it.digest_type,
+            digest: it.digest,
+        },
         wire::RecordData::Https(it) => RecordData::Https(binding(it)),
         wire::RecordData::Mx(it) => RecordData::Mx {
             preference: it.preference,
@@ -242,6 +285,7 @@ fn event(event: wire::Event) -> NameEvent {
         wire::Event::TimedOut => NameEvent::TimedOut,
         wire::Event::Broken(why) => NameEvent::Broken(bounded(&why)),
         wire::Event::WithoutEdns => NameEvent::WithoutEdns,
+        wire::Event::Bogus(why) => NameEvent::Bogus(bounded(&why)),
         wire::Event::Alias(name) => NameEvent::Alias(name),
         wire::Event::CacheHit => NameEvent::CacheHit,
         wire::Event::Joined => NameEvent::Joined,
@@ -257,6 +301,7 @@ fn cause(cause: wire::Cause) -> NameCause {
         wire::Cause::PrivateAddress(address) => NameCause::PrivateAddress(from_wire(address)),
         wire::Cause::ServerFailure(code) => NameCause::ServerFailure(code),
         wire::Cause::Malformed(how) => NameCause::Malformed(bounded(&how)),
+        wire::Cause::Bogus(why) => NameCause::Bogus(bounded(&why)),
         wire::Cause::AliasLoop => NameCause::AliasLoop,
         wire::Cause::Timeout => NameCause::Timeout,
         wire::Cause::Unreachable(why) => NameCause::Unreachable(bounded(&why)),

@@ -6,9 +6,11 @@
 
 mod handshake;
 mod modules;
+mod names;
 mod pac;
 
 pub use modules::Idle;
+pub use names::Resolver;
 pub use pac::{Pac, PacScript};
 
 pub use handshake::{Begun, Connected};

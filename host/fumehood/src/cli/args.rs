@@ -272,7 +272,8 @@ pub(crate) struct Configuration {
 pub(crate) struct Resolve {
     /// The name; with a dot at its end no search domain is tried. Of an address, the name it has
     pub(crate) name: String,
-    /// Which records: A, AAAA, CAA, CNAME, HTTPS, MX, NS, PTR, SOA, SRV, SVCB, TXT
+    /// Which records: A, AAAA, CAA, CNAME, DNSKEY, DS, HTTPS, MX, NS, PTR,
+    /// SOA, SRV, SVCB, TXT
     /// [default: addresses of both families]
     #[arg(value_name = "TYPE", value_parser = record_type)]
     pub(crate) record_type: Option<RecordType>,
@@ -284,6 +285,9 @@ pub(crate) struct Resolve {
     /// Tell each step on standard error
     #[arg(long)]
     pub(crate) trace: bool,
+    /// Validate with DNSSEC, and answer nothing that is bogus
+    #[arg(long)]
+    pub(crate) dnssec: bool,
     /// Answer private addresses too (see dns.private-answers)
     #[arg(long)]
     pub(crate) private_answers: bool,

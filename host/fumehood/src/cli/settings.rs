@@ -12,6 +12,7 @@ pub(crate) fn source(args: &Configuration, private_hosts: &[PrivateHost]) -> Set
         file: args.config.clone(),
         private_hosts: private_hosts.to_vec(),
         dns_servers: Vec::new(),
+        dnssec: false,
     }
 }
 

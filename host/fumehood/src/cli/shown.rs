@@ -104,6 +104,15 @@ fn rows(settings: &Settings) -> Vec<Row> {
             },
             it.dns_private_answers.origin,
         ),
+        row("dns.dnssec", it.dns_dnssec.value, it.dns_dnssec.origin),
+        row(
+            "dns.trust-anchors",
+            match it.dns_trust_anchors.value.is_empty() {
+                true => "those of the root".to_owned(),
+                false => joined(&it.dns_trust_anchors.value),
+            },
+            it.dns_trust_anchors.origin,
+        ),
         row(
             "dns.cache-entries",
             it.dns_cache_entries.value,

@@ -9,6 +9,8 @@ use fumehood_control::{NameServer, ServerProtocol};
 use fumehood_policy::{DnsName, Host, RequestUrl};
 use serde::Deserialize;
 
+use super::anchors::DnsAnchor;
+
 /// Port of DNS over UDP and TCP.
 pub(super) const PLAIN_PORT: u16 = 53;
 
@@ -54,6 +56,13 @@ pub struct Dns {
     /// Whether [`crate::Engine::resolve`] answers private addresses of any name.
     /// Default no.
     pub private_answers: bool,
+    /// Whether the guest validates what it finds (RFC 4035), and answers nothing
+    /// that is bogus. Default no. What [`DnsMode::System`] finds is not
+    /// validated.
+    pub dnssec: bool,
+    /// Where it begins to believe, beside the root's keys, which are built in; a
+    /// zone's own replace those. At most 32.
+    pub trust_anchors: Vec<DnsAnchor>,
     /// Default `/etc/resolv.conf`. One that is not there stands for a server on
     /// this machine.
     pub resolv_conf: PathBuf,
@@ -68,6 +77,8 @@ impl Default for Dns {
             servers: Vec::new(),
             search: None,
             private_answers: false,
+            dnssec: false,
+            trust_anchors: Vec::new(),
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             hosts: PathBuf::from("/etc/hosts"),
         }

@@ -1,12 +1,14 @@
 //! Names, resolved by the engine's own resolver.
 //!
 //! ```text
+//! anchors  the keys from which DNSSEC is believed
 //! config   who resolves, which servers, what of the answers
 //! files    resolv.conf and hosts, read here: no other process reads a file
 //! setup    both together, told to broker and engine, and again when they change
 //! answers  what the engine says, to whom it belongs
 //! ```
 
+mod anchors;
 mod answers;
 mod config;
 mod files;
@@ -20,6 +22,8 @@ use fumehood_control::{
 };
 use fumehood_policy::{Host, Policy};
 
+pub(crate) use anchors::MAX_DNS_ANCHORS;
+pub use anchors::{DnsAnchor, DnsAnchorError};
 pub(crate) use answers::Answers;
 pub use config::{Dns, DnsMode, DnsServer, DnsServerError};
 pub(crate) use setup::Teller;

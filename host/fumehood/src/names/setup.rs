@@ -14,6 +14,7 @@ use fumehood_sandbox::sealed;
 use tokio::sync::Mutex;
 
 use super::ResolveError;
+use super::anchors;
 use super::config::{Dns, DnsMode, PLAIN_PORT};
 use super::files::{self, Files, Stamps};
 use crate::engine::{LiveBroker, LiveEngine, Running};
@@ -195,6 +196,7 @@ fn setup(grant: GrantId, dns: &Dns, files: Files) -> ResolverSetup {
         attempts: resolv_conf.attempts,
         rotate: resolv_conf.rotate,
         trust_authentic: resolv_conf.trust_ad,
+        dnssec: dns.dnssec.then(|| anchors::in_force(&dns.trust_anchors)),
         hosts: hosts.into_iter().map(line).collect(),
     }
 }

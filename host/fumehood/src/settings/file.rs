@@ -16,7 +16,7 @@ use fumehood_policy::{
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
-use crate::{DnsMode, DnsServer, ProxyFallback};
+use crate::{DnsAnchor, DnsMode, DnsServer, ProxyFallback};
 
 /// Longest time that can be set, in seconds; the broker dials no longer.
 const MAX_SECONDS: f64 = 4_000_000.0;
@@ -158,6 +158,14 @@ pub(crate) struct DnsTable {
     /// (the default).
     #[cfg_attr(test, schemars(with = "Option<u32>", range(max = 86400)))]
     pub(crate) max_ttl: Option<Spanned<Ttl>>,
+    /// Whether it validates what it finds with DNSSEC (default false). Needs mode
+    /// "guest": what the C library finds is not validated.
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    pub(crate) dnssec: Option<Spanned<bool>>,
+    /// Where it begins to believe, at most 32, each as a DS record: "corp.example
+    /// 31589 13 2 CDE0D742…". Those of the root are built in, and replaced by
+    /// others for ".".
+    pub(crate) trust_anchors: Option<Vec<Read<DnsAnchor>>>,
     /// Default "/etc/resolv.conf".
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) resolv_conf: Option<Spanned<PathBuf>>,

@@ -13,7 +13,7 @@ use crate::store::read_file;
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 28] = [
+const VARIABLES: [(&str, &str, Kind); 30] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -48,6 +48,12 @@ const VARIABLES: [(&str, &str, Kind); 28] = [
         Kind::Number,
     ),
     ("FUMEHOOD_DNS_MAX_TTL", "dns.max-ttl", Kind::Number),
+    ("FUMEHOOD_DNS_DNSSEC", "dns.dnssec", Kind::Switch),
+    (
+        "FUMEHOOD_DNS_TRUST_ANCHORS",
+        "dns.trust-anchors",
+        Kind::List,
+    ),
     ("FUMEHOOD_DNS_RESOLV_CONF", "dns.resolv-conf", Kind::Text),
     ("FUMEHOOD_DNS_HOSTS_FILE", "dns.hosts-file", Kind::Text),
     ("FUMEHOOD_PROXY_MODE", "proxy.mode", Kind::Text),
@@ -89,6 +95,8 @@ const VARIABLES: [(&str, &str, Kind); 28] = [
 enum Kind {
     Text,
     Number,
+    /// `true` or `false`.
+    Switch,
     /// Separated by commas.
     List,
 }
@@ -228,6 +236,11 @@ impl Kind {
                 ))
             }
             Kind::Number if value.parse::<f64>().is_ok_and(f64::is_finite) => Ok(value.to_owned()),
+            Kind::Switch if matches!(value, "true" | "false") => Ok(value.to_owned()),
+            Kind::Switch => Err(SettingsError::Environment {
+                name,
+                message: format!("{value:?} is neither true nor false"),
+            }),
             Kind::Number => Err(SettingsError::Environment {
                 name,
                 message: format!("{value:?} is not a number"),

@@ -31,7 +31,7 @@ pub use layer::MAX_SETTINGS_BYTES;
 use toml::Spanned;
 
 use crate::config::{Limits, default_deadlines, default_tls};
-use crate::{Dns, DnsMode, DnsServer, places};
+use crate::{Dns, DnsAnchor, DnsMode, DnsServer, places};
 
 /// The environment variable that names the file.
 const FILE_VARIABLE: &str = "FUMEHOOD_CONFIG";
@@ -47,6 +47,8 @@ pub struct SettingsSource {
     pub private_hosts: Vec<PrivateHost>,
     /// Name servers of flags, in place of the others.
     pub dns_servers: Vec<DnsServer>,
+    /// Names are validated, whatever the layers say.
+    pub dnssec: bool,
 }
 
 /// What a program goes by: the policy, and preferences.
@@ -85,6 +87,10 @@ pub struct Settings {
     pub dns_cache_entries: Value<u32>,
     /// Longest life of an answer of the resolver's, in seconds.
     pub dns_max_ttl_s: Value<u32>,
+    /// Whether it validates what it finds.
+    pub dns_dnssec: Value<bool>,
+    /// Where it begins to believe, beside the root's keys.
+    pub dns_trust_anchors: Value<Vec<DnsAnchor>>,
     /// Where `resolv.conf` is.
     pub dns_resolv_conf: Value<PathBuf>,
     /// Where the host table is.
@@ -263,6 +269,8 @@ impl Settings {
                 |it| it.0,
                 guests.dns.max_ttl_s,
             ),
+            dns_dnssec: dns.dnssec,
+            dns_trust_anchors: dns.trust_anchors,
             dns_resolv_conf: dns.resolv_conf,
             dns_hosts: dns.hosts,
             proxies: proxy::build(&file, environment)?,
@@ -366,6 +374,8 @@ impl Settings {
             servers: self.dns_servers.value.clone(),
             search: self.dns_search.value.clone(),
             private_answers: self.dns_private_answers.value,
+            dnssec: self.dns_dnssec.value,
+            trust_anchors: self.dns_trust_anchors.value.clone(),
             resolv_conf: self.dns_resolv_conf.value.clone(),
             hosts: self.dns_hosts.value.clone(),
         }

@@ -25,6 +25,7 @@ pub(crate) fn config(unbound: &Unbound) -> Config {
         rotate: false,
         edns: true,
         trust_authentic: false,
+        dnssec: None,
         hosts: Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wit::fumehood::dns::inbox::Task;
 use wit::fumehood::dns::preferences;
 use wit::fumehood::dns::secure::Error;
+use wit::fumehood::dns::signatures;
 pub(crate) use wit::fumehood::dns::types;
 
 /// The bindings, generated from the WIT.
@@ -198,6 +199,7 @@ fn loaded() -> &'static (Linker<Context>, Component) {
         wit::fumehood::dns::preferences::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it)
             .unwrap();
         wit::fumehood::dns::secure::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
+        signatures::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         (linker, component)
     })
 }
@@ -280,6 +282,22 @@ impl wit::fumehood::guest::panic::Host for Context {
 impl types::Host for Context {}
 
 impl wit::fumehood::dns::secure::Host for Context {}
+
+impl signatures::Host for Context {
+    fn digest(&mut self, _: signatures::DigestAlgorithm, _: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        wasmtime::bail!("nothing is validated here")
+    }
+
+    fn verify(
+        &mut self,
+        _: signatures::SignatureAlgorithm,
+        _: Vec<u8>,
+        _: Vec<u8>,
+        _: Vec<u8>,
+    ) -> wasmtime::Result<bool> {
+        wasmtime::bail!("nothing is validated here")
+    }
+}
 
 impl wit::fumehood::dns::secure::HostConnecting for Context {
     fn new(&mut self, _: types::Server) -> wasmtime::Result<Resource<Nothing>> {

@@ -4,5 +4,4 @@
 
 mod component;
 mod host;
-mod measure;
 mod native;

@@ -53,7 +53,16 @@ impl Unbound {
     /// Where unbound is not installed, or does not start; the error contains
     /// what unbound said.
     pub fn start() -> io::Result<Self> {
-        Self::start_with(None)
+        Self::start_with(None, None)
+    }
+
+    /// One that knows what this server knows, and nothing else. It validates
+    /// nothing.
+    ///
+    /// # Errors
+    /// As for [`Unbound::start`].
+    pub fn start_before(server: SocketAddr) -> io::Result<Self> {
+        Self::start_with(None, Some(server))
     }
 
     /// The same, with DNS over TLS beside.
@@ -61,17 +70,17 @@ impl Unbound {
     /// # Errors
     /// As for [`Unbound::start`].
     pub fn start_tls(identity: &Identity) -> io::Result<Self> {
-        Self::start_with(Some(identity))
+        Self::start_with(Some(identity), None)
     }
 
-    fn start_with(identity: Option<&Identity>) -> io::Result<Self> {
+    fn start_with(identity: Option<&Identity>, before: Option<SocketAddr>) -> io::Result<Self> {
         for _ in 1..START_ATTEMPTS {
-            match Self::attempt(identity) {
+            match Self::attempt(identity, before) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 other => return other,
             }
         }
-        Self::attempt(identity)
+        Self::attempt(identity, before)
     }
 
     /// Where it listens, by UDP and TCP.
@@ -86,17 +95,21 @@ impl Unbound {
         (Ipv4Addr::LOCALHOST, self.tls_port).into()
     }
 
-    fn attempt(identity: Option<&Identity>) -> io::Result<Self> {
+    fn attempt(identity: Option<&Identity>, before: Option<SocketAddr>) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let (port, tls_port) = (free_port()?, free_port()?);
-        let mut text = configuration(&folder, port);
+        let mut text = common(&folder, port);
+        text += &match before {
+            None => own_data(),
+            Some(server) => forwarding(server),
+        };
         if let Some(identity) = identity {
             folder.write("chain.pem", &identity.chain_pem)?;
             folder.write("key.pem", &identity.key_pem)?;
             text += &tls_configuration(&folder, tls_port);
         }
         let config = folder.write("unbound.conf", text)?;
-        let child = Command::new(program()?)
+        let child = Command::new(find_program("unbound")?)
             .arg("-d")
             .arg("-c")
             .arg(config)
@@ -147,23 +160,22 @@ impl Drop for Unbound {
 }
 
 /// A port that is free for UDP and TCP.
-fn free_port() -> io::Result<u16> {
+pub(super) fn free_port() -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
     Ok(port)
 }
 
-/// Debian keeps unbound where an ordinary user's `PATH` does not look.
-fn program() -> io::Result<PathBuf> {
+/// Debian keeps servers where an ordinary user's `PATH` does not look.
+pub(super) fn find_program(name: &str) -> io::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join("unbound"))
+        .map(|folder| folder.join(name))
         .find(|program| program.is_file())
         .ok_or_else(|| {
-            let message = "unbound is not installed: `cargo xtask test` installs it, \
-                           or type `apt-get install unbound`";
+            let message = format!("{name} is not installed: `cargo xtask test` installs it");
             io::Error::new(io::ErrorKind::NotFound, message)
         })
 }
@@ -181,9 +193,8 @@ fn tls_configuration(folder: &TempDir, port: u16) -> String {
     )
 }
 
-fn configuration(folder: &TempDir, port: u16) -> String {
+fn common(folder: &TempDir, port: u16) -> String {
     let root = folder.path().display();
-    let big = format!("\"{}\" ", "x".repeat(200)).repeat(20);
     format!(
         r#"
 server:
@@ -200,6 +211,27 @@ server:
     num-threads: 1
     module-config: "iterator"
     minimal-responses: yes
+"#
+    )
+}
+
+fn forwarding(server: SocketAddr) -> String {
+    let (address, port) = (server.ip(), server.port());
+    format!(
+        r#"
+    do-not-query-localhost: no
+    local-zone: "test." nodefault
+forward-zone:
+    name: "."
+    forward-addr: {address}@{port}
+"#
+    )
+}
+
+fn own_data() -> String {
+    let big = format!("\"{}\" ", "x".repeat(200)).repeat(20);
+    format!(
+        r#"
     private-domain: "fumehood.test"
     local-zone: "." static
     local-data: ". 3600 IN SOA ns.fumehood.test. mail.fumehood.test. 1 3600 600 86400 45"

@@ -2,6 +2,7 @@
 //! servers that do as they please.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod dnssec;
 mod encrypted;
 mod explain;
 mod files;

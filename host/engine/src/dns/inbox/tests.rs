@@ -16,6 +16,7 @@ fn setup() -> ResolverSetup {
         attempts: 1,
         rotate: false,
         trust_authentic: false,
+        dnssec: None,
         hosts: Vec::new(),
     }
 }
@@ -44,6 +45,7 @@ fn answer() -> Outcome {
         records: Vec::new(),
         ttl_s: 0,
         authentic: false,
+        security: None,
         source: AnswerSource::Cache,
         steps: Vec::new(),
     })

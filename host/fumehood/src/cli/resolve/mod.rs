@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fumehood::control::{
-    AnswerSource, NameAnswer, NameCause, NameServer, NameStep, RecordType, Wanted,
+    AnswerSource, NameAnswer, NameCause, NameServer, NameStep, RecordType, Security, Wanted,
 };
 use fumehood::{Anchors, DnsServer, Engine, Question, ResolveError, Resolved};
 use serde_json::{Value, json};
@@ -100,6 +100,7 @@ async fn ask(args: &Resolve, asked: &Asked) -> Result<Resolved, Untold> {
 async fn engine(args: &Resolve) -> Result<Engine, Failed> {
     let mut source = settings::source(&args.configuration, &[]);
     source.dns_servers.clone_from(&args.server);
+    source.dnssec = args.dnssec;
     let settings = settings::load(&source)?;
     let mut builder = Engine::builder().follow(&settings, &source, false);
     if let Some(file) = &args.cacert {
@@ -151,13 +152,20 @@ impl Told<'_> {
                 let mut trace = steps(&answer.steps, servers);
                 if self.args.trace {
                     trace += &format!("answered by {}\n", source(answer, servers));
+                    if let Some(security) = answer.security {
+                        trace += &format!("DNSSEC: {}\n", security.name());
+                    }
                 }
                 (records::text(answer), trace, 0)
             }
             Err(untold) => {
                 let mut trace = match untold {
                     Untold::Resolve(ResolveError::Failure { failure, servers }) => {
-                        steps(&failure.steps, servers)
+                        let mut trace = steps(&failure.steps, servers);
+                        if let Some(security) = failure.security.filter(|_| self.args.trace) {
+                            trace += &format!("DNSSEC: {}\n", security.name());
+                        }
+                        trace
                     }
                     _ => String::new(),
                 };
@@ -192,6 +200,7 @@ impl Told<'_> {
             "records": records::json(answer),
             "ttl_s": answer.ttl_s,
             "authentic": answer.authentic,
+            "dnssec": answer.security.map(Security::name),
             "source": source(answer, servers),
             "steps": trace::json(&answer.steps, servers),
             "elapsed_us": self.elapsed_us(),
@@ -212,6 +221,10 @@ impl Told<'_> {
             value["name"] = failure.name.clone().into();
             value["cause"] = cause_name(&failure.cause).into();
             value["ttl_s"] = failure.ttl_s.into();
+            value["dnssec"] = match failure.cause {
+                NameCause::Bogus(_) => "bogus".into(),
+                _ => failure.security.map(Security::name).into(),
+            };
             value["steps"] = trace::json(&failure.steps, servers);
         }
         value
@@ -258,6 +271,7 @@ fn cause_name(cause: &NameCause) -> &'static str {
         NameCause::PrivateAddress(_) => "private-address",
         NameCause::ServerFailure(_) => "server-failure",
         NameCause::Malformed(_) => "malformed",
+        NameCause::Bogus(_) => "bogus",
         NameCause::AliasLoop => "alias-loop",
         NameCause::Timeout => "timeout",
         NameCause::Unreachable(_) => "unreachable",

@@ -48,6 +48,21 @@ fn data(record: &RecordData) -> String {
             value,
         } => format!("{} {tag} {}", u8::from(*critical) << 7, quoted(value)),
         RecordData::Cname(name) | RecordData::Ns(name) | RecordData::Ptr(name) => name.clone(),
+        RecordData::Dnskey {
+            flags,
+            protocol,
+            algorithm,
+            key,
+        } => format!("{flags} {protocol} {algorithm} {}", base64(key)),
+        RecordData::Ds {
+            key_tag,
+            algorithm,
+            digest_type,
+            digest,
+        } => {
+            let digits: String = digest.iter().map(|it| format!("{it:02X}")).collect();
+            format!("{key_tag} {algorithm} {digest_type} {digits}")
+        }
         RecordData::Https(binding) | RecordData::Svcb(binding) => service(binding),
         RecordData::Mx {
             preference,

@@ -69,6 +69,7 @@ fn told(event: &NameEvent, servers: &[NameServer]) -> String {
         NameEvent::Alias(name) => format!("it is an alias of {name}"),
         NameEvent::CacheHit => "the cache has it".to_owned(),
         NameEvent::Joined => "the same is being asked already".to_owned(),
+        NameEvent::Bogus(why) => format!("the reply is bogus: {why}"),
     }
 }
 
@@ -85,6 +86,7 @@ fn name(event: &NameEvent) -> &'static str {
         NameEvent::Alias(_) => "alias",
         NameEvent::CacheHit => "cache-hit",
         NameEvent::Joined => "joined",
+        NameEvent::Bogus(_) => "bogus",
     }
 }
 

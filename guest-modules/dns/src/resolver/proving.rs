@@ -1,0 +1,134 @@
+//! Replies that are believed only when DNSSEC holds.
+
+use hickory_proto::op::{Message, ResponseCode};
+
+use super::Resolver;
+use crate::dnssec::{self, Flaw, Proof, Step, Tools};
+use crate::exchange::Exchange;
+use crate::lookup::{LookupId, Proving};
+use crate::types::{Cause, Happening, Time};
+
+impl Resolver {
+    /// A reply that says something, to what was asked for or to what another
+    /// reply stands on.
+    pub(super) fn said_signed(
+        &mut self,
+        exchange: &Exchange,
+        reply: &Message,
+        bytes: &[u8],
+        now: Time,
+    ) {
+        let id = exchange.lookup;
+        let sets = match dnssec::read(bytes) {
+            Ok(sets) => sets,
+            Err(why) => return self.next_turn(id, Cause::Malformed(why), now),
+        };
+        if self.is_proving(id) {
+            let learnt = self.learn(id, &sets, reply.metadata.response_code, now);
+            return match learnt {
+                Ok(()) => self.prove(id, now),
+                Err(flaw) => self.disbelieve(id, &flaw, now),
+            };
+        }
+        let Some(before) = self.lookups.get(&id).map(|it| it.chain.clone()) else {
+            return;
+        };
+        let verdict = match self.follow(id, reply, now) {
+            Ok(verdict) => verdict,
+            Err(cause) => return self.end(id, Err(cause), now),
+        };
+        let Some(lookup) = self.lookups.get_mut(&id) else {
+            return;
+        };
+        let names = lookup.chain.names_from(before.aliases().len());
+        match Proof::new(sets, names, lookup.key.kind, &verdict) {
+            Ok(proof) => {
+                lookup.proving = Some(Box::new(Proving {
+                    proof,
+                    verdict,
+                    server: exchange.server,
+                    before,
+                }));
+                self.prove(id, now);
+            }
+            Err(flaw) => {
+                lookup.chain = before;
+                self.disbelieve(id, &flaw, now);
+            }
+        }
+    }
+
+    fn is_proving(&self, id: LookupId) -> bool {
+        self.lookups.get(&id).is_some_and(|it| it.proving.is_some())
+    }
+
+    /// Takes what a reply says of a zone.
+    fn learn(
+        &mut self,
+        id: LookupId,
+        sets: &dnssec::Sets,
+        response: ResponseCode,
+        now: Time,
+    ) -> Result<(), Flaw> {
+        let Some(lookup) = self.lookups.get_mut(&id) else {
+            return Ok(());
+        };
+        let mut tools = Tools {
+            oracle: self.oracle.as_ref(),
+            now,
+            work: &mut lookup.work,
+        };
+        match &mut lookup.proving {
+            Some(proving) => proving
+                .proof
+                .hear(sets, response, &mut self.zones, &mut tools),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for what the last reply stands on, or believes it, or does not.
+    fn prove(&mut self, id: LookupId, now: Time) {
+        let Some(lookup) = self.lookups.get_mut(&id) else {
+            return;
+        };
+        let Some(mut proving) = lookup.proving.take() else {
+            return;
+        };
+        let mut tools = Tools {
+            oracle: self.oracle.as_ref(),
+            now,
+            work: &mut lookup.work,
+        };
+        match proving.proof.advance(&self.zones, &mut tools) {
+            Ok(Step::Ask) => {
+                lookup.proving = Some(proving);
+                lookup.turn = 0;
+                self.take_turn(id, now);
+            }
+            Ok(Step::Done(security, ttl)) => {
+                lookup.security = lookup.security.max(security);
+                lookup.chain.holds_for(ttl);
+                let security = lookup.security;
+                let Proving {
+                    verdict, server, ..
+                } = *proving;
+                self.settle(id, verdict, server, Some(security), now);
+            }
+            Err(flaw) => {
+                lookup.chain = proving.before;
+                self.disbelieve(id, &flaw, now);
+            }
+        }
+    }
+
+    /// Asks again, as another server may know better; but no more where it has
+    /// cost too much already.
+    fn disbelieve(&mut self, id: LookupId, flaw: &Flaw, now: Time) {
+        self.note(id, now, Happening::Bogus(flaw.to_string()));
+        let cause = Cause::Bogus(flaw.to_string());
+        match flaw {
+            Flaw::TooMuchWork => self.end(id, Err(cause), now),
+            _ => self.next_turn(id, cause, now),
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! What is not believed: each way of lying about a signed zone, and that the
+//! answer says which.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod rig;
+
+use std::time::Duration;
+
+use fumehood_guest_dns::{Answer, Cause, Config, Failure, Happening, RecordType, Security, Wanted};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::Record;
+use proptest::prelude::*;
+use rig::zones::{A, CNAME, DNSKEY, DS, NSEC, NSEC3, RRSIG, SOA, World, bytes_of, raw};
+use rig::*;
+
+const TXT: Wanted = Wanted::Records(RecordType::Txt);
+
+/// Asks, while somebody changes what the world replies.
+fn resolve(
+    world: &World,
+    name: &str,
+    wanted: Wanted,
+    mut change: impl FnMut(&Sent, &mut Message),
+) -> Result<Answer, Failure> {
+    let mut rig = Rig::new(&Config {
+        dnssec: Some(vec![world.anchor()]),
+        ..config(1)
+    });
+    let id = rig.ask(name, wanted);
+    loop {
+        let sent = rig.sent();
+        if sent.is_empty() {
+            return rig.outcome(id).expect("it waits, and asks nobody");
+        }
+        for question in sent {
+            let mut reply = world.reply(&question);
+            change(&question, &mut reply);
+            rig.deliver(&question, reply.to_vec().unwrap());
+        }
+    }
+}
+
+/// Why an answer is bogus.
+fn bogus(name: &str, wanted: Wanted, change: impl FnMut(&Sent, &mut Message)) -> String {
+    bogus_in(&World::new(), name, wanted, change)
+}
+
+fn bogus_in(
+    world: &World,
+    name: &str,
+    wanted: Wanted,
+    change: impl FnMut(&Sent, &mut Message),
+) -> String {
+    match resolve(world, name, wanted, change)
+        .expect_err("it is believed")
+        .cause
+    {
+        Cause::Bogus(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether the question is for this.
+fn asks(sent: &Sent, owner: &str, code: u16) -> bool {
+    let asked = &sent.message.queries[0];
+    asked.name == name(owner) && u16::from(asked.query_type) == code
+}
+
+fn code(record: &Record) -> u16 {
+    record.record_type().into()
+}
+
+#[test]
+fn an_altered_record_is_seen() {
+    let why = bogus("www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "www.signed.test", A) {
+            bytes_of(&mut reply.answers[0])[3] = 66;
+        }
+    });
+    assert_eq!(why, "the signature of www.signed.test A is wrong");
+    let why = bogus("alias.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "alias.signed.test", A) {
+            let at = reply.answers.iter_mut().find(|it| code(it) == CNAME);
+            *bytes_of(at.unwrap()) = zones::wire(&name("evil.test"));
+        }
+    });
+    assert_eq!(why, "the signature of alias.signed.test CNAME is wrong");
+}
+
+#[test]
+fn a_record_that_is_added_or_left_out_is_seen() {
+    let mut world = World::new();
+    let signed = world
+        .zones
+        .iter()
+        .position(|it| it.apex == name("signed.test"));
+    world.zones[signed.unwrap()].add(&name("www.signed.test"), A, vec![192, 0, 2, 9]);
+    for more in [true, false] {
+        let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            if asks(to, "www.signed.test", A) {
+                match more {
+                    true => reply.answers.push(a("www.signed.test", 300, "192.0.2.66")),
+                    false => drop(reply.answers.remove(0)),
+                }
+            }
+        });
+        assert_eq!(why, "the signature of www.signed.test A is wrong");
+    }
+}
+
+#[test]
+fn a_signature_that_is_taken_away_is_missed() {
+    let why = bogus("www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "www.signed.test", A) {
+            reply.answers.retain(|it| code(it) != RRSIG);
+        }
+    });
+    assert_eq!(
+        why,
+        "www.signed.test A is in a signed zone, and its signature is missing"
+    );
+    let why = bogus("www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "signed.test", DNSKEY) {
+            reply.answers.retain(|it| code(it) != RRSIG);
+        }
+    });
+    assert!(
+        why.starts_with("signed.test DNSKEY is in a signed zone"),
+        "{why}"
+    );
+}
+
+#[test]
+fn signatures_hold_within_their_dates() {
+    let today = oracle::TODAY;
+    for (from, until, wrong) in [
+        (today - 9, today - 1, "has expired"),
+        (today + 1, today + 9, "is not valid yet"),
+    ] {
+        let world = World::new();
+        let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            if asks(to, "www.signed.test", A) {
+                reply.answers.retain(|it| code(it) != RRSIG);
+                let (zone, owner) = (world.zone("signed.test"), name("www.signed.test"));
+                let data = [vec![192, 0, 2, 1]];
+                let signature = zone.signature(&owner, &owner, A, &data, (from, until));
+                reply.answers.extend(signature);
+            }
+        });
+        assert_eq!(why, format!("the signature of www.signed.test A {wrong}"));
+    }
+}
+
+#[test]
+fn another_zone_cannot_sign() {
+    let world = World::new();
+    let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "www.signed.test", A) {
+            reply.answers.retain(|it| code(it) != RRSIG);
+            let owner = name("www.signed.test");
+            let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+            let other = world.zone("hashed.test");
+            let signature = other.signature(&owner, &owner, A, &[vec![192, 0, 2, 1]], dates);
+            reply.answers.extend(signature);
+        }
+    });
+    assert_eq!(
+        why,
+        "www.signed.test A is signed in the name of hashed.test, which is not its zone"
+    );
+}
+
+#[test]
+fn a_zone_cannot_be_made_out_to_be_unsigned() {
+    let world = World::new();
+    let missing = "nothing signed shows that there is no signed.test DS";
+    let no_ds = |reply: &mut Message| {
+        reply.answers.clear();
+        reply.authorities.clear();
+    };
+    // Nothing in its place; the denial of another delegation; of the zone itself.
+    for instead in ["", "open.test", "signed.test"] {
+        let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            if asks(to, "signed.test", DS) {
+                no_ds(reply);
+                let mut like = to.clone();
+                if instead.is_empty() {
+                    return;
+                }
+                like.message.queries[0].name = name(instead);
+                let code = if instead == "signed.test" { 16 } else { DS };
+                like.message.queries[0].query_type = code.into();
+                reply.authorities = world.reply(&like).authorities;
+            } else if asks(to, "www.signed.test", A) {
+                // As if it were not signed below either.
+                reply.answers.retain(|it| code(it) != RRSIG);
+            }
+        });
+        assert_eq!(why, missing, "{instead}");
+    }
+}
+
+#[test]
+fn keys_that_the_parent_does_not_name_are_not_believed() {
+    let (world, other) = (World::new(), World::new());
+    for zone in ["signed.test", "test", "."] {
+        let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            let asked = &to.message.queries[0];
+            let is_zone = zones::wire(&asked.name) == zones::wire(&world.zone(zone).apex);
+            if is_zone && u16::from(asked.query_type) == DNSKEY {
+                *reply = other.reply(to);
+            }
+        });
+        assert_eq!(
+            why,
+            format!(
+                "none of the keys of {zone} is the one that its parent or a trust anchor names"
+            )
+        );
+    }
+}
+
+#[test]
+fn denials_of_other_names_and_zones_deny_nothing() {
+    let world = World::new();
+    let like = |to: &Sent, owner: &str, code: u16| {
+        let mut like = to.clone();
+        like.message.queries[0].name = name(owner);
+        like.message.queries[0].query_type = code.into();
+        world.reply(&like)
+    };
+    for zone in ["signed.test", "hashed.test"] {
+        let www = format!("www.{zone}");
+        for (owner, kind, code) in [
+            // Of a name that is indeed not there.
+            ("no", 16, ResponseCode::NXDomain),
+            // Of another type of the same name.
+            ("www", 16, ResponseCode::NoError),
+            // By a neighbour.
+            ("alias", 16, ResponseCode::NoError),
+        ] {
+            let why = bogus_in(&world, &www, A_RECORDS, |to, reply| {
+                if asks(to, &www, A) {
+                    let mut other = like(to, &format!("{owner}.{zone}"), kind);
+                    other.queries.clone_from(&reply.queries);
+                    other.metadata.response_code = code;
+                    other.answers.clear();
+                    *reply = other;
+                }
+            });
+            let expected = format!("nothing signed shows that there is no {www} A");
+            assert_eq!(why, expected, "{owner}");
+        }
+        // By the parent, which knows of nothing below the delegation.
+        let why = bogus_in(&world, &www, A_RECORDS, |to, reply| {
+            if asks(to, &www, A) {
+                let other = like(to, zone, DS);
+                reply.answers.clear();
+                reply.metadata.response_code = ResponseCode::NXDomain;
+                reply.authorities = world.zone("test").denials(&[name(zone), name("*.test")]);
+                assert!(!other.answers.is_empty());
+            }
+        });
+        assert_eq!(
+            why,
+            format!("nothing signed shows that there is no {www} A")
+        );
+    }
+}
+
+#[test]
+fn a_denial_needs_all_its_parts() {
+    for zone in ["signed.test", "hashed.test"] {
+        let owner = format!("no.{zone}");
+        let whole = World::new();
+        let denials = |reply: &Message| {
+            let all = reply.authorities.iter();
+            let all = all.filter(|it| matches!(code(it), NSEC | NSEC3));
+            all.map(|it| it.name.clone()).collect::<Vec<_>>()
+        };
+        let mut count = 0;
+        resolve(&whole, &owner, TXT, |_, reply| {
+            count = count.max(denials(reply).len());
+        })
+        .unwrap_err();
+        assert!(count >= 2, "{zone}");
+        for left_out in 0..count {
+            let why = bogus_in(&whole, &owner, TXT, |to, reply| {
+                if asks(to, &owner, 16) {
+                    let without = denials(reply).remove(left_out);
+                    reply
+                        .authorities
+                        .retain(|it| it.name != without || code(it) == SOA);
+                }
+            });
+            let expected = format!("nothing signed shows that there is no {owner} TXT");
+            assert_eq!(why, expected, "{left_out}");
+        }
+    }
+}
+
+#[test]
+fn a_wildcard_does_not_stand_for_names_that_are_there() {
+    for zone in ["signed.test", "hashed.test"] {
+        let mut world = World::new();
+        let at = world.zones.iter().position(|it| it.apex == name(zone));
+        let (own, other) = (format!("own.wild.{zone}"), format!("other.wild.{zone}"));
+        world.zones[at.unwrap()].add(&name(&own), 16, b"\x01x".to_vec());
+        for keep in [true, false] {
+            let why = bogus_in(&world, &own, A_RECORDS, |to, reply| {
+                if asks(to, &own, A) {
+                    let mut like = to.clone();
+                    like.message.queries[0].name = name(&other);
+                    *reply = world.reply(&like);
+                    reply.queries.clone_from(&to.message.queries);
+                    for record in &mut reply.answers {
+                        record.name = name(&own);
+                    }
+                    if !keep {
+                        reply.authorities.clear();
+                    }
+                }
+            });
+            assert!(why.contains("comes of a wildcard"), "{why}");
+        }
+    }
+}
+
+#[test]
+fn the_work_that_a_reply_may_make_has_an_end() {
+    // More keys than any zone has.
+    let why = bogus("www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "signed.test", DNSKEY) {
+            for number in 0..40 {
+                let key = [&[1, 0, 3, 15], &[number; 32][..]].concat();
+                reply.answers.push(raw(&name("signed.test"), DNSKEY, key));
+            }
+        }
+    });
+    assert_eq!(why, "signed.test has more keys than are looked at");
+    // Many signatures of one key, all wrong but the last.
+    let mut checked = 0;
+    let failure = resolve(&World::new(), "www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "www.signed.test", A) {
+            checked += 1;
+            let real = reply
+                .answers
+                .iter()
+                .position(|it| code(it) == RRSIG)
+                .unwrap();
+            let real = reply.answers.remove(real);
+            for number in 0..200 {
+                let mut forged = real.clone();
+                *bytes_of(&mut forged).last_mut().unwrap() ^= number + 1;
+                reply.answers.push(forged);
+            }
+            reply.answers.push(real);
+        }
+    });
+    let cause = Cause::Bogus("checking it takes more work than one answer may".to_owned());
+    assert_eq!(failure.unwrap_err().cause, cause);
+    assert_eq!(checked, 1, "it is not asked for again");
+}
+
+#[test]
+fn a_forged_reply_is_followed_by_another_question() {
+    let mut first = true;
+    let answer = resolve(&World::new(), "www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "www.signed.test", A) && std::mem::take(&mut first) {
+            bytes_of(&mut reply.answers[0])[3] = 66;
+        }
+    });
+    let answer = answer.unwrap();
+    assert_eq!(answer.security, Some(Security::Secure));
+    assert_eq!(answer.records, [v4("192.0.2.1")]);
+    let is_bogus = |it: &Happening| matches!(it, Happening::Bogus(_));
+    assert!(answer.steps.iter().any(|it| is_bogus(&it.happening)));
+    assert!(answer.steps.iter().all(|it| it.at == Duration::ZERO));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is done to the bytes of replies, what is called secure is what
+    /// the zone has.
+    #[test]
+    fn nothing_else_is_ever_secure(
+        owner in prop::sample::select(vec!["www", "alias", "x.wild", "no"]),
+        zone in prop::sample::select(vec!["signed.test", "hashed.test", "loose.test"]),
+        which in 0_usize..12,
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..4),
+    ) {
+        let world = World::new();
+        let mut rig = Rig::new(&Config { dnssec: Some(vec![world.anchor()]), ..config(1) });
+        let id = rig.ask(&format!("{owner}.{zone}"), A_RECORDS);
+        let mut count = 0;
+        loop {
+            let sent = rig.sent();
+            if sent.is_empty() {
+                if rig.resolver.waiting() == 0 {
+                    break;
+                }
+                // What was passed over is not waited for for ever.
+                rig.pass(Duration::from_secs(6));
+                continue;
+            }
+            for question in sent {
+                let mut bytes = world.reply(&question).to_vec().unwrap();
+                if count == which {
+                    for (at, bit) in &flips {
+                        // Not the ID, by which it would be passed over.
+                        let at = 2 + at.index(bytes.len() - 2);
+                        bytes[at] ^= 1 << bit;
+                    }
+                }
+                count += 1;
+                rig.deliver(&question, bytes);
+            }
+        }
+        let outcome = rig.outcome(id);
+        if let Some(Ok(answer)) = outcome {
+            if answer.security == Some(Security::Secure) {
+                let address = if owner == "x.wild" { "192.0.2.2" } else { "192.0.2.1" };
+                prop_assert_eq!(answer.records, vec![v4(address)]);
+            }
+        } else if let Some(Err(failure)) = outcome
+            && failure.security == Some(Security::Secure)
+        {
+            prop_assert_eq!(owner, "no");
+        }
+    }
+}
