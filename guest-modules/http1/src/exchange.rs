@@ -94,6 +94,18 @@ impl Exchange {
         }
     }
 
+    /// How the exchange ends once the demanded payload has been moved, where that
+    /// is all it waits for.
+    pub(crate) fn completes(&self) -> Option<Completion> {
+        match &self.stage {
+            Stage::Body {
+                body: Body::Length { .. },
+                persistence,
+            } if self.sent.upload.is_whole() => Some(self.sent.completion(*persistence)),
+            Stage::Head { .. } | Stage::Body { .. } => None,
+        }
+    }
+
     /// The demanded piece has come.
     pub(crate) fn receive(self, data: &[u8]) -> Stepped {
         match self.stage {
@@ -187,12 +199,16 @@ impl Sent {
         })
     }
 
+    fn over(self, persistence: Persistence) -> Next {
+        Next::Over(self.completion(persistence))
+    }
+
     /// An answer to half a request is one, but what is left of the request
     /// would be read as the next one: the connection ends.
-    fn over(self, persistence: Persistence) -> Next {
+    fn completion(&self, persistence: Persistence) -> Completion {
         let kept = persistence == Persistence::Keep && self.asked == Persistence::Keep;
-        Next::Over(Completion {
+        Completion {
             reusable: kept && self.upload.is_whole(),
-        })
+        }
     }
 }

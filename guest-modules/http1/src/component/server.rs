@@ -6,8 +6,8 @@ use fumehood_guest_sdk::panic;
 
 use super::Http1;
 use super::bindings::exports::fumehood::http1::server as wit;
-use super::convert::into_fields;
-use crate::{Answer, Ending, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress};
+use super::convert::{fields_of, in_one_piece};
+use crate::{Answer, Ending, Request, RequestTarget, Server, ServerEvent, ServerProgress};
 
 impl wit::Guest for Http1 {
     fn current_demand() -> wit::Demand {
@@ -26,17 +26,23 @@ impl wit::Guest for Http1 {
         with_server(|server| Ok(server.end_of_stream(pending)?.into()))
     }
 
-    fn encode_head(head: wit::Answer) -> Result<Vec<u8>, wit::Error> {
-        with_server(|server| Ok(server.encode_head(&head.into())?))
+    fn encode_head(head: wit::Answer) -> Result<wit::Opening, wit::Error> {
+        with_server(|server| {
+            let bytes = server.encode_head(&head.into())?;
+            let persists = match server.is_framed() {
+                true => Some(server.end_payload(&[])?.persists),
+                false => None,
+            };
+            Ok(wit::Opening { bytes, persists })
+        })
     }
 
     fn frame_payload(length: u64) -> Result<wit::PayloadFrame, wit::Error> {
         with_server(|server| Ok(server.frame_payload(length)?.into()))
     }
 
-    fn end_payload(trailers: Vec<wit::Field>) -> Result<wit::Ending, wit::Error> {
-        let trailers: Vec<Field> = trailers.into_iter().map(Field::from).collect();
-        with_server(|server| Ok(server.end_payload(&trailers)?.into()))
+    fn end_payload(trailers: wit::Fields) -> Result<wit::Ending, wit::Error> {
+        with_server(|server| Ok(server.end_payload(&fields_of(&trailers))?.into()))
     }
 }
 
@@ -54,7 +60,7 @@ impl From<wit::Answer> for Answer {
         Self {
             status: answer.status,
             reason: answer.reason,
-            fields: answer.fields.into_iter().map(Field::from).collect(),
+            fields: fields_of(&answer.fields),
             payload: answer.payload.into(),
             last: answer.last,
         }
@@ -92,7 +98,7 @@ impl From<Request> for wit::Request {
                 }
                 RequestTarget::Local(text) => wit::RequestTarget::Local(text),
             },
-            fields: into_fields(request.fields),
+            fields: in_one_piece(&request.fields),
             payload: request.payload.into(),
             upgrade: request.upgrade,
         }

@@ -97,6 +97,11 @@ impl Response {
         Ok(out)
     }
 
+    /// The final head is written, and its content ends by itself.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stage == Stage::Plain
+    }
+
     /// What to write around a piece of content.
     pub(super) fn frame(&mut self, length: u64) -> Result<PayloadFrame, Misuse> {
         match self.stage {

@@ -134,6 +134,16 @@ impl Server {
         Ok(self.serving()?.response.head(answer)?)
     }
 
+    /// Nothing more is to be framed: the final head is written, its content needs
+    /// no frame, and the request is whole.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        match &self.state {
+            State::Busy(serving) => serving.incoming.is_none() && serving.response.is_plain(),
+            State::Idle | State::IdleAfterLine | State::Over => false,
+        }
+    }
+
     /// What to write around the next `length` bytes of response payload. Need
     /// not be asked for with [`PayloadLength::Known`].
     ///

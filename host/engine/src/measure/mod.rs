@@ -179,7 +179,7 @@ fn request_head(target: &Target) -> RequestHead {
     RequestHead {
         method,
         target: path,
-        fields,
+        fields: fields.iter().collect(),
         payload,
         upgrade: false,
     }
