@@ -3,7 +3,8 @@
 use crate::exchange::{Exchange, Next, Stepped};
 use crate::upload::Upload;
 use crate::{
-    Completion, Demand, Error, Event, Misuse, PayloadFrame, Progress, RequestHead, Violation, request,
+    Completion, Demand, Error, Event, Line, Misuse, PayloadFrame, Progress, RequestHead, Violation,
+    request,
 };
 
 /// HTTP/1.1 in the client's role on one connection.
@@ -47,7 +48,7 @@ impl Client {
     /// # Errors
     /// [`Misuse`] when another exchange is under way, or the head says what
     /// cannot be sent.
-    pub fn encode_head(&mut self, head: &RequestHead) -> Result<Vec<u8>, Error> {
+    pub fn encode_head(&mut self, head: &RequestHead<impl Line>) -> Result<Vec<u8>, Error> {
         match self.take() {
             State::Idle => {}
             // Who goes on has moved the payload.

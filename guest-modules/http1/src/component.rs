@@ -24,7 +24,7 @@ impl wit::Guest for Http1 {
     fn encode_head(head: wit::RequestHead) -> Result<wit::Opening, wit::Error> {
         with_client(|client| {
             Ok(wit::Opening {
-                bytes: client.encode_head(&head.into())?,
+                bytes: client.encode_head(&convert::request_head(&head))?,
                 demand: client.demand().into(),
             })
         })

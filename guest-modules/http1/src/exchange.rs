@@ -5,7 +5,7 @@ use crate::bounds::{MAX_HEAD_BYTES, MAX_INFORMATIONAL};
 use crate::framing::{self, Framing, Persistence};
 use crate::upload::Upload;
 use crate::{
-    Completion, Demand, Error, Event, Limit, LineDemand, Misuse, RequestHead, ResponseHead,
+    Completion, Demand, Error, Event, Limit, Line, LineDemand, Misuse, RequestHead, ResponseHead,
     Truncation, Violation, head, request,
 };
 
@@ -59,7 +59,7 @@ pub(crate) type Stepped = Result<(Vec<Event>, Next), Error>;
 
 impl Exchange {
     /// Begins with the head that was sent.
-    pub(crate) fn begin(head: &RequestHead) -> Self {
+    pub(crate) fn begin(head: &RequestHead<impl Line>) -> Self {
         let sent = Sent {
             upload: Upload::begin(head.payload),
             head_only: head.method == "HEAD",

@@ -1,7 +1,7 @@
 //! Field sections: what heads and trailers have in common.
 
 use crate::bounds::MAX_LINE_BYTES;
-use crate::{Error, Field, Limit, Violation};
+use crate::{Error, Field, Limit, Line, Violation};
 
 /// Checks what is stricter here than in httparse, in one pass: every line ends
 /// in CRLF, none is over its bound (`start_line_bytes` before line
@@ -68,11 +68,11 @@ pub(crate) fn owned(headers: &[httparse::Header<'_>]) -> Vec<Field> {
 }
 
 /// The values of all fields of one name, which is given in lower case.
-pub(crate) fn values<'a>(fields: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn values<'a>(fields: &'a [impl Line], name: &str) -> impl Iterator<Item = &'a [u8]> {
     fields
         .iter()
-        .filter(move |field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value.as_slice())
+        .filter(move |field| field.name().eq_ignore_ascii_case(name))
+        .map(Line::value)
 }
 
 /// Whether a comma-separated list (RFC 9110 section 5.6.1) has the member,
@@ -119,7 +119,7 @@ static KINDS: [u8; 256] = {
     loop {
         kinds[byte as usize] = match byte {
             b'\t' => TEXT,
-            0..b' ' | 0x7f => 0,
+            0..=0x1f | 0x7f => 0,
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => TEXT | TOKEN,
             b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => {
                 TEXT | TOKEN

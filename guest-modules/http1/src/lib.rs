@@ -40,6 +40,7 @@ pub use client::Client;
 pub use error::{Error, Limit, Misuse, Truncation, Violation};
 pub use server::Server;
 pub use types::{
-    Answer, Completion, Demand, Ending, Event, Field, LineDemand, PayloadFrame, PayloadLength,
-    Progress, Request, RequestHead, RequestTarget, ResponseHead, ServerEvent, ServerProgress,
+    Answer, Completion, Demand, Ending, Event, Field, Line, LineDemand, PayloadFrame,
+    PayloadLength, Progress, Request, RequestHead, RequestTarget, ResponseHead, ServerEvent,
+    ServerProgress,
 };

@@ -7,33 +7,33 @@ use crate::{
     Progress, RequestHead, ResponseHead, Truncation, Violation,
 };
 
-impl From<wit::RequestHead> for RequestHead {
-    fn from(head: wit::RequestHead) -> Self {
-        Self {
-            method: head.method,
-            target: head.target,
-            fields: fields_of(&head.fields),
-            payload: head.payload.into(),
-            upgrade: head.upgrade,
-        }
+/// A field line in the piece it came in.
+pub(super) type Lent<'a> = (&'a str, &'a [u8]);
+
+/// A head whose fields are lent.
+pub(super) fn request_head(head: &wit::RequestHead) -> RequestHead<Lent<'_>> {
+    RequestHead {
+        method: head.method.clone(),
+        target: head.target.clone(),
+        fields: fields_of(&head.fields),
+        payload: head.payload.into(),
+        upgrade: head.upgrade,
     }
 }
 
 /// Field lines out of one piece. What is outside of it, or is no text, is read as
 /// empty, which no name may be.
-pub(super) fn fields_of(told: &wit::Fields) -> Vec<Field> {
+pub(super) fn fields_of(told: &wit::Fields) -> Vec<Lent<'_>> {
     let mut start = 0;
     let mut next = |end: u32| {
         let part = told.bytes.get(start..end as usize).unwrap_or_default();
         start = end as usize;
-        part.to_vec()
+        part
     };
+    let text = |name| str::from_utf8(name).unwrap_or_default();
     let pairs = told.ends.chunks_exact(2);
     pairs
-        .map(|ends| Field {
-            name: String::from_utf8(next(ends[0])).unwrap_or_default(),
-            value: next(ends[1]),
-        })
+        .map(|ends| (text(next(ends[0])), next(ends[1])))
         .collect()
 }
 

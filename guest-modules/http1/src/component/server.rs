@@ -6,8 +6,8 @@ use fumehood_guest_sdk::panic;
 
 use super::Http1;
 use super::bindings::exports::fumehood::http1::server as wit;
-use super::convert::{fields_of, in_one_piece};
-use crate::{Answer, Ending, Request, RequestTarget, Server, ServerEvent, ServerProgress};
+use super::convert::{Lent, fields_of, in_one_piece};
+use crate::{Answer, Ending, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress};
 
 impl wit::Guest for Http1 {
     fn current_demand() -> wit::Demand {
@@ -28,7 +28,7 @@ impl wit::Guest for Http1 {
 
     fn encode_head(head: wit::Answer) -> Result<wit::Opening, wit::Error> {
         with_server(|server| {
-            let bytes = server.encode_head(&head.into())?;
+            let bytes = server.encode_head(&answer(&head))?;
             let persists = match server.is_framed() {
                 true => Some(server.end_payload(&[])?.persists),
                 false => None,
@@ -42,7 +42,12 @@ impl wit::Guest for Http1 {
     }
 
     fn end_payload(trailers: wit::Fields) -> Result<wit::Ending, wit::Error> {
-        with_server(|server| Ok(server.end_payload(&fields_of(&trailers))?.into()))
+        let own = |(name, value): Lent<'_>| Field {
+            name: name.to_owned(),
+            value: value.to_vec(),
+        };
+        let trailers: Vec<Field> = fields_of(&trailers).into_iter().map(own).collect();
+        with_server(|server| Ok(server.end_payload(&trailers)?.into()))
     }
 }
 
@@ -55,15 +60,14 @@ fn with_server<T>(call: impl FnOnce(&mut Server) -> T) -> T {
     SERVER.with_borrow_mut(call)
 }
 
-impl From<wit::Answer> for Answer {
-    fn from(answer: wit::Answer) -> Self {
-        Self {
-            status: answer.status,
-            reason: answer.reason,
-            fields: fields_of(&answer.fields),
-            payload: answer.payload.into(),
-            last: answer.last,
-        }
+/// An answer whose fields are lent.
+fn answer(answer: &wit::Answer) -> Answer<Lent<'_>> {
+    Answer {
+        status: answer.status,
+        reason: answer.reason.clone(),
+        fields: fields_of(&answer.fields),
+        payload: answer.payload.into(),
+        last: answer.last,
     }
 }
 

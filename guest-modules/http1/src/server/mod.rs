@@ -16,7 +16,7 @@ use crate::body::{Body, Step, bound};
 use crate::bounds::MAX_HEAD_BYTES;
 use crate::framing::{Framing, Persistence};
 use crate::{
-    Answer, Demand, Ending, Error, Field, LineDemand, Misuse, PayloadFrame, PayloadLength,
+    Answer, Demand, Ending, Error, Field, Line, LineDemand, Misuse, PayloadFrame, PayloadLength,
     ServerEvent, ServerProgress, Truncation,
 };
 use answer::Response;
@@ -130,7 +130,7 @@ impl Server {
     ///
     /// # Errors
     /// [`Misuse`] when there is no request, or not for such a response.
-    pub fn encode_head(&mut self, answer: &Answer) -> Result<Vec<u8>, Error> {
+    pub fn encode_head(&mut self, answer: &Answer<impl Line>) -> Result<Vec<u8>, Error> {
         Ok(self.serving()?.response.head(answer)?)
     }
 

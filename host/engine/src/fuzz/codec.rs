@@ -8,7 +8,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::Ended;
-use crate::instance::{Answer, Call, Codec as Instance, CodecError, CodecModule, Progress, RequestHead};
+use crate::instance::{
+    Answer, Call, Codec as Instance, CodecError, CodecModule, Progress, RequestHead,
+};
 use crate::registry::About;
 
 /// A loaded `http1` module.

@@ -85,9 +85,7 @@ impl Call {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Call::Receive(bytes) | Call::Challenges(bytes) => bytes.len(),
-            Call::EncodeHead(head) => {
-                head.method.len() + head.target.len() + head.fields.bytes()
-            }
+            Call::EncodeHead(head) => head.method.len() + head.target.len() + head.fields.bytes(),
             _ => 0,
         }
     }

@@ -141,7 +141,10 @@ impl fmt::Debug for Fields {
 
 /// Whether it is a token (RFC 9110 section 5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| KINDS[byte as usize] == Kind::Token)
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|&byte| KINDS[byte as usize] == Kind::Token)
 }
 
 /// Whether all is `field-vchar`, SP, HTAB or `obs-text` (RFC 9110 section 5.5).
@@ -168,7 +171,7 @@ static KINDS: [Kind; 256] = {
     loop {
         kinds[byte as usize] = match byte {
             b'\t' => Kind::Text,
-            0..b' ' | 0x7f => Kind::Control,
+            0..=0x1f | 0x7f => Kind::Control,
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Kind::Token,
             b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => {
                 Kind::Token
@@ -221,7 +224,10 @@ mod tests {
             (b"ab", &[]),
             (b"ab", &[0, 2]),
         ] {
-            assert!(Fields::sound(told(bytes, ends)).is_err(), "{bytes:?} {ends:?}");
+            assert!(
+                Fields::sound(told(bytes, ends)).is_err(),
+                "{bytes:?} {ends:?}"
+            );
         }
         let many: Vec<u32> = (0..=MAX_FIELDS as u32).flat_map(|n| [n + 1; 2]).collect();
         let names = vec![b'a'; MAX_FIELDS + 1];

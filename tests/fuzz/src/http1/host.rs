@@ -3,8 +3,8 @@
 use fumehood_control as control;
 use fumehood_engine::fuzz::Codec;
 use fumehood_guest_http1::{
-    Client, Completion, Demand, Error, Event, LineDemand, Misuse, PayloadLength, Progress, RequestHead,
-    ResponseHead,
+    Client, Completion, Demand, Error, Event, LineDemand, Misuse, PayloadLength, Progress,
+    RequestHead, ResponseHead,
 };
 
 use super::Transcript;
