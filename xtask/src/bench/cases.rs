@@ -326,7 +326,7 @@ pub(super) const CASES: [Case; 32] = [
         what: "processor time of a forwarded request for 1 KiB, connections kept, 16 at once",
         unit: "µs",
         source: Source::Proxy(Figure::RequestWork),
-        promise: Promise::RatioAtMost(2.2),
+        promise: Promise::RatioAtMost(3.0),
     },
     Case {
         bench: Bench::Proxy,
