@@ -3,8 +3,8 @@
 use crate::exchange::{Exchange, Next, Stepped};
 use crate::upload::Upload;
 use crate::{
-    Demand, Error, Event, Misuse, PayloadFrame, Preferences, Progress, RequestHead, Violation,
-    request,
+    Completion, Demand, Error, Event, Line, Misuse, PayloadFrame, Preferences, Progress,
+    RequestHead, Violation, request,
 };
 
 /// HTTP/1.1 in the client's role on one connection.
@@ -14,7 +14,9 @@ use crate::{
 /// ```
 ///
 /// `receive` and `payload_moved` follow [`Client::demand`], and may come
-/// between the calls that frame the request's payload. `end_payload` is
+/// between the calls that frame the request's payload. Where
+/// [`Client::completes`] says how the exchange ends, the last `payload_moved`
+/// may be left out. `end_payload` is
 /// needed for [`PayloadLength::Unknown`](crate::PayloadLength::Unknown) only.
 /// After an error every call but `demand` is a [`Misuse`].
 #[derive(Debug, Default)]
@@ -52,9 +54,11 @@ impl Client {
     /// # Errors
     /// [`Misuse`] when another exchange is under way, or the head says what
     /// cannot be sent.
-    pub fn encode_head(&mut self, head: &RequestHead) -> Result<Vec<u8>, Error> {
+    pub fn encode_head(&mut self, head: &RequestHead<impl Line>) -> Result<Vec<u8>, Error> {
         match self.take() {
             State::Idle => {}
+            // Who goes on has moved the payload.
+            State::Busy(exchange) if exchange.completes().is_some_and(|it| it.reusable) => {}
             State::Busy(_) => return Err(Misuse::Pipelined.into()),
             State::Over => return Err(Misuse::ConnectionOver.into()),
         }
@@ -85,6 +89,17 @@ impl Client {
         match &self.state {
             State::Busy(exchange) => exchange.demand(),
             State::Idle | State::Over => Demand::Nothing,
+        }
+    }
+
+    /// How the exchange ends once the demanded payload has been moved, where that
+    /// is all it waits for. If the connection is reusable then, the next
+    /// [`Client::encode_head`] says that it has been.
+    #[must_use]
+    pub fn completes(&self) -> Option<Completion> {
+        match &self.state {
+            State::Busy(exchange) => exchange.completes(),
+            State::Idle | State::Over => None,
         }
     }
 

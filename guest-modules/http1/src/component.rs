@@ -22,10 +22,13 @@ use crate::{Client, Preferences};
 pub struct Http1;
 
 impl wit::Guest for Http1 {
-    fn encode_head(head: wit::RequestHead) -> Result<Vec<u8>, wit::Error> {
+    fn encode_head(head: wit::RequestHead) -> Result<wit::Opening, wit::Error> {
         with_client(|client| {
             client.prefer(preferred());
-            client.encode_head(&head.into()).map_err(wit::Error::from)
+            Ok(wit::Opening {
+                bytes: client.encode_head(&convert::request_head(&head))?,
+                demand: client.demand().into(),
+            })
         })
     }
 
@@ -42,11 +45,17 @@ impl wit::Guest for Http1 {
     }
 
     fn receive(data: Vec<u8>) -> Result<wit::Progress, wit::Error> {
-        with_client(|client| Ok(client.receive(&data)?.into()))
+        with_client(|client| {
+            let progress = client.receive(&data)?;
+            Ok(convert::progress(progress, client.completes()))
+        })
     }
 
     fn payload_moved(count: u64) -> Result<wit::Progress, wit::Error> {
-        with_client(|client| Ok(client.payload_moved(count)?.into()))
+        with_client(|client| {
+            let progress = client.payload_moved(count)?;
+            Ok(convert::progress(progress, client.completes()))
+        })
     }
 
     fn challenges(value: Vec<u8>) -> Vec<wit::Challenge> {
@@ -63,7 +72,10 @@ impl wit::Guest for Http1 {
     }
 
     fn end_of_stream(pending: u64) -> Result<wit::Progress, wit::Error> {
-        with_client(|client| Ok(client.end_of_stream(pending)?.into()))
+        with_client(|client| {
+            let progress = client.end_of_stream(pending)?;
+            Ok(convert::progress(progress, client.completes()))
+        })
     }
 }
 

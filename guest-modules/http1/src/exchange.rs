@@ -5,7 +5,7 @@ use crate::bounds::MAX_INFORMATIONAL;
 use crate::framing::{self, Framing, Persistence};
 use crate::upload::Upload;
 use crate::{
-    Completion, Demand, Error, Event, Limit, LineDemand, Misuse, Preferences, RequestHead,
+    Completion, Demand, Error, Event, Limit, Line, LineDemand, Misuse, Preferences, RequestHead,
     ResponseHead, Truncation, Violation, head, request,
 };
 
@@ -61,7 +61,7 @@ pub(crate) type Stepped = Result<(Vec<Event>, Next), Error>;
 
 impl Exchange {
     /// Begins with the head that was sent.
-    pub(crate) fn begin(head: &RequestHead, preferences: Preferences) -> Self {
+    pub(crate) fn begin(head: &RequestHead<impl Line>, preferences: Preferences) -> Self {
         let sent = Sent {
             upload: Upload::begin(head.payload),
             head_only: head.method == "HEAD",
@@ -94,6 +94,18 @@ impl Exchange {
         match &self.stage {
             Stage::Head { .. } => None,
             Stage::Body { body, .. } => body.then(),
+        }
+    }
+
+    /// How the exchange ends once the demanded payload has been moved, where that
+    /// is all it waits for.
+    pub(crate) fn completes(&self) -> Option<Completion> {
+        match &self.stage {
+            Stage::Body {
+                body: Body::Length { .. },
+                persistence,
+            } if self.sent.upload.is_whole() => Some(self.sent.completion(*persistence)),
+            Stage::Head { .. } | Stage::Body { .. } => None,
         }
     }
 
@@ -190,12 +202,16 @@ impl Sent {
         })
     }
 
+    fn over(self, persistence: Persistence) -> Next {
+        Next::Over(self.completion(persistence))
+    }
+
     /// An answer to half a request is one, but what is left of the request
     /// would be read as the next one: the connection ends.
-    fn over(self, persistence: Persistence) -> Next {
+    fn completion(&self, persistence: Persistence) -> Completion {
         let kept = persistence == Persistence::Keep && self.asked == Persistence::Keep;
-        Next::Over(Completion {
+        Completion {
             reusable: kept && self.upload.is_whole(),
-        })
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Field sections: what heads and trailers have in common.
 
 use crate::bounds::MAX_LINE_BYTES;
-use crate::{Error, Field, Limit, Violation};
+use crate::{Error, Field, Limit, Line, Violation};
 
 /// Checks what is stricter here than in httparse, in one pass: every line ends
 /// in CRLF, none is over its bound (`start_line_bytes` before line
@@ -68,11 +68,11 @@ pub(crate) fn owned(headers: &[httparse::Header<'_>]) -> Vec<Field> {
 }
 
 /// The values of all fields of one name, which is given in lower case.
-pub(crate) fn values<'a>(fields: &'a [Field], name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn values<'a>(fields: &'a [impl Line], name: &str) -> impl Iterator<Item = &'a [u8]> {
     fields
         .iter()
-        .filter(move |field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value.as_slice())
+        .filter(move |field| field.name().eq_ignore_ascii_case(name))
+        .map(Line::value)
 }
 
 /// Whether a comma-separated list (RFC 9110 section 5.6.1) has the member,
@@ -92,7 +92,7 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
 
 /// HTAB, SP, visible ASCII or obs-text.
 pub(crate) fn is_text(byte: u8) -> bool {
-    matches!(byte, b'\t' | b' '..=0x7e | 0x80..)
+    KINDS[byte as usize] & TEXT != 0
 }
 
 /// Whether the text is a token (RFC 9110 section 5.6.2).
@@ -102,8 +102,36 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 /// A `tchar`.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    KINDS[byte as usize] & TOKEN != 0
 }
+
+/// Of a byte that may stand in a value.
+const TEXT: u8 = 1;
+
+/// Of a byte that may stand in a name.
+const TOKEN: u8 = 2;
+
+/// What each byte may stand in: a table, since every head that is written is
+/// looked at byte for byte.
+static KINDS: [u8; 256] = {
+    let mut kinds = [TEXT; 256];
+    let mut byte = u8::MIN;
+    loop {
+        kinds[byte as usize] = match byte {
+            b'\t' => TEXT,
+            0..=0x1f | 0x7f => 0,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => TEXT | TOKEN,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~' => {
+                TEXT | TOKEN
+            }
+            _ => TEXT,
+        };
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
 
 fn bare_or_nul(line: &[u8]) -> Violation {
     if line.contains(&0) {
@@ -115,4 +143,19 @@ fn bare_or_nul(line: &[u8]) -> Violation {
 
 fn has_lone_cr(section: &[u8]) -> bool {
     memchr::memchr_iter(b'\r', section).any(|cr| section.get(cr + 1) != Some(&b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_grammar() {
+        for byte in 0..=u8::MAX {
+            let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token_byte(byte), token, "{byte}");
+            let text = matches!(byte, b'\t' | b' '..=0x7e | 0x80..);
+            assert_eq!(is_text(byte), text, "{byte}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub use error::{Error, Limit, Misuse, Truncation, Violation};
 pub use preferences::Preferences;
 pub use server::Server;
 pub use types::{
-    Answer, Completion, Demand, Ending, Event, Field, LineDemand, Login, PayloadFrame,
+    Answer, Completion, Demand, Ending, Event, Field, Line, LineDemand, Login, PayloadFrame,
     PayloadLength, Progress, Request, RequestHead, RequestTarget, ResponseHead, ServerEvent,
     ServerProgress,
 };

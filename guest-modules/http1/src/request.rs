@@ -3,7 +3,7 @@
 use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES};
 use crate::fields::{is_token, is_value, lists, values};
 use crate::framing::Persistence;
-use crate::{Field, Misuse, PayloadLength, RequestHead};
+use crate::{Line, Misuse, PayloadLength, RequestHead};
 
 /// Methods that define a meaning for content, so that its absence is said
 /// (RFC 9110 section 8.6).
@@ -17,14 +17,14 @@ const FIXED_BYTES: usize = 128;
 const UPGRADE_LINES: &[u8] = b"connection: upgrade\r\nupgrade: websocket\r\n";
 
 /// Writes a head, or says why it cannot be sent.
-pub(crate) fn encode(head: &RequestHead) -> Result<Vec<u8>, Misuse> {
+pub(crate) fn encode<F: Line>(head: &RequestHead<F>) -> Result<Vec<u8>, Misuse> {
     check_method(head)?;
     match head.method.as_str() {
         "CONNECT" => check_authority(&head.target)?,
         _ => check_target(&head.target)?,
     }
     check_fields(&head.fields)?;
-    let line = |field: &Field| field.name.len() + field.value.len() + b": \r\n".len();
+    let line = |field: &F| field.name().len() + field.value().len() + b": \r\n".len();
     let bytes = FIXED_BYTES
         + head.method.len()
         + head.target.len()
@@ -39,9 +39,9 @@ pub(crate) fn encode(head: &RequestHead) -> Result<Vec<u8>, Misuse> {
     out.extend_from_slice(head.target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     for field in &head.fields {
-        out.extend_from_slice(field.name.as_bytes());
+        out.extend_from_slice(field.name().as_bytes());
         out.extend_from_slice(b": ");
-        out.extend_from_slice(&field.value);
+        out.extend_from_slice(field.value());
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(framing_line(head).as_bytes());
@@ -54,7 +54,7 @@ pub(crate) fn encode(head: &RequestHead) -> Result<Vec<u8>, Misuse> {
 
 /// Whether the request asks for the connection to be closed after it
 /// (RFC 9112 section 9.6).
-pub(crate) fn persistence(head: &RequestHead) -> Persistence {
+pub(crate) fn persistence(head: &RequestHead<impl Line>) -> Persistence {
     if values(&head.fields, "connection").any(|value| lists(value, "close")) {
         Persistence::Close
     } else {
@@ -62,7 +62,7 @@ pub(crate) fn persistence(head: &RequestHead) -> Persistence {
     }
 }
 
-fn framing_line(head: &RequestHead) -> String {
+fn framing_line(head: &RequestHead<impl Line>) -> String {
     match head.payload {
         PayloadLength::None if CONTENT_METHODS.contains(&head.method.as_str()) => {
             "content-length: 0\r\n".to_owned()
@@ -73,7 +73,7 @@ fn framing_line(head: &RequestHead) -> String {
     }
 }
 
-fn check_method(head: &RequestHead) -> Result<(), Misuse> {
+fn check_method(head: &RequestHead<impl Line>) -> Result<(), Misuse> {
     match head.method.as_str() {
         "CONNECT" if head.payload != PayloadLength::None => Err(Misuse::Connect),
         "TRACE" if head.payload != PayloadLength::None => Err(Misuse::TraceContent),
@@ -127,7 +127,7 @@ fn check_authority(target: &str) -> Result<(), Misuse> {
     }
 }
 
-fn check_fields(fields: &[Field]) -> Result<(), Misuse> {
+fn check_fields(fields: &[impl Line]) -> Result<(), Misuse> {
     if fields.len() > MAX_FIELDS {
         return Err(Misuse::ManyFields);
     }
@@ -140,18 +140,18 @@ fn check_fields(fields: &[Field]) -> Result<(), Misuse> {
     }
 }
 
-fn check_field(field: &Field, number: usize) -> Result<(), Misuse> {
-    if !is_token(&field.name) {
+fn check_field(field: &impl Line, number: usize) -> Result<(), Misuse> {
+    if !is_token(field.name()) {
         return Err(Misuse::BadFieldName(number));
     }
-    if !is_value(&field.value) {
+    if !is_value(field.value()) {
         return Err(Misuse::BadFieldValue(number));
     }
-    let named = |name: &str| field.name.eq_ignore_ascii_case(name);
+    let named = |name: &str| field.name().eq_ignore_ascii_case(name);
     if named("content-length") || named("transfer-encoding") {
         return Err(Misuse::FramingField(number));
     }
-    let codings = named("te") && !field.value.eq_ignore_ascii_case(b"trailers");
+    let codings = named("te") && !field.value().eq_ignore_ascii_case(b"trailers");
     if codings || named("trailer") || named("upgrade") {
         return Err(Misuse::UnsupportedOffer(number));
     }

@@ -9,6 +9,35 @@ pub struct Field {
     pub value: Vec<u8>,
 }
 
+/// A field line, owned or lent: what is only written need not be copied first.
+pub trait Line {
+    /// A token.
+    fn name(&self) -> &str;
+    /// Bytes without surrounding white space.
+    fn value(&self) -> &[u8];
+}
+
+impl Line for Field {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.value
+    }
+}
+
+/// Name and value.
+impl Line for (&str, &[u8]) {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn value(&self) -> &[u8] {
+        self.1
+    }
+}
+
 /// How long the request's content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadLength {
@@ -22,7 +51,7 @@ pub enum PayloadLength {
 
 /// What is wanted sent. The codec adds the framing field itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestHead {
+pub struct RequestHead<F = Field> {
     /// A token (RFC 9110 section 9.1), case-sensitive. `CONNECT` has no content.
     pub method: String,
     /// Origin-form or absolute-form, of `CONNECT` authority-form (RFC 9112
@@ -30,7 +59,7 @@ pub struct RequestHead {
     /// most [`MAX_TARGET_BYTES`](crate::bounds::MAX_TARGET_BYTES).
     pub target: String,
     /// `host` among them, exactly once; sent in this order.
-    pub fields: Vec<Field>,
+    pub fields: Vec<F>,
     /// How much content follows.
     pub payload: PayloadLength,
     /// Offers to go on as a WebSocket (RFC 6455 section 4.1); the codec adds
@@ -173,13 +202,13 @@ impl std::fmt::Debug for Login {
 
 /// A response to be sent in the server's role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answer<F = Field> {
     /// 100–999.
     pub status: u16,
     /// May be empty.
     pub reason: Vec<u8>,
     /// As they came from the server. What concerns its connection alone is not sent.
-    pub fields: Vec<Field>,
+    pub fields: Vec<F>,
     /// How much content follows.
     pub payload: PayloadLength,
     /// The connection ends with it.

@@ -371,3 +371,47 @@ fn a_tunnel_that_is_refused_is_a_response_as_any() {
     assert!(transcript.completion().reusable);
     assert_eq!(transcript.payload, b"body");
 }
+
+#[test]
+fn the_next_request_says_that_the_payload_was_moved() {
+    let mut client = sent("GET");
+    for _ in 0..3 {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(client.receive(head).unwrap().demand, Demand::Payload(5));
+        assert_eq!(client.completes(), Some(Completion { reusable: true }));
+        client.encode_head(&request("GET")).unwrap();
+        assert_eq!(client.completes(), None);
+        assert_eq!(client.demand(), Demand::EmptyLine(256 * 1024));
+    }
+}
+
+#[test]
+fn payload_that_is_cut_short_is_no_end() {
+    let mut client = sent("GET");
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    client.receive(head).unwrap();
+    assert_eq!(client.completes(), Some(Completion { reusable: true }));
+    let cut = client.end_of_stream(0);
+    ended_by(&mut client, cut, Truncation::InPayload);
+    assert_eq!(client.completes(), None);
+}
+
+#[test]
+fn an_end_is_foretold_only_where_nothing_can_change_it() {
+    let told = |mut client: Client, fields: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+        client.receive(head.as_bytes()).unwrap();
+        (client.completes(), client.encode_head(&request("GET")))
+    };
+    let pipelined = || Err(Error::from(Misuse::Pipelined));
+    let sized = "Content-Length: 5\r\n";
+    for fields in ["", "Transfer-Encoding: chunked\r\n"] {
+        assert_eq!(told(sent("GET"), fields), (None, pipelined()), "{fields}");
+    }
+    for payload in [PayloadLength::Known(3), PayloadLength::Unknown] {
+        assert_eq!(told(posting(payload), sized), (None, pipelined()));
+    }
+    let last = Some(Completion { reusable: false });
+    let closing = "Content-Length: 5\r\nConnection: close\r\n";
+    assert_eq!(told(sent("GET"), closing), (last, pipelined()));
+}

@@ -454,6 +454,25 @@ fn responses_are_framed_for_the_client() {
 }
 
 #[test]
+fn it_is_known_when_nothing_more_is_to_be_framed() {
+    let framed = |head: &str, status: u16, payload: PayloadLength| {
+        let mut server = Server::new();
+        assert!(!server.is_framed());
+        ask_of(&mut server, head).unwrap();
+        assert!(!server.is_framed());
+        server.encode_head(&answer(status, payload, &[])).unwrap();
+        server.is_framed()
+    };
+    let get = "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = "POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    assert!(framed(get, 200, PayloadLength::Known(5)));
+    assert!(framed(get, 304, PayloadLength::None));
+    assert!(!framed(get, 200, PayloadLength::Unknown));
+    assert!(!framed(get, 100, PayloadLength::None));
+    assert!(!framed(post, 200, PayloadLength::Known(5)));
+}
+
+#[test]
 fn informational_responses_and_trailers_pass() {
     let mut server = Server::new();
     ask_of(&mut server, GET).unwrap();

@@ -1,11 +1,12 @@
 //! A connection's bytes: TCP as it is, or inside TLS, which may lie inside another.
 
+use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use fumehood_control::{Digest, Instance};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::connection::Meter;
@@ -30,18 +31,17 @@ pub(crate) enum Transport {
 /// A TCP stream with a read buffer that can be looked at in place.
 pub(crate) struct PlainStream {
     tcp: TcpStream,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
+    /// What precedes it in the buffer is taken.
     start: usize,
-    end: usize,
 }
 
 impl PlainStream {
     pub(crate) fn new(tcp: TcpStream) -> PlainStream {
         PlainStream {
             tcp,
-            buffer: Box::default(),
+            buffer: Vec::new(),
             start: 0,
-            end: 0,
         }
     }
 }
@@ -66,7 +66,7 @@ impl Transport {
     /// No buffer is held while it is waited for.
     pub(crate) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {
         if let Transport::Plain(plain) = self
-            && plain.start == plain.end
+            && plain.is_taken()
         {
             ready!(plain.tcp.poll_read_ready(cx))?;
         }
@@ -83,7 +83,7 @@ impl Transport {
     pub(crate) fn bare(self) -> (Transport, Vec<u8>) {
         match self {
             Transport::Plain(plain) => {
-                let rest = plain.buffer[plain.start..plain.end].to_vec();
+                let rest = plain.buffer[plain.start..].to_vec();
                 (Transport::from(plain.tcp), rest)
             }
             other => (other, Vec::new()),
@@ -111,7 +111,7 @@ impl Transport {
     /// Whether bytes have been read that nobody has taken.
     pub(crate) fn has_bytes(&self) -> bool {
         match self {
-            Transport::Plain(plain) => plain.start < plain.end,
+            Transport::Plain(plain) => !plain.is_taken(),
             Transport::Tls(tls) => tls.has_plaintext(),
             Transport::Closed => false,
         }
@@ -192,7 +192,10 @@ impl Transport {
     /// Gives buffers back while the connection idles.
     pub(crate) fn shrink(&mut self) {
         match self {
-            Transport::Plain(plain) if plain.start == plain.end => plain.buffer = Box::default(),
+            Transport::Plain(plain) if plain.is_taken() => {
+                plain.buffer = Vec::new();
+                plain.start = 0;
+            }
             Transport::Plain(_) | Transport::Closed => {}
             Transport::Tls(tls) => {
                 tls.shrink();
@@ -221,11 +224,11 @@ impl AsyncRead for Transport {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Plain(plain) if plain.start == plain.end => {
+            Transport::Plain(plain) if plain.is_taken() => {
                 Pin::new(&mut plain.tcp).poll_read(cx, out)
             }
             Transport::Plain(plain) => {
-                let count = out.remaining().min(plain.end - plain.start);
+                let count = out.remaining().min(plain.buffer.len() - plain.start);
                 out.put_slice(&plain.buffer[plain.start..plain.start + count]);
                 plain.start += count;
                 Poll::Ready(Ok(()))
@@ -256,23 +259,27 @@ impl AsyncWrite for Transport {
 }
 
 impl PlainStream {
+    /// All that was read is taken.
+    fn is_taken(&self) -> bool {
+        self.start == self.buffer.len()
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        if self.start == self.end {
+        if self.is_taken() {
             // What filled the buffer has more behind it, as a rule.
-            let wanted = match self.buffer.len() {
+            let wanted = match self.buffer.capacity() {
                 0 => SMALL,
-                length if self.end == length => LARGE,
+                length if self.buffer.len() == length => LARGE.max(length),
                 length => length,
             };
-            if wanted > self.buffer.len() {
-                self.buffer = vec![0; wanted].into_boxed_slice();
+            if wanted > self.buffer.capacity() {
+                self.buffer = Vec::with_capacity(wanted);
             }
+            self.buffer.clear();
             self.start = 0;
-            self.end = 0;
-            let mut read = ReadBuf::new(&mut self.buffer);
-            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
-            self.end = read.filled().len();
+            // It keeps nothing between two polls, and room need not be zeroed for it.
+            ready!(pin!(self.tcp.read_buf(&mut self.buffer)).poll(cx))?;
         }
-        Poll::Ready(Ok(&self.buffer[self.start..self.end]))
+        Poll::Ready(Ok(&self.buffer[self.start..]))
     }
 }

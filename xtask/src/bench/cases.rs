@@ -329,7 +329,7 @@ pub(super) const CASES: [Case; 34] = [
         what: "processor time of a forwarded request for 1 KiB, connections kept, 16 at once",
         unit: "µs",
         source: Source::Proxy(Figure::RequestWork),
-        promise: Promise::RatioAtMost(4.0),
+        promise: Promise::RatioAtMost(3.0),
     },
     Case {
         bench: Bench::Proxy,

@@ -1,30 +1,54 @@
-//! Between the library's types and the bindings'. Contents are moved, not copied.
+//! Between the library's types and the bindings'.
 
 use super::wit;
+use crate::body::bound;
 use crate::{
     Completion, Demand, Error, Event, Field, Limit, LineDemand, PayloadFrame, PayloadLength,
     Progress, RequestHead, ResponseHead, Truncation, Violation,
 };
 
-impl From<wit::RequestHead> for RequestHead {
-    fn from(head: wit::RequestHead) -> Self {
-        Self {
-            method: head.method,
-            target: head.target,
-            fields: head.fields.into_iter().map(Field::from).collect(),
-            payload: head.payload.into(),
-            upgrade: head.upgrade,
-        }
+/// A field line in the piece it came in.
+pub(super) type Lent<'a> = (&'a str, &'a [u8]);
+
+/// A head whose fields are lent.
+pub(super) fn request_head(head: &wit::RequestHead) -> RequestHead<Lent<'_>> {
+    RequestHead {
+        method: head.method.clone(),
+        target: head.target.clone(),
+        fields: fields_of(&head.fields),
+        payload: head.payload.into(),
+        upgrade: head.upgrade,
     }
 }
 
-impl From<wit::Field> for Field {
-    fn from(field: wit::Field) -> Self {
-        Self {
-            name: field.name,
-            value: field.value,
+/// Field lines out of one piece. What is outside of it, or is no text, is read as
+/// empty, which no name may be.
+pub(super) fn fields_of(told: &wit::Fields) -> Vec<Lent<'_>> {
+    let mut start = 0;
+    let mut next = |end: u32| {
+        let part = told.bytes.get(start..end as usize).unwrap_or_default();
+        start = end as usize;
+        part
+    };
+    let text = |name| str::from_utf8(name).unwrap_or_default();
+    let pairs = told.ends.chunks_exact(2);
+    pairs
+        .map(|ends| (text(next(ends[0])), next(ends[1])))
+        .collect()
+}
+
+/// Field lines in one piece.
+pub(super) fn in_one_piece(fields: &[Field]) -> wit::Fields {
+    let length = |field: &Field| field.name.len() + field.value.len();
+    let mut bytes = Vec::with_capacity(fields.iter().map(length).sum());
+    let mut ends = Vec::with_capacity(2 * fields.len());
+    for field in fields {
+        for part in [field.name.as_bytes(), &field.value] {
+            bytes.extend_from_slice(part);
+            ends.push(bound(bytes.len()));
         }
     }
+    wit::Fields { bytes, ends }
 }
 
 impl From<wit::PayloadLength> for PayloadLength {
@@ -56,13 +80,18 @@ impl From<PayloadFrame> for wit::PayloadFrame {
     }
 }
 
-impl From<Progress> for wit::Progress {
-    fn from(progress: Progress) -> Self {
-        Self {
-            events: progress.events.into_iter().map(Into::into).collect(),
-            demand: progress.demand.into(),
-            then: progress.then.map(wit::LineDemand::from),
-        }
+pub(super) fn progress(progress: Progress, completes: Option<Completion>) -> wit::Progress {
+    wit::Progress {
+        events: progress.events.into_iter().map(Into::into).collect(),
+        demand: progress.demand.into(),
+        then: progress.then.map(wit::LineDemand::from),
+        completes: completes.map(wit::Completion::from),
+    }
+}
+
+impl From<Completion> for wit::Completion {
+    fn from(Completion { reusable }: Completion) -> Self {
+        Self { reusable }
     }
 }
 
@@ -92,10 +121,8 @@ impl From<Event> for wit::Event {
         match event {
             Event::Informational(head) => Self::Informational(head.into()),
             Event::Head(head) => Self::Head(head.into()),
-            Event::Trailers(fields) => Self::Trailers(into_fields(fields)),
-            Event::Complete(Completion { reusable }) => {
-                Self::Complete(wit::Completion { reusable })
-            }
+            Event::Trailers(fields) => Self::Trailers(in_one_piece(&fields)),
+            Event::Complete(completion) => Self::Complete(completion.into()),
         }
     }
 }
@@ -106,17 +133,9 @@ impl From<ResponseHead> for wit::ResponseHead {
             minor_version: head.minor_version,
             status: head.status,
             reason: head.reason,
-            fields: into_fields(head.fields),
+            fields: in_one_piece(&head.fields),
         }
     }
-}
-
-pub(super) fn into_fields(fields: Vec<Field>) -> Vec<wit::Field> {
-    let field = |field: Field| wit::Field {
-        name: field.name,
-        value: field.value,
-    };
-    fields.into_iter().map(field).collect()
 }
 
 impl From<Error> for wit::Error {

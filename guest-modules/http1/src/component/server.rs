@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use fumehood_guest_sdk::panic;
 
 use super::bindings::exports::fumehood::http1::server as wit;
-use super::convert::into_fields;
+use super::convert::{Lent, fields_of, in_one_piece};
 use super::{Http1, preferred};
 use crate::{Answer, Ending, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress};
 
@@ -31,16 +31,27 @@ impl wit::Guest for Http1 {
         with_server(|server| Ok(server.end_of_stream(pending)?.into()))
     }
 
-    fn encode_head(head: wit::Answer) -> Result<Vec<u8>, wit::Error> {
-        with_server(|server| Ok(server.encode_head(&head.into())?))
+    fn encode_head(head: wit::Answer) -> Result<wit::Opening, wit::Error> {
+        with_server(|server| {
+            let bytes = server.encode_head(&answer(&head))?;
+            let persists = match server.is_framed() {
+                true => Some(server.end_payload(&[])?.persists),
+                false => None,
+            };
+            Ok(wit::Opening { bytes, persists })
+        })
     }
 
     fn frame_payload(length: u64) -> Result<wit::PayloadFrame, wit::Error> {
         with_server(|server| Ok(server.frame_payload(length)?.into()))
     }
 
-    fn end_payload(trailers: Vec<wit::Field>) -> Result<wit::Ending, wit::Error> {
-        let trailers: Vec<Field> = trailers.into_iter().map(Field::from).collect();
+    fn end_payload(trailers: wit::Fields) -> Result<wit::Ending, wit::Error> {
+        let own = |(name, value): Lent<'_>| Field {
+            name: name.to_owned(),
+            value: value.to_vec(),
+        };
+        let trailers: Vec<Field> = fields_of(&trailers).into_iter().map(own).collect();
         with_server(|server| Ok(server.end_payload(&trailers)?.into()))
     }
 }
@@ -54,16 +65,15 @@ fn with_server<T>(call: impl FnOnce(&mut Server) -> T) -> T {
     SERVER.with_borrow_mut(call)
 }
 
-impl From<wit::Answer> for Answer {
-    fn from(answer: wit::Answer) -> Self {
-        Self {
-            status: answer.status,
-            reason: answer.reason,
-            fields: answer.fields.into_iter().map(Field::from).collect(),
-            payload: answer.payload.into(),
-            last: answer.last,
-            challenge: answer.challenge,
-        }
+/// An answer whose fields are lent.
+fn answer(answer: &wit::Answer) -> Answer<Lent<'_>> {
+    Answer {
+        status: answer.status,
+        reason: answer.reason.clone(),
+        fields: fields_of(&answer.fields),
+        payload: answer.payload.into(),
+        last: answer.last,
+        challenge: answer.challenge,
     }
 }
 
@@ -98,7 +108,7 @@ impl From<Request> for wit::Request {
                 }
                 RequestTarget::Local(text) => wit::RequestTarget::Local(text),
             },
-            fields: into_fields(request.fields),
+            fields: in_one_piece(&request.fields),
             payload: request.payload.into(),
             upgrade: request.upgrade,
             login: request.login.map(|it| wit::Credentials {

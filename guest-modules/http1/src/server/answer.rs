@@ -3,7 +3,7 @@
 use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES};
 use crate::fields::{is_text, is_token, is_value, values};
 use crate::framing::Persistence;
-use crate::{Answer, Field, Misuse, PayloadFrame, PayloadLength, Request};
+use crate::{Answer, Field, Line, Misuse, PayloadFrame, PayloadLength, Request};
 
 use super::hop;
 
@@ -81,12 +81,12 @@ impl Response {
     }
 
     /// Writes a head.
-    pub(super) fn head(&mut self, answer: &Answer) -> Result<Vec<u8>, Misuse> {
+    pub(super) fn head<F: Line>(&mut self, answer: &Answer<F>) -> Result<Vec<u8>, Misuse> {
         if self.stage != Stage::Awaited || !(100..=999).contains(&answer.status) {
             return Err(Misuse::BadAnswer);
         }
         check_fields(&answer.fields)?;
-        let length = |field: &Field| field.name.len() + field.value.len() + b": \r\n".len();
+        let length = |field: &F| field.name().len() + field.value().len() + b": \r\n".len();
         let bytes =
             FIXED_BYTES + answer.reason.len() + answer.fields.iter().map(length).sum::<usize>();
         if bytes > MAX_HEAD_BYTES {
@@ -102,6 +102,11 @@ impl Response {
         out.extend_from_slice(own.as_bytes());
         out.extend_from_slice(b"\r\n");
         Ok(out)
+    }
+
+    /// The final head is written, and its content ends by itself.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stage == Stage::Plain
     }
 
     /// What to write around a piece of content.
@@ -137,7 +142,7 @@ impl Response {
 
     /// Takes up what a head means for what follows; returns the fields that are
     /// this connection's own.
-    fn settle(&mut self, answer: &Answer) -> Result<String, Misuse> {
+    fn settle(&mut self, answer: &Answer<impl Line>) -> Result<String, Misuse> {
         let empty = answer.payload == PayloadLength::None;
         match answer.status {
             101 if self.to.upgrade && empty => {
@@ -190,7 +195,7 @@ impl Response {
     }
 }
 
-fn write_status_line(out: &mut Vec<u8>, answer: &Answer) {
+fn write_status_line(out: &mut Vec<u8>, answer: &Answer<impl Line>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(answer.status.to_string().as_bytes());
     out.push(b' ');
@@ -201,7 +206,7 @@ fn write_status_line(out: &mut Vec<u8>, answer: &Answer) {
 }
 
 /// The fields that are passed on.
-fn write_fields(out: &mut Vec<u8>, answer: &Answer, keeps_length: bool) {
+fn write_fields(out: &mut Vec<u8>, answer: &Answer<impl Line>, keeps_length: bool) {
     let named: Vec<&[u8]> = values(&answer.fields, "connection").collect();
     let mut lengths = values(&answer.fields, "content-length");
     let length = match (lengths.next(), lengths.next()) {
@@ -209,7 +214,7 @@ fn write_fields(out: &mut Vec<u8>, answer: &Answer, keeps_length: bool) {
         _ => None,
     };
     for field in &answer.fields {
-        if !hop::is_of_hop(&field.name, &named) {
+        if !hop::is_of_hop(field.name(), &named) {
             write_field(out, field);
         }
     }
@@ -220,22 +225,22 @@ fn write_fields(out: &mut Vec<u8>, answer: &Answer, keeps_length: bool) {
     }
 }
 
-fn write_field(out: &mut Vec<u8>, field: &Field) {
-    out.extend_from_slice(field.name.as_bytes());
+fn write_field(out: &mut Vec<u8>, field: &impl Line) {
+    out.extend_from_slice(field.name().as_bytes());
     out.extend_from_slice(b": ");
-    out.extend_from_slice(&field.value);
+    out.extend_from_slice(field.value());
     out.extend_from_slice(b"\r\n");
 }
 
-fn check_fields(fields: &[Field]) -> Result<(), Misuse> {
+fn check_fields(fields: &[impl Line]) -> Result<(), Misuse> {
     if fields.len() > MAX_FIELDS {
         return Err(Misuse::ManyFields);
     }
     for (index, field) in fields.iter().enumerate() {
-        if !is_token(&field.name) {
+        if !is_token(field.name()) {
             return Err(Misuse::BadFieldName(index + 1));
         }
-        if !is_value(&field.value) {
+        if !is_value(field.value()) {
             return Err(Misuse::BadFieldValue(index + 1));
         }
     }

@@ -17,7 +17,7 @@ use crate::body::{Body, Step, bound};
 use crate::bounds::MAX_HEAD_BYTES;
 use crate::framing::{Framing, Persistence};
 use crate::{
-    Answer, Demand, Ending, Error, Field, LineDemand, Misuse, PayloadFrame, PayloadLength,
+    Answer, Demand, Ending, Error, Field, Line, LineDemand, Misuse, PayloadFrame, PayloadLength,
     Preferences, ServerEvent, ServerProgress, Truncation,
 };
 use answer::Response;
@@ -144,8 +144,18 @@ impl Server {
     ///
     /// # Errors
     /// [`Misuse`] when there is no request, or not for such a response.
-    pub fn encode_head(&mut self, answer: &Answer) -> Result<Vec<u8>, Error> {
+    pub fn encode_head(&mut self, answer: &Answer<impl Line>) -> Result<Vec<u8>, Error> {
         Ok(self.serving()?.response.head(answer)?)
+    }
+
+    /// Nothing more is to be framed: the final head is written, its content needs
+    /// no frame, and the request is whole.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        match &self.state {
+            State::Busy(serving) => serving.incoming.is_none() && serving.response.is_plain(),
+            State::Idle | State::IdleAfterLine | State::Over => false,
+        }
     }
 
     /// What to write around the next `length` bytes of response payload. Need

@@ -28,11 +28,12 @@ enum State {
     /// A piece for the codec.
     Collect(Collector),
     /// Payload: how much was demanded, how much of it is still to come, and
-    /// what is to be collected behind it.
+    /// what is to be collected behind it, or how the exchange ends then.
     Payload {
         demanded: u64,
         left: u64,
         then: Option<Collector>,
+        completes: Option<bool>,
     },
     /// Payload until the peer closes.
     PayloadUntilClose,
@@ -55,7 +56,7 @@ impl Download {
         Download {
             sink,
             allowance,
-            state: state_for(demand, None),
+            state: state_for(demand, None, None),
             received: 0,
             begun: false,
         }
@@ -85,6 +86,7 @@ impl Download {
                     demanded,
                     left,
                     then,
+                    completes,
                 } => {
                     match poll_move(cx, transport, &self.sink, &self.allowance, *left)? {
                         Moved::Some(count) => {
@@ -97,6 +99,10 @@ impl Download {
                             if let Some(collector) = then.take() {
                                 self.state = State::Collect(collector);
                                 continue;
+                            }
+                            if let Some(reusable) = *completes {
+                                self.state = State::Idle;
+                                return Ok(Downloading::Said(vec![Event::Complete { reusable }]));
                             }
                             codec.payload_moved(*demanded)
                         }
@@ -126,12 +132,12 @@ impl Download {
 
     /// Takes up the codec's next demand; returns what it said, if anything.
     fn advance(&mut self, progress: Progress) -> Option<Vec<Event>> {
-        self.state = state_for(&progress.demand, progress.then);
+        self.state = state_for(&progress.demand, progress.then, progress.completes);
         (!progress.events.is_empty()).then_some(progress.events)
     }
 }
 
-fn state_for(demand: &Demand, then: Option<LineDemand>) -> State {
+fn state_for(demand: &Demand, then: Option<LineDemand>, completes: Option<bool>) -> State {
     match demand {
         Demand::EmptyLine(at_most) => {
             State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
@@ -141,6 +147,7 @@ fn state_for(demand: &Demand, then: Option<LineDemand>) -> State {
             demanded: *length,
             left: *length,
             then: then.map(Collector::of),
+            completes,
         },
         Demand::PayloadUntilClose => State::PayloadUntilClose,
         Demand::Nothing => State::Idle,

@@ -135,25 +135,24 @@ impl<'a> Running<'a> {
         outbox: &'a Outbox,
         began: Instant,
     ) -> Result<Running<'a>, Cause> {
-        let head = connection
+        let opening = connection
             .codec
             .encode_head(RequestHead {
                 method: exchange.method.clone(),
                 target: exchange.path.clone(),
-                fields: exchange.fields.clone(),
+                fields: exchange.fields.iter().collect(),
                 payload: exchange.payload,
                 upgrade: false,
             })
             .map_err(cause_of)?;
-        let demand = connection.codec.demand().map_err(cause_of)?;
         let now = Instant::now();
         Ok(Running {
             connection,
             outbox,
             id,
             deadlines: exchange.deadlines,
-            upload: Upload::new(head, exchange, pipes),
-            download: Download::new(pipes.sink.clone(), pipes.allowance.clone(), &demand),
+            upload: Upload::new(opening.bytes, exchange, pipes),
+            download: Download::new(pipes.sink.clone(), pipes.allowance.clone(), &opening.demand),
             timer: Box::pin(tokio::time::sleep_until(now)),
             peer_moved: now,
             reported: now,
@@ -260,17 +259,17 @@ impl<'a> Running<'a> {
         for event in events {
             match event {
                 Event::Informational(head) => {
-                    self.outbox.informational(self.id, head).await?;
+                    self.outbox.informational(self.id, head.into()).await?;
                 }
                 Event::Head(head) if head.status == 407 && self.challenger.is_some() => {
-                    return Err(self.challenged(&head));
+                    return Err(self.challenged(&head.into()));
                 }
                 Event::Head(head) => {
                     self.timings.head_us = Some(self.elapsed_us());
-                    self.outbox.head(self.id, head).await?;
+                    self.outbox.head(self.id, head.into()).await?;
                 }
                 Event::Trailers(fields) => {
-                    self.outbox.trailers(self.id, fields).await?;
+                    self.outbox.trailers(self.id, fields.to_list()).await?;
                 }
                 Event::Complete { reusable } => {
                     self.reusable = reusable;

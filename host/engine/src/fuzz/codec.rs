@@ -8,7 +8,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::Ended;
-use crate::instance::{Answer, Call, Codec as Instance, CodecError, CodecModule, RequestHead};
+use crate::instance::{
+    Answer, Call, Codec as Instance, CodecError, CodecModule, Progress, RequestHead,
+};
 use crate::registry::About;
 
 /// A loaded `http1` module.
@@ -57,13 +59,13 @@ impl Codec {
         &mut self,
         method: &str,
         target: &str,
-        fields: Vec<Field>,
+        fields: &[Field],
         payload: PayloadLength,
     ) -> Said {
         let head = RequestHead {
             method: method.to_owned(),
             target: target.to_owned(),
-            fields,
+            fields: fields.iter().collect(),
             payload,
             upgrade: false,
         };
@@ -116,14 +118,26 @@ impl Codec {
     fn perform(&mut self, call: &Call) -> Said {
         match self.instance.perform(call, &self.hasher) {
             Ok(answered) => Ok(match answered.answer {
+                Answer::Opening(opening) => format!("{:?}", opening.bytes),
                 Answer::Bytes(bytes) => format!("{bytes:?}"),
                 Answer::Frame(frame) => format!("{frame:?}"),
                 Answer::Demand(demand) => format!("{demand:?}"),
                 Answer::Challenges(all) => format!("{all:?}"),
-                Answer::Progress(progress) => format!("{progress:?}"),
+                Answer::Progress(progress) => told(&progress),
             }),
             Err(CodecError::Protocol(error)) => Ok(format!("{error:?}")),
             Err(CodecError::Fault(fault)) => Err(fault.into()),
         }
     }
+}
+
+/// As the native codec shows it, which is asked for `completes` by itself.
+fn told(progress: &Progress) -> String {
+    let Progress {
+        events,
+        demand,
+        then,
+        completes: _,
+    } = progress;
+    format!("Progress {{ events: {events:?}, demand: {demand:?}, then: {then:?} }}")
 }

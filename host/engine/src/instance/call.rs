@@ -1,11 +1,11 @@
 //! A call of a codec as a value: it can be made again, recorded, and told of.
 
-use fumehood_control::{Challenge, Field, Http1Preferences, PayloadLength};
+use fumehood_control::{Challenge, Http1Preferences, PayloadLength};
 use serde::{Deserialize, Serialize};
 
 use super::trail::{Trace, Trail};
 use super::words::{Event, Progress};
-use super::{Demand, PayloadFrame};
+use super::{Demand, Fields, PayloadFrame};
 
 /// What a codec is asked; see `wit/http1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,16 +27,27 @@ pub(crate) enum Call {
 pub(crate) struct RequestHead {
     pub method: String,
     pub target: String,
-    pub fields: Vec<Field>,
+    pub fields: Fields,
     pub payload: PayloadLength,
     /// Offers to go on as a WebSocket.
     pub upgrade: bool,
 }
 
+/// An exchange that begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// The head's.
+    pub bytes: Vec<u8>,
+    /// What the codec must see first.
+    pub demand: Demand,
+}
+
 /// What a codec answers, each kind to its calls.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// To `encode-head` and `end-payload`.
+    /// To `encode-head`.
+    Opening(Opening),
+    /// To `end-payload`.
     Bytes(Vec<u8>),
     /// To `frame-payload`.
     Frame(PayloadFrame),
@@ -76,8 +87,7 @@ impl Call {
         match self {
             Call::Receive(bytes) | Call::Challenges(bytes) => bytes.len(),
             Call::EncodeHead(head, _) => {
-                let fields = head.fields.iter().map(|f| f.name.len() + f.value.len());
-                head.method.len() + head.target.len() + fields.sum::<usize>()
+                head.method.len() + head.target.len() + head.fields.bytes()
             }
             _ => 0,
         }
@@ -101,6 +111,9 @@ impl Call {
 impl Answer {
     pub(super) fn trace_in(&self, trail: &mut Trail) {
         match self {
+            Answer::Opening(opening) => {
+                trail.note(Trace::CallWith("answered", opening.bytes.len() as u64));
+            }
             Answer::Bytes(bytes) => trail.note(Trace::CallWith("answered", bytes.len() as u64)),
             Answer::Frame(frame) => {
                 let around = frame.before.len() + frame.after.len();

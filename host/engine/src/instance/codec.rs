@@ -7,7 +7,7 @@ use fumehood_control::{Instance, PayloadLength};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use super::call::{Answer, Call, RequestHead};
+use super::call::{Answer, Call, Opening, RequestHead};
 use super::http1::exports::fumehood::http1::client as wire;
 use super::http1::fumehood::guest::panic;
 use super::http1::fumehood::http1::preferences;
@@ -159,7 +159,7 @@ impl Codec {
             CodecError::Fault(Fault::of_words(self.store.data(), "nonsense", detail))
         })?;
         self.bytes += match &answer {
-            Answer::Bytes(bytes) => bytes.len() as u64,
+            Answer::Opening(Opening { bytes, .. }) | Answer::Bytes(bytes) => bytes.len() as u64,
             _ => 0,
         };
         let trail = &mut self.store.data_mut().trail;
@@ -192,7 +192,7 @@ impl Codec {
         Ok(match call {
             Call::EncodeHead(head, _) => guest
                 .call_encode_head(store, &wire_head(head))?
-                .map(Told::Bytes),
+                .map(Told::Opening),
             Call::FramePayload(length) => {
                 guest.call_frame_payload(store, *length)?.map(Told::Frame)
             }
@@ -213,6 +213,7 @@ impl Codec {
 /// An answer as the guest gave it.
 #[derive(Hash)]
 enum Told {
+    Opening(wire::Opening),
     Bytes(Vec<u8>),
     Frame(PayloadFrame),
     Demand(Demand),
@@ -223,6 +224,10 @@ enum Told {
 impl Told {
     fn sound(self) -> Result<Answer, Nonsense> {
         Ok(match self {
+            Told::Opening(told) => Answer::Opening(Opening {
+                bytes: told.bytes,
+                demand: words::demand(told.demand)?,
+            }),
             Told::Bytes(bytes) => Answer::Bytes(bytes),
             Told::Frame(frame) => Answer::Frame(frame),
             Told::Demand(demand) => Answer::Demand(words::demand(demand)?),
@@ -233,14 +238,10 @@ impl Told {
 }
 
 fn wire_head(head: &RequestHead) -> wire::RequestHead {
-    let field = |field: &fumehood_control::Field| wire::Field {
-        name: field.name.clone(),
-        value: field.value.clone(),
-    };
     wire::RequestHead {
         method: head.method.clone(),
         target: head.target.clone(),
-        fields: head.fields.iter().map(field).collect(),
+        fields: head.fields.to_wire(),
         payload: match head.payload {
             PayloadLength::None => wire::PayloadLength::None,
             PayloadLength::Known(length) => wire::PayloadLength::Known(length),

@@ -3,6 +3,7 @@
 mod call;
 mod codec;
 mod fault;
+mod fields;
 mod recording;
 mod server;
 pub(crate) mod socks;
@@ -11,16 +12,17 @@ mod ticker;
 mod trail;
 mod words;
 
-pub(crate) use call::{Answer, Call, RequestHead};
+pub(crate) use call::{Answer, Call, Opening, RequestHead};
 pub(crate) use codec::{
     Answered, Codec, CodecError, CodecModule, Demand, LineDemand, PayloadFrame, ProtocolError,
 };
 pub(crate) use fault::{Fault, Faults};
+pub(crate) use fields::Fields;
 pub(crate) use server::{Answer as ServerAnswer, Asked, Request, ServerCodec};
 pub(crate) use state::{Bounds, GuestState, arm, bounded, new_store};
 pub(crate) use ticker::{Active, CALL_DEADLINE_TICKS, Ticker, ticks};
 pub(crate) use trail::Trace;
-pub(crate) use words::{Event, Progress, cause_of_protocol, sound_head};
+pub(crate) use words::{Event, Progress, ResponseHead, cause_of_protocol, sound_head};
 
 /// Generated bindings of the `http1` world, alone in their module.
 pub(crate) mod http1 {

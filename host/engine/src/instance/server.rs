@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
-use fumehood_control::{Aftermath, Cause, Field, Login, MAX_LOGIN_BYTES, PayloadLength};
+use fumehood_control::{Aftermath, Cause, Login, MAX_LOGIN_BYTES, PayloadLength};
 use wasmtime::Store;
 
 use super::codec::CodecModule;
+use super::fields::is_token;
 use super::http1::Http1;
 use super::http1::exports::fumehood::http1::server as wire;
 use super::trail::Trace;
 use super::words::{self, Nonsense};
 use super::{CodecError, Fault, GuestState, arm};
-use super::{Demand, LineDemand, PayloadFrame};
+use super::{Demand, Fields, LineDemand, PayloadFrame};
 use crate::registry::{Registry, Version};
 
 /// A request, in the host's types and sound.
@@ -25,7 +26,7 @@ pub(crate) struct Request {
     pub minor_version: u8,
     pub target: Asked,
     /// As they are passed on.
-    pub fields: Vec<Field>,
+    pub fields: Fields,
     pub payload: PayloadLength,
     /// It offers to go on as a WebSocket.
     pub upgrade: bool,
@@ -49,12 +50,21 @@ pub(crate) enum Asked {
 pub(crate) struct Answer<'a> {
     pub status: u16,
     pub reason: &'a [u8],
-    pub fields: &'a [Field],
+    pub fields: &'a Fields,
     pub payload: PayloadLength,
     /// The connection ends with it.
     pub last: bool,
     /// It asks who the client is.
     pub challenge: bool,
+}
+
+/// The head of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub bytes: Vec<u8>,
+    /// Where the guest is done with the response: whether another request may
+    /// follow. There is no [`ServerCodec::end_payload`] then.
+    pub persists: Option<bool>,
 }
 
 /// The end of a response.
@@ -152,14 +162,14 @@ impl ServerCodec {
         self.step(told)
     }
 
-    /// The bytes of a response's head.
-    pub(crate) fn encode_head(&mut self, answer: &Answer<'_>) -> Result<Vec<u8>, CodecError> {
+    /// A response's head.
+    pub(crate) fn encode_head(&mut self, answer: &Answer<'_>) -> Result<Head, CodecError> {
         let Answer { status, fields, .. } = answer;
         self.before(Trace::Head("encode-head", *status, fields.len()));
         let head = wire::Answer {
             status: *status,
             reason: answer.reason.to_vec(),
-            fields: wire_fields(fields),
+            fields: fields.to_wire(),
             payload: match answer.payload {
                 PayloadLength::None => wire::PayloadLength::None,
                 PayloadLength::Known(length) => wire::PayloadLength::Known(length),
@@ -172,7 +182,8 @@ impl ServerCodec {
             .http1
             .fumehood_http1_server()
             .call_encode_head(&mut self.store, &head);
-        self.read(told)
+        let wire::Opening { bytes, persists } = self.read(told)?;
+        Ok(Head { bytes, persists })
     }
 
     /// What to write around `length` bytes of response payload.
@@ -186,12 +197,12 @@ impl ServerCodec {
     }
 
     /// What to write after a response.
-    pub(crate) fn end_payload(&mut self, trailers: &[Field]) -> Result<Ending, CodecError> {
+    pub(crate) fn end_payload(&mut self, trailers: &Fields) -> Result<Ending, CodecError> {
         self.before(Trace::CallWith("end-payload", trailers.len() as u64));
         let told = self
             .http1
             .fumehood_http1_server()
-            .call_end_payload(&mut self.store, &wire_fields(trailers));
+            .call_end_payload(&mut self.store, &trailers.to_wire());
         let wire::Ending { bytes, persists } = self.read(told)?;
         Ok(Ending { bytes, persists })
     }
@@ -232,14 +243,6 @@ impl ServerCodec {
     }
 }
 
-fn wire_fields(fields: &[Field]) -> Vec<wire::Field> {
-    let field = |field: &Field| wire::Field {
-        name: field.name.clone(),
-        value: field.value.clone(),
-    };
-    fields.iter().map(field).collect()
-}
-
 /// A step's outcome, if all of it makes sense.
 fn sound(told: wire::Progress) -> Result<Step, Nonsense> {
     let (demand, then) = words::demands(told.demand, told.then)?;
@@ -263,7 +266,7 @@ fn sound_request(told: wire::Request) -> Result<Request, Nonsense> {
             .then_some(())
             .ok_or(Nonsense("a target that is no text"))
     };
-    if told.method.is_empty() || !told.method.bytes().all(words::is_token) {
+    if !is_token(told.method.as_bytes()) {
         return Err(Nonsense("a method that is not a token"));
     }
     let target = match told.target {
@@ -282,7 +285,7 @@ fn sound_request(told: wire::Request) -> Result<Request, Nonsense> {
         method: told.method,
         minor_version: told.minor_version.min(1),
         target,
-        fields: words::fields(told.fields)?,
+        fields: Fields::sound(told.fields)?,
         payload: match told.payload {
             wire::PayloadLength::None => PayloadLength::None,
             wire::PayloadLength::Known(length) => PayloadLength::Known(length),

@@ -1,16 +1,15 @@
 //! The codec's words in the embedder's types, once they make sense.
 
+use fumehood_control as control;
 use fumehood_control::{
-    Cause, Challenge, Field, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES,
-    ResponseHead,
+    Cause, Challenge, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES,
 };
+
+use super::fields::{Fields, is_text};
 
 use super::bounded;
 use super::http1::exports::fumehood::http1::client as wire;
 use wire::{Demand, Error as ProtocolError, Limit, LineDemand, Truncation, Violation};
-
-/// Most fields of a head or of trailers that a codec may tell; its own bound.
-const MAX_FIELDS: usize = 256;
 
 /// Longest piece of the stream, in bytes, that a codec may demand: the longest
 /// head. The host holds it while it comes in, so a guest in the peer's hand is
@@ -22,7 +21,30 @@ const MAX_PIECE_BYTES: u32 = 256 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nonsense(pub &'static str);
 
-/// What a codec said, in the embedder's types and sound.
+/// A response's head, sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResponseHead {
+    /// 0 or 1.
+    pub minor_version: u8,
+    /// 100–999.
+    pub status: u16,
+    pub reason: Vec<u8>,
+    pub fields: Fields,
+}
+
+/// As the embedder is told it.
+impl From<ResponseHead> for control::ResponseHead {
+    fn from(head: ResponseHead) -> control::ResponseHead {
+        control::ResponseHead {
+            minor_version: head.minor_version,
+            status: head.status,
+            reason: head.reason,
+            fields: head.fields.to_list(),
+        }
+    }
+}
+
+/// What a codec said, sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A 1xx head.
@@ -30,7 +52,7 @@ pub(crate) enum Event {
     /// The final head.
     Head(ResponseHead),
     /// Fields behind chunked content.
-    Trailers(Vec<Field>),
+    Trailers(Fields),
     /// The exchange is over.
     Complete {
         /// The connection can carry another request.
@@ -45,6 +67,9 @@ pub(crate) struct Progress {
     pub demand: Demand,
     /// With a demand for payload: what to collect once that is moved.
     pub then: Option<LineDemand>,
+    /// The same: the exchange is over once it is moved, whether that is told or
+    /// not, and the connection can carry another request or not.
+    pub completes: Option<bool>,
 }
 
 /// A step's outcome, if all of it makes sense.
@@ -53,7 +78,7 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         Ok(match event {
             wire::Event::Informational(told) => Event::Informational(head(told)?),
             wire::Event::Head(told) => Event::Head(head(told)?),
-            wire::Event::Trailers(told) => Event::Trailers(fields(told)?),
+            wire::Event::Trailers(told) => Event::Trailers(Fields::sound(told)?),
             wire::Event::Complete(completion) => Event::Complete {
                 reusable: completion.reusable,
             },
@@ -65,10 +90,14 @@ pub(super) fn progress(told: wire::Progress) -> Result<Progress, Nonsense> {
         .map(event)
         .collect::<Result<_, _>>()?;
     let (demand, then) = demands(told.demand, told.then)?;
+    if told.completes.is_some() && (then.is_some() || !matches!(demand, Demand::Payload(_))) {
+        return Err(Nonsense("an end that follows no payload"));
+    }
     Ok(Progress {
         events,
         demand,
         then,
+        completes: told.completes.map(|it| it.reusable),
     })
 }
 
@@ -136,14 +165,14 @@ fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
     if !(100..=999).contains(&status) {
         return Err(Nonsense("a status that has not three digits"));
     }
-    if !reason.iter().all(|&byte| is_text(byte)) {
+    if !is_text(&reason) {
         return Err(Nonsense("control characters in a reason phrase"));
     }
     Ok(ResponseHead {
         minor_version,
         status,
         reason,
-        fields: fields(told)?,
+        fields: Fields::sound(told)?,
     })
 }
 
@@ -151,49 +180,23 @@ fn head(head: wire::ResponseHead) -> Result<ResponseHead, Nonsense> {
 pub(crate) fn sound_head(
     status: u16,
     fields: impl Iterator<Item = (String, Vec<u8>)>,
-) -> Result<ResponseHead, &'static str> {
+) -> Result<control::ResponseHead, &'static str> {
     if status < 200 {
         return Err("a final status below 200");
     }
-    let field = |(name, value)| wire::Field { name, value };
+    let mut all = Fields::default();
+    for (name, value) in fields {
+        all.push(&name, &value);
+    }
     let told = wire::ResponseHead {
         minor_version: 1,
         status,
         reason: Vec::new(),
-        fields: fields.map(field).collect(),
+        fields: all.to_wire(),
     };
-    head(told).map_err(|Nonsense(what)| what)
-}
-
-/// Fields as the embedder may rely on them.
-pub(super) fn fields(told: Vec<wire::Field>) -> Result<Vec<Field>, Nonsense> {
-    if told.len() > MAX_FIELDS {
-        return Err(Nonsense("more fields than its own bound"));
-    }
-    told.into_iter()
-        .map(|field| {
-            if field.name.is_empty() || !field.name.bytes().all(is_token) {
-                return Err(Nonsense("a field name that is not a token"));
-            }
-            if !field.value.iter().all(|&byte| is_text(byte)) {
-                return Err(Nonsense("control characters in a field value"));
-            }
-            Ok(Field {
-                name: field.name,
-                value: field.value,
-            })
-        })
-        .collect()
-}
-
-/// A `tchar` (RFC 9110 section 5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// `field-vchar`, SP, HTAB or `obs-text` (RFC 9110 section 5.5).
-fn is_text(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+    head(told)
+        .map(control::ResponseHead::from)
+        .map_err(|Nonsense(what)| what)
 }
 
 /// The cause for a protocol error that the guest found.
@@ -255,15 +258,13 @@ mod tests {
     use super::*;
 
     fn told(status: u16, name: &str, value: &[u8]) -> Result<ResponseHead, Nonsense> {
-        let field = wire::Field {
-            name: name.to_owned(),
-            value: value.to_vec(),
-        };
+        let mut fields = Fields::default();
+        fields.push(name, value);
         head(wire::ResponseHead {
             minor_version: 1,
             status,
             reason: Vec::new(),
-            fields: vec![field],
+            fields: fields.to_wire(),
         })
     }
 
@@ -282,6 +283,7 @@ mod tests {
                 events: Vec::new(),
                 demand: Demand::Payload(1),
                 then: Some(lines(at_most)),
+                completes: None,
             };
             assert!(progress(then).is_err(), "{at_most}");
         }
@@ -307,10 +309,5 @@ mod tests {
                 "{status} {name:?} {value:?}"
             );
         }
-        let field = wire::Field {
-            name: "a".to_owned(),
-            value: Vec::new(),
-        };
-        assert!(fields(vec![field; MAX_FIELDS + 1]).is_err());
     }
 }

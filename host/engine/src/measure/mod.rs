@@ -181,7 +181,7 @@ fn request_head(target: &Target) -> RequestHead {
     RequestHead {
         method,
         target: path,
-        fields,
+        fields: fields.iter().collect(),
         payload,
         upgrade: false,
     }

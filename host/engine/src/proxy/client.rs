@@ -26,7 +26,9 @@ use super::told::{Told, tell};
 use super::tunnel::Tunnel;
 use crate::connection::Connection;
 use crate::hub::{Hub, is_idempotent};
-use crate::instance::{Demand, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec};
+use crate::instance::{
+    CodecError, Demand, Fields, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec,
+};
 use crate::resume::SteadyCodec;
 use crate::transport::{PlainStream, Transport};
 
@@ -39,6 +41,10 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Most bytes read away so, beyond which the client is not listening.
 const MAX_LINGER_BYTES: usize = 1 << 20;
+
+/// Bytes of the fields that are added to a request: their names, and a usual
+/// value of `via`.
+const ROOM_FOR_OURS: usize = 64;
 
 /// Serves a connection that was accepted.
 pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
@@ -370,7 +376,7 @@ impl Client {
         let answer = ServerAnswer {
             status: 200,
             reason: b"Connection established",
-            fields: &[],
+            fields: &Fields::default(),
             payload: PayloadLength::None,
             last: false,
             challenge: false,
@@ -378,7 +384,7 @@ impl Client {
         let Some(Ok(head)) = self.codec.as_mut().map(|it| it.codec.encode_head(&answer)) else {
             return Next::Drop;
         };
-        if !self.write(&head).await {
+        if !self.write(&head.bytes).await {
             return Next::Drop;
         }
         self.stand(told, far)
@@ -587,7 +593,7 @@ impl Client {
         let answer = ServerAnswer {
             status: refusal.status(),
             reason: refusal.title().as_bytes(),
-            fields: &fields,
+            fields: &fields.iter().collect(),
             payload: match head_only {
                 true => PayloadLength::None,
                 false => PayloadLength::Known(content.len() as u64),
@@ -598,10 +604,7 @@ impl Client {
         let Some(guest) = &mut self.codec else {
             return Next::Drop;
         };
-        let Ok(mut bytes) = guest.codec.encode_head(&answer) else {
-            return self.tell_gone(told).await;
-        };
-        let Ok(ending) = guest.codec.end_payload(&[]) else {
+        let Ok((mut bytes, persists)) = whole_head(&mut guest.codec, &answer) else {
             return self.tell_gone(told).await;
         };
         told.status = refusal.status();
@@ -612,7 +615,7 @@ impl Client {
         }
         let written = self.write(&bytes).await;
         self.tell(told, refusal.outcome()).await;
-        match (written, ending.persists) {
+        match (written, persists) {
             (false, _) => Next::Drop,
             (true, true) => Next::Again,
             (true, false) => Next::Close,
@@ -739,15 +742,14 @@ fn head_for(
     way: &ClientWay,
     via: Option<&Field>,
 ) -> RequestHead {
-    let host = Field {
-        name: "host".to_owned(),
-        value: wanted.target.authority().into_bytes(),
-    };
-    let mut fields = Vec::with_capacity(request.fields.len() + 2);
-    fields.push(host);
-    fields.extend_from_slice(&request.fields);
-    fields.extend(via.cloned());
-    fields.extend_from_slice(&way.fields);
+    let host = wanted.target.authority();
+    let bytes = request.fields.bytes() + host.len() + ROOM_FOR_OURS;
+    let mut fields = Fields::with_room(request.fields.len() + 2, bytes);
+    fields.push("host", host.as_bytes());
+    fields.append(&request.fields);
+    via.into_iter()
+        .chain(&way.fields)
+        .for_each(|field| fields.push(&field.name, &field.value));
     RequestHead {
         method: request.method.clone(),
         target: match way.asked() {
@@ -758,6 +760,20 @@ fn head_for(
         payload: request.payload,
         upgrade: request.upgrade,
     }
+}
+
+/// The head of a response of our own, whose content needs no frame, and whether
+/// another request may follow.
+fn whole_head(
+    codec: &mut ServerCodec,
+    answer: &ServerAnswer<'_>,
+) -> Result<(Vec<u8>, bool), CodecError> {
+    let head = codec.encode_head(answer)?;
+    let persists = match head.persists {
+        Some(persists) => persists,
+        None => codec.end_payload(&Fields::default())?.persists,
+    };
+    Ok((head.bytes, persists))
 }
 
 /// RFC 9110 section 7.6.3.

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use fumehood_control::{Cause, Deadlines, Field, Hop, PayloadLength, ResponseHead};
+use fumehood_control::{Cause, Deadlines, Field, Hop, PayloadLength};
 use tokio::time::Instant;
 
 use super::flow::{Found, Inbound, Moving, Outbound};
@@ -12,7 +12,8 @@ use super::patience::Patience;
 use crate::connection::Connection;
 use crate::exchange::{cause_of, socket};
 use crate::instance::{
-    CodecError, Demand, Event, LineDemand, Progress, RequestHead, ServerAnswer, ServerCodec,
+    CodecError, Demand, Event, Fields, LineDemand, Progress, RequestHead, ResponseHead,
+    ServerAnswer, ServerCodec,
 };
 use crate::transport::Transport;
 use crate::upstream;
@@ -85,7 +86,11 @@ struct Down {
     /// Of the final head, once it has come.
     status: u16,
     chunked: bool,
-    trailers: Vec<Field>,
+    trailers: Fields,
+    /// How the exchange ends once the payload in demand is moved.
+    completes: Option<bool>,
+    /// The client's codec is done: whether another request may follow.
+    persists: Option<bool>,
     complete: Option<Completion>,
     bytes: u64,
     /// Something of a response has come.
@@ -113,8 +118,8 @@ impl<'a> Forward<'a> {
     ) -> Result<Forward<'a>, Cause> {
         let payload = head.payload;
         let mut out = Outbound::default();
-        out.push(&server.codec.encode_head(head).map_err(cause_of)?);
-        let awaited = server.codec.demand().map_err(cause_of)?;
+        let opening = server.codec.encode_head(head).map_err(cause_of)?;
+        out.push(&opening.bytes);
         Ok(Forward {
             client,
             server,
@@ -129,11 +134,13 @@ impl<'a> Forward<'a> {
                 begun: false,
             },
             down: Down {
-                inbound: Inbound::new(&awaited, None),
+                inbound: Inbound::new(&opening.demand, None),
                 out: Outbound::default(),
                 status: 0,
                 chunked: false,
-                trailers: Vec::new(),
+                trailers: Fields::default(),
+                completes: None,
+                persists: None,
                 complete: None,
                 bytes: 0,
                 begun: false,
@@ -313,7 +320,13 @@ impl<'a> Forward<'a> {
                 }
                 Found::Cut(pending) => codec.end_of_stream(pending),
                 Found::Payload(length) => match ready!(self.poll_down_payload(cx, length))? {
-                    Some(demanded) => self.server.codec.payload_moved(demanded),
+                    Some(demanded) => match self.down.completes {
+                        Some(reusable) => {
+                            self.complete(reusable)?;
+                            continue;
+                        }
+                        None => self.server.codec.payload_moved(demanded),
+                    },
                     None => continue,
                 },
             };
@@ -358,6 +371,7 @@ impl<'a> Forward<'a> {
             events,
             demand,
             then,
+            completes,
         } = progress;
         let whole = events
             .iter()
@@ -389,12 +403,16 @@ impl<'a> Forward<'a> {
             }
         }
         self.down.inbound = Inbound::new(&demand, then);
+        self.down.completes = completes;
         Ok(())
     }
 
     fn encode(&mut self, mut head: ResponseHead, payload: PayloadLength) -> Result<(), End> {
         if head.status >= 200 {
-            head.fields.extend(self.terms.via.cloned());
+            self.terms
+                .via
+                .iter()
+                .for_each(|via| head.fields.push(&via.name, &via.value));
         }
         let answer = ServerAnswer {
             status: head.status,
@@ -404,20 +422,24 @@ impl<'a> Forward<'a> {
             last: self.terms.listener.is_draining(),
             challenge: false,
         };
-        let bytes = self.client.codec.encode_head(&answer);
-        self.down.out.push(&bytes.map_err(End::Broken)?);
+        let head = self.client.codec.encode_head(&answer);
+        let head = head.map_err(End::Broken)?;
+        self.down.out.push(&head.bytes);
+        self.down.persists = head.persists;
         Ok(())
     }
 
     fn complete(&mut self, reusable: bool) -> Result<(), End> {
         let upgraded = self.down.status == 101;
-        let mut persists = false;
-        if !upgraded {
-            let ending = self.client.codec.end_payload(&self.down.trailers);
-            let ending = ending.map_err(End::Broken)?;
-            self.down.out.push(&ending.bytes);
-            persists = ending.persists;
-        }
+        let persists = match self.down.persists {
+            Some(persists) => persists,
+            None => {
+                let ending = self.client.codec.end_payload(&self.down.trailers);
+                let ending = ending.map_err(End::Broken)?;
+                self.down.out.push(&ending.bytes);
+                ending.persists
+            }
+        };
         self.down.complete = Some(Completion {
             // What is left of a request would be read as the next one.
             reusable: reusable && self.up.done,

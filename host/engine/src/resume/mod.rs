@@ -15,8 +15,8 @@ use std::sync::Arc;
 use fumehood_control::{Aftermath, Cause, Challenge, Instance};
 
 use crate::instance::{
-    Answer, Answered, Call, Codec, CodecError, CodecModule, Demand, Fault, Faults, PayloadFrame,
-    Progress, ProtocolError, RequestHead,
+    Answer, Answered, Call, Codec, CodecError, CodecModule, Demand, Fault, Faults, Opening,
+    PayloadFrame, Progress, ProtocolError, RequestHead,
 };
 use crate::registry::{Registry, Version};
 use journal::{Journal, Step};
@@ -116,12 +116,15 @@ impl SteadyCodec {
         self.codec.memory_bytes()
     }
 
-    /// Starts an exchange; returns the head's bytes.
-    pub(crate) fn encode_head(&mut self, head: RequestHead) -> Result<Vec<u8>, CodecError> {
+    /// Starts an exchange.
+    pub(crate) fn encode_head(&mut self, head: RequestHead) -> Result<Opening, CodecError> {
         self.journal = Journal::default();
         self.takeovers_left = MAX_TAKEOVERS;
         let preferences = self.registry.supervisor.preferences().http1;
-        self.bytes_of(Call::EncodeHead(Box::new(head), preferences))
+        match self.perform(Call::EncodeHead(Box::new(head), preferences))? {
+            Answer::Opening(opening) => Ok(opening),
+            _ => unreachable!("a call is answered with its own kind"),
+        }
     }
 
     /// What to write around `length` bytes of request payload.
@@ -134,7 +137,10 @@ impl SteadyCodec {
 
     /// What to write after all request payload.
     pub(crate) fn end_payload(&mut self) -> Result<Vec<u8>, CodecError> {
-        self.bytes_of(Call::EndPayload)
+        match self.perform(Call::EndPayload)? {
+            Answer::Bytes(bytes) => Ok(bytes),
+            _ => unreachable!("a call is answered with its own kind"),
+        }
     }
 
     /// The demand in force.
@@ -164,13 +170,6 @@ impl SteadyCodec {
     pub(crate) fn challenges(&mut self, value: &[u8]) -> Result<Vec<Challenge>, CodecError> {
         match self.perform(Call::Challenges(value.into()))? {
             Answer::Challenges(all) => Ok(all),
-            _ => unreachable!("a call is answered with its own kind"),
-        }
-    }
-
-    fn bytes_of(&mut self, call: Call) -> Result<Vec<u8>, CodecError> {
-        match self.perform(call)? {
-            Answer::Bytes(bytes) => Ok(bytes),
             _ => unreachable!("a call is answered with its own kind"),
         }
     }

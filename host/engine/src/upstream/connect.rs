@@ -34,11 +34,13 @@ pub(super) async fn connect(
     let head = codec.encode_head(RequestHead {
         method: "CONNECT".to_owned(),
         target: authority,
-        fields: std::iter::once(host).chain(fields.concat()).collect(),
+        fields: std::iter::once(&host)
+            .chain(fields.concat().iter())
+            .collect(),
         payload: PayloadLength::None,
         upgrade: false,
     });
-    let head = head.map_err(cause_of)?;
+    let head = head.map_err(cause_of)?.bytes;
     let sending = async {
         transport.write_all(&head).await?;
         transport.flush().await
@@ -72,7 +74,7 @@ async fn final_head(
         };
         for event in progress.map_err(cause_of)?.events {
             if let Event::Head(head) = event {
-                return Ok(head);
+                return Ok(head.into());
             }
         }
     }

@@ -3,8 +3,8 @@
 use fumehood_control as control;
 use fumehood_engine::fuzz::Codec;
 use fumehood_guest_http1::{
-    Client, Demand, Error, Event, LineDemand, Misuse, PayloadLength, Progress, RequestHead,
-    ResponseHead,
+    Client, Completion, Demand, Error, Event, LineDemand, Misuse, PayloadLength, Progress,
+    RequestHead, ResponseHead,
 };
 
 use super::Transcript;
@@ -25,7 +25,8 @@ pub(super) struct Piece {
 pub(super) enum Moves {
     /// At once, be it a part.
     Told,
-    /// By the lines behind it, where those may be shown at once: as the engine does.
+    /// By what follows it, the lines behind it or the next request, where that may
+    /// be shown at once: as the engine does.
     Shown,
 }
 
@@ -62,7 +63,7 @@ impl Host {
     pub(super) fn send(&mut self, head: &RequestHead, length: u8) {
         self.busy = true;
         self.shadow.ask(|codec| {
-            codec.encode_head(&head.method, &head.target, fields(head), payload(head))
+            codec.encode_head(&head.method, &head.target, &fields(head), payload(head))
         });
         let sent = self.client.encode_head(head);
         self.shadow.compare(|| text(&sent));
@@ -128,6 +129,13 @@ impl Host {
                 }
                 self.collect(Demand::Lines(lines))
             }
+            (Demand::Payload(_), _) if !self.busy => false,
+            (Demand::Payload(left), None) if self.moves == Moves::Shown => {
+                match self.client.completes() {
+                    Some(completion) if completion.reusable => self.move_last(left, completion),
+                    _ => self.move_payload(left),
+                }
+            }
             (Demand::Payload(left), _) => self.move_payload(left),
             (Demand::PayloadUntilClose, _) => {
                 self.transcript.payload.append(&mut self.buffer);
@@ -172,6 +180,17 @@ impl Host {
         self.transcript.payload.extend(self.buffer.drain(..count));
         self.untold += count as u64;
         count > 0
+    }
+
+    /// Moves what is left of an exchange that is over then, and keeps it to itself.
+    fn move_last(&mut self, left: u64, completion: Completion) -> bool {
+        let moved = self.move_untold(left);
+        if self.untold == left {
+            self.untold = 0;
+            self.busy = false;
+            self.transcript.events.push(Event::Complete(completion));
+        }
+        moved
     }
 
     fn move_payload(&mut self, left: u64) -> bool {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client::{
-    Demand, Event, Field, Progress, ResponseHead,
+    Demand, Event, Fields, Progress, ResponseHead,
 };
 
 /// How much memory is taken at a time.
@@ -34,11 +34,7 @@ pub(crate) enum Fault {
 impl Fault {
     /// The fault that the head asks for.
     pub(crate) fn asked_for(head: &ResponseHead) -> Option<Self> {
-        let field = head
-            .fields
-            .iter()
-            .find(|field| field.name.eq_ignore_ascii_case("x-fumehood-fault"))?;
-        match field.value.as_slice() {
+        match asking(&head.fields)? {
             b"trap" => Some(Self::Trap),
             b"hang" => Some(Self::Hang),
             b"memory" => Some(Self::Memory),
@@ -67,12 +63,24 @@ impl Fault {
 
 /// Takes what an informational response asks for.
 pub(crate) fn arm(head: &ResponseHead) {
-    let asks = |field: &Field| {
-        field.name.eq_ignore_ascii_case("x-fumehood-fault") && field.value == b"upload"
-    };
-    if head.fields.iter().any(asks) {
+    if asking(&head.fields) == Some(b"upload") {
         IN_UPLOAD.set(true);
     }
+}
+
+/// What the field that asks for a fault says.
+fn asking(fields: &Fields) -> Option<&[u8]> {
+    let mut start = 0;
+    let parts = fields.ends.iter().map(|end| {
+        let part = &fields.bytes[start..*end as usize];
+        start = *end as usize;
+        part
+    });
+    let parts: Vec<&[u8]> = parts.collect();
+    let mut pairs = parts.chunks_exact(2);
+    pairs
+        .find(|pair| pair[0].eq_ignore_ascii_case(b"x-fumehood-fault"))
+        .map(|pair| pair[1])
 }
 
 /// Traps over a piece of request payload, if that was asked for.
@@ -107,10 +115,10 @@ fn garble(mut progress: Progress) -> Progress {
         if let Event::Head(head) = event {
             head.status = u16::MAX;
             head.minor_version = u8::MAX;
-            head.fields.push(Field {
-                name: "x\r\nset-cookie".to_owned(),
-                value: b"\0\x1b[2J\r\n\r\n".to_vec(),
-            });
+            for part in [&b"x\r\nset-cookie"[..], b"\0\x1b[2J\r\n\r\n"] {
+                head.fields.bytes.extend_from_slice(part);
+                head.fields.ends.push(head.fields.bytes.len() as u32);
+            }
         }
     }
     progress.demand = Demand::Payload(u64::MAX);

@@ -22,7 +22,7 @@ mod fault;
 mod server;
 
 use bindings::exports::fumehood::http1::client::{
-    Challenge, Demand, Error, Event, Guest, PayloadFrame, Progress, RequestHead,
+    Challenge, Demand, Error, Event, Guest, Opening, PayloadFrame, Progress, RequestHead,
 };
 use fault::Fault;
 use fumehood_guest_http1::component::{Http1, bindings};
@@ -32,7 +32,7 @@ struct Faulty;
 bindings::export_http1!(Faulty with_types_in bindings);
 
 impl Guest for Faulty {
-    fn encode_head(head: RequestHead) -> Result<Vec<u8>, Error> {
+    fn encode_head(head: RequestHead) -> Result<Opening, Error> {
         Http1::encode_head(head)
     }
 

@@ -2,7 +2,7 @@
 
 use fumehood_guest_http1::component::Http1;
 use fumehood_guest_http1::component::bindings::exports::fumehood::http1::server::{
-    Answer, Demand, Ending, Error, Field, Guest, PayloadFrame, Progress,
+    Answer, Demand, Ending, Error, Fields, Guest, Opening, PayloadFrame, Progress,
 };
 
 use crate::Faulty;
@@ -24,7 +24,7 @@ impl Guest for Faulty {
         Http1::end_of_stream(pending)
     }
 
-    fn encode_head(head: Answer) -> Result<Vec<u8>, Error> {
+    fn encode_head(head: Answer) -> Result<Opening, Error> {
         Http1::encode_head(head)
     }
 
@@ -32,7 +32,7 @@ impl Guest for Faulty {
         Http1::frame_payload(length)
     }
 
-    fn end_payload(trailers: Vec<Field>) -> Result<Ending, Error> {
+    fn end_payload(trailers: Fields) -> Result<Ending, Error> {
         Http1::end_payload(trailers)
     }
 }
