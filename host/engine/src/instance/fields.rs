@@ -101,7 +101,7 @@ impl Fields {
     }
 
     /// Names and values.
-    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;
         let mut next = move |end: u32| {
             let part = self.bytes.get(start..end as usize).unwrap_or_default();

@@ -580,10 +580,14 @@ impl Client {
         let before = request
             .fields
             .iter()
-            .filter(|it| it.name.eq_ignore_ascii_case("via"));
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"via"))
+            .map(|(_, value)| Field {
+                name: "via".to_owned(),
+                value: value.to_vec(),
+            });
         let name = self.seat.listener().setup.via.as_deref();
         let own = name.map(|name| via(request.minor_version, name));
-        before.cloned().chain(own).collect()
+        before.chain(own).collect()
     }
 
     /// Tells the client, and the embedder, why it gets no response.

@@ -386,7 +386,7 @@ impl<'a> Forward<'a> {
                     let status = head.status;
                     if let Some(hop) = self.terms.asked.filter(|_| status == 407) {
                         // It wants to know who we are, not who the client is.
-                        let fault = upstream::refused(&mut self.server.codec, &head);
+                        let fault = upstream::refused(&mut self.server.codec, &head.into());
                         return Err(End::Failed(upstream::at(hop, fault)));
                     }
                     let payload = match &demand {

@@ -104,6 +104,7 @@ fn no_guest_holds_what_another_is_told() {
         rotate: false,
         trust_authentic: false,
         hosts: Vec::new(),
+        dnssec: None,
     };
     let query = NameQuery {
         name: "localhost".to_owned(),
