@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::admission::is_same;
 use super::flow::{Found, Inbound, Outbound};
 use super::forward::{ClientSide, End, Forward, Terms};
+use super::head::{head_for, via, whole_head};
 use super::judge::{Judged, Reader, Wanted, judge, judge_again};
 use super::listener::Seat;
 use super::patience::{Patience, within};
@@ -26,9 +27,7 @@ use super::told::{Told, tell};
 use super::tunnel::Tunnel;
 use crate::connection::Connection;
 use crate::hub::{Hub, is_idempotent};
-use crate::instance::{
-    CodecError, Demand, Fields, LineDemand, Request, RequestHead, ServerAnswer, ServerCodec,
-};
+use crate::instance::{Demand, Fields, LineDemand, Request, ServerAnswer, ServerCodec};
 use crate::resume::SteadyCodec;
 use crate::transport::{PlainStream, Transport};
 
@@ -41,10 +40,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Most bytes read away so, beyond which the client is not listening.
 const MAX_LINGER_BYTES: usize = 1 << 20;
-
-/// Bytes of the fields that are added to a request: their names, and a usual
-/// value of `via`.
-const ROOM_FOR_OURS: usize = 64;
 
 /// Serves a connection that was accepted.
 pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
@@ -736,55 +731,6 @@ fn traveller<'a>(
         wanted,
         upgrade,
         via,
-    }
-}
-
-/// The request as the server is sent it, or the proxy that is asked in its place.
-fn head_for(
-    request: &Request,
-    wanted: &Wanted,
-    way: &ClientWay,
-    via: Option<&Field>,
-) -> RequestHead {
-    let host = wanted.target.authority();
-    let bytes = request.fields.bytes() + host.len() + ROOM_FOR_OURS;
-    let mut fields = Fields::with_room(request.fields.len() + 2, bytes);
-    fields.push("host", host.as_bytes());
-    fields.append(&request.fields);
-    via.into_iter()
-        .chain(&way.fields)
-        .for_each(|field| fields.push(&field.name, &field.value));
-    RequestHead {
-        method: request.method.clone(),
-        target: match way.asked() {
-            Some(_) => format!("{}{}", wanted.target, wanted.path),
-            None => wanted.path.clone(),
-        },
-        fields,
-        payload: request.payload,
-        upgrade: request.upgrade,
-    }
-}
-
-/// The head of a response of our own, whose content needs no frame, and whether
-/// another request may follow.
-fn whole_head(
-    codec: &mut ServerCodec,
-    answer: &ServerAnswer<'_>,
-) -> Result<(Vec<u8>, bool), CodecError> {
-    let head = codec.encode_head(answer)?;
-    let persists = match head.persists {
-        Some(persists) => persists,
-        None => codec.end_payload(&Fields::default())?.persists,
-    };
-    Ok((head.bytes, persists))
-}
-
-/// RFC 9110 section 7.6.3.
-fn via(minor_version: u8, name: &str) -> Field {
-    Field {
-        name: "via".to_owned(),
-        value: format!("1.{minor_version} {name}").into_bytes(),
     }
 }
 

@@ -29,6 +29,7 @@ mod admission;
 mod client;
 mod flow;
 mod forward;
+mod head;
 mod judge;
 mod listener;
 mod patience;

@@ -196,8 +196,7 @@ fn loaded() -> &'static (Linker<Context>, Component) {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         wit::fumehood::guest::panic::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         wit::fumehood::dns::inbox::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
-        preferences::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it)
-            .unwrap();
+        preferences::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         wit::fumehood::dns::secure::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         signatures::add_to_linker::<_, HasSelf<_>>(&mut linker, |it| it).unwrap();
         (linker, component)

@@ -239,7 +239,7 @@ fn sign_all(folder: &TempDir) -> io::Result<String> {
             Key::Replaced | Key::Stripped => Some(keygen(folder, name, P256)?),
         };
         if let Some(key) = &key {
-            test += &fs::read_to_string(folder.join(&format!("{key}.ds")))?;
+            test += &fs::read_to_string(folder.join(format!("{key}.ds")))?;
         }
         match (&zone.key, key) {
             (Key::Made(_), Some(key)) => sign(folder, name, &content, &key, zone.denial)?,
@@ -252,11 +252,11 @@ fn sign_all(folder: &TempDir) -> io::Result<String> {
     }
     let key = keygen(folder, "test", P256)?;
     sign(folder, "test", &test, &key, &[])?;
-    let delegation = fs::read_to_string(folder.join(&format!("{key}.ds")))?;
+    let delegation = fs::read_to_string(folder.join(format!("{key}.ds")))?;
     let root = head(".") + "test. NS ns.test.\nns.test. A 127.0.0.1\n" + &delegation;
     let key = keygen(folder, ".", &["-a", "RSASHA256", "-b", "2048"])?;
     sign(folder, ".", &root, &key, &[])?;
-    let anchor = fs::read_to_string(folder.join(&format!("{key}.ds")))?;
+    let anchor = fs::read_to_string(folder.join(format!("{key}.ds")))?;
     let words: Vec<&str> = anchor.split_whitespace().collect();
     // `. IN DS 1 2 3 digest`
     let at = words

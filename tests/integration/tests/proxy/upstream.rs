@@ -262,7 +262,7 @@ fn nobody_is_led_in_a_circle() {
         let reply = proxy.ask(ask);
         assert_eq!(
             (reply.status, &*error(&reply)),
-            (502, "proxy_loop_detected".to_owned()),
+            (502, "proxy_loop_detected"),
             "{}",
             reply.head
         );
@@ -424,6 +424,9 @@ fn a_circle_is_seen_however_its_field_is_written() {
     let reply = proxy.ask(format!(
         "GET http://a.test/ HTTP/1.1\r\nhost: x\r\nVia: {around}\r\n\r\n"
     ));
-    assert_eq!((reply.status, error(&reply)), (502, "proxy_loop_detected".to_owned()));
+    assert_eq!(
+        (reply.status, error(&reply)),
+        (502, "proxy_loop_detected".to_owned())
+    );
     assert_eq!(server.connections(), 0);
 }
