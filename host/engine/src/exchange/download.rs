@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use fumehood_control::Cause;
+use tokio::task::coop::poll_proceed;
 
 use super::{cause_of, socket};
 use crate::allowance::Allowance;
@@ -63,6 +64,9 @@ impl Download {
     }
 
     /// Goes on until the codec says something or there is nothing to do.
+    ///
+    /// What was read at once may be tens of thousands of small chunks, each for
+    /// the guest: others, and deadlines, have their turn in between.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -70,6 +74,10 @@ impl Download {
         codec: &mut SteadyCodec,
     ) -> Result<Downloading, Cause> {
         loop {
+            let Poll::Ready(turn) = poll_proceed(cx) else {
+                return Ok(Downloading::Peer);
+            };
+            turn.made_progress();
             let progress = match &mut self.state {
                 State::Idle => return Ok(Downloading::Peer),
                 State::Collect(collector) => {

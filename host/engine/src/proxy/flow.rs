@@ -4,6 +4,8 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use tokio::task::coop::poll_proceed;
+
 use crate::demand::{Collected, Collector, Delimiter};
 use crate::instance::{Demand, LineDemand, PayloadFrame};
 use crate::transport::Transport;
@@ -65,7 +67,21 @@ impl Inbound {
     }
 
     /// The next thing. Not to be asked for where nothing is to come.
+    ///
+    /// What was read at once may be tens of thousands of small things, each for a
+    /// guest: others, and deadlines, have their turn in between.
     pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Transport,
+    ) -> Poll<io::Result<Found>> {
+        let turn = ready!(poll_proceed(cx));
+        let found = ready!(self.poll_found(cx, from));
+        turn.made_progress();
+        Poll::Ready(found)
+    }
+
+    fn poll_found(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Transport,
