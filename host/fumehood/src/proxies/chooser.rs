@@ -243,14 +243,14 @@ impl Choice {
     ) -> Result<Pac, ChooseError> {
         let source = source(settings)?;
         let mut script = self.script.lock().await;
-        let now = Instant::now();
         if !Arc::ptr_eq(&script.of, settings) {
             *script = Script::of(settings);
         } else if script.file.changed() {
-            script.refetch.changed(now);
+            script.refetch.changed(Instant::now());
         }
         let mut error = None;
-        if script.refetch.is_due(now) {
+        // Not before it became due just now.
+        if script.refetch.is_due(Instant::now()) {
             match fetch(engine, &source).await {
                 Ok(pac) => {
                     script.loaded = Some(pac);

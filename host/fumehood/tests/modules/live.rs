@@ -21,7 +21,13 @@ pub(crate) fn a_file_becomes_current_and_goes_back(it: &Setting) {
             (candidate.version.as_str(), candidate.origin.as_str()),
             ("9.0.0", "file")
         );
-        assert_eq!(candidate.imports, ["fumehood:guest/panic@0.1.0"]);
+        assert_eq!(
+            candidate.imports,
+            [
+                "fumehood:guest/panic@0.1.0",
+                "fumehood:http1/preferences@0.1.0"
+            ]
+        );
         assert!(candidate.component_bytes > 0 && candidate.native_bytes > 0);
         let swapped = modules
             .swap_to("http1", &loaded.digest_hex()[..8])

@@ -93,7 +93,8 @@ fn a_terminated_command_leaves_nothing() {
     let server = Server::start(vec![halved(&gate)]);
     let (mut reader, writer) = std::io::pipe().unwrap();
     let running = Fetch::new(server.url("/")).stdout(writer).start();
-    gate.wait_for(1);
+    let mut half = [0; 5];
+    reader.read_exact(&mut half).unwrap();
     let pid = rustix::process::Pid::from_raw(running.pid()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let finished = running.finish();
@@ -101,7 +102,7 @@ fn a_terminated_command_leaves_nothing() {
     // Nobody holds the output open any more.
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).unwrap();
-    assert_eq!(rest, b"12345");
+    assert_eq!((&half, &rest[..]), (b"12345", &b""[..]));
     gate.open();
 }
 

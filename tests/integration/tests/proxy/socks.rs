@@ -307,6 +307,10 @@ fn live(socket: &std::path::Path) -> u64 {
 
 #[test]
 fn a_tunnel_has_two_descriptors_and_no_guest() {
+    if !rustix::process::geteuid().is_root() {
+        // An engine is not dumpable: nobody else may look at its descriptors.
+        return;
+    }
     const TUNNELS: usize = 20;
     let server = Server::start(vec![Script::new().request().then_stall(); TUNNELS]);
     let folder = TempDir::new().unwrap();
@@ -336,6 +340,13 @@ fn tunnel(proxy: &Proxy, server: &Server) -> Client {
 /// A guest that ends takes one client with it, and nobody else notices.
 #[test]
 fn a_guest_that_ends_is_one_clients() {
+    // A third fault within a minute would have the version before take its place.
+    for faults in [["trap", "hang"], ["memory", "nonsense"]] {
+        ends_for_one_client(faults);
+    }
+}
+
+fn ends_for_one_client(faults: [&str; 2]) {
     let server = Server::start(vec![Script::answers(&[HELLO]); 2]);
     let folder = TempDir::new().unwrap();
     let socket = folder.join("admin.sock");
@@ -351,17 +362,17 @@ fn a_guest_that_ends_is_one_clients() {
     let loaded = ask(&["load", modules.to_str().unwrap()]);
     ask(&["swap", "socks", &loaded["digest"].as_str().unwrap()[..12]]);
     let mut bystander = tunnel(&proxy, &server);
-    for fault in ["trap", "hang", "memory", "nonsense"] {
+    for fault in faults {
         let request = by_name(&format!("fumehood-fault-{fault}.example"), 443);
         assert_eq!(replied(&proxy, &request), None, "{fault}");
     }
-    for record in proxy.log(4) {
+    for record in proxy.log(2) {
         assert_eq!(record["reason"], "proxy_internal_error", "{record}");
         assert_eq!(record["status"], 0, "{record}");
     }
     bystander.say("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     assert_eq!(bystander.reply().unwrap().content, b"hello");
-    // The version before it has taken its place, or it goes on itself.
+    // Others are served by it as before.
     let mut next = tunnel(&proxy, &server);
     next.say("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     assert_eq!(next.reply().unwrap().content, b"hello");
