@@ -195,7 +195,7 @@ impl Durations {
     fn add(&mut self, took_us: u64) {
         let place = DURATION_BOUNDS_US.partition_point(|bound| *bound < took_us);
         self.counts[place] += 1;
-        self.sum_us += took_us;
+        self.sum_us = self.sum_us.saturating_add(took_us);
     }
 }
 
@@ -256,11 +256,13 @@ impl Traffic {
 
     fn succeeded(&mut self, summary: &Summary) {
         *self.exchanges.entry(Outcome::Ok).or_default() += 1;
-        self.payload_received += summary.payload_received;
-        self.payload_sent += summary.payload_sent;
-        self.bytes_through_guests += summary.bytes_through_guests;
-        self.bytes_past_guests += summary.bytes_past_guests;
-        self.guest_calls += summary.guest_calls;
+        add_all([
+            (&mut self.payload_received, summary.payload_received),
+            (&mut self.payload_sent, summary.payload_sent),
+            (&mut self.bytes_through_guests, summary.bytes_through_guests),
+            (&mut self.bytes_past_guests, summary.bytes_past_guests),
+            (&mut self.guest_calls, summary.guest_calls),
+        ]);
         self.durations.add(summary.timings.total_us);
     }
 
@@ -273,22 +275,25 @@ impl Traffic {
 }
 
 impl ProxyTraffic {
-    /// Numbers come from the engine, and may be anything.
     fn add(&mut self, tally: &ProxyTally) {
-        let pairs = [
+        add_all([
             (&mut self.served, tally.served),
             (&mut self.tunnelled, tally.tunnelled),
             (&mut self.failed, tally.failed),
             (&mut self.received, tally.received),
             (&mut self.sent, tally.sent),
-        ];
-        for (sum, more) in pairs {
-            *sum = sum.saturating_add(more);
-        }
+        ]);
         for reason in &tally.denied {
             self.denied += 1;
             count(&mut self.denials, reason);
         }
+    }
+}
+
+/// Numbers come from the engine, and may be anything.
+fn add_all<const N: usize>(pairs: [(&mut u64, u64); N]) {
+    for (sum, more) in pairs {
+        *sum = sum.saturating_add(more);
     }
 }
 
@@ -365,6 +370,24 @@ mod tests {
         );
         assert_eq!(traffic.responses, BTreeMap::from([(2, 1)]));
         assert_eq!((traffic.payload_received, traffic.durations.sum_us), (7, 9));
+    }
+
+    #[test]
+    fn an_engine_that_counts_without_end_ends_nothing() {
+        let counters = Counters::default();
+        for _ in 0..2 {
+            counters.begun();
+            counters.finished(&Ok(Summary {
+                payload_received: u64::MAX,
+                guest_calls: u64::MAX,
+                timings: Timings {
+                    total_us: u64::MAX,
+                    ..Timings::default()
+                },
+                ..Summary::default()
+            }));
+        }
+        assert_eq!(counters.snapshot().payload_received, u64::MAX);
     }
 
     #[test]
