@@ -385,6 +385,6 @@ pub(super) const CASES: [Case; 34] = [
         what: "a name from unbound through all our processes, against hickory-resolver in one",
         unit: "µs",
         source: Source::Inside,
-        promise: Promise::RatioAtMost(6.0),
+        promise: Promise::RatioAtMost(4.0),
     },
 ];
