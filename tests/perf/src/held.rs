@@ -23,8 +23,10 @@ const HELD: usize = 5000;
 const COUNTED: usize = 300;
 const WARM_UP: usize = 60;
 
-/// Connections an engine keeps to one origin.
-const PER_ORIGIN: usize = 6;
+/// Connections held to one origin: one fewer than there may be. At the bound, an
+/// exchange that is just ending counts beside its own connection, which is idle
+/// already, and an idle one may make way before it has to.
+const PER_ORIGIN: usize = 5;
 
 /// Exchanges under way at once while connections are made.
 const AT_ONCE: usize = 16;
