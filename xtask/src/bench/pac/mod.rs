@@ -38,7 +38,8 @@ pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<ExitCode> {
     command::run(
         workspace
             .cargo()
-            .args(["build", "--release", "--bin", PROGRAM]),
+            .args(["build", "--release", "--package", "fumehood-measure"])
+            .args(["--bin", PROGRAM]),
     )?;
     let folder = workspace.target().join("bench").join("pac");
     let peers = peers::install(&folder)?;
