@@ -4,6 +4,9 @@
 //! listener   accepts, within bounds, until it is drained
 //! socket     what it accepts from: TCP, or a Unix socket
 //! client     one connection: request after request
+//! request    one of them: its head, who it is, whether it may
+//! onward     it on its way: to a server and back, or as a tunnel
+//! reply      what the proxy itself answers
 //! socks      the same of a client that speaks SOCKS: one tunnel
 //! admission  who it is, where it has to say so
 //! judge      what a request asks for, and whether it may
@@ -11,6 +14,7 @@
 //! forward    a request to the server and its response back, both at once
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
+//! standing   one of a client, once nothing else of its connection is left
 //! refusal    what a client is told where it gets no response
 //! told       what is known of a request when it is over
 //! access     what was served, told in batches
@@ -32,11 +36,15 @@ mod forward;
 mod head;
 mod judge;
 mod listener;
+mod onward;
 mod patience;
 mod refusal;
+mod reply;
+mod request;
 mod route;
 mod socket;
 mod socks;
+mod standing;
 mod tally;
 mod told;
 mod tunnel;

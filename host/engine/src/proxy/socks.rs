@@ -8,8 +8,9 @@ use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::client::{Client, Next, Unreached};
+use super::client::{Client, Next};
 use super::judge::Reader;
+use super::onward::Unreached;
 use super::patience::within;
 use super::refusal::Refusal;
 use super::told::Told;

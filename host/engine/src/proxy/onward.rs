@@ -1,0 +1,309 @@
+//! A request on its way: to a server and back, or as a tunnel.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fumehood_control::{AccessOutcome, Cause, ClientWay, Field, GrantId, PayloadLength};
+use fumehood_policy::Target;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::client::{Client, Next};
+use super::forward::{ClientSide, End, Forward, Terms};
+use super::head::{head_for, via};
+use super::judge::{Wanted, judge_again};
+use super::listener::Seat;
+use super::refusal::Refusal;
+use super::request::Come;
+use super::route::Traveller;
+use super::told::Told;
+use crate::connection::Connection;
+use crate::hub::{Hub, is_idempotent};
+use crate::instance::{Fields, Request, ServerAnswer};
+use crate::resume::SteadyCodec;
+use crate::transport::Transport;
+
+/// A connection that was used, and where it leads.
+pub(super) struct Kept {
+    target: Target,
+    way: ClientWay,
+    connection: Connection,
+}
+
+/// A connection that a tunnel is to lead to.
+pub(super) struct Far {
+    pub(super) transport: Transport,
+    /// For the guest of one that lies in TLS.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// No such connection.
+pub(super) struct Unreached {
+    /// What the client is told.
+    pub(super) refusal: Refusal,
+    /// What was the matter on the way.
+    pub(super) cause: Option<Box<Cause>>,
+}
+
+impl Client {
+    /// A request to a server, and its response back.
+    pub(super) async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
+        let so_far = self.via_so_far(&come.request);
+        let passing = (&so_far[..], come.request.upgrade);
+        let ways = match traveller(&self.hub, &self.seat, self.grant(), &wanted, passing)
+            .ways()
+            .await
+        {
+            Ok(ways) => ways,
+            Err(refusal) => return self.refuse(told, &refusal).await,
+        };
+        let mut kept = self.kept(&wanted, &ways);
+        loop {
+            told.reused = kept.is_some();
+            let mut server = match kept.take() {
+                Some(kept) => kept,
+                None => match self.connect(&wanted, passing, &ways).await {
+                    Ok(reached) => reached,
+                    Err(cause) => {
+                        let refusal = Refusal::failed(&cause, &wanted.target);
+                        return self.refuse(told, &refusal).await;
+                    }
+                },
+            };
+            told.server = Some(server.connection.peer);
+            let Some((end, spent)) = self.exchange(&mut server, &wanted, &come, &mut told).await
+            else {
+                return Next::Drop;
+            };
+            if let End::Failed(cause) = &end
+                && told.reused
+                && !spent
+                && was_dead(cause)
+                && is_idempotent(&come.request.method)
+            {
+                // The connection had died while it was kept.
+                continue;
+            }
+            return self.conclude(end, told, server, wanted.target).await;
+        }
+    }
+
+    /// Request and response with one server: how it ended, and whether the request
+    /// cannot be sent again. `None` where there is no guest.
+    async fn exchange(
+        &mut self,
+        server: &mut Kept,
+        wanted: &Wanted,
+        come: &Come,
+        told: &mut Told,
+    ) -> Option<(End, bool)> {
+        let setup = &self.seat.listener().setup;
+        let name = setup.via.as_deref();
+        let via = name.map(|name| via(come.request.minor_version, name));
+        let terms = Terms {
+            deadlines: setup.deadlines,
+            via: via.as_ref(),
+            informational: come.request.minor_version >= 1,
+            asked: server.way.asked(),
+            listener: self.seat.listener(),
+        };
+        let client = ClientSide {
+            transport: &mut self.transport,
+            codec: &mut self.codec.as_mut()?.codec,
+        };
+        let head = head_for(&come.request, wanted, &server.way, via.as_ref());
+        let inward = (&come.demand, come.then);
+        let begun = Forward::begin(client, &mut server.connection, head, inward, terms);
+        Some(match begun {
+            Ok(mut forward) => {
+                let end = forward.run(&mut self.patience).await;
+                (told.received, told.sent) = forward.bytes();
+                told.status = forward.status();
+                (end, forward.is_spent())
+            }
+            Err(cause) => (End::Failed(cause), false),
+        })
+    }
+
+    /// What comes of both connections, the server's after a request for `target`.
+    async fn conclude(
+        &mut self,
+        end: End,
+        mut told: Told,
+        mut server: Kept,
+        target: Target,
+    ) -> Next {
+        match end {
+            End::Complete { persists, reusable } => {
+                if reusable && persists {
+                    self.server = Some(Kept { target, ..server });
+                }
+                self.tell(told, AccessOutcome::Served).await;
+                if persists { Next::Again } else { Next::Close }
+            }
+            End::Upgraded => {
+                let transport =
+                    std::mem::replace(&mut server.connection.transport, Transport::Closed);
+                let room = server.connection.room.take();
+                self.stand(told, Far { transport, room })
+            }
+            End::Failed(cause) => {
+                let refusal = Refusal::failed(&cause, &target);
+                if told.status == 0 {
+                    return self.refuse(told, &refusal).await;
+                }
+                told.denied = refusal.reason();
+                self.tell(told, refusal.outcome()).await;
+                Next::Drop
+            }
+            End::Broken(error) => match Refusal::broken(error) {
+                Some(refusal) if told.status == 0 => self.refuse(told, &refusal).await,
+                _ => self.tell_gone(told).await,
+            },
+            End::Gone => self.tell_gone(told).await,
+        }
+    }
+
+    /// The connection of the last request, where it goes where this one does, the
+    /// way that is to be gone first, lives, and may still be used.
+    fn kept(&mut self, wanted: &Wanted, ways: &[ClientWay]) -> Option<Kept> {
+        let mut kept = self.server.take()?;
+        let registry = &self.hub.registry;
+        let good = ways.first().is_some_and(|way| kept.leads_to(wanted, way))
+            && kept.connection.is_alive()
+            && kept.connection.codec.refresh().is_ok()
+            && !kept.connection.has_outlived_its_guest(registry);
+        let policy = self.hub.proxy.policy().filter(|_| good)?;
+        // The same proxies, but who named them, and what they are told, may be others.
+        kept.way = ways.first()?.clone();
+        let first = kept.way.first();
+        judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
+        Some(kept)
+    }
+
+    async fn connect(
+        &mut self,
+        wanted: &Wanted,
+        passing: (&[Field], bool),
+        ways: &[ClientWay],
+    ) -> Result<Kept, Cause> {
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
+        let reached = traveller.reach(ways.to_vec()).await?;
+        let connection = Connection {
+            transport: reached.transport,
+            codec: SteadyCodec::new(&self.hub.registry)?,
+            peer: reached.peer,
+            since: reached.since,
+            room: reached.room,
+        };
+        Ok(Kept {
+            target: wanted.target.clone(),
+            way: reached.way,
+            connection,
+        })
+    }
+
+    /// A tunnel to what is asked for (RFC 9110 section 9.3.6).
+    pub(super) async fn tunnel(
+        &mut self,
+        mut told: Told,
+        wanted: &Wanted,
+        request: &Request,
+    ) -> Next {
+        let via = self.via_so_far(request);
+        let (peer, far) = match self.far(wanted, &via).await {
+            Ok(far) => far,
+            Err(it) => return self.refuse(told, &it.refusal).await,
+        };
+        told.server = Some(peer);
+        told.status = 200;
+        let answer = ServerAnswer {
+            status: 200,
+            reason: b"Connection established",
+            fields: &Fields::default(),
+            payload: PayloadLength::None,
+            last: false,
+            challenge: false,
+        };
+        let Some(Ok(head)) = self.codec.as_mut().map(|it| it.codec.encode_head(&answer)) else {
+            return Next::Drop;
+        };
+        if !self.write(&head.bytes).await {
+            return Next::Drop;
+        }
+        self.stand(told, far)
+    }
+
+    /// A connection that a tunnel can lead to, and whose address it has.
+    pub(super) async fn far(
+        &mut self,
+        wanted: &Wanted,
+        via: &[Field],
+    ) -> Result<(SocketAddr, Far), Unreached> {
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
+        let ways = traveller.ways().await.map_err(|refusal| Unreached {
+            refusal,
+            cause: None,
+        })?;
+        let reached = traveller.reach(ways).await;
+        let reached = reached.map_err(|cause| Unreached {
+            refusal: Refusal::failed(&cause, &wanted.target),
+            cause: Some(Box::new(cause)),
+        })?;
+        let far = Far {
+            transport: reached.transport,
+            room: reached.room,
+        };
+        Ok((reached.peer, far))
+    }
+
+    /// `via` of a request as it is passed on.
+    fn via_so_far(&self, request: &Request) -> Vec<Field> {
+        let before = request
+            .fields
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"via"))
+            .map(|(_, value)| Field {
+                name: "via".to_owned(),
+                value: value.to_vec(),
+            });
+        let name = self.seat.listener().setup.via.as_deref();
+        let own = name.map(|name| via(request.minor_version, name));
+        before.chain(own).collect()
+    }
+}
+
+impl Kept {
+    /// Whether it can carry a request that is to go this way.
+    fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
+        let everywhere = way.asked().is_some();
+        self.way.via == way.via && (everywhere || self.target == wanted.target)
+    }
+}
+
+/// Who goes for a request, with the `via` that it passes on and whether it asks
+/// for an upgrade. Its parts are lent one by one, as a connection is not shared.
+fn traveller<'a>(
+    hub: &'a Arc<Hub>,
+    seat: &'a Seat,
+    grant: GrantId,
+    wanted: &'a Wanted,
+    (via, upgrade): (&'a [Field], bool),
+) -> Traveller<'a> {
+    Traveller {
+        hub,
+        grant,
+        deadlines: seat.listener().setup.deadlines,
+        wanted,
+        upgrade,
+        via,
+    }
+}
+
+/// The server had closed a connection that was kept.
+fn was_dead(cause: &Cause) -> bool {
+    match cause {
+        Cause::Socket { .. } => true,
+        Cause::Truncated { place } => place == "before-head",
+        _ => false,
+    }
+}
