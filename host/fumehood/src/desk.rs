@@ -11,9 +11,9 @@ use fumehood_control::{
 use fumehood_policy::ServedScheme;
 use tokio::sync::{Mutex as TurnMutex, mpsc, oneshot};
 
-use crate::engine::LiveEngine;
 use crate::error::ChannelError;
 use crate::launch::EngineChannel;
+use crate::live::LiveEngine;
 use crate::modules::ModuleError;
 
 /// How long the engine has for an answer. Loading and linking takes

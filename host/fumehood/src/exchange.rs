@@ -18,8 +18,8 @@ use fumehood_policy::{
 use fumehood_sandbox::{body_pair, sealed};
 use tokio::net::UnixStream;
 
-use crate::engine::{LiveBroker, LiveEngine, Running};
 use crate::error::{CallerError, ChannelError};
+use crate::live::{LiveBroker, LiveEngine, Running};
 use crate::proxies::{Candidate, NoWayOut};
 use crate::routes::{Event, Inbox};
 use crate::upstream::Way;

@@ -11,7 +11,7 @@ use fumehood_policy::{ANY_PORT, HostPattern, IpNet, Lapse, RequestUrl, Scheme, S
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
-use crate::engine::LiveEngine;
+use crate::live::LiveEngine;
 
 /// Most grants held at once; one for each of the parts of a large program, or
 /// for each of its requests under way.

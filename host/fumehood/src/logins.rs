@@ -6,7 +6,7 @@ use fumehood_control::{ListenerId, Login, MAX_LOGINS, StandingGrant, ToBroker, T
 use fumehood_policy::ClientName;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::engine::Shared;
+use crate::shared::Shared;
 use crate::users::Users;
 
 /// Hashes that are made at once: each keeps a processor for a tenth of a second,

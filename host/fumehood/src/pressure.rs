@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fumehood_control::ToEngine;
 
-use crate::engine::Shared;
+use crate::shared::Shared;
 
 /// Between two looks. Shrinking takes effect within as long.
 const EVERY: Duration = Duration::from_secs(2);

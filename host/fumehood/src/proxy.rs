@@ -17,11 +17,12 @@ use fumehood_policy::{ClientName, Policy};
 use rustix::process::{Uid, geteuid};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::engine::{Running, Shared};
 use crate::error::ChannelError;
+use crate::live::Running;
 use crate::logins::Logins;
 use crate::proxies::{WayOut, Whom};
 use crate::settings::Current;
+use crate::shared::Shared;
 use crate::traffic::Counters;
 use crate::unix_socket::{self, SocketFile};
 use crate::users::Users;

@@ -3,7 +3,7 @@
 use fumehood_policy::Mode;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Running;
+use crate::live::Running;
 use crate::pressure::resident_bytes;
 use crate::{Engine, GrantStatus, Listing, Revision, Traffic};
 
@@ -81,7 +81,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             broker: process(broker.is_alive(), broker.readiness.ready_us, broker.pid),
             engine: process(engine.is_alive(), engine.readiness.ready_us, engine.pid),
-            restarts: self.restarts(),
+            restarts: shared.restarts(),
             traffic: shared.counters.snapshot(),
             modules,
             grants: shared.grants.list(),

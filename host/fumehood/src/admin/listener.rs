@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::protocol::{Answer, answer};
 use super::{MAX_LINE, MAX_REQUEST, scrape};
-use crate::engine::Shared;
+use crate::shared::Shared;
 use crate::unix_socket::{self, SocketFile};
 use crate::{Engine, LaunchError};
 

@@ -17,7 +17,7 @@ use super::error::ModuleError;
 use super::live::{Modules, blocking};
 use super::registry::Origin;
 use crate::Engine;
-use crate::engine::Shared;
+use crate::shared::Shared;
 
 /// What files with modules end in; others are left alone.
 const SUFFIX: &str = ".wasm";

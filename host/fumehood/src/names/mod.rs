@@ -28,8 +28,8 @@ pub(crate) use answers::Answers;
 pub use config::{Dns, DnsMode, DnsServer, DnsServerError};
 pub(crate) use setup::Teller;
 
-use crate::engine::Running;
 use crate::error::{CallerError, ChannelError};
+use crate::live::Running;
 use crate::{Engine, Error};
 
 /// How long a question may take where it does not say: as long as browsers wait
@@ -221,7 +221,7 @@ impl Engine {
     }
 }
 
-impl crate::engine::Shared {
+impl crate::shared::Shared {
     /// Has both processes know how names are resolved, and tells by which servers.
     pub(crate) async fn tell_names(
         &self,

@@ -17,8 +17,8 @@ use super::ResolveError;
 use super::anchors;
 use super::config::{Dns, DnsMode, PLAIN_PORT};
 use super::files::{self, Files, Stamps};
-use crate::engine::{LiveBroker, LiveEngine, Running};
 use crate::error::ChannelError;
+use crate::live::{LiveBroker, LiveEngine, Running};
 
 /// How long files are taken to be what they were. Networks change slower.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);

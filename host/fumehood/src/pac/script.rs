@@ -18,10 +18,11 @@ use tokio::sync::Mutex;
 use super::error::{PacError, gone};
 use super::place::{self, PacZone};
 use super::target;
-use crate::engine::{LiveEngine, Running, Shared};
 use crate::error::ChannelError;
+use crate::live::{LiveEngine, Running};
 use crate::modules::Module;
 use crate::routes::Leave;
+use crate::shared::Shared;
 use crate::{CallerError, Engine, Error};
 
 /// As whom scripts' names are looked up: what rules about clients know it by.

@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 
 use super::way_out::{Candidate, NoWayOut};
 use crate::Engine;
-use crate::engine::Shared;
 use crate::error::ChannelError;
 use crate::launch::EngineChannel;
+use crate::shared::Shared;
 
 /// Most questions under way at once: one for each client of an engine, which has
 /// 16,384 descriptors for them. More go unanswered.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, SettingsError, SettingsSource};
-use crate::engine::Shared;
+use crate::shared::Shared;
 use crate::{Dns, Engine, hex};
 
 /// Bytes read of notices at once: a dozen of the longest names.

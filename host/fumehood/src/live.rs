@@ -1,0 +1,306 @@
+//! The processes that run: heard, given orders, and found to be gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine};
+use tokio::sync::mpsc::{
+    Receiver, UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
+
+use crate::config::Config;
+use crate::crashes;
+use crate::desk::{Desk, News};
+use crate::error::ChannelError;
+use crate::launch::{BrokerChannel, EngineChannel, Launched, Readiness};
+use crate::modules::Registry;
+use crate::names::Answers;
+use crate::pac::PacBook;
+use crate::process::Process;
+use crate::proxies::Guide;
+use crate::proxy::Listeners;
+use crate::routes::{Leave, Routes};
+use crate::settings::Current;
+use crate::traffic::Counters;
+
+/// The processes as they were last seen.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) broker: Arc<LiveBroker>,
+    pub(crate) engine: Arc<LiveEngine>,
+}
+
+/// A broker that has been ready. Dropped by all, it is killed.
+pub(crate) struct LiveBroker {
+    pub(crate) channel: Arc<BrokerChannel>,
+    pub(crate) pid: u32,
+    pub(crate) readiness: Readiness,
+    alive: Arc<AtomicBool>,
+    /// Grants whose exchanges are over. Its end ends the watch.
+    over: UnboundedSender<GrantId>,
+}
+
+/// An engine that has been ready. Dropped by all, it is killed.
+pub(crate) struct LiveEngine {
+    pub(crate) channel: Arc<EngineChannel>,
+    pub(crate) routes: Arc<Routes>,
+    /// What does not wait for an answer: exchanges nobody wants any more,
+    /// grants that were taken back.
+    pub(crate) orders: UnboundedSender<ToEngine>,
+    /// Questions about modules.
+    pub(crate) desk: Arc<Desk>,
+    /// Questions about scripts.
+    pub(crate) pac: Arc<PacBook>,
+    /// Questions about names.
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) pid: u32,
+    pub(crate) readiness: Readiness,
+    alive: Arc<AtomicBool>,
+}
+
+impl LiveBroker {
+    /// What holds a grant: dropped when the exchange is over, it is taken back.
+    pub(crate) fn leave(&self, grant: GrantId) -> Leave {
+        Leave::new(grant, &self.over)
+    }
+
+    pub(crate) fn watch(
+        launched: Launched<BrokerChannel>,
+        current: &Arc<Current>,
+        listeners: &Arc<Listeners>,
+    ) -> Arc<Self> {
+        let (over, ended) = unbounded_channel();
+        let channel = Arc::new(launched.channel);
+        let pid = launched.process.id();
+        let alive = Arc::new(AtomicBool::new(true));
+        tokio::spawn(watch_broker(
+            launched.process,
+            channel.clone(),
+            alive.clone(),
+            ended,
+            current.clone(),
+            listeners.clone(),
+        ));
+        Arc::new(LiveBroker {
+            channel,
+            pid,
+            readiness: launched.readiness,
+            alive,
+            over,
+        })
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// It was found to be gone, perhaps before the watch has found out.
+    pub(crate) fn is_gone(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
+    /// A message did not reach it. When that is because it is gone, the next
+    /// request need not find out by itself, even before the watch has.
+    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
+        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
+            self.is_gone();
+        }
+    }
+}
+
+impl LiveEngine {
+    pub(crate) fn watch(
+        launched: Launched<EngineChannel>,
+        registry: &Arc<Registry>,
+        config: &Config,
+        counters: &Arc<Counters>,
+        listeners: &Arc<Listeners>,
+    ) -> Arc<Self> {
+        registry.learn(&launched.drivers);
+        let (orders, ordered) = unbounded_channel();
+        let (desk, news) = Desk::new();
+        let reports = crashes::Writer::new(&config.crash_reports, &launched.readiness.layers);
+        tokio::spawn(hear(news, registry.clone(), reports));
+        let live = Arc::new(LiveEngine {
+            channel: Arc::new(launched.channel),
+            routes: Arc::new(Routes::new(counters.clone())),
+            orders,
+            desk: Arc::new(desk),
+            answers: Answers::new(),
+            pac: Arc::default(),
+            pid: launched.process.id(),
+            readiness: launched.readiness,
+            alive: Arc::new(AtomicBool::new(true)),
+        });
+        let hears = Hears {
+            routes: live.routes.clone(),
+            desk: live.desk.clone(),
+            answers: live.answers.clone(),
+            pac: live.pac.clone(),
+            listeners: listeners.clone(),
+            orders: live.orders.downgrade(),
+            guide: Guide::new(&listeners.whom, &live.channel),
+        };
+        tokio::spawn(watch_engine(
+            launched.process,
+            live.channel.clone(),
+            hears,
+            live.alive.clone(),
+            ordered,
+        ));
+        live
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// It was found to be gone, perhaps before the watch has found out.
+    pub(crate) fn is_gone(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
+    /// A message did not reach it. When that is because it is gone, the next
+    /// request need not find out by itself, even before the watch has.
+    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
+        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
+            self.is_gone();
+        }
+    }
+}
+
+/// Owns the broker. After `Ready` it tells of what the policy only reports;
+/// whatever else comes, the end of file first of all, ends it.
+async fn watch_broker(
+    mut process: Process,
+    channel: Arc<BrokerChannel>,
+    alive: Arc<AtomicBool>,
+    ended: UnboundedReceiver<GrantId>,
+    current: Arc<Current>,
+    listeners: Arc<Listeners>,
+) {
+    let reports = async {
+        loop {
+            match channel.recv().await {
+                Ok((FromBroker::Reported(denial), _none)) => current.report(&denial),
+                Ok((FromBroker::Listening { listener, bound }, _none)) => {
+                    listeners.listening(listener, bound);
+                }
+                _ => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = reports => {}
+        () = revoke_all(&channel, ended) => {}
+    }
+    alive.store(false, Ordering::Release);
+    process.kill().await;
+    listeners.wake();
+}
+
+/// Who hears what an engine says.
+struct Hears {
+    routes: Arc<Routes>,
+    desk: Arc<Desk>,
+    answers: Arc<Answers>,
+    pac: Arc<PacBook>,
+    listeners: Arc<Listeners>,
+    orders: WeakUnboundedSender<ToEngine>,
+    guide: Guide,
+}
+
+impl Hears {
+    fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
+        if let ToEmbedder::Login {
+            id,
+            listener,
+            login,
+        } = message
+        {
+            let question = (id, listener, login);
+            self.listeners.logins.take(question, self.orders.clone());
+            return Ok(());
+        }
+        match &message {
+            it if Desk::takes(it) => self.desk.take(message),
+            it if Answers::takes(it) => self.answers.take(message),
+            it if PacBook::takes(it) => self.pac.take(message),
+            it if Listeners::takes(it) => self.listeners.take(message),
+            it if Guide::takes(it) => self.guide.take(message),
+            _ => self.routes.take(message),
+        }
+    }
+
+    fn close(&self) {
+        self.routes.close();
+        self.desk.close();
+        self.answers.close();
+        self.pac.close();
+    }
+}
+
+/// Takes back the grants of exchanges that are over, until nobody has any.
+pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedReceiver<GrantId>) {
+    while let Some(grant) = ended.recv().await {
+        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Owns the engine: routes what it says, passes orders on, until it
+/// ends, says what it must not, or nobody holds it any more.
+async fn watch_engine(
+    mut process: Process,
+    channel: Arc<EngineChannel>,
+    hears: Hears,
+    alive: Arc<AtomicBool>,
+    ordered: UnboundedReceiver<ToEngine>,
+) {
+    // Side by side, so that neither direction waits for the other.
+    tokio::select! {
+        () = route_all(&channel, &hears) => {}
+        () = order_all(&channel, ordered) => {}
+    }
+    alive.store(false, Ordering::Release);
+    hears.close();
+    process.kill().await;
+    hears.listeners.wake();
+}
+
+async fn route_all(channel: &EngineChannel, hears: &Hears) {
+    while let Ok((message, _none)) = channel.recv().await {
+        if let Err(error) = hears.take(message) {
+            tracing::error!(%error, "the engine is ended for what it said");
+            return;
+        }
+    }
+}
+
+async fn order_all(channel: &EngineChannel, mut ordered: UnboundedReceiver<ToEngine>) {
+    while let Some(order) = ordered.recv().await {
+        if channel.send(&order, &[]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Acts on what the engine says unasked, until it is gone.
+async fn hear(mut news: Receiver<News>, registry: Arc<Registry>, reports: crashes::Writer) {
+    while let Some(news) = news.recv().await {
+        match news {
+            News::Quarantined { name, from, to } => {
+                tracing::warn!(module = name, "a version is quarantined for its faults");
+                // A new engine is not to begin with it again.
+                registry.make_current(&name, &to);
+                registry.quarantine(&name, &from);
+            }
+            News::Fault(report) => reports.write(*report).await,
+            News::Flush(done) => {
+                // Whoever asked may have given up.
+                let _unheard = done.send(());
+            }
+        }
+    }
+}

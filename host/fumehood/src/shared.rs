@@ -1,0 +1,328 @@
+//! What the clones of an engine share: what it was set up with, and what runs now.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use fumehood_control::{GrantId, ToEngine, policy_fragments};
+use fumehood_policy::{Policy, ProxySettings};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::AbortHandle;
+
+use crate::asking::Remembered;
+use crate::config::{Config, Configured};
+use crate::error::{ChannelError, LaunchError};
+use crate::grant::Grants;
+use crate::launch::{self, EngineChannel, Launched};
+use crate::live::{LiveBroker, LiveEngine, Running};
+use crate::modules::Registry;
+use crate::names::Teller;
+use crate::proxies::{Choice, ChooseError, NoWayOut, WayOut};
+use crate::proxy::{self, Listeners};
+use crate::settings::{self, Current};
+use crate::traffic::Counters;
+use crate::{Error, admin, logins, modules, pressure, roles, upstream};
+
+/// Under which the broker knows the resolver's leave. Other numbers follow.
+const RESOLVER_GRANT: GrantId = GrantId(1);
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    /// Policy and preferences that hold now.
+    pub(crate) current: Arc<Current>,
+    /// Leave that was given to parts of the program.
+    pub(crate) grants: Grants,
+    /// What was answered for hosts.
+    pub(crate) remembered: Remembered,
+    /// What went through, across launches.
+    pub(crate) counters: Arc<Counters>,
+    /// How names are resolved, as the processes were told.
+    pub(crate) names: Teller,
+    /// What runs now; the lock is held while launching, so that it happens once.
+    running: Mutex<Running>,
+    /// Source of exchange and grant numbers, across launches.
+    numbers: AtomicU64,
+    /// How often an engine took the place of one that had died.
+    restarts: AtomicU64,
+    pub(crate) permits: Arc<Semaphore>,
+    /// What proxies have asked, and are told.
+    pub(crate) answers: upstream::Answers,
+    /// Which modules an engine is given.
+    pub(crate) registry: Arc<Registry>,
+    /// Forward proxies that listen.
+    pub(crate) listeners: Arc<Listeners>,
+    /// How requests find their way out.
+    way_out: std::sync::Mutex<WayOut>,
+    /// What the settings that are followed said of that.
+    proxies_said: Mutex<Option<ProxySettings>>,
+    /// Held while the evaluator of scripts is fetched, so that it is once.
+    pub(crate) evaluator: Mutex<()>,
+    /// What goes on beside: admin socket, module directory, memory.
+    tasks: std::sync::Mutex<Vec<AbortHandle>>,
+}
+
+impl Shared {
+    /// Launches the processes, and what goes on beside them.
+    pub(crate) async fn launch(config: Config) -> Result<Arc<Self>, LaunchError> {
+        if !roles::initialised() {
+            return Err(LaunchError::NotInitialised);
+        }
+        // First, as it may be refused.
+        let admin = match &config.admin_socket {
+            Some(path) => Some(admin::Listener::bind(path)?),
+            None => None,
+        };
+        let registry = Arc::new(Registry::new(&config.modules));
+        let current = Arc::new(config.current());
+        let way_out = configured(&config.way_out).await?;
+        let follows = config.follow.as_ref().is_some_and(|it| it.proxies);
+        let proxies_said = match &config.way_out {
+            Configured::Chosen(settings) if follows => Some(settings.clone()),
+            _ => None,
+        };
+        let (broker, engine) = launch::both(&config, &current.now(), &registry.offer()).await?;
+        let counters = Arc::new(Counters::default());
+        let listeners = Listeners::new(&current, &counters);
+        let running = Running {
+            broker: LiveBroker::watch(broker, &current, &listeners),
+            engine: LiveEngine::watch(engine, &registry, &config, &counters, &listeners),
+        };
+        let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
+        let shared = Arc::new(Shared {
+            config,
+            current,
+            grants: Grants::default(),
+            remembered: Remembered::default(),
+            counters,
+            names: Teller::new(RESOLVER_GRANT),
+            running: Mutex::new(running),
+            numbers: AtomicU64::new(RESOLVER_GRANT.0 + 1),
+            answers: upstream::Answers::default(),
+            restarts: AtomicU64::new(0),
+            permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            registry,
+            listeners,
+            way_out: std::sync::Mutex::new(way_out),
+            proxies_said: Mutex::new(proxies_said),
+            evaluator: Mutex::default(),
+            tasks: std::sync::Mutex::default(),
+        });
+        shared.listeners.answer_by(&shared);
+        shared.begin_tasks(admin);
+        Ok(shared)
+    }
+
+    /// They end with whoever shares this.
+    fn begin_tasks(self: &Arc<Self>, admin: Option<admin::Listener>) {
+        let weak = || Arc::downgrade(self);
+        let mut tasks = vec![tokio::spawn(pressure::watch(weak())).abort_handle()];
+        if let Some(listener) = admin {
+            tasks.push(tokio::spawn(listener.serve(weak())).abort_handle());
+        }
+        if let Some((folder, on_change)) = self.config.module_directory.clone() {
+            let watching = modules::watch(weak(), folder, on_change);
+            tasks.push(tokio::spawn(watching).abort_handle());
+        }
+        let follow = self.config.follow.as_ref().filter(|it| it.watch);
+        if let Some(file) = follow.and_then(|follow| follow.file.clone()) {
+            tasks.push(tokio::spawn(settings::watch(weak(), file)).abort_handle());
+        }
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    /// Engines launched since the first, each in the place of one that died.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// A number never given before.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Processes that live, as far as is known; what died is launched again.
+    pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
+        self.with_running(async |running: &Running| running.clone())
+            .await
+    }
+
+    /// Does something with processes that live, before they can be replaced.
+    pub(crate) async fn with_running<T>(
+        &self,
+        act: impl AsyncFnOnce(&Running) -> T,
+    ) -> Result<T, LaunchError> {
+        let mut running = self.running.lock().await;
+        self.revive(&mut running).await?;
+        Ok(act(&running).await)
+    }
+
+    async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {
+        if !running.broker.is_alive() {
+            let now = self.current.now();
+            let modules = self.registry.offer();
+            let (broker, engine) = launch::both(&self.config, &now, &modules).await?;
+            *running = Running {
+                broker: LiveBroker::watch(broker, &self.current, &self.listeners),
+                engine: self.watch(engine),
+            };
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.inform(running).await;
+            self.listeners.set_up_broker(running).await;
+            self.listeners
+                .set_up_engine(running, &now.policy, &self.way_out())
+                .await;
+        } else if !running.engine.is_alive() {
+            let now = self.current.now();
+            let modules = self.registry.offer();
+            let broker = &running.broker.channel;
+            let engine = launch::engine_for(&self.config, &now, &modules, broker).await?;
+            running.engine = self.watch(engine);
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.inform(running).await;
+            self.listeners
+                .set_up_engine(running, &now.policy, &self.way_out())
+                .await;
+        }
+        Ok(())
+    }
+
+    /// Has new processes know how names are resolved. Clients of a proxy do not
+    /// come through the embedder first.
+    async fn inform(&self, running: &Running) {
+        if let Err(error) = self.tell_names_to_dial(running).await {
+            tracing::error!(%error, "names cannot be resolved as configured");
+        }
+    }
+
+    fn watch(&self, engine: Launched<EngineChannel>) -> Arc<LiveEngine> {
+        let counters = &self.counters;
+        LiveEngine::watch(
+            engine,
+            &self.registry,
+            &self.config,
+            counters,
+            &self.listeners,
+        )
+    }
+
+    /// How requests find their way out now.
+    pub(crate) fn way_out(&self) -> WayOut {
+        let way_out = self.way_out.lock();
+        way_out.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes by what the settings say of the way out, where that is something else
+    /// than before; where they say nothing any more, straight.
+    pub(crate) async fn follow_proxies(&self, said: Option<ProxySettings>) -> Result<(), Error> {
+        let mut before = self.proxies_said.lock().await;
+        if *before == said {
+            return Ok(());
+        }
+        let way_out = match &said {
+            None => WayOut::Straight,
+            Some(settings) => {
+                let choice = Choice::new(settings.clone()).await;
+                let choice = choice.map_err(ChooseError::from).map_err(NoWayOut::from)?;
+                WayOut::Chosen(Arc::new(choice))
+            }
+        };
+        self.replace_way_out(way_out).await?;
+        *before = said;
+        Ok(())
+    }
+
+    /// Has requests that begin later find another way out.
+    pub(crate) async fn replace_way_out(&self, way_out: WayOut) -> Result<(), ChannelError> {
+        // No launch comes between, so no process is missed.
+        let running = self.running.lock().await;
+        {
+            let mut now = self.way_out.lock();
+            let now = now.as_mut().map_err(|_| ChannelError::OutOfOrder)?;
+            **now = way_out;
+        }
+        match self.listeners.tell_way_out(&running, &self.way_out()).await {
+            // One that is gone is launched again, and told then.
+            Err(error) if !error.is_closed() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the broker know the proxies that a way out has by now, before the engine
+    /// comes with one of them.
+    pub(crate) async fn tell_leave(&self, way_out: &WayOut) {
+        if !self.listeners.is_told(&way_out.leave()) {
+            let running = self.running.lock().await;
+            // A broker that is gone is launched again, and told then.
+            let _gone = self.listeners.tell_way_out(&running, way_out).await;
+        }
+    }
+
+    /// Gives the broker another policy, which holds for requests from `hold` on,
+    /// and the engine what is preferred of its guests from then on. Connections
+    /// that were made under the policy before are not kept.
+    pub(crate) async fn replace_policy<T>(
+        &self,
+        policy: &Policy,
+        hold: impl FnOnce() -> T,
+    ) -> Result<T, ChannelError> {
+        let pieces = policy_fragments(policy)?;
+        // No launch comes between, so no broker is missed.
+        let running = self.running.lock().await;
+        match launch::tell_policy(&running.broker.channel, pieces).await {
+            // One that is gone is launched again, with the policy of then.
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
+        let held = hold();
+        let preferences = ToEngine::Preferences(self.current.now().guests);
+        for order in [preferences, ToEngine::CloseIdle] {
+            if let Err(error) = running.engine.channel.send(&order, &[]).await {
+                running.engine.note(&error);
+            }
+        }
+        match self.listeners.tell_policy(&running, policy).await {
+            Err(error) if !error.is_closed() => return Err(error),
+            _ => {}
+        }
+        Ok(held)
+    }
+
+    /// Has what dies launched again from now on, and not only at the next request.
+    pub(crate) fn keep_running(self: &Arc<Self>) {
+        let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.listeners));
+        let answering = logins::answer_all(Arc::downgrade(self));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.listeners.watched() {
+            tasks.push(tokio::spawn(watching).abort_handle());
+            tasks.push(tokio::spawn(answering).abort_handle());
+        }
+    }
+
+    /// Processes as they are, without launching others.
+    pub(crate) async fn as_it_is(&self) -> Running {
+        self.running.lock().await.clone()
+    }
+
+    /// The engine as it is, without launching another.
+    pub(crate) async fn engine_if_alive(&self) -> Option<Arc<LiveEngine>> {
+        let engine = self.running.lock().await.engine.clone();
+        engine.is_alive().then_some(engine)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// The way out that the first launch has.
+async fn configured(way_out: &Configured) -> Result<WayOut, LaunchError> {
+    Ok(match way_out {
+        Configured::Straight => WayOut::Straight,
+        Configured::Chain(proxies) => WayOut::Chain(Arc::new(proxies.clone())),
+        Configured::Chosen(settings) => {
+            WayOut::Chosen(Arc::new(Choice::new(settings.clone()).await?))
+        }
+    })
+}
