@@ -6,6 +6,52 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Command;
+
+/// Variables that the command goes by and that do not begin with `FUMEHOOD_`.
+const VARIABLES: [&str; 19] = [
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "ftp_proxy",
+    "FTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "SSLKEYLOGFILE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_CURRENT_DESKTOP",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// The command, with nothing set that it goes by where the tests run.
+///
+/// # Panics
+/// If it has not been built; the message says how to.
+#[must_use]
+pub fn fumehood() -> Command {
+    unmoved(Command::new(program("fumehood")))
+}
+
+/// The same for a program that executes the command.
+#[must_use]
+pub fn unmoved(mut command: Command) -> Command {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("FUMEHOOD_") || VARIABLES.contains(&&*text) {
+            command.env_remove(&name);
+        }
+    }
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
 
 /// A program of this workspace, such as `fumehood`: `target/release/NAME`.
 ///

@@ -3,6 +3,7 @@
 
 mod wares;
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -11,23 +12,18 @@ use std::process::Command;
 use crate::peers::{Nginx, Service};
 use crate::temp::TempDir;
 
+/// Only one that hangs takes 2 minutes; it is killed 5 seconds later, with its
+/// children.
+const LIMIT: [&str; 3] = ["timeout", "--kill-after=5", "120"];
+
 /// What all of them are to bring: a line in a file.
 const GOODS: &str = "what was wanted\n";
 
 /// The name of what they are to bring, where it needs one.
 const NAME: &str = "goods";
 
-/// A proxy that this machine is told to use; only what a test says counts.
-const PROXIES: [&str; 8] = [
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-];
+/// How variables begin by which these programs are set up.
+const SETTINGS: [&str; 4] = ["pip_", "npm_config_", "git_config", "cargo_http"];
 
 /// The variables that name an authority's file to them.
 const TRUSTS: [&str; 5] = [
@@ -103,8 +99,8 @@ impl Errand {
     /// It, to be run as it is, with a proxy named by the usual variables.
     #[must_use]
     pub fn through(&self, proxy: &str) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
+        let mut command = Command::new(LIMIT[0]);
+        command.args(&LIMIT[1..]).args(&self.words);
         self.furnish(&mut command);
         for name in ["http_proxy", "https_proxy"] {
             command.env(name, proxy);
@@ -121,7 +117,7 @@ impl Errand {
     #[must_use]
     pub fn run_by(&self, mut command: Command) -> Command {
         command.arg("--cacert").arg(self.folder.join("ca.pem"));
-        command.arg("--").args(&self.words);
+        command.arg("--").args(LIMIT).args(&self.words);
         self.furnish(&mut command);
         command
     }
@@ -129,10 +125,18 @@ impl Errand {
     /// A home of its own, so that no setting of anybody's counts.
     fn furnish(&self, command: &mut Command) {
         let home = self.folder.join("home");
-        for name in PROXIES {
-            command.env_remove(name);
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy().to_ascii_lowercase();
+            let counts = text.ends_with("proxy")
+                || text == "wgetrc"
+                || SETTINGS.iter().any(|prefix| text.starts_with(prefix));
+            if counts {
+                command.env_remove(&name);
+            }
         }
         command
+            .env("PIP_CONFIG_FILE", "/dev/null")
+            .env("npm_config_globalconfig", "/dev/null")
             .current_dir(self.folder.join("work"))
             .env("HOME", &home)
             .env("CARGO_HOME", home.join("cargo"))

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::artifacts::program;
+use crate::artifacts::fumehood;
 use crate::processes::{self, Process, wait_for};
 
 /// Longest that a command may take. All that tests wait for is loopback and
@@ -24,19 +24,6 @@ const GONE_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long output may still come when the command has ended.
 const OUTPUT_LIMIT: Duration = Duration::from_secs(5);
-
-/// By which `fetch` is sent through proxies.
-const PROXY_VARIABLES: [&str; 9] = [
-    "http_proxy",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "ftp_proxy",
-    "FTP_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-    "no_proxy",
-    "NO_PROXY",
-];
 
 /// A command line under construction. `--json`, `--silent` and leave to reach
 /// `127.0.0.1` are in it from the start.
@@ -91,23 +78,13 @@ impl Fetch {
     /// If the command has not been built.
     #[must_use]
     pub fn command(name: &str) -> Self {
-        let mut command = Command::new(program("fumehood"));
+        let mut command = fumehood();
         command
             .arg(name)
-            // What is set where the tests run must not change them.
-            .env_remove("SSLKEYLOGFILE")
-            .env_remove("SSL_CERT_FILE")
-            .env_remove("SSL_CERT_DIR")
-            .env_remove("FUMEHOOD_CONFIG")
-            .env_remove("XDG_CURRENT_DESKTOP")
-            .env("XDG_CONFIG_HOME", "/nonexistent")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        for name in PROXY_VARIABLES {
-            command.env_remove(name);
-        }
         Self {
             command,
             stdin: None,

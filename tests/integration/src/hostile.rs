@@ -16,6 +16,7 @@
 //! ```
 
 mod gate;
+mod nobody;
 mod played;
 mod request;
 mod script;
@@ -23,6 +24,7 @@ mod server;
 mod wire;
 
 pub use gate::Gate;
+pub use nobody::Nobody;
 pub use request::Request;
 pub use script::{End, Script, Step};
 pub use server::{Canary, Server};

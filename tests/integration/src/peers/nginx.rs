@@ -191,8 +191,6 @@ fn start_in(folder: &TempDir) -> io::Result<(Server, [u16; SERVICES])> {
     let config = folder.write("nginx.conf", configuration(folder, ports))?;
     let mut command = Command::new(find_program("nginx")?);
     command.arg("-p").arg(folder.path()).arg("-c").arg(config);
-    // What an earlier attempt has said is no matter of this one.
-    folder.write("error.log", "")?;
     command.arg("-e").arg(folder.join("error.log"));
     // It writes its number once all its sockets listen.
     let number = folder.join("nginx.pid");

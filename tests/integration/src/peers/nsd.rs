@@ -95,7 +95,7 @@ impl Nsd {
     /// Where nsd or ldns is not installed, or one of them fails; the error
     /// contains what it said.
     pub fn start() -> io::Result<Self> {
-        server::start(|| Self::attempt(None))
+        Self::start_with(None)
     }
 
     /// The same, with DNS over TLS beside.
@@ -103,7 +103,7 @@ impl Nsd {
     /// # Errors
     /// As for [`Nsd::start`].
     pub fn start_tls(identity: &Identity) -> io::Result<Self> {
-        server::start(|| Self::attempt(Some(identity)))
+        Self::start_with(Some(identity))
     }
 
     /// Where it listens, by UDP and TCP.
@@ -124,30 +124,10 @@ impl Nsd {
         &self.anchor
     }
 
-    fn attempt(identity: Option<&Identity>) -> io::Result<Self> {
+    fn start_with(identity: Option<&Identity>) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let anchor = sign_all(&folder)?;
-        let [port, tls_port] = server::free_ports()?;
-        let mut text = configuration(&folder, port);
-        if let Some(identity) = identity {
-            folder.write("chain.pem", &identity.chain_pem)?;
-            folder.write("key.pem", &identity.key_pem)?;
-            text += &tls_configuration(&folder, tls_port);
-        }
-        text += "remote-control:\n    control-enable: no\n";
-        for name in [".", "test"]
-            .into_iter()
-            .chain(ZONES.iter().map(|it| it.name))
-        {
-            let file = file_of(name);
-            text += &format!("zone:\n    name: \"{name}\"\n    zonefile: \"{file}.signed\"\n");
-        }
-        let config = folder.write("nsd.conf", text)?;
-        let mut command = Command::new(find_program("nsd")?);
-        command.arg("-d").arg("-c").arg(config);
-        let log = folder.join("nsd.log");
-        let is_ready = || fs::read_to_string(&log).is_ok_and(|it| it.contains("nsd started"));
-        let server = Server::start(command, &folder, "nsd.log", is_ready)?;
+        let (server, [port, tls_port]) = server::start(|| start_in(&folder, identity))?;
         Ok(Self {
             server,
             _folder: folder,
@@ -163,6 +143,32 @@ impl Drop for Nsd {
         // Killed, it would leave its own child behind.
         self.server.terminate();
     }
+}
+
+/// Starts it, with the zones of this folder, on ports that are free at the moment.
+fn start_in(folder: &TempDir, identity: Option<&Identity>) -> io::Result<(Server, [u16; 2])> {
+    let ports = server::free_ports()?;
+    let mut text = configuration(folder, ports[0]);
+    if let Some(identity) = identity {
+        folder.write("chain.pem", &identity.chain_pem)?;
+        folder.write("key.pem", &identity.key_pem)?;
+        text += &tls_configuration(folder, ports[1]);
+    }
+    text += "remote-control:\n    control-enable: no\n";
+    for name in [".", "test"]
+        .into_iter()
+        .chain(ZONES.iter().map(|it| it.name))
+    {
+        let file = file_of(name);
+        text += &format!("zone:\n    name: \"{name}\"\n    zonefile: \"{file}.signed\"\n");
+    }
+    let config = folder.write("nsd.conf", text)?;
+    let mut command = Command::new(find_program("nsd")?);
+    command.arg("-d").arg("-c").arg(config);
+    let log = folder.join("nsd.log");
+    let is_ready = || fs::read_to_string(&log).is_ok_and(|it| it.contains("nsd started"));
+    let server = Server::start(command, folder, "nsd.log", is_ready)?;
+    Ok((server, ports))
 }
 
 fn file_of(zone: &str) -> String {

@@ -40,6 +40,8 @@ impl Server {
         log: &str,
         is_ready: impl Fn() -> bool,
     ) -> io::Result<Self> {
+        // What an earlier attempt has said is no matter of this one.
+        let _none = fs::remove_file(folder.join(log));
         let output = fs::File::create(folder.join(OUTPUT))?;
         command
             .stdin(Stdio::null())

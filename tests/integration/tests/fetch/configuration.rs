@@ -2,9 +2,9 @@
 //! what a running command makes of a change.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts;
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::temp::TempDir;
@@ -40,12 +40,7 @@ impl Setting {
 }
 
 fn fumehood(arguments: &[&str]) -> Output {
-    Command::new(program("fumehood"))
-        .args(arguments)
-        .env_remove("FUMEHOOD_CONFIG")
-        .env("XDG_CONFIG_HOME", "/nonexistent")
-        .output()
-        .unwrap()
+    artifacts::fumehood().args(arguments).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {

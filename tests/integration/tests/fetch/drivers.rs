@@ -5,10 +5,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::Command;
 use std::thread::JoinHandle;
 
-use fumehood_tests::artifacts::{component, program};
+use fumehood_tests::artifacts::{self, component};
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::Canary;
 use fumehood_tests::temp::TempDir;
@@ -117,7 +116,7 @@ fn what_the_driver_cannot_send_is_told() {
 #[test]
 fn inspect_shows_what_a_driver_may_do() {
     let setting = Setting::new();
-    let output = Command::new(program("fumehood"))
+    let output = artifacts::fumehood()
         .args(["modules", "inspect", "gopher", "--directory"])
         .arg(setting.folder())
         .env("XDG_CACHE_HOME", setting.temp.path().join("cache"))

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use fumehood_tests::fetch::Fetch;
-use fumehood_tests::hostile::{Script, Server};
+use fumehood_tests::hostile::{Nobody, Script, Server};
 
 #[test]
 fn stalled_peers_end_with_the_time_given() {
@@ -70,9 +70,7 @@ fn connecting_has_a_time_of_its_own() {
 
 #[test]
 fn a_port_that_nobody_listens_on_refuses() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let finished = Fetch::new(format!("http://{address}/")).run();
+    let nobody = Nobody::here();
+    let finished = Fetch::new(format!("http://{}/", nobody.address())).run();
     finished.assert_failed(7, "connect", "network");
 }

@@ -1,15 +1,24 @@
 //! By what the way out is chosen: flags, scripts, the configuration, variables.
 
-use std::net::TcpListener;
-
 use fumehood_tests::fetch::Fetch;
-use fumehood_tests::hostile::{Canary, Script, Server, Step};
+use fumehood_tests::hostile::{Canary, Nobody, Script, Server, Step};
 use fumehood_tests::temp::TempDir;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
-/// A target that nobody here resolves and nobody answers at.
-const PLAIN: &str = "http://origin.test/path?q";
+/// A target that cannot be (RFC 6761 section 6.4), which the guest knows.
+const PLAIN: &str = "http://origin.invalid/path?q";
+
+/// No name is to be asked about of a server of this machine's.
+fn at(url: &str) -> Fetch {
+    Fetch::new(url)
+        .env("FUMEHOOD_DNS_MODE", "guest")
+        .env("FUMEHOOD_DNS_SERVERS", "127.0.0.1:9")
+}
+
+fn fetch() -> Fetch {
+    at(PLAIN)
+}
 
 fn hello() -> Server {
     Server::start(vec![Script::answers(&[HELLO])])
@@ -30,11 +39,11 @@ fn a_variable_that_means_nothing_is_not_the_same_as_none() {
         ("http_proxy", "http://127.0.0.1:0"),
         ("all_proxy", "http://a b"),
     ] {
-        let finished = Fetch::new(PLAIN).env(name, value).run();
+        let finished = fetch().env(name, value).run();
         assert_eq!(finished.code(), 115, "{name}={value}: {}", finished.stderr);
     }
     let server = hello();
-    let finished = Fetch::new(PLAIN)
+    let finished = fetch()
         .env("http_proxy", proxy(&server))
         .env("no_proxy", "a/b")
         .run();
@@ -49,7 +58,7 @@ fn variables_are_read_as_curl_reads_them() {
         let server = hello();
         let with_login = format!("http://alice:secret@127.0.0.1:{}", server.port());
         // A client of a server can set this one.
-        let fetch = Fetch::new(PLAIN).env("HTTP_PROXY", &*trap);
+        let fetch = fetch().env("HTTP_PROXY", &*trap);
         let finished = fetch.env(name, with_login).run();
         assert_eq!(finished.content(), b"hello", "{name}: {}", finished.stderr);
         let asked = server.only_request();
@@ -60,11 +69,11 @@ fn variables_are_read_as_curl_reads_them() {
         );
     }
     // Exempt, by the list or by --noproxy in its place.
-    let fetch = || Fetch::new(PLAIN).env("http_proxy", &*trap);
-    assert_eq!(fetch().env("NO_PROXY", "origin.test").run().code(), 6);
+    let fetch = || fetch().env("http_proxy", &*trap);
+    assert_eq!(fetch().env("NO_PROXY", "origin.invalid").run().code(), 6);
     let exempt = fetch()
         .env("no_proxy", "x.test")
-        .args(["--noproxy", "origin.test"]);
+        .args(["--noproxy", "origin.invalid"]);
     assert_eq!(exempt.run().code(), 6);
     // -x wins, and "" is none.
     let server = hello();
@@ -77,10 +86,8 @@ fn variables_are_read_as_curl_reads_them() {
 #[test]
 fn a_scripts_ways_are_tried_in_turn() {
     let server = hello();
-    let dead = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::here();
+    let dead = nobody.address();
     let nonsense = Script::new()
         .step(Step::FirstBytes)
         .send("HTTP/1.1 400 No\r\n\r\n");
@@ -89,9 +96,7 @@ fn a_scripts_ways_are_tried_in_turn() {
     let body = format!(
         "return 'PROXY 10.0.0.1:80; PROXY {dead}; SOCKS5 127.0.0.1:{bad}; PROXY 127.0.0.1:{good}';"
     );
-    let finished = Fetch::new(PLAIN)
-        .args(["--proxy-pac", &script(&body)])
-        .run();
+    let finished = fetch().args(["--proxy-pac", &script(&body)]).run();
     assert_eq!(finished.content(), b"hello", "{}", finished.stderr);
     // A proxy that answers works, whatever it says.
     let no = "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n";
@@ -99,7 +104,7 @@ fn a_scripts_ways_are_tried_in_turn() {
     let canary = Canary::start();
     let (first, second) = (refuses.port(), canary.port());
     let body = format!("return 'PROXY 127.0.0.1:{first}; PROXY 127.0.0.1:{second}';");
-    let secure = Fetch::new("https://origin.test/").args(["--proxy-pac", &script(&body)]);
+    let secure = at("https://origin.invalid/").args(["--proxy-pac", &script(&body)]);
     assert_eq!(secure.run().code(), 56);
     canary.assert_alive();
 }
@@ -109,7 +114,7 @@ fn the_deadline_is_of_all_ways_together() {
     let stalls = Server::start(vec![Script::new().then_stall()]);
     let one = format!("SOCKS5 127.0.0.1:{}", stalls.port());
     let body = format!("return '{one}; {one}; {one}; {one}';");
-    let fetch = Fetch::new(PLAIN).args(["--proxy-pac", &script(&body), "--max-time", "1"]);
+    let fetch = fetch().args(["--proxy-pac", &script(&body), "--max-time", "1"]);
     assert_eq!(fetch.run().code(), 28);
     assert_eq!(stalls.connections(), 1);
 }
@@ -117,7 +122,7 @@ fn the_deadline_is_of_all_ways_together() {
 #[test]
 fn a_script_that_fails_is_no_leave_to_go_straight() {
     for broken in [&script("throw 1;"), "data:,(", "/nonexistent"] {
-        let fetch = || Fetch::new(PLAIN).args(["--proxy-pac", broken]);
+        let fetch = || fetch().args(["--proxy-pac", broken]);
         assert_eq!(fetch().run().code(), 117, "{broken}");
         assert_eq!(fetch().args(["--proxy-fallback", "direct"]).run().code(), 6);
         let server = hello();
@@ -140,7 +145,7 @@ fn the_configuration_goes_before_variables_and_behind_flags() {
         "[proxy]\nmode = \"fixed\"\nurl = \"{}\"\n",
         proxy(&server)
     ));
-    let fetch = |file: &str| Fetch::new(PLAIN).args(["--config", file]);
+    let fetch = |file: &str| fetch().args(["--config", file]);
     let finished = fetch(&file).env("http_proxy", &*trap).run();
     assert_eq!(finished.content(), b"hello", "{}", finished.stderr);
     assert_eq!(fetch(&file).args(["-x", ""]).run().code(), 6);

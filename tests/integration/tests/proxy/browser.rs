@@ -75,12 +75,18 @@ fn a_page_is_rendered_over_connect() {
     }
 }
 
+/// Only one that hangs takes a minute; it is killed 5 seconds later, with its
+/// children.
+const LIMIT: [&str; 3] = ["timeout", "--kill-after=5", "60"];
+
 /// Chromium without a window. It is not what is confined here, and in a
 /// container its own sandbox cannot be had.
 fn browse(folder: &Path, pac: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new("chromium");
+    let mut command = Command::new(LIMIT[0]);
     command
+        .args(&LIMIT[1..])
         .args([
+            "chromium",
             "--headless",
             "--no-sandbox",
             "--disable-gpu",

@@ -1,6 +1,6 @@
 //! What passes, and how.
 
-use fumehood_tests::hostile::{Script, Server};
+use fumehood_tests::hostile::{Nobody, Script, Server};
 
 use crate::support::{HELLO, Proxy};
 
@@ -161,9 +161,8 @@ fn a_server_that_does_not_answer_is_told_of() {
             .head
             .contains("proxy-status: fumehood; error=http_response_incomplete")
     );
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let nobody = Nobody::here();
+    let port = nobody.port();
     for ask in [
         format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\nhost: x\r\n\r\n"),
         format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\nhost: x\r\n\r\n"),

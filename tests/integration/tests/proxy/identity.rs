@@ -319,6 +319,9 @@ fn another_user_cannot_connect_to_a_unix_socket() {
     if geteuid().is_root() {
         // Only root can become somebody else.
         assert_eq!(answered(Some(65534)), "000");
+        // It was the mode that kept it out, and nothing else.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(answered(Some(65534)), "400");
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Output, Stdio};
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts::{fumehood, program, unmoved};
 use fumehood_tests::hostile::{Script, Server};
 use fumehood_tests::temp::TempDir;
 use rustix::process::Signal;
@@ -15,15 +15,13 @@ use crate::support::{HELLO, PATIENCE, Proxy};
 /// `fumehood proxy`, with what is its standard input here as descriptor 3, and a
 /// process number that is its own.
 fn activated(socket: impl Into<OwnedFd>, count: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("sh");
+    let mut command = unmoved(Command::new("sh"));
     let script = "export LISTEN_PID=$$; exec \"$0\" proxy --json \"$@\" 3<&0 0</dev/null";
     command
         .args(["-c", script])
         .arg(program("fumehood"))
         .args(arguments)
         .env("LISTEN_FDS", count)
-        .env_remove("FUMEHOOD_CONFIG")
-        .env("XDG_CONFIG_HOME", "/nonexistent")
         .stdin(Stdio::from(socket.into()));
     command
 }
@@ -128,13 +126,11 @@ fn a_passed_socket_is_served_and_the_manager_is_told() {
 fn sockets_of_another_process_are_left_alone() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let passed = listener.local_addr().unwrap();
-    let mut command = Command::new(program("fumehood"));
+    let mut command = fumehood();
     command
         .args(["proxy", "--listen", "127.0.0.1:0", "--json"])
         .env("LISTEN_FDS", "1")
         .env("LISTEN_PID", "1")
-        .env_remove("FUMEHOOD_CONFIG")
-        .env("XDG_CONFIG_HOME", "/nonexistent")
         .stdin(Stdio::from(OwnedFd::from(listener)));
     let proxy = Proxy::spawn(command, TempDir::new().unwrap());
     assert_ne!(proxy.address, passed);

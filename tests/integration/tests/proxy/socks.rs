@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use fumehood_tests::artifacts::component;
 use fumehood_tests::fetch::Fetch;
-use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::hostile::{Canary, Nobody, Script, Server};
 use fumehood_tests::peers::Unbound;
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
@@ -179,9 +179,8 @@ fn a_name_that_hides_another_is_refused() {
 
 #[test]
 fn a_failure_says_what_failed() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let nobody = Nobody::here();
+    let port = nobody.port();
     let unbound = Unbound::start().unwrap();
     let servers = unbound.address();
     let folder = TempDir::new().unwrap();

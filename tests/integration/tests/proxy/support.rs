@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts::fumehood;
 use fumehood_tests::processes::{self, Process, wait_for};
 use fumehood_tests::temp::TempDir;
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,13 +40,11 @@ impl Proxy {
     /// The same, there.
     pub(crate) fn at(listen: &str, arguments: &[&str]) -> Proxy {
         let folder = TempDir::new().unwrap();
-        let mut command = Command::new(program("fumehood"));
+        let mut command = fumehood();
         command
             .args(["proxy", "--listen", listen, "--json", "--access-log"])
             .arg(folder.join("access.log"))
             .args(arguments)
-            .env_remove("FUMEHOOD_CONFIG")
-            .env("XDG_CONFIG_HOME", "/nonexistent")
             .stdin(Stdio::null());
         Proxy::spawn(command, folder)
     }

@@ -1,9 +1,9 @@
 //! Out through other proxies: hostile ones, scripts that should not be trusted,
 //! circles; then the distribution's.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
-use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::hostile::{Canary, Nobody, Script, Server};
 use fumehood_tests::peers::{Kind, RealProxy, Unbound};
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
@@ -23,15 +23,6 @@ fn http(server: &Server) -> String {
 fn script(body: &str) -> String {
     let body = body.replace('%', "%25");
     format!("data:,function FindProxyForURL(url, host) {{ {body} }}")
-}
-
-/// A port of this machine where nobody listens.
-fn dead_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// The error type of RFC 9209 that a client was told.
@@ -225,7 +216,8 @@ fn what_failed_is_tried_last() {
     let server = Server::start(vec![Script::answers(&[HELLO])]);
     // It stalls: a second request that tried it first would take as long again.
     let stalls = Server::start(vec![Script::new().request().then_stall()]);
-    let (dead, stall, good) = (dead_port(), stalls.port(), server.port());
+    let nobody = Nobody::here();
+    let (dead, stall, good) = (nobody.port(), stalls.port(), server.port());
     let body = format!(
         "return 'PROXY 127.0.0.1:{dead}; SOCKS5 127.0.0.1:{stall}; PROXY 127.0.0.1:{good}';"
     );

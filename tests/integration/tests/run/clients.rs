@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts::fumehood;
 use fumehood_tests::certs::TestCa;
 use fumehood_tests::clients::{Client, Errand};
 use fumehood_tests::peers::{Nginx, Service, Site};
@@ -17,8 +17,8 @@ fn fetches(client: Client) {
     for service in [Service::Http, Service::Tls13] {
         let errand = Errand::prepare(client, &nginx, service, ca.pem());
         let run = |flags: &[&str]| {
-            let mut command = std::process::Command::new(program("fumehood"));
-            command.arg("run").args(flags).env_remove("FUMEHOOD_CONFIG");
+            let mut command = fumehood();
+            command.arg("run").args(flags);
             errand.run_by(command).output().unwrap()
         };
         let there = format!("127.0.0.1:{}", nginx.port(service));

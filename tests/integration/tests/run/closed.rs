@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts::{fumehood, program, unmoved};
 
 use super::support::text;
 
@@ -11,13 +11,10 @@ fn without_namespaces_nothing_is_run() {
     // In a user namespace of its own, where anybody may forbid further ones.
     let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
                   exec \"$0\" run --allow '*' -- echo was run";
-    let mut command = Command::new("unshare");
+    let mut command = unmoved(Command::new("unshare"));
     command.args(["--user", "--map-root-user", "sh", "-c", script]);
     command.arg(program("fumehood"));
-    let output = command
-        .env("XDG_CONFIG_HOME", "/nonexistent")
-        .output()
-        .unwrap();
+    let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(125), "{output:?}");
     assert_eq!(text(&output.stdout), "");
     let told = text(&output.stderr);
@@ -32,7 +29,7 @@ fn without_namespaces_nothing_is_run() {
 
 #[test]
 fn a_bad_configuration_runs_nothing() {
-    let mut command = Command::new(program("fumehood"));
+    let mut command = fumehood();
     command.args([
         "run",
         "--config",

@@ -6,7 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::{self, Command};
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts::{program, unmoved};
 use fumehood_tests::temp::TempDir;
 
 use super::support::{free, inmate, run, text};
@@ -117,10 +117,9 @@ fn other_processes_are_closed_to_it() {
 fn it_keeps_three_descriptors() {
     let script = "exec 5</dev/null; exec \"$@\"";
     let shell = |words: &[&OsStr]| {
-        let mut shell = Command::new("sh");
+        let mut shell = unmoved(Command::new("sh"));
         shell.args(["-c", script, "sh"]).args(words);
-        let output = shell.env("XDG_CONFIG_HOME", "/nonexistent").output();
-        text(&output.unwrap().stdout)
+        text(&shell.output().unwrap().stdout)
     };
     let (fumehood, inmate) = (program("fumehood"), program("fumehood-inmate"));
     let tries = ["read", "/proc/self/fd/5"].map(OsStr::new);
