@@ -230,18 +230,22 @@ impl Attempt {
         let Err(failure) = &self.result else {
             return false;
         };
-        let connection_was_dead = match &failure.cause {
-            Cause::Socket { .. } => true,
-            // Many servers close an idle TLS connection without close_notify.
-            Cause::Truncated { place } => matches!(&place[..], "before-head" | "tls-record"),
-            _ => false,
-        };
         let safe = match failure.retry {
             RetrySafety::NotSent => true,
             RetrySafety::MaybeProcessed => is_idempotent(method),
             RetrySafety::Answered => false,
         };
-        connection_was_dead && safe && matches!(self.source, SourceState::Untouched)
+        was_dead(&failure.cause) && safe && matches!(self.source, SourceState::Untouched)
+    }
+}
+
+/// A connection that had been idle turned out to be dead.
+pub(crate) fn was_dead(cause: &Cause) -> bool {
+    match cause {
+        Cause::Socket { .. } => true,
+        // Many servers close an idle TLS connection without close_notify.
+        Cause::Truncated { place } => matches!(&place[..], "before-head" | "tls-record"),
+        _ => false,
     }
 }
 

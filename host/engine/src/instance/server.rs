@@ -277,6 +277,10 @@ fn sound_request(told: wire::Request) -> Result<Request, Nonsense> {
         wire::RequestTarget::Absolute(wire::AbsoluteTarget { origin, path }) => {
             visible(&origin)?;
             visible(&path)?;
+            // It is written behind the origin that was judged.
+            if !path.starts_with('/') {
+                return Err(Nonsense("a path that does not begin with a slash"));
+            }
             Asked::Absolute { origin, path }
         }
         wire::RequestTarget::Local(_) => Asked::Local,
@@ -301,4 +305,39 @@ fn sound_request(told: wire::Request) -> Result<Request, Nonsense> {
 pub(super) fn login(name: Vec<u8>, password: Vec<u8>) -> Option<Login> {
     let fits = name.len() <= MAX_LOGIN_BYTES && password.len() <= MAX_LOGIN_BYTES;
     fits.then_some(Login { name, password })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(origin: &str, path: &str) -> wire::Request {
+        wire::Request {
+            method: "GET".to_owned(),
+            minor_version: 1,
+            target: wire::RequestTarget::Absolute(wire::AbsoluteTarget {
+                origin: origin.to_owned(),
+                path: path.to_owned(),
+            }),
+            fields: wire::Fields {
+                bytes: Vec::new(),
+                ends: Vec::new(),
+            },
+            payload: wire::PayloadLength::None,
+            upgrade: false,
+            login: None,
+        }
+    }
+
+    /// What is judged is the origin alone, and the path is written behind it.
+    #[test]
+    fn a_path_cannot_lengthen_the_origin() {
+        for path in ["", ".evil.test/", "@evil.test/", ":81/", "a/"] {
+            assert!(
+                sound_request(request("http://a.test", path)).is_err(),
+                "{path}"
+            );
+        }
+        assert!(sound_request(request("http://a.test", "/.evil.test/")).is_ok());
+    }
 }

@@ -134,12 +134,16 @@ pub(super) fn demand(told: Demand) -> Result<Demand, Nonsense> {
     match &told {
         Demand::EmptyLine(at_most) => bounded_piece(*at_most)?,
         Demand::Lines(lines) => bounded_lines(lines)?,
+        Demand::Payload(0) => return Err(Nonsense("a payload of no bytes")),
         _ => {}
     }
     Ok(told)
 }
 
 fn bounded_lines(lines: &LineDemand) -> Result<(), Nonsense> {
+    if lines.count == 0 {
+        return Err(Nonsense("a piece of no lines"));
+    }
     bounded_piece(lines.at_most)
 }
 
@@ -287,6 +291,14 @@ mod tests {
             };
             assert!(progress(then).is_err(), "{at_most}");
         }
+        // What takes nothing could be asked for without end.
+        let none = LineDemand {
+            count: 0,
+            at_most: 1,
+        };
+        assert!(demand(Demand::Lines(none)).is_err());
+        assert!(demands(Demand::Payload(1), Some(none)).is_err());
+        assert!(demand(Demand::Payload(0)).is_err());
         assert!(demand(Demand::EmptyLine(MAX_PIECE_BYTES)).is_ok());
         assert!(demand(Demand::Lines(lines(1))).is_ok());
     }

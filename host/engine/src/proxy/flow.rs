@@ -243,3 +243,49 @@ pub(super) enum Moving {
     From(io::Error),
     To,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::PlainStream;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// More than a turn is to have, and fewer than one read brings.
+    const PIECES: usize = 10_000;
+
+    #[tokio::test]
+    async fn a_flood_of_small_pieces_leaves_others_their_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut theirs = TcpStream::connect(address).await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        theirs.write_all(&[b'\n'; PIECES]).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let mut from = Transport::Plain(PlainStream::new(ours));
+        let line = Demand::Lines(LineDemand {
+            count: 1,
+            at_most: 8,
+        });
+        let (mut pieces, mut turns) = (0, 0);
+        while pieces < PIECES {
+            turns += 1;
+            std::future::poll_fn(|cx| {
+                let before = pieces;
+                while let Poll::Ready(found) = Inbound::new(&line, None).poll(cx, &mut from) {
+                    match found.unwrap() {
+                        Found::Piece => pieces += 1,
+                        _ => return Poll::Ready(()),
+                    }
+                }
+                match pieces - before {
+                    0 => Poll::Pending,
+                    _ => Poll::Ready(()),
+                }
+            })
+            .await;
+            tokio::task::yield_now().await;
+        }
+        assert!(turns > 10, "{turns}");
+    }
+}

@@ -86,6 +86,8 @@ struct Down {
     /// Of the final head, once it has come.
     status: u16,
     chunked: bool,
+    /// Content that the client was promised, in bytes, where it was.
+    promised: Option<u64>,
     trailers: Fields,
     /// How the exchange ends once the payload in demand is moved.
     completes: Option<bool>,
@@ -138,6 +140,7 @@ impl<'a> Forward<'a> {
                 out: Outbound::default(),
                 status: 0,
                 chunked: false,
+                promised: None,
                 trailers: Fields::default(),
                 completes: None,
                 persists: None,
@@ -163,7 +166,11 @@ impl<'a> Forward<'a> {
     /// The server has begun to answer, or content of the request is spent: it
     /// cannot be sent again.
     pub(super) fn is_spent(&self) -> bool {
-        self.down.begun || self.up.begun || self.up.bytes > 0
+        // A piece is taken from its first byte on, not once it is whole.
+        let in_pieces = [&self.up.inbound, &self.down.inbound]
+            .iter()
+            .any(|inbound| !inbound.piece().is_empty());
+        in_pieces || self.down.begun || self.up.begun || self.up.bytes > 0
     }
 
     /// Runs to the end.
@@ -340,6 +347,10 @@ impl<'a> Forward<'a> {
         cx: &mut Context<'_>,
         length: usize,
     ) -> Poll<Result<Option<u64>, End>> {
+        let after = self.down.bytes.saturating_add(length as u64);
+        if self.down.promised.is_some_and(|promised| after > promised) {
+            return Poll::Ready(Err(misframed()));
+        }
         let from = &mut self.server.transport;
         let count = if self.down.chunked {
             let length = Outbound::piece_of(length);
@@ -395,6 +406,11 @@ impl<'a> Forward<'a> {
                         _ => PayloadLength::Unknown,
                     };
                     self.down.chunked = payload == PayloadLength::Unknown;
+                    self.down.promised = match payload {
+                        PayloadLength::None => Some(0),
+                        PayloadLength::Known(length) => Some(length),
+                        PayloadLength::Unknown => None,
+                    };
                     self.encode(head, payload)?;
                     self.down.status = status;
                 }
@@ -423,13 +439,20 @@ impl<'a> Forward<'a> {
             challenge: false,
         };
         let head = self.client.codec.encode_head(&answer);
-        let head = head.map_err(End::Broken)?;
+        let head = head.map_err(|error| match error {
+            // It is the server's head that cannot be passed on.
+            CodecError::Protocol(_) => End::Failed(Cause::Limit("response-head".to_owned())),
+            CodecError::Fault(_) => End::Broken(error),
+        })?;
         self.down.out.push(&head.bytes);
         self.down.persists = head.persists;
         Ok(())
     }
 
     fn complete(&mut self, reusable: bool) -> Result<(), End> {
+        if self.down.promised.is_some_and(|it| it != self.down.bytes) {
+            return Err(misframed());
+        }
         let upgraded = self.down.status == 101;
         let persists = match self.down.persists {
             Some(persists) => persists,
@@ -448,6 +471,11 @@ impl<'a> Forward<'a> {
         });
         Ok(())
     }
+}
+
+/// What follows a response would be read as another server's.
+fn misframed() -> End {
+    End::Failed(Cause::HttpViolation("bad-content-length".to_owned()))
 }
 
 impl Completion {

@@ -12,12 +12,14 @@
 //! judge      what a request asks for, and whether it may
 //! route      which way it goes out, through proxies perhaps
 //! forward    a request to the server and its response back, both at once
+//! head       heads of our own: a request's as it goes on, a response's that is ours
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
 //! standing   one of a client, once nothing else of its connection is left
 //! refusal    what a client is told where it gets no response
 //! told       what is known of a request when it is over
 //! access     what was served, told in batches
+//! patience   a deadline that moves on
 //! tally      how much was, told now and then
 //! ```
 //!

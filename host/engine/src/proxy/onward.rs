@@ -17,7 +17,7 @@ use super::request::Come;
 use super::route::Traveller;
 use super::told::Told;
 use crate::connection::Connection;
-use crate::hub::{Hub, is_idempotent};
+use crate::hub::{Hub, is_idempotent, was_dead};
 use crate::instance::{Fields, Request, ServerAnswer};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
@@ -296,14 +296,5 @@ fn traveller<'a>(
         wanted,
         upgrade,
         via,
-    }
-}
-
-/// The server had closed a connection that was kept.
-fn was_dead(cause: &Cause) -> bool {
-    match cause {
-        Cause::Socket { .. } => true,
-        Cause::Truncated { place } => place == "before-head",
-        _ => false,
     }
 }

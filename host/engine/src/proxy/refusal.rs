@@ -83,6 +83,9 @@ impl Refusal {
                 }
                 _ => format!("{target} was not reached through the proxy {server}: {error}"),
             },
+            Cause::BadRequest(why) => {
+                format!("the request for {target} cannot be passed on: {why}")
+            }
             _ => format!("{target} did not answer: {error}"),
         };
         Refusal {

@@ -198,7 +198,7 @@ impl Traveller<'_> {
     async fn go(&self, way: ClientWay) -> Result<Reached, Cause> {
         let since = Instant::now();
         let milliseconds = self.deadlines.connect_ms;
-        let mut room = match self.wanted.tunnel && way.via.is_empty() {
+        let room = match self.wanted.tunnel && way.via.is_empty() {
             true => None,
             false => Some(self.hub.reserve(way.via.len(), milliseconds).await?),
         };
@@ -213,9 +213,6 @@ impl Traveller<'_> {
         let mut transport = Transport::from(stream);
         if !way.via.is_empty() {
             transport = self.led(&way, transport).await?;
-            if self.wanted.tunnel && !matches!(transport, Transport::Tls(_)) {
-                room = None;
-            }
         }
         Ok(Reached {
             transport,

@@ -1,8 +1,9 @@
 //! Clients that mean harm.
 
+use std::io::Read;
 use std::time::Instant;
 
-use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::hostile::{Canary, Script, Server, Step};
 
 use crate::support::{HELLO, Proxy};
 
@@ -143,4 +144,71 @@ fn one_address_cannot_have_them_all() {
     assert!(proxy.connect().is_ended());
     first.say(&get);
     assert_eq!(first.reply().unwrap().status, 200);
+}
+
+/// A server that is retried must not have cost the client a byte: what is left of
+/// a chunk's size is another size.
+#[test]
+fn a_request_of_which_something_was_read_is_not_sent_again() {
+    let dies = Script::answers(&[HELLO]).step(Step::RequestHead);
+    let server = Server::start(vec![dies, Script::answers(&[HELLO, HELLO])]);
+    let proxy = Proxy::start(&[]);
+    let mut client = proxy.connect();
+    let head = |method: &str, fields: &str| {
+        let url = server.url("/");
+        format!("{method} {url} HTTP/1.1\r\nhost: x\r\n{fields}\r\n")
+    };
+    client.say(head("GET", ""));
+    assert_eq!(client.reply().unwrap().content, b"hello");
+    client.say(head("PUT", "transfer-encoding: chunked\r\n") + "1");
+    let reply = client.reply().unwrap();
+    assert_eq!(reply.status, 502, "{reply:?}");
+    // Sixteen bytes, that was to be. Read from here on it is the last chunk, and
+    // what comes behind it another request.
+    client.say(format!("0\r\nx\r\n\r\n{}", head("GET", "")));
+    assert!(client.is_ended());
+    assert_eq!(server.connections(), 1);
+}
+
+/// Whoever has a server's codec in hand could answer for the next server, if the
+/// client were sent more or less than it was promised.
+#[test]
+fn a_codec_in_wrong_hands_cannot_answer_for_another_server() {
+    let lies = |what: &str, length: u32, content: &str| {
+        Script::answer(format!(
+            "HTTP/1.1 200 OK\r\nx-fumehood-fault: {what}\r\ncontent-length: {length}\r\n\r\n\
+             {content}"
+        ))
+    };
+    for script in [lies("more", 5, "helloEVIL!"), lies("less", 9, "hello")] {
+        let proxy = Proxy::with_module("http1", "http1-faulty");
+        let server = Server::start(vec![script]);
+        let mut client = proxy.connect();
+        let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+        client.say(get);
+        assert!(client.head().unwrap().starts_with("http/1.1 200"));
+        let mut content = String::new();
+        // Its end is the connection's, for nothing may follow it.
+        client.socket.read_to_string(&mut content).unwrap();
+        assert_eq!(content, "hello");
+        assert_eq!(proxy.log(1)[0]["reason"], "http_protocol_error");
+    }
+}
+
+#[test]
+fn a_response_that_has_no_room_for_another_field_is_refused() {
+    let fields = "x: y\r\n".repeat(255);
+    let full = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 5\r\n\r\nhello");
+    let server = Server::start(vec![Script::answer(full.clone()), Script::answer(full)]);
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    let reply = Proxy::start(&[]).ask(&get);
+    assert_eq!(reply.status, 502);
+    assert!(
+        reply
+            .head
+            .contains("error=http_response_header_section_size"),
+        "{reply:?}"
+    );
+    // Without a field of ours it goes through.
+    assert_eq!(Proxy::start(&["--via", ""]).ask(&get).content, b"hello");
 }

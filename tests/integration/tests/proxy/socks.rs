@@ -3,7 +3,6 @@
 use std::io::Read as _;
 use std::time::Instant;
 
-use fumehood_tests::artifacts::component;
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Canary, Nobody, Script, Server};
 use fumehood_tests::peers::Unbound;
@@ -347,19 +346,7 @@ fn a_guest_that_ends_is_one_clients() {
 
 fn ends_for_one_client(faults: [&str; 2]) {
     let server = Server::start(vec![Script::answers(&[HELLO]); 2]);
-    let folder = TempDir::new().unwrap();
-    let socket = folder.join("admin.sock");
-    let modules = folder.join("socks@9.0.0.wasm");
-    std::fs::copy(component("socks-faulty"), &modules).unwrap();
-    let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
-    let ask = |action: &[&str]| {
-        let asked = Fetch::command("modules").args(action);
-        let done = asked.args(["--json", "--socket"]).arg(&socket).run();
-        assert_eq!(done.code(), 0, "{}", done.stderr);
-        serde_json::from_slice::<Value>(&done.stdout).unwrap()
-    };
-    let loaded = ask(&["load", modules.to_str().unwrap()]);
-    ask(&["swap", "socks", &loaded["digest"].as_str().unwrap()[..12]]);
+    let proxy = Proxy::with_module("socks", "socks-faulty");
     let mut bystander = tunnel(&proxy, &server);
     for fault in faults {
         let request = by_name(&format!("fumehood-fault-{fault}.example"), 443);

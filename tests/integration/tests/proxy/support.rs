@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use fumehood_tests::artifacts::fumehood;
+use fumehood_tests::artifacts::{component, fumehood};
+use fumehood_tests::fetch::Fetch;
 use fumehood_tests::processes::{self, Process, wait_for};
 use fumehood_tests::temp::TempDir;
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,6 +36,25 @@ impl Proxy {
     /// One that goes by its arguments alone. It keeps an access log.
     pub(crate) fn strict(arguments: &[&str]) -> Proxy {
         Proxy::at("127.0.0.1:0", arguments)
+    }
+
+    /// One that may reach loopback and has this guest of the tests in a module's
+    /// place.
+    pub(crate) fn with_module(name: &str, guest: &str) -> Proxy {
+        let folder = TempDir::new().unwrap();
+        let socket = folder.join("admin.sock");
+        let file = folder.join(format!("{name}@9.0.0.wasm"));
+        std::fs::copy(component(guest), &file).unwrap();
+        let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
+        let ask = |action: &[&str]| {
+            let asked = Fetch::command("modules").args(action);
+            let done = asked.args(["--json", "--socket"]).arg(&socket).run();
+            assert_eq!(done.code(), 0, "{}", done.stderr);
+            serde_json::from_slice::<Value>(&done.stdout).unwrap()
+        };
+        let loaded = ask(&["load", file.to_str().unwrap()]);
+        ask(&["swap", name, &loaded["digest"].as_str().unwrap()[..12]]);
+        proxy
     }
 
     /// The same, there.

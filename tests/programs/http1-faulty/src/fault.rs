@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client::{
-    Demand, Event, Fields, Progress, ResponseHead,
+    Completion, Demand, Event, Fields, Progress, ResponseHead,
 };
 
 /// How much memory is taken at a time.
@@ -17,16 +17,23 @@ const PIECES_BEFORE_TRAP: u32 = 3;
 thread_local! {
     /// The next piece of request payload is to end it.
     static IN_UPLOAD: Cell<bool> = const { Cell::new(false) };
+    /// What is to be lied about the payload.
+    static LIE: Cell<Option<Fault>> = const { Cell::new(None) };
     /// Pieces until the trap that was asked for.
     static PIECES_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// What can go wrong.
+#[derive(Clone, Copy)]
 pub(crate) enum Fault {
     Trap,
     Hang,
     Memory,
     Garbage,
+    /// More payload than the head has told.
+    More,
+    /// Less.
+    Less,
     /// A trap, but not yet.
     Later,
 }
@@ -39,6 +46,8 @@ impl Fault {
             b"hang" => Some(Self::Hang),
             b"memory" => Some(Self::Memory),
             b"garbage" => Some(Self::Garbage),
+            b"more" => Some(Self::More),
+            b"less" => Some(Self::Less),
             b"later" => Some(Self::Later),
             _ => None,
         }
@@ -53,6 +62,14 @@ impl Fault {
             },
             Self::Memory => take_memory(),
             Self::Garbage => garble(progress),
+            Self::More | Self::Less => {
+                LIE.set(Some(self));
+                Progress {
+                    // The host is to ask when it has moved.
+                    completes: None,
+                    ..progress
+                }
+            }
             Self::Later => {
                 PIECES_LEFT.set(Some(PIECES_BEFORE_TRAP));
                 progress
@@ -106,6 +123,31 @@ fn take_memory() -> ! {
     loop {
         taken.push(vec![1; GULP_BYTES]);
         black_box(&taken);
+    }
+}
+
+/// What is to be lied about the payload now; once.
+pub(crate) fn lie() -> Option<Fault> {
+    LIE.take()
+}
+
+/// A demand for so much payload again.
+pub(crate) fn again(count: u64) -> Progress {
+    Progress {
+        events: Vec::new(),
+        demand: Demand::Payload(count),
+        then: None,
+        completes: None,
+    }
+}
+
+/// The end of a response.
+pub(crate) fn whole() -> Progress {
+    Progress {
+        events: vec![Event::Complete(Completion { reusable: false })],
+        demand: Demand::Nothing,
+        then: None,
+        completes: None,
     }
 }
 

@@ -10,6 +10,8 @@
 //! | `hang` | an endless loop | the deadline |
 //! | `memory` | memory is taken without end | the memory bound |
 //! | `garbage` | the head is told with a status of 65535 and a field that would break out of a text, and `u64::MAX` bytes of payload are demanded | the host's own checks |
+//! | `more` | once the payload in demand has moved, as much is demanded again | the host's own count |
+//! | `less` | a payload that breaks off is told as whole | the same |
 //! | `later` | a panic at the fourth piece of a chunked body's framing | the trap |
 //!
 //! In an informational response the value `upload` asks for a panic at the
@@ -67,7 +69,10 @@ impl Guest for Faulty {
     }
 
     fn payload_moved(count: u64) -> Result<Progress, Error> {
-        Http1::payload_moved(count)
+        match fault::lie() {
+            Some(Fault::More) => Ok(fault::again(count)),
+            _ => Http1::payload_moved(count),
+        }
     }
 
     fn challenges(value: Vec<u8>) -> Vec<Challenge> {
@@ -75,6 +80,9 @@ impl Guest for Faulty {
     }
 
     fn end_of_stream(pending: u64) -> Result<Progress, Error> {
-        Http1::end_of_stream(pending)
+        match fault::lie() {
+            Some(Fault::Less) => Ok(fault::whole()),
+            _ => Http1::end_of_stream(pending),
+        }
     }
 }
