@@ -10,7 +10,7 @@ use fumehood_policy::{Policy, PrivateHost, ProxySettings, TooManyRules};
 
 use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
-use crate::settings::{Current, Follow, Preferences, Settings, SettingsSource};
+use crate::settings::{Current, Follow, FollowedProxies, Preferences, Settings, SettingsSource};
 use crate::{
     Anchors, CrashReports, Dns, Engine, LaunchError, Module, ModuleTrust, OnChange, Proxies, Retry,
 };
@@ -141,6 +141,7 @@ pub(crate) struct Config {
 }
 
 /// How requests that do not say otherwise are to find their way out.
+#[derive(Clone, Debug)]
 pub(crate) enum Configured {
     Straight,
     Chain(Proxies),
@@ -247,8 +248,9 @@ impl EngineBuilder {
     }
 
     /// Goes by settings: takes their policy, timeouts, TLS versions, DNS, proxies,
-    /// preferences of guests and limits in place of what was said before. They are read again by
-    /// [`Engine::reload`] and, with `watch`, whenever their file changes.
+    /// preferences of guests and limits in place of what was said before. Where
+    /// they say nothing of proxies, what was said before holds. They are read again
+    /// by [`Engine::reload`] and, with `watch`, whenever their file changes.
     pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
         self.config.policy = settings.policy.clone();
         self.config.dns = settings.dns();
@@ -256,11 +258,15 @@ impl EngineBuilder {
         self.config.deadlines = settings.deadlines();
         self.config.tls = settings.tls();
         self.config.limits = settings.limits();
+        let otherwise = self.config.way_out.clone();
         if let Some(proxies) = &settings.proxies.value {
             self.config.way_out = Configured::Chosen(proxies.clone());
         }
         self.config.follow = Some(Follow {
-            proxies: true,
+            proxies: Some(FollowedProxies {
+                said: settings.proxies.value.clone(),
+                otherwise,
+            }),
             source: source.clone(),
             file: settings.file.clone(),
             watch,
@@ -369,7 +375,7 @@ impl EngineBuilder {
     /// Whoever says the way out says it in place of the settings that are followed.
     fn keep_way_out(mut self) -> Self {
         if let Some(follow) = &mut self.config.follow {
-            follow.proxies = false;
+            follow.proxies = None;
         }
         self
     }

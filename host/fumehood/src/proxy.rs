@@ -180,6 +180,8 @@ struct State {
     leaves: Mutex<BTreeMap<ClientName, StandingGrant>>,
     /// Where the broker listens, or why it does not.
     bound: watch::Sender<Option<Result<Option<SocketAddr>, i32>>>,
+    /// It is to end: nothing launches it again.
+    draining: AtomicBool,
     drained: watch::Sender<bool>,
     records: mpsc::Sender<Vec<AccessRecord>>,
     lost: AtomicU64,
@@ -227,8 +229,11 @@ impl Listeners {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those that are to serve.
     fn states(&self) -> Vec<Arc<State>> {
-        self.all().values().cloned().collect()
+        let all = self.all();
+        let serving = all.values().filter(|it| !it.is_draining());
+        serving.cloned().collect()
     }
 
     /// Whether somebody launches again what dies; from now on somebody does.
@@ -337,6 +342,10 @@ impl Listeners {
 
     /// Has a new engine serve.
     pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy, way_out: &WayOut) {
+        for state in self.all().values().filter(|it| it.is_draining()) {
+            // Its connections have ended with their engine.
+            state.drained.send_replace(true);
+        }
         let states = self.states();
         if states.is_empty() {
             return;
@@ -399,6 +408,10 @@ impl Listeners {
 }
 
 impl State {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     async fn listen(&self, running: &Running) -> Result<(), ChannelError> {
         let channel = &running.broker.channel;
         let listener = self.setup.id;
@@ -502,6 +515,7 @@ impl Engine {
             users: options.users,
             leaves: Mutex::default(),
             bound: watch::Sender::new(None),
+            draining: AtomicBool::new(false),
             drained: watch::Sender::new(false),
             records,
             lost: AtomicU64::new(0),
@@ -591,6 +605,7 @@ impl Proxy {
     /// [`ChannelError`]
     pub async fn begin_drain(&self) -> Result<(), ChannelError> {
         let listener = self.state.setup.id;
+        self.state.draining.store(true, Ordering::Release);
         // The path is free from now on for whoever comes next.
         drop(self.state.unix().take());
         let running = self.engine.shared.as_it_is().await;

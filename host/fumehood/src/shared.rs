@@ -20,7 +20,7 @@ use crate::proxies::{Choice, ChooseError, NoWayOut, WayOut};
 use crate::proxy::{self, Listeners};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
-use crate::{Error, admin, logins, modules, pressure, roles, upstream};
+use crate::{Error, SystemProxyError, admin, logins, modules, pressure, roles, upstream};
 
 /// Under which the broker knows the resolver's leave. Other numbers follow.
 const RESOLVER_GRANT: GrantId = GrantId(1);
@@ -74,11 +74,8 @@ impl Shared {
         let registry = Arc::new(Registry::new(&config.modules));
         let current = Arc::new(config.current());
         let way_out = configured(&config.way_out).await?;
-        let follows = config.follow.as_ref().is_some_and(|it| it.proxies);
-        let proxies_said = match &config.way_out {
-            Configured::Chosen(settings) if follows => Some(settings.clone()),
-            _ => None,
-        };
+        let followed = config.follow.as_ref().and_then(|it| it.proxies.as_ref());
+        let proxies_said = followed.and_then(|it| it.said.clone());
         let (broker, engine) = launch::both(&config, &current.now(), &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
         let listeners = Listeners::new(&current, &counters);
@@ -211,20 +208,19 @@ impl Shared {
     }
 
     /// Goes by what the settings say of the way out, where that is something else
-    /// than before; where they say nothing any more, straight.
-    pub(crate) async fn follow_proxies(&self, said: Option<ProxySettings>) -> Result<(), Error> {
+    /// than before; where they say nothing any more, as it was `otherwise`.
+    pub(crate) async fn follow_proxies(
+        &self,
+        said: Option<ProxySettings>,
+        otherwise: &Configured,
+    ) -> Result<(), Error> {
         let mut before = self.proxies_said.lock().await;
         if *before == said {
             return Ok(());
         }
-        let way_out = match &said {
-            None => WayOut::Straight,
-            Some(settings) => {
-                let choice = Choice::new(settings.clone()).await;
-                let choice = choice.map_err(ChooseError::from).map_err(NoWayOut::from)?;
-                WayOut::Chosen(Arc::new(choice))
-            }
-        };
+        let chosen = said.clone().map(Configured::Chosen);
+        let way_out = configured(chosen.as_ref().unwrap_or(otherwise)).await;
+        let way_out = way_out.map_err(ChooseError::from).map_err(NoWayOut::from)?;
         self.replace_way_out(way_out).await?;
         *before = said;
         Ok(())
@@ -246,13 +242,15 @@ impl Shared {
         }
     }
 
-    /// Has the broker know the proxies that a way out has by now, before the engine
-    /// comes with one of them.
-    pub(crate) async fn tell_leave(&self, way_out: &WayOut) {
-        if !self.listeners.is_told(&way_out.leave()) {
+    /// Has the broker know the proxies that the way out has by now, before the
+    /// engine comes with one of them.
+    pub(crate) async fn tell_leave(&self) {
+        if !self.listeners.is_told(&self.way_out().leave()) {
             let running = self.running.lock().await;
-            // A broker that is gone is launched again, and told then.
-            let _gone = self.listeners.tell_way_out(&running, way_out).await;
+            // Read again: another may have taken its place meanwhile. A broker that
+            // is gone is launched again, and told then.
+            let way_out = self.way_out();
+            let _gone = self.listeners.tell_way_out(&running, &way_out).await;
         }
     }
 
@@ -316,8 +314,8 @@ impl Drop for Shared {
     }
 }
 
-/// The way out that the first launch has.
-async fn configured(way_out: &Configured) -> Result<WayOut, LaunchError> {
+/// The way out, its settings read where they are elsewhere.
+async fn configured(way_out: &Configured) -> Result<WayOut, SystemProxyError> {
     Ok(match way_out {
         Configured::Straight => WayOut::Straight,
         Configured::Chain(proxies) => WayOut::Chain(Arc::new(proxies.clone())),

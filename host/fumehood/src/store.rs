@@ -200,6 +200,17 @@ pub(crate) fn read_file(path: &Path, bound: u64) -> Result<Option<Vec<u8>>, Stri
     bytes.map(Some).map_err(|e| e.to_string())
 }
 
+/// By which a file is told from the one that was in its place: device, inode,
+/// length, and the time of the last change in seconds and nanoseconds.
+pub(crate) type Stamp = (u64, u64, u64, i64, i64);
+
+/// The stamp of a file as it is now; `None` where there is none.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt as _;
+    let it = std::fs::metadata(path).ok()?;
+    Some((it.dev(), it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
+}
+
 /// The flag that keeps opening a pipe from waiting for its other end.
 pub(crate) fn nonblock() -> i32 {
     rustix::fs::OFlags::NONBLOCK.bits().cast_signed()

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use fumehood::control::TlsVersion;
-use fumehood::policy::{ANY_PORT, Effect, Mode, Rule};
+use fumehood::policy::{ANY_PORT, Effect, Mode, ProxySettings, Rule};
 use fumehood::{Origin, Settings, Value};
 use serde_json::json;
 
@@ -133,6 +133,11 @@ fn rows(settings: &Settings) -> Vec<Row> {
             it.dns_hosts.value.display(),
             it.dns_hosts.origin,
         ),
+        row(
+            "proxy",
+            way_out(it.proxies.value.as_ref()),
+            it.proxies.origin,
+        ),
         time("timeouts.connect", &it.connect_ms),
         time("timeouts.tls", &it.tls_ms),
         time("timeouts.head", &it.head_ms),
@@ -163,6 +168,18 @@ fn rows(settings: &Settings) -> Vec<Row> {
 fn joined(them: &[impl fmt::Display]) -> String {
     let them: Vec<String> = them.iter().map(ToString::to_string).collect();
     them.join(", ")
+}
+
+/// Without what only its proxies are to know.
+fn way_out(said: Option<&ProxySettings>) -> String {
+    match said {
+        None => "straight, but for the variables in fetch".to_owned(),
+        Some(ProxySettings::Direct) => "straight".to_owned(),
+        Some(ProxySettings::System) => "as the desktop says".to_owned(),
+        Some(ProxySettings::Wpad { .. }) => "wpad".to_owned(),
+        Some(ProxySettings::Pac { source, .. }) => format!("script {source}"),
+        Some(fixed) => joined(&fixed.named()),
+    }
 }
 
 /// Nothing said stands for what that file says.

@@ -1,6 +1,6 @@
 //! `-x`, `-U`, `--noproxy`, `--proxy-pac` and the rest: the way out through proxies.
 
-use fumehood::control::{TlsOptions, Verification};
+use fumehood::control::{MAX_WAYS, TlsOptions, Verification};
 use fumehood::policy::{
     Bypass, ProxyScheme, ProxyServer, ProxySettings, UserInfo, from_environment,
 };
@@ -50,17 +50,28 @@ pub(crate) fn may_need_anchors(settings: &ProxySettings) -> bool {
 /// The way out of `fetch`: by the command line, or else by the environment, unless
 /// the configuration says it.
 pub(crate) fn of_fetch(way: &Way, settings: &Settings) -> Result<Option<WayOut>, Failed> {
-    match (&way.proxy, chosen(&way.chosen)?) {
+    let noproxy = way.noproxy.as_deref();
+    let said = chosen(&way.chosen, noproxy)?;
+    let by_others = match &said {
+        Some(_) => way.chosen.proxy_from != Some(From::Environment),
+        None => settings.proxies.value.is_some(),
+    };
+    if noproxy.is_some() && way.proxy.is_none() && by_others {
+        return Err(usage(
+            "--noproxy goes with --proxy and with the variables; a script and the desktop \
+             decide by themselves, and in the configuration proxy.bypass says it; -x \"\" goes \
+             through none"
+                .to_owned(),
+        ));
+    }
+    match (&way.proxy, said) {
         (Some(_), _) => {
             let proxies = proxies(way, settings.tls())?;
             Ok(Some(WayOut::Chain(proxies.unwrap_or_default())))
         }
         (None, Some(settings)) => Ok(Some(WayOut::Chosen(settings))),
         (None, None) if settings.proxies.value.is_some() => Ok(None),
-        (None, None) => {
-            let said = environment(way.noproxy.as_deref())?;
-            Ok(Some(WayOut::Chosen(said)))
-        }
+        (None, None) => Ok(Some(WayOut::Chosen(environment(noproxy)?))),
     }
 }
 
@@ -68,7 +79,7 @@ pub(crate) fn of_fetch(way: &Way, settings: &Settings) -> Result<Option<WayOut>,
 /// looked at where that was asked for: its variables are for the proxy's clients,
 /// and may name the proxy itself.
 pub(crate) fn of_proxy(upstream: &Upstream) -> Result<Option<WayOut>, Failed> {
-    if let Some(settings) = chosen(&upstream.chosen)? {
+    if let Some(settings) = chosen(&upstream.chosen, None)? {
         return Ok(Some(WayOut::Chosen(settings)));
     }
     if upstream.upstream.is_empty() {
@@ -84,8 +95,14 @@ pub(crate) fn of_proxy(upstream: &Upstream) -> Result<Option<WayOut>, Failed> {
     })))
 }
 
-/// What is to choose, where something is.
-fn chosen(chosen: &Chosen) -> Result<Option<ProxySettings>, Failed> {
+/// What is to choose, where something is; `noproxy` is said in place of what the
+/// variables say.
+fn chosen(chosen: &Chosen, noproxy: Option<&str>) -> Result<Option<ProxySettings>, Failed> {
+    if chosen.proxy_fallback.len() > MAX_WAYS {
+        return Err(usage(format!(
+            "--proxy-fallback may be given at most {MAX_WAYS} times"
+        )));
+    }
     Ok(match (&chosen.proxy_pac, chosen.proxy_from) {
         (Some(source), _) => Some(ProxySettings::Pac {
             source: source.clone(),
@@ -95,7 +112,7 @@ fn chosen(chosen: &Chosen) -> Result<Option<ProxySettings>, Failed> {
                 .map(|it| it.0.clone())
                 .collect(),
         }),
-        (None, Some(From::Environment)) => Some(environment(None)?),
+        (None, Some(From::Environment)) => Some(environment(noproxy)?),
         (None, Some(From::System)) => Some(ProxySettings::System),
         (None, None) => None,
     })

@@ -1,7 +1,5 @@
 //! `resolv.conf` and `hosts`: read here, since no other process reads a file.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use fumehood_policy::resolver::{
@@ -10,7 +8,7 @@ use fumehood_policy::resolver::{
 
 use super::ResolveError;
 use super::config::Dns;
-use crate::store::read_file;
+use crate::store::{Stamp, read_file, stamp};
 
 /// What both files say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,15 +21,9 @@ pub(super) struct Files {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamps([Option<Stamp>; 2]);
 
-type Stamp = (u64, u64, u64, i64, i64);
-
 impl Stamps {
     /// Of the files as they are now.
     pub(super) fn of(dns: &Dns) -> Stamps {
-        let stamp = |path: &Path| {
-            let it: Metadata = fs::metadata(path).ok()?;
-            Some((it.dev(), it.ino(), it.len(), it.mtime(), it.mtime_nsec()))
-        };
         Stamps([stamp(&dns.resolv_conf), stamp(&dns.hosts)])
     }
 }

@@ -30,7 +30,8 @@ const CALLS: usize = 64;
 #[derive(Clone)]
 pub struct ProxyChooser {
     engine: Engine,
-    choice: Arc<Choice>,
+    /// What holds now; another takes its place when the settings are replaced.
+    choice: Arc<StateMutex<Arc<Choice>>>,
 }
 
 /// A chooser without the engine that it asks, which may hold it.
@@ -39,7 +40,7 @@ pub(crate) struct Choice {
     script: Mutex<Script>,
     calls: Semaphore,
     /// As they were given, the system's not read yet.
-    given: StateMutex<ProxySettings>,
+    given: ProxySettings,
     /// What the system's are read from, which is watched.
     desktop: Stamps,
     settings: StateMutex<Arc<ProxySettings>>,
@@ -89,7 +90,7 @@ impl ProxyChooser {
     pub async fn new(engine: &Engine, settings: ProxySettings) -> Result<Self, ChooseError> {
         Ok(ProxyChooser {
             engine: engine.clone(),
-            choice: Arc::new(Choice::new(settings).await?),
+            choice: Arc::new(StateMutex::new(Arc::new(Choice::new(settings).await?))),
         })
     }
 
@@ -99,7 +100,9 @@ impl ProxyChooser {
     /// # Errors
     /// [`ChooseError::System`]; those before hold on then.
     pub async fn replace(&self, settings: ProxySettings) -> Result<(), ChooseError> {
-        self.choice.replace(settings).await
+        let choice = Arc::new(Choice::new(settings).await?);
+        *lock(&self.choice) = choice;
+        Ok(())
     }
 
     /// The ways to try for a URL, in this order; at least one.
@@ -108,17 +111,21 @@ impl ProxyChooser {
     /// [`ChooseError`]. A script that fails without a fallback is an error and
     /// not DIRECT: nobody said that one may go without a proxy.
     pub async fn routes(&self, url: &RequestUrl) -> Result<Vec<Route>, ChooseError> {
-        Ok(self.choice.choose(&self.engine, url).await?.routes)
+        Ok(self.now().choose(&self.engine, url).await?.routes)
     }
 
     /// A way did not work and another was tried: it comes last for a while.
     pub fn failed(&self, route: &Route) {
-        self.choice.failed(route);
+        self.now().failed(route);
     }
 
     /// A way worked: nothing is held against it.
     pub fn worked(&self, route: &Route) {
-        self.choice.worked(route);
+        self.now().worked(route);
+    }
+
+    fn now(&self) -> Arc<Choice> {
+        Arc::clone(&lock(&self.choice))
     }
 }
 
@@ -134,31 +141,22 @@ impl Choice {
         Ok(Choice {
             script: Mutex::new(Script::of(&settings)),
             calls: Semaphore::new(CALLS),
-            given: StateMutex::new(given),
+            given,
             desktop,
             settings: StateMutex::new(settings),
             failed: StateMutex::default(),
         })
     }
 
-    pub(crate) async fn replace(&self, settings: ProxySettings) -> Result<(), ChooseError> {
-        let given = settings.clone();
-        let settings = read(settings).await?;
-        *lock(&self.given) = given;
-        *lock(&self.settings) = Arc::new(settings);
-        lock(&self.failed).clear();
-        Ok(())
-    }
-
     /// Whether every target goes straight, now and later.
     pub(crate) fn is_straight(&self) -> bool {
-        *lock(&self.given) == ProxySettings::Direct
+        self.given == ProxySettings::Direct
     }
 
     /// Reads the system's settings again where they changed. Those that cannot be
     /// read are somebody's half-done work, and those before hold on.
     async fn follow(&self) {
-        if !self.desktop.changed() || *lock(&self.given) != ProxySettings::System {
+        if !self.desktop.changed() || self.given != ProxySettings::System {
             return;
         }
         match read(ProxySettings::System).await {

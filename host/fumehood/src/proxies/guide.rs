@@ -132,7 +132,7 @@ async fn ways(engine: &Engine, question: RouteQuestion) -> RouteAnswer {
     let way_out = engine.shared.way_out();
     let chosen = async {
         let candidates = way_out.candidates(engine, &url).await?;
-        engine.shared.tell_leave(&way_out).await;
+        engine.shared.tell_leave().await;
         let ways = candidates.iter().take(MAX_WAYS);
         ways.map(|it| way(engine, &question, it)).collect()
     };

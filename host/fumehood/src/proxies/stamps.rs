@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use crate::store::{Stamp, stamp};
 
 /// Between two looks. People wait for what they changed; a look takes microseconds.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
@@ -17,7 +19,7 @@ pub(crate) struct Stamps {
 #[derive(Debug)]
 struct Seen {
     at: Instant,
-    stamps: Vec<Option<(SystemTime, u64)>>,
+    stamps: Vec<Option<Stamp>>,
 }
 
 impl Stamps {
@@ -48,11 +50,6 @@ impl Stamps {
     }
 }
 
-/// Time of the last change and length; nothing where there is no file.
-fn look(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
-    let stamp = |file: &PathBuf| {
-        let metadata = std::fs::metadata(file).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    files.iter().map(stamp).collect()
+fn look(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+    files.iter().map(|file| stamp(file)).collect()
 }

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use fumehood_control::{Deadlines, GuestPreferences, TlsOptions};
-use fumehood_policy::{Denial, Policy};
+use fumehood_policy::{Denial, Policy, ProxySettings};
 use fumehood_sandbox::ReadyFd;
 use rustix::fs::inotify;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, SettingsError, SettingsSource};
+use crate::config::Configured;
 use crate::shared::Shared;
 use crate::{Dns, Engine, hex};
 
@@ -77,8 +78,17 @@ pub(crate) struct Follow {
     pub(crate) file: Option<PathBuf>,
     /// Whether to read it whenever it changes, and not just when asked.
     pub(crate) watch: bool,
-    /// Whether it says the way out, where it says one.
-    pub(crate) proxies: bool,
+    /// The way out, unless somebody said it in place of the settings.
+    pub(crate) proxies: Option<FollowedProxies>,
+}
+
+/// The way out as far as the settings say it.
+#[derive(Clone, Debug)]
+pub(crate) struct FollowedProxies {
+    /// What they said at first.
+    pub(crate) said: Option<ProxySettings>,
+    /// What holds where they say nothing.
+    pub(crate) otherwise: Configured,
 }
 
 /// The version that holds, and how often it was not obeyed.
@@ -233,7 +243,7 @@ impl Engine {
     async fn try_reload(&self) -> Result<Revision, SettingsError> {
         let follow = self.shared.config.follow.clone();
         let follow = follow.ok_or(SettingsError::NotFollowed)?;
-        let follows_proxies = follow.proxies;
+        let proxies = follow.proxies.clone();
         let reading = tokio::task::spawn_blocking(move || again(&follow));
         let settings = reading
             .await
@@ -244,9 +254,9 @@ impl Engine {
             dns: Arc::new(settings.dns()),
             guests: settings.guest_preferences(),
         };
-        if follows_proxies {
+        if let Some(FollowedProxies { otherwise, .. }) = proxies {
             let said = settings.proxies.value;
-            let followed = self.shared.follow_proxies(said).await;
+            let followed = self.shared.follow_proxies(said, &otherwise).await;
             followed.map_err(|e| SettingsError::NotTaken(e.to_string()))?;
         }
         self.replace(settings.policy, preferences, settings.file)

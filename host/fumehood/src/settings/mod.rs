@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::SettingsError;
 pub use follow::Revision;
-pub(crate) use follow::{Current, Follow, Now, Preferences, watch};
+pub(crate) use follow::{Current, Follow, FollowedProxies, Now, Preferences, watch};
 use fumehood_control::{
     Deadlines, DnsPreferences, GuestPreferences, Http1Preferences, TlsOptions, TlsVersion,
 };
@@ -47,7 +47,8 @@ pub struct SettingsSource {
     pub private_hosts: Vec<PrivateHost>,
     /// Name servers of flags, in place of the others.
     pub dns_servers: Vec<DnsServer>,
-    /// Names are validated, whatever the layers say.
+    /// What [`crate::Engine::resolve`] finds is validated, whatever the layers say;
+    /// names of requests only where `dns.mode` is `guest`.
     pub dnssec: bool,
 }
 

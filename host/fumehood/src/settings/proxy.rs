@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 
+use fumehood_control::MAX_WAYS;
 use fumehood_policy::{
     Bypass, FixedProxies, PacSource, ProxyServer, ProxySettings, Route, from_environment,
 };
@@ -22,6 +23,12 @@ pub(super) fn build(
     file: &Layer,
     environment: &Layer,
 ) -> Result<Value<Option<ProxySettings>>, SettingsError> {
+    let nothing = Layer::default();
+    // What the file says goes with the mode that it says.
+    let file = match environment.file.proxy.mode {
+        Some(_) => &nothing,
+        None => file,
+    };
     let both = [environment, file];
     let url = said(both, |it| it.url.as_ref());
     let fallback = said(both, |it| it.fallback.as_ref());
@@ -55,6 +62,11 @@ pub(super) fn build(
         Some(Said { layer, value }) => layer.values(Some(value))?.unwrap_or_default(),
         None => Vec::new(),
     };
+    if ways.len() > MAX_WAYS {
+        return Err(refused(&format!(
+            "proxy.fallback has at most {MAX_WAYS} ways"
+        )));
+    }
     let fallback: Vec<Route> = ways.into_iter().map(|it| it.0).collect();
     let settings = match (named, url) {
         (ProxyModeName::Direct, _) => ProxySettings::Direct,

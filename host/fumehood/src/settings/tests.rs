@@ -516,7 +516,23 @@ fn the_way_out_is_said_whole_or_not_at_all() {
     let ways = |url: &str| fixed.routes(&RequestUrl::parse(url).unwrap().target);
     assert_eq!(ways("http://x.q.test/"), [fumehood_policy::Route::Direct]);
     assert_ne!(ways("https://x.test/"), [fumehood_policy::Route::Direct]);
-    // A variable goes before the file, key by key.
+    let many = format!(
+        "[proxy]\nmode = \"wpad\"\nfallback = [{}]\n",
+        "\"direct\", ".repeat(9)
+    );
+    assert!(refusal(&many).contains("at most 8 ways"));
+    // A variable goes before the file, and a mode before all that goes with another.
+    let direct = [("FUMEHOOD_PROXY_MODE", "direct")];
+    let settings = load_with(text, &direct).unwrap();
+    assert_eq!(settings.proxies.value, Some(ProxySettings::Direct));
+    let without = load_with(text, &[("FUMEHOOD_PROXY_MODE", "pac")]);
+    assert!(without.unwrap_err().to_string().contains("wants proxy.url"));
+    let elsewhere = [("FUMEHOOD_PROXY_URL", "http://q.test:2")];
+    let Some(ProxySettings::Fixed(fixed)) = load_with(text, &elsewhere).unwrap().proxies.value
+    else {
+        panic!("it is fixed");
+    };
+    assert_eq!(fixed.other, ["http://q.test:2".parse().unwrap()]);
     let variables = [
         ("FUMEHOOD_PROXY_MODE", "pac"),
         ("FUMEHOOD_PROXY_URL", "/x.pac"),

@@ -75,6 +75,8 @@ fn variables_are_read_as_curl_reads_them() {
         .env("no_proxy", "x.test")
         .args(["--noproxy", "origin.invalid"]);
     assert_eq!(exempt.run().code(), 6);
+    let chosen = fetch().args(["--proxy-from", "environment"]);
+    assert_eq!(chosen.args(["--noproxy", "origin.invalid"]).run().code(), 6);
     // -x wins, and "" is none.
     let server = hello();
     let wins = fetch().args(["-x", &proxy(&server)]).run();
@@ -150,8 +152,12 @@ fn the_configuration_goes_before_variables_and_behind_flags() {
     assert_eq!(finished.content(), b"hello", "{}", finished.stderr);
     assert_eq!(fetch(&file).args(["-x", ""]).run().code(), 6);
     let variable = fetch(&file).env("FUMEHOOD_PROXY_MODE", "direct");
-    // The file's URL goes with its mode alone.
-    assert_eq!(variable.run().code(), 115);
+    // The file's URL goes with the file's mode.
+    assert_eq!(variable.run().code(), 6);
+    // What is exempt is said with the proxies, and these are the file's.
+    let exempt = fetch(&file).args(["--noproxy", "*"]).run();
+    assert_eq!(exempt.code(), 2, "{}", exempt.stderr);
+    assert!(exempt.stderr.contains("proxy.bypass"), "{}", exempt.stderr);
     let file = write("[proxy]\nmode = \"direct\"\n".to_owned());
     assert_eq!(fetch(&file).env("http_proxy", &*trap).run().code(), 6);
     let server = hello();

@@ -19,6 +19,7 @@ mod policy;
 mod pool;
 mod preferences;
 mod pressure;
+mod proxies;
 mod support;
 mod time;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         &pool::TESTS,
         &preferences::TESTS,
         &pressure::TESTS,
+        &proxies::TESTS,
         &time::TESTS,
     ]
     .concat();

@@ -151,3 +151,22 @@ fn the_network_outlives_the_engine() {
     std::fs::write(go, "").unwrap();
     assert_eq!(text(running.finish().content()), "hello\n");
 }
+
+/// What the configuration says of the way out holds for what is run too.
+#[test]
+fn the_way_out_is_the_configurations() {
+    let server = Server::start(vec![Script::answer(ANSWER)]);
+    let folder = TempDir::new().unwrap();
+    let proxy = server.url("");
+    let text = format!("[proxy]\nmode = \"fixed\"\nurl = \"{proxy}\"\n");
+    let file = folder.write("config.toml", text).unwrap();
+    let flags = [
+        "--config",
+        file.to_str().unwrap(),
+        "--allow",
+        "origin.invalid",
+    ];
+    let finished = curl(&flags, "http://origin.invalid/").run();
+    assert_eq!(self::text(finished.content()), "hello\n", "{finished:?}");
+    assert_eq!(server.only_request().target, "http://origin.invalid/");
+}

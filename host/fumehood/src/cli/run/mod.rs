@@ -150,6 +150,9 @@ async fn engine(args: &Run, settings: &Settings, policy: Policy) -> Result<Engin
         .dns(settings.dns())
         .guest_preferences(settings.guest_preferences())
         .limits(proxy::limits(settings));
+    if let Some(proxies) = &settings.proxies.value {
+        builder = builder.proxy_settings(proxies.clone());
+    }
     for layer in &args.allow_missing_layer {
         builder = builder.allow_missing(*layer);
     }
