@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use fumehood::control::{Layer, RecordType};
 use fumehood::policy::{ClientName, Effect, HostPattern, Method, PatternError, PrivateHost, Rule};
-use fumehood::{DnsServer, ModuleKey};
+use fumehood::{DnsServer, EngineBuilder, ModuleKey};
 
 use super::exit;
 use fetch::seconds;
@@ -132,13 +132,9 @@ pub(crate) struct ProxyArgs {
     #[command(flatten)]
     pub(crate) upstream: Upstream,
     #[command(flatten)]
-    pub(crate) configuration: Configuration,
-    /// Let a host be reached whose address is not public
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub(crate) allow_private: Vec<PrivateHost>,
-    /// Go on without this layer of the sandbox (see `fumehood doctor`)
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    pub(crate) permissions: Permissions,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
     /// Listen there for `fumehood modules --socket`, `fumehood status` and the like
     #[arg(long, value_name = "PATH")]
     pub(crate) admin_socket: Option<PathBuf>,
@@ -225,13 +221,9 @@ pub(crate) struct Asked {
     #[arg(long, value_enum, default_value_t = Resolving::Broker)]
     pub(crate) resolve: Resolving,
     #[command(flatten)]
-    pub(crate) configuration: Configuration,
-    /// Let a host be reached whose address is not public
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub(crate) allow_private: Vec<PrivateHost>,
-    /// Go on without this layer of the sandbox (see `fumehood doctor`)
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    pub(crate) permissions: Permissions,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
     /// Print one JSON object a URL instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -250,13 +242,43 @@ pub(crate) enum Resolving {
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     #[command(flatten)]
+    pub(crate) permissions: Permissions,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What the configuration allows, and more.
+#[derive(Debug, Args)]
+pub(crate) struct Permissions {
+    #[command(flatten)]
     pub(crate) configuration: Configuration,
     /// Let a host be reached whose address is not public
     #[arg(long, value_name = "HOST[:PORT]")]
     pub(crate) allow_private: Vec<PrivateHost>,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+}
+
+/// Layers of the sandbox that may be missing.
+#[derive(Debug, Args)]
+pub(crate) struct MissingLayers {
+    /// Go on without this layer of the engine's sandbox (see `fumehood doctor`)
+    #[arg(long, value_name = "LAYER", value_parser = layer)]
+    pub(crate) allow_missing_layer: Vec<Layer>,
+}
+
+impl MissingLayers {
+    /// Has an engine go on without them.
+    pub(crate) fn put_into(&self, builder: EngineBuilder) -> EngineBuilder {
+        let missing = self.allow_missing_layer.iter();
+        missing.fold(builder, |builder, layer| builder.allow_missing(*layer))
+    }
+
+    /// The same for a command that is run.
+    pub(crate) fn add_to(&self, command: &mut tokio::process::Command) {
+        for layer in &self.allow_missing_layer {
+            command.args(["--allow-missing-layer", layer.name()]);
+        }
+    }
 }
 
 /// Where the configuration is.
@@ -299,9 +321,8 @@ pub(crate) struct Resolve {
     pub(crate) cacert: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) configuration: Configuration,
-    /// Go on without this layer of the sandbox (see `fumehood doctor`)
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -448,11 +469,8 @@ pub(crate) struct Run {
     /// for every public address, `*.example.com` for what is under it
     #[arg(long, value_name = "HOST[:PORT]", value_parser = allowed)]
     pub(crate) allow: Vec<Rule>,
-    /// Let a host be reached whose address is not public
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub(crate) allow_private: Vec<PrivateHost>,
     #[command(flatten)]
-    pub(crate) configuration: Configuration,
+    pub(crate) permissions: Permissions,
     /// Who asks, for rules about clients
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<ClientName>,
@@ -463,9 +481,8 @@ pub(crate) struct Run {
     /// then be asked for what the command itself may not do
     #[arg(long)]
     pub(crate) unix_sockets: bool,
-    /// Go on without this layer of the engine's sandbox (see `fumehood doctor`)
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
     /// Do not tell what was denied
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -503,9 +520,8 @@ pub(crate) struct Demo {
     /// Size of the large download, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=65536))]
     pub(crate) mebibytes: u64,
-    /// Go on without this layer of the sandbox
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
 }
 
 /// What `chaos` takes.
@@ -536,9 +552,8 @@ pub(crate) struct Chaos {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
-    /// Go on without this layer of the sandbox
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
 }
 
 /// What `prove` takes.
@@ -554,9 +569,8 @@ pub(crate) struct Prove {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Go on without this layer of the sandbox
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
     /// Starts the other proxy, in the foreground
     #[arg(last = true, requires = "target")]
     pub(crate) command: Vec<OsString>,

@@ -93,7 +93,7 @@ fn prepare(
 }
 
 fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
-    let source = settings::source(&args.trust.configuration, &args.trust.allow_private);
+    let source = settings::source(&args.trust.permissions);
     let settings = settings::load(&source)?;
     let way_out = way::of_fetch(&args.way, &settings)?;
     let on_the_way = match (&way_out, &settings.proxies.value) {
@@ -107,9 +107,7 @@ fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
         builder = way_out.put_into(builder);
     }
     builder = guests(builder, args);
-    for layer in &args.trust.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
+    builder = args.trust.sandbox.put_into(builder);
     if let Some(path) = std::env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         builder = builder.key_log(&path).map_err(|e| {

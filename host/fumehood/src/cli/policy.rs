@@ -61,12 +61,10 @@ enum Style {
 
 /// The last URL that would fail decides the exit code.
 async fn ask(asked: &Asked, style: Style) -> Result<(String, ExitCode), Failed> {
-    let source = settings::source(&asked.configuration, &asked.allow_private);
+    let source = settings::source(&asked.permissions);
     let settings = settings::load(&source)?;
-    let mut builder = Engine::builder().follow(&settings, &source, false);
-    for layer in &asked.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
+    let builder = Engine::builder().follow(&settings, &source, false);
+    let builder = asked.sandbox.put_into(builder);
     let resolve = asked.resolve == Resolving::Broker;
     let explainer = builder.explainer(resolve).await?;
     let terms = Terms {

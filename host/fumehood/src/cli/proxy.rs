@@ -87,7 +87,7 @@ fn check_address(args: &ProxyArgs, address: SocketAddr) -> Result<(), Failed> {
 }
 
 fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
-    let source = settings::source(&args.configuration, &args.allow_private);
+    let source = settings::source(&args.permissions);
     let settings = settings::load(&source)?;
     let mut builder = Engine::builder()
         .follow(&settings, &source, true)
@@ -95,9 +95,7 @@ fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
     if let Some(way_out) = way::of_proxy(&args.upstream)? {
         builder = way_out.put_into(builder);
     }
-    for layer in &args.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
+    builder = args.sandbox.put_into(builder);
     if let Some(path) = &args.admin_socket {
         builder = builder.admin_socket(path);
     }

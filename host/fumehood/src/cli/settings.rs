@@ -1,16 +1,23 @@
 //! The configuration, as the command's flags say where it is.
 
-use fumehood::policy::PrivateHost;
 use fumehood::{Settings, SettingsError, SettingsSource};
 
-use super::args::Configuration;
+use super::args::{Configuration, Permissions};
 use super::exit::{Exit, Failed};
 
 /// Where settings come from.
-pub(crate) fn source(args: &Configuration, private_hosts: &[PrivateHost]) -> SettingsSource {
+pub(crate) fn source(said: &Permissions) -> SettingsSource {
     SettingsSource {
-        file: args.config.clone(),
-        private_hosts: private_hosts.to_vec(),
+        private_hosts: said.allow_private.clone(),
+        ..of_file(&said.configuration)
+    }
+}
+
+/// The same, with no private hosts but those of the configuration.
+pub(crate) fn of_file(said: &Configuration) -> SettingsSource {
+    SettingsSource {
+        file: said.config.clone(),
+        private_hosts: Vec::new(),
         dns_servers: Vec::new(),
         dnssec: false,
     }

@@ -15,7 +15,7 @@ use super::settings;
 
 /// All of it.
 pub(crate) fn show(args: &Show) -> Result<String, Failed> {
-    let source = settings::source(&args.configuration, &args.allow_private);
+    let source = settings::source(&args.permissions);
     let settings = settings::load(&source)?;
     match args.json {
         true => line(&to_json(&settings)),

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fumehood::ModuleKey;
-use fumehood::control::{Layer, TlsVersion};
-use fumehood::policy::{ClientName, PrivateHost};
+use fumehood::control::TlsVersion;
+use fumehood::policy::ClientName;
 
-use super::{Chosen, Configuration, layer, module_key};
+use super::{Chosen, MissingLayers, Permissions, module_key};
 
 /// What `fetch` takes.
 #[derive(Debug, Args)]
@@ -217,16 +217,12 @@ pub(crate) struct Trust {
     #[arg(long, value_name = "VERSION", value_parser = tls_version)]
     pub(crate) tls_max: Option<TlsVersion>,
     #[command(flatten)]
-    pub(crate) configuration: Configuration,
+    pub(crate) permissions: Permissions,
     /// Who asks, for rules about clients
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<ClientName>,
-    /// Let a host be reached whose address is not public
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub(crate) allow_private: Vec<PrivateHost>,
-    /// Go on without this layer of the sandbox (see `fumehood doctor`)
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
 }
 /// Seconds with a fraction, to milliseconds.
 pub(super) fn seconds(text: &str) -> Result<u32, String> {

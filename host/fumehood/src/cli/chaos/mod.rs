@@ -163,10 +163,7 @@ fn builder(args: &Chaos, origin: &Origin, reports: &Path) -> Result<EngineBuilde
             .allow_private(host)
             .map_err(|e| broken(&authority, &e))?;
     }
-    for layer in &args.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
-    Ok(builder)
+    Ok(args.sandbox.put_into(builder))
 }
 
 /// Where crash reports go: a folder that goes too, unless one was named.

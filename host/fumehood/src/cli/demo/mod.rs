@@ -9,11 +9,10 @@ mod origin;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use fumehood::control::Layer;
 use fumehood::policy::PrivateHost;
 use fumehood::{Anchors, Engine, EngineBuilder, Module};
 
-use super::args::Demo;
+use super::args::{Demo, MissingLayers};
 use super::exit::{Exit, Failed};
 use super::show::{Finding, Show};
 use origin::Origin;
@@ -36,7 +35,7 @@ async fn all(args: &Demo, show: &mut Show) -> Result<(), Failed> {
             format!("the demonstration's own server does not start: {e}"),
         )
     })?;
-    let missing = &args.allow_missing_layer;
+    let missing = &args.sandbox;
     let engine = builder(&origin, missing)?.launch().await?;
     show.title("A server on this machine, and an engine behind glass");
     show.finding(judged(
@@ -75,19 +74,16 @@ fn judged(name: &'static str, observed: Result<Finding, Failed>) -> Finding {
 }
 
 /// Trusts the demonstration's server and may reach it, and nothing else here.
-fn builder(origin: &Origin, missing: &[Layer]) -> Result<EngineBuilder, Failed> {
+fn builder(origin: &Origin, missing: &MissingLayers) -> Result<EngineBuilder, Failed> {
     let bad = |why: String| Failed::new(Exit::Launch, why);
     let host: PrivateHost = origin
         .authority()
         .parse()
         .map_err(|e: fumehood::policy::PatternError| bad(e.to_string()))?;
     let anchors = Anchors::Der(vec![origin.anchor().clone()]);
-    let mut builder = Engine::builder().anchors(anchors);
-    builder = builder
+    let builder = Engine::builder().anchors(anchors);
+    let builder = builder
         .allow_private(host)
         .map_err(|e| bad(e.to_string()))?;
-    for layer in missing {
-        builder = builder.allow_missing(*layer);
-    }
-    Ok(builder)
+    Ok(missing.put_into(builder))
 }

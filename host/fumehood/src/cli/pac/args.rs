@@ -4,12 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use fumehood::control::Layer;
 use fumehood::pac::PacZone;
-use fumehood::policy::PrivateHost;
 use jiff::Timestamp;
 
-use crate::cli::args::{Configuration, layer};
+use crate::cli::args::{MissingLayers, Permissions};
 use crate::cli::exit;
 
 /// What `pac` takes.
@@ -75,17 +73,13 @@ pub(crate) struct Script {
     #[arg(value_name = "FILE|URL")]
     pub(crate) script: String,
     #[command(flatten)]
-    pub(crate) configuration: Configuration,
-    /// Let a host be reached whose address is not public
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub(crate) allow_private: Vec<PrivateHost>,
+    pub(crate) permissions: Permissions,
     /// Trust these certificates (PEM) and no others, for a script over https
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
     /// Put crash reports there [default: that of the user]
     #[arg(long, value_name = "DIR")]
     pub(crate) crash_reports: Option<PathBuf>,
-    /// Go on without this layer of the sandbox (see `fumehood doctor`)
-    #[arg(long, value_name = "LAYER", value_parser = layer)]
-    pub(crate) allow_missing_layer: Vec<Layer>,
+    #[command(flatten)]
+    pub(crate) sandbox: MissingLayers,
 }

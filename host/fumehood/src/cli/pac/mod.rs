@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &PacArgs) -> ExitCode {
 
 /// Launches an engine and gets the script.
 async fn script(args: &Script) -> Result<(Engine, Vec<u8>), Failed> {
-    let source = settings::source(&args.configuration, &args.allow_private);
+    let source = settings::source(&args.permissions);
     let settings = settings::load(&source)?;
     let script: PacSource = args
         .script
@@ -54,10 +54,7 @@ async fn script(args: &Script) -> Result<(Engine, Vec<u8>), Failed> {
     if let Some(folder) = &args.crash_reports {
         builder = builder.crash_reports(CrashReports::In(folder.clone()));
     }
-    for layer in &args.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
-    let engine = builder.launch().await?;
+    let engine = args.sandbox.put_into(builder).launch().await?;
     let script = match args.script.as_str() {
         "-" => standard_input()?,
         _ => engine.pac_script(&script).await?,

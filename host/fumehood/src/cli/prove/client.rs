@@ -5,13 +5,13 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use fumehood::control::Layer;
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::bottle::Bottle;
 use super::target::while_reloading;
 use super::tries::Try;
+use crate::cli::args::MissingLayers;
 use crate::cli::exit::{Exit, Failed};
 
 /// Longest that a URL may take, in seconds; all there is to wait for is here.
@@ -21,7 +21,7 @@ const MAX_SECONDS: &str = "10";
 pub(super) async fn run(
     tries: &mut [Try],
     bottle: &Bottle,
-    missing: &[Layer],
+    missing: &MissingLayers,
 ) -> Result<(), Failed> {
     let (reloads, plain): (Vec<_>, Vec<_>) = tries
         .iter_mut()
@@ -41,7 +41,7 @@ pub(super) async fn run(
 async fn fetch(
     tries: Vec<&mut Try>,
     configuration: &Path,
-    missing: &[Layer],
+    missing: &MissingLayers,
 ) -> Result<(), Failed> {
     let urls: Vec<_> = tries.iter().flat_map(|it| it.sent.clone()).collect();
     if urls.is_empty() {
@@ -53,9 +53,7 @@ async fn fetch(
         .args(["--max-time", MAX_SECONDS])
         .arg("--config")
         .arg(configuration);
-    for layer in missing {
-        command.args(["--allow-missing-layer", layer.name()]);
-    }
+    missing.add_to(&mut command);
     for _ in &urls {
         command.args(["--output", "/dev/null"]);
     }

@@ -89,7 +89,7 @@ async fn prove(args: &Prove, cases: &[&'static Case], bottle: &Bottle) -> Result
     tokio::spawn(dns::serve(names));
     everything_arrives().await.map_err(here)?;
 
-    let missing = &args.allow_missing_layer;
+    let missing = &args.sandbox;
     let (address, routes) = match args.target {
         None => (PROXY, &Route::ALL[..]),
         Some(address) => (address, &Route::PROXYS[..]),

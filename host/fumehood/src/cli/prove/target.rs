@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use fumehood::control::Layer;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,6 +14,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::bottle::Bottle;
 use super::tries::{Route, SOCKS_GREETING, Try};
+use crate::cli::args::MissingLayers;
 use crate::cli::exit::{Exit, Failed};
 
 /// How long a proxy may take to listen.
@@ -57,15 +57,13 @@ impl<'a> Target<'a> {
     pub(super) async fn ours(
         address: SocketAddr,
         bottle: &'a Bottle,
-        missing: &[Layer],
+        missing: &MissingLayers,
     ) -> Result<Self, Failed> {
         let mut command = Command::new("/proc/self/exe");
         command
             .args(["proxy", "--listen", &address.to_string(), "--config"])
             .arg(bottle.configuration());
-        for layer in missing {
-            command.args(["--allow-missing-layer", layer.name()]);
-        }
+        missing.add_to(&mut command);
         Target::start(command, address, Reload::Rewrite(bottle)).await
     }
 

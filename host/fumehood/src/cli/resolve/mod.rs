@@ -98,7 +98,7 @@ async fn ask(args: &Resolve, asked: &Asked) -> Result<Resolved, Untold> {
 }
 
 async fn engine(args: &Resolve) -> Result<Engine, Failed> {
-    let mut source = settings::source(&args.configuration, &[]);
+    let mut source = settings::of_file(&args.configuration);
     source.dns_servers.clone_from(&args.server);
     source.dnssec = args.dnssec;
     let settings = settings::load(&source)?;
@@ -106,10 +106,7 @@ async fn engine(args: &Resolve) -> Result<Engine, Failed> {
     if let Some(file) = &args.cacert {
         builder = builder.anchors(Anchors::PemFile(file.clone()));
     }
-    for layer in &args.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
-    Ok(builder.launch().await?)
+    Ok(args.sandbox.put_into(builder).launch().await?)
 }
 
 /// The name whose PTR record names an address (RFC 1035 section 3.5, RFC 3596

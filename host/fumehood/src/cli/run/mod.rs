@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &Run) -> ExitCode {
 }
 
 async fn confined(args: &Run) -> Result<u8, Failed> {
-    let source = settings::source(&args.configuration, &args.allow_private);
+    let source = settings::source(&args.permissions);
     let settings = settings::load(&source)?;
     let policy = policy(args, &settings)?;
     let authorities = args.cacert.as_deref().map(absolute).transpose()?;
@@ -153,10 +153,7 @@ async fn engine(args: &Run, settings: &Settings, policy: Policy) -> Result<Engin
     if let Some(proxies) = &settings.proxies.value {
         builder = builder.proxy_settings(proxies.clone());
     }
-    for layer in &args.allow_missing_layer {
-        builder = builder.allow_missing(*layer);
-    }
-    Ok(builder.launch().await?)
+    Ok(args.sandbox.put_into(builder).launch().await?)
 }
 
 fn options(args: &Run, entered: &Entered) -> ProxyOptions {
