@@ -24,6 +24,7 @@ use fumehood_control::{
 use fumehood_sandbox::{Bootstrap, Channel, ChannelError, MemfdError, Refusal, Role, map_sealed};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
+use wasmtime::PoolingAllocationConfig;
 
 /// Kinds of modules beside drivers: `http1`, `tls`, `x509`, `dns`, `socks`, `pac`.
 const KINDS: usize = 6;
@@ -224,7 +225,8 @@ fn prepare(
     bootstrap: Bootstrap,
     control: &Channel<ToEmbedder, ToEngine>,
 ) -> Result<Prepared, Stop> {
-    // First, so that it overlaps with the embedder's preparations.
+    remember_pagemap();
+    // Early, so that it overlaps with the embedder's preparations.
     let isolated = bootstrap.isolate(Role::Engine)?;
     let mut offer = Offer::receive(control)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -249,6 +251,14 @@ fn prepare(
         ready,
         setup: offer.setup,
     })
+}
+
+/// Opens this process's own `/proc/self/pagemap` while there is a `/proc`: wasmtime
+/// keeps it. By it the kernel says which pages a guest has written, so that a slot is
+/// made ready by clearing these few. Without it, as before Linux 6.7, all that a slot
+/// keeps is cleared.
+fn remember_pagemap() {
+    let _known_from_now_on = PoolingAllocationConfig::is_pagemap_scan_available();
 }
 
 fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {

@@ -9,7 +9,7 @@ use libc::{
 
 use super::Is::{Bits, Equal};
 use super::Rule::{Always, When};
-use super::common::{self, EXEC, FCNTL};
+use super::common::{self, EXEC, FCNTL, IOCTL};
 use super::{Is, Row, Soft, Table, row, soft};
 
 /// The broker's table.
@@ -75,6 +75,11 @@ const ROWS: &[Row] = &[
         // Code of a name service module: from a file, private, never writable.
         &[Bits(2, EXEC | PROT_WRITE as u32, EXEC), Bits(3, MAP_PRIVATE as u32 | libc::MAP_ANONYMOUS as u32, MAP_PRIVATE as u32)],
     ]), "allocator; the loader"),
+    row("ioctl", libc::SYS_ioctl, When(&[
+        &[Equal(1, IOCTL[0])],
+        &[Equal(1, IOCTL[1])],
+        &[Equal(1, IOCTL[2])],
+    ]), "descriptors as they are wanted; the resolver"),
     row("fcntl", libc::SYS_fcntl, When(&[
         &[Equal(1, FCNTL[0])],
         &[Equal(1, FCNTL[1])],

@@ -143,12 +143,11 @@ pub(super) const ROWS: &[Row] = &[
     row("shutdown", libc::SYS_shutdown, Always, "ending one direction"),
     row("getsockname", libc::SYS_getsockname, Always, "std's and tokio's local_addr"),
     row("getpeername", libc::SYS_getpeername, Always, "std's and tokio's peer_addr"),
-    row("ioctl", libc::SYS_ioctl, When(&[
-        &[Equal(1, request(FIONBIO))],
-        &[Equal(1, request(FIOCLEX))],
-        &[Equal(1, request(FIONREAD))],
-    ]), "set_nonblocking, close-on-exec; the resolver"),
 ];
+
+/// `ioctl` requests that every role may make: set_nonblocking, close-on-exec, and
+/// how much there is to read.
+pub(super) const IOCTL: [u32; 3] = [request(FIONBIO), request(FIOCLEX), request(FIONREAD)];
 
 /// `fcntl` commands that every role may use; none duplicates a descriptor.
 pub(super) const FCNTL: [u32; 4] = [

@@ -5,7 +5,7 @@ use libc::{F_GET_SEALS, MSG_FASTOPEN};
 
 use super::Is::{Bits, Equal, Null};
 use super::Rule::When;
-use super::common::{self, EXEC, FCNTL};
+use super::common::{self, EXEC, FCNTL, IOCTL};
 use super::{Row, Table, row};
 
 /// The compiler's table.
@@ -21,6 +21,11 @@ const ROWS: &[Row] = &[
     row("sendto", libc::SYS_sendto, When(&[
         &[Null(4), Bits(3, MSG_FASTOPEN as u32, 0)], // no address
     ]), "the channel to the embedder"),
+    row("ioctl", libc::SYS_ioctl, When(&[
+        &[Equal(1, IOCTL[0])],
+        &[Equal(1, IOCTL[1])],
+        &[Equal(1, IOCTL[2])],
+    ]), "descriptors as they are wanted"),
     row("fcntl", libc::SYS_fcntl, When(&[
         &[Equal(1, FCNTL[0])],
         &[Equal(1, FCNTL[1])],

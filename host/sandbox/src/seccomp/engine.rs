@@ -16,7 +16,7 @@ use libc::{
 
 use super::Is::{Bits, Equal, Null};
 use super::Rule::{Always, When};
-use super::common::{self, EXEC, FCNTL};
+use super::common::{self, EXEC, FCNTL, IOCTL};
 use super::{Is, Row, Soft, Table, row, soft};
 
 /// The engine's table.
@@ -31,6 +31,10 @@ pub(crate) static ENGINE: Table = Table {
 const CODE_PROTECTION: u32 = (PROT_READ | PROT_EXEC) as u32;
 /// See [`CODE_PROTECTION`].
 const CODE_MAPPING: u32 = (MAP_PRIVATE | MAP_FIXED) as u32;
+
+/// `_IOWR('f', 16, struct pm_scan_arg)` of `linux/fs.h` (Linux 6.7): which pages
+/// of its own memory the process has written. libc does not have it.
+const PAGEMAP_SCAN: u32 = 0xc060_6610;
 
 /// There is nothing to open; libraries look for settings and do without.
 const NO_ACCESS: &[Soft] = &[
@@ -64,6 +68,12 @@ const ROWS: &[Row] = &[
     ]), "sockets and channels"),
     row("recvmmsg", libc::SYS_recvmmsg, Always, "datagrams, several at once"),
     row("accept4", libc::SYS_accept4, Always, "listening sockets that the broker passes"),
+    row("ioctl", libc::SYS_ioctl, When(&[
+        &[Equal(1, IOCTL[0])],
+        &[Equal(1, IOCTL[1])],
+        &[Equal(1, IOCTL[2])],
+        &[Equal(1, PAGEMAP_SCAN)],
+    ]), "descriptors as they are wanted; wasmtime: what a guest has written"),
     row("fcntl", libc::SYS_fcntl, When(&[
         &[Equal(1, FCNTL[0])],
         &[Equal(1, FCNTL[1])],

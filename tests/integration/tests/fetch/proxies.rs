@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fumehood_tests::certs::TestCa;
 use fumehood_tests::fetch::{Fetch, Finished};
-use fumehood_tests::hostile::{Script, Server, Step, server_config};
+use fumehood_tests::hostile::{Nobody, Script, Server, Step, server_config};
 use fumehood_tests::peers::{Kind, RealProxy};
 use fumehood_tests::temp::TempDir;
 use rustls::{ALL_VERSIONS, ServerConfig};
@@ -218,9 +218,8 @@ fn a_proxy_may_be_on_this_machine_though_no_target_may() {
 fn the_proxy_that_failed_is_named() {
     let finished = via("http://127.0.0.1:1", PLAIN).run();
     assert_eq!(finished.code(), 110, "a blocked port: {}", finished.stderr);
-    let gone = Server::start(vec![Script::new()]);
-    let proxy = http(&gone);
-    drop(gone);
+    let nobody = Nobody::here();
+    let proxy = format!("http://{}", nobody.address());
     let finished = via(&proxy, PLAIN).arg("--show-error").run();
     assert_eq!(finished.code(), 7);
     assert!(finished.stderr.contains(&proxy), "{}", finished.stderr);

@@ -10,7 +10,7 @@ use fumehood::control::{Blame, Cause, DialFailure, Outside, RetrySafety};
 use fumehood::policy::Transport;
 use fumehood::{Engine, Error, Module, Options, Sink, Source};
 use fumehood_tests::artifacts::native_code;
-use fumehood_tests::hostile::{Canary, Script, Server};
+use fumehood_tests::hostile::{Canary, Nobody, Script, Server, Step};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::harness::{Test, test};
@@ -335,13 +335,13 @@ async fn silence() {
 
 async fn resets() {
     let engine = engine().await;
-    let home = Server::start(vec![Script::new().send("so far").then_reset()]);
-    let reset = cause(fetch(&engine, &url(home.port(), "late")).await);
+    // Not before the driver has said something: the connection stands then.
+    let script = Script::new().step(Step::FirstBytes).send("so far");
+    let home = Server::start(vec![script.then_reset()]);
+    let reset = cause(fetch(&engine, &url(home.port(), "ask")).await);
     assert_eq!(reset, Cause::Socket { errno: 104 });
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let refused = cause(fetch(&engine, &url(port, "late")).await);
+    let nobody = Nobody::here();
+    let refused = cause(fetch(&engine, &url(nobody.port(), "late")).await);
     let Cause::Dial(DialFailure::Connect(attempts)) = refused else {
         panic!("{refused:?}")
     };

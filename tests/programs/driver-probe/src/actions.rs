@@ -22,6 +22,7 @@ pub(crate) fn perform(request: &Request) -> Outcome {
     match action {
         "echo" => echo(request, argument),
         "late" => late(request),
+        "ask" => ask(request),
         "write" => write(request, argument),
         "udp" => udp(request, true),
         "udp-to" => udp(request, false),
@@ -98,6 +99,14 @@ fn late(request: &Request) -> Outcome {
     let tcp = dial(request)?;
     let heard = tcp.read_to_end(7).map_err(|_| Failure::Network)?;
     tcp.write_all(b"late").map_err(|_| Failure::Network)?;
+    Ok((200, Body::Bytes(heard)))
+}
+
+/// Says something, and reads to the end.
+fn ask(request: &Request) -> Outcome {
+    let tcp = dial(request)?;
+    tcp.write_all(b"ask").map_err(|_| Failure::Network)?;
+    let heard = tcp.read_to_end(7).map_err(|_| Failure::Network)?;
     Ok((200, Body::Bytes(heard)))
 }
 
