@@ -9,7 +9,7 @@ use fumehood_control::{
     AccessOutcome, Admission, Cause, ClientProtocol, ClientWay, Field, GrantId, Login,
     MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES, PayloadLength, StandingGrant, ToEmbedder,
 };
-use fumehood_policy::Target;
+use fumehood_policy::{ClientName, Target};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use super::judge::{Judged, Reader, Wanted, judge, judge_again};
 use super::listener::Seat;
 use super::patience::{Patience, within};
 use super::refusal::Refusal;
+use super::relay::Relay;
 use super::route::Traveller;
 use super::told::{Told, tell};
 use super::tunnel::Tunnel;
@@ -107,6 +108,8 @@ pub(super) enum Next {
     /// End at once.
     Drop,
     Tunnel(Box<(Tunnel, Told)>),
+    /// Pass datagrams on.
+    Relay(Box<Relay>),
 }
 
 /// A request whose head has come.
@@ -162,6 +165,11 @@ impl Client {
                 Next::Drop => return None,
                 Next::Close => {
                     self.linger().await;
+                    return None;
+                }
+                Next::Relay(relay) => {
+                    let Client { hub, seat, .. } = self;
+                    tokio::spawn(relay.run(hub, seat));
                     return None;
                 }
                 Next::Tunnel(standing) => {
@@ -277,11 +285,11 @@ impl Client {
 
     /// Judges a request of the client's, by the policy of this moment.
     pub(super) fn judge(&self, wanted: &mut Wanted, told: &mut Told) -> Result<(), Refusal> {
-        let client = self.leave.as_ref().and_then(|leave| leave.client.clone());
+        let client = self.name();
         told.user.clone_from(&client);
         wanted.terms.client = client;
         let policy = self.hub.proxy.policy().ok_or_else(Refusal::no_policy)?;
-        match judge(&policy, wanted) {
+        match judge(&policy, &wanted.target, &wanted.terms) {
             Judged::Allowed => {}
             Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
             Judged::Denied(denial) => return Err(Refusal::denied(denial)),
@@ -409,8 +417,13 @@ impl Client {
     }
 
     /// By what its targets are dialled.
-    fn grant(&self) -> GrantId {
+    pub(super) fn grant(&self) -> GrantId {
         self.leave.as_ref().map_or(NOBODYS, |leave| leave.id)
+    }
+
+    /// What rules know it by.
+    pub(super) fn name(&self) -> Option<ClientName> {
+        self.leave.as_ref().and_then(|leave| leave.client.clone())
     }
 
     /// What is left of both connections, as a tunnel.

@@ -11,6 +11,10 @@
 //! forward    a request to the server and its response back, both at once
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
+//! associate  a SOCKS client that wants to send datagrams: from request to reply
+//! places     how many may do so
+//! relay      their datagrams both ways, each header by a guest
+//! flows      where they go: one checked, connected socket a target
 //! refusal    what a client is told where it gets no response
 //! told       what is known of a request when it is over
 //! access     what was served, told in batches
@@ -26,14 +30,18 @@
 
 mod access;
 mod admission;
+mod associate;
 mod client;
 mod flow;
+mod flows;
 mod forward;
 mod head;
 mod judge;
 mod listener;
 mod patience;
+mod places;
 mod refusal;
+mod relay;
 mod route;
 mod socket;
 mod socks;
@@ -52,6 +60,7 @@ use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
 use listener::Listener;
+use places::Places;
 use route::Routes;
 use tally::Tally;
 
@@ -64,6 +73,7 @@ pub(crate) struct Proxy {
     access: Access,
     tally: Tally,
     routes: Routes,
+    associations: Places,
 }
 
 /// A listener, or what has come of one.
@@ -84,6 +94,7 @@ impl Proxy {
             access: Access::default(),
             tally: Tally::default(),
             routes: Routes::default(),
+            associations: Places::default(),
         }
     }
 
