@@ -1,6 +1,7 @@
 //! What the distribution provides: nginx, curl, unbound, proxies, a toolchain for the guests.
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +28,14 @@ pub(crate) fn require(program: &str, package: &str) -> Result<()> {
     match find_program(program) {
         Some(_) => Ok(()),
         None => install(&[package]),
+    }
+}
+
+/// The same for a library, of which this file is a part.
+pub(crate) fn require_file(file: &str, package: &str) -> Result<()> {
+    match Path::new(file).exists() {
+        true => Ok(()),
+        false => install(&[package]),
     }
 }
 

@@ -15,8 +15,8 @@ pub enum Error {
     /// The proxy does not know the name or the password.
     #[error("the proxy refused the login")]
     Login,
-    /// The client asked for something else than CONNECT.
-    #[error("the client asked for another command than CONNECT")]
+    /// The client asked for something else than CONNECT and UDP ASSOCIATE.
+    #[error("the client asked for another command than CONNECT and UDP ASSOCIATE")]
     Command,
     /// Called out of order, or asked for what cannot be said.
     #[error("{0}")]

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::address::{check_name, length_v5, read_v5};
 use crate::wire::{
-    CONNECT, LOGIN, LOGIN_VERSION, NO_LOGIN, NO_METHOD, V4, V4_GRANTED, V4_REJECTED, V5,
+    ASSOCIATE, CONNECT, LOGIN, LOGIN_VERSION, NO_LOGIN, NO_METHOD, V4, V4_GRANTED, V4_REJECTED, V5,
     V5_COMMAND, V5_DOMAIN,
 };
 use crate::{Address, Endpoint, Error, MAX_NAME_BYTES, Violation};
@@ -16,6 +16,9 @@ pub enum Event {
     Login(Credentials),
     /// It wants a tunnel; [`Server::reply`] must follow.
     Request(Endpoint),
+    /// It wants to send datagrams (RFC 1928 section 7), and says where from, or
+    /// zeros; [`Server::reply`] must follow, with where to.
+    Associate(Endpoint),
 }
 
 /// Name and password, as sent.
@@ -37,7 +40,7 @@ impl std::fmt::Debug for Credentials {
 /// How a request ended (RFC 1928 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The tunnel follows.
+    /// The tunnel follows, or the association.
     Granted,
     /// Something else.
     Failure,
@@ -51,6 +54,8 @@ pub enum Outcome {
     ConnectionRefused,
     /// It took too long.
     TimedOut,
+    /// What is asked for is not done here.
+    NotSupported,
 }
 
 /// What to send, what was said, and what must be seen next.
@@ -93,7 +98,11 @@ enum State {
     /// The first five bytes of a request.
     Head,
     /// The rest of its address, of this type, and the first byte of that.
-    Destination { kind: u8, first: u8 },
+    Destination {
+        command: Command,
+        kind: u8,
+        first: u8,
+    },
     /// Port and address of version 4.
     V4Head,
     /// A byte more of a user's name of version 4.
@@ -104,6 +113,13 @@ enum State {
     Answer(u8),
     /// Nothing more.
     Over,
+}
+
+/// What a client of version 5 asks for.
+#[derive(Clone, Copy, Debug)]
+enum Command {
+    Connect,
+    Associate,
 }
 
 const WANTED: Error = Error::Misuse("not the wanted bytes");
@@ -147,7 +163,11 @@ impl Server {
                 Ok(self.said_who(None, Credentials { name, password }))
             }
             State::Head => self.head(*data.as_array().ok_or(WANTED)?),
-            State::Destination { kind, first } => self.destination(kind, first, data),
+            State::Destination {
+                command,
+                kind,
+                first,
+            } => self.destination(command, (kind, first), data),
             State::V4Head => self.v4_head(*data.as_array().ok_or(WANTED)?),
             State::V4User(to, user) => self.v4_user(to, user, *data.as_array().ok_or(WANTED)?),
             State::V4Name(port, user, name) => {
@@ -171,7 +191,7 @@ impl Server {
                 Ok(step)
             }
             (None, false) => self.fail(vec![LOGIN_VERSION, 1], Error::Login),
-            (Some(to), true) => Ok(self.asked(V4, to)),
+            (Some(to), true) => Ok(self.asked(V4, Event::Request(to))),
             (Some(_), false) => self.fail(v4_reply(V4_REJECTED, None), Error::Login),
         }
     }
@@ -210,10 +230,10 @@ impl Server {
         Err(error.into())
     }
 
-    fn asked(&mut self, version: u8, to: Endpoint) -> ServerStep {
+    fn asked(&mut self, version: u8, event: Event) -> ServerStep {
         self.state = State::Answer(version);
         ServerStep {
-            event: Some(Event::Request(to)),
+            event: Some(event),
             ..ServerStep::default()
         }
     }
@@ -277,12 +297,21 @@ impl Server {
         if reserved != 0 {
             return Err(Violation::BadReserved.into());
         }
-        if command != CONNECT {
-            let told = v5_reply(V5_COMMAND, None)?;
-            return self.fail(told, Error::Command);
-        }
+        let command = match command {
+            CONNECT => Command::Connect,
+            ASSOCIATE => Command::Associate,
+            _ => {
+                let told = v5_reply(V5_COMMAND, None)?;
+                return self.fail(told, Error::Command);
+            }
+        };
+        let state = State::Destination {
+            command,
+            kind,
+            first,
+        };
         match length_v5(kind, first) {
-            Ok(length) => self.expect(State::Destination { kind, first }, length),
+            Ok(length) => self.expect(state, length),
             Err(violation) => {
                 let told = v5_reply(crate::wire::V5_LAST_REPLY, None)?;
                 self.fail(told, violation)
@@ -290,7 +319,12 @@ impl Server {
         }
     }
 
-    fn destination(&mut self, kind: u8, first: u8, data: &[u8]) -> Result<ServerStep, Error> {
+    fn destination(
+        &mut self,
+        command: Command,
+        (kind, first): (u8, u8),
+        data: &[u8],
+    ) -> Result<ServerStep, Error> {
         if data.len() != usize::from(length_v5(kind, first)?) {
             return Err(WANTED);
         }
@@ -299,7 +333,10 @@ impl Server {
             _ => [&[first], data].concat(),
         };
         match read_v5(kind, &whole) {
-            Ok(to) => Ok(self.asked(V5, to)),
+            Ok(to) => Ok(match command {
+                Command::Connect => self.asked(V5, Event::Request(to)),
+                Command::Associate => self.asked(V5, Event::Associate(to)),
+            }),
             Err(error) => {
                 let told = v5_reply(Outcome::Failure.code(), None)?;
                 self.fail(told, error)
@@ -362,7 +399,7 @@ impl Server {
 
     fn v4_asked(&mut self, to: Endpoint, name: Vec<u8>) -> ServerStep {
         match self.wants_login {
-            false => self.asked(V4, to),
+            false => self.asked(V4, Event::Request(to)),
             true => {
                 let password = Vec::new();
                 self.said_who(Some(to), Credentials { name, password })
@@ -381,6 +418,7 @@ impl Outcome {
             Outcome::HostUnreachable => 4,
             Outcome::ConnectionRefused => 5,
             Outcome::TimedOut => 6,
+            Outcome::NotSupported => V5_COMMAND,
         }
     }
 }

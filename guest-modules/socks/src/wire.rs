@@ -11,6 +11,7 @@ pub(crate) const LOGIN: u8 = 2;
 pub(crate) const NO_METHOD: u8 = 0xff;
 
 pub(crate) const CONNECT: u8 = 1;
+pub(crate) const ASSOCIATE: u8 = 3;
 
 pub(crate) const V5_IPV4: u8 = 1;
 pub(crate) const V5_DOMAIN: u8 = 3;

@@ -227,6 +227,7 @@ fn talk(
                 to_client.extend(server.reply(outcome, Some(&bound)).unwrap());
                 None
             }
+            Some(Event::Associate(_)) => panic!("nobody asked for datagrams"),
             None if to_server.len() >= heard.want.into() && heard.want > 0 => {
                 let piece: Vec<u8> = to_server.drain(..usize::from(heard.want)).collect();
                 Some(server.receive(&piece))
@@ -311,7 +312,7 @@ proptest! {
             prop_assert!(step.want <= MAX_WANTED);
             let next = match step.event {
                 Some(Event::Login(_)) => server.admit(true),
-                Some(Event::Request(_)) => break,
+                Some(Event::Request(_) | Event::Associate(_)) => break,
                 None => match rest.split_at_checked(step.want.into()) {
                     Some((piece, after)) => {
                         rest = after;

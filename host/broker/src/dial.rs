@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use fumehood_control::{Attempt, DialFailure, FirstHop, MAX_CANDIDATES};
-use fumehood_policy::{Decision, Denial, Host, Policy, Target, Terms, Transport};
+use fumehood_policy::{Decision, Denial, Host, Policy, Scheme, Target, Terms, Transport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -108,7 +108,14 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
         let begun = Instant::now();
         let mut attempts = Vec::new();
         let order = interleaved(&passed);
-        let won = timeout_at(deadline, race(&self.connector, &order, &mut attempts))
+        // What was judged as datagrams is dialled as such, and nothing else is.
+        let connecting = async {
+            match (proxy, target.scheme) {
+                (None, Scheme::Udp) => associate(&self.connector, &order, &mut attempts).await,
+                _ => race(&self.connector, &order, &mut attempts).await,
+            }
+        };
+        let won = timeout_at(deadline, connecting)
             .await
             .map_err(|_| DialFailure::Timeout { resolving: false })?;
         match won {
@@ -241,14 +248,43 @@ impl<R: Resolve, C: Connect> Dialler<R, C> {
                 }])
             })?;
         Ok(Connected {
+            connecting: begun.elapsed(),
+            ..Connected::at_once(socket, address)
+        })
+    }
+}
+
+impl Connected {
+    /// Without an attempt that failed.
+    pub(crate) fn at_once(socket: OwnedFd, peer: SocketAddr) -> Self {
+        Connected {
             socket,
-            peer: address,
+            peer,
             refused: Vec::new(),
             attempts: Vec::new(),
             resolving: Duration::ZERO,
-            connecting: begun.elapsed(),
-        })
+            connecting: Duration::ZERO,
+        }
     }
+}
+
+/// A UDP socket to the first of the addresses that there is a way to: nobody there
+/// has to answer for that.
+async fn associate<C: Connect>(
+    connector: &C,
+    addresses: &[SocketAddr],
+    attempts: &mut Vec<Attempt>,
+) -> Option<(SocketAddr, OwnedFd)> {
+    for address in addresses {
+        match connector.associate(*address).await {
+            Ok(socket) => return Some((*address, socket)),
+            Err(errno) => attempts.push(Attempt {
+                address: *address,
+                errno: Some(errno.raw_os_error()),
+            }),
+        }
+    }
+    None
 }
 
 /// An engine that does as it is told has asked its resolver first.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fumehood_control::{
     FirstHop, Grant, GrantId, MAX_NAMED_PROXIES, MAX_STANDING_GRANTS, ProxyLeave, StandingGrant,
 };
-use fumehood_policy::{ClientName, Method, Naming, Target, Terms};
+use fumehood_policy::{ClientName, Method, Naming, Scheme, Target, Terms};
 use tokio::time::Instant;
 
 /// Most grants held at once: eight for each of 512 connections. One more is
@@ -91,17 +91,21 @@ impl Grants {
         target: Target,
         method: Option<Method>,
     ) -> Option<Leave> {
-        let client = self.standing.get(&id)?.clone();
-        let terms = Terms {
-            method,
-            client,
-            ..Terms::default()
-        };
         Some(Leave {
             target,
             proxy: None,
-            terms,
+            terms: self.terms_of(id, method)?,
             own: Vec::new(),
+        })
+    }
+
+    /// What rules know a listener's client by.
+    pub(crate) fn terms_of(&self, id: GrantId, method: Option<Method>) -> Option<Terms> {
+        let client = self.standing.get(&id)?.clone();
+        Some(Terms {
+            method,
+            client,
+            ..Terms::default()
         })
     }
 
@@ -114,6 +118,8 @@ impl Grants {
         own: Vec<SocketAddr>,
     ) -> Option<Leave> {
         let may = match first.naming {
+            // Proxies carry no datagrams here, and what goes to one is none.
+            _ if leave.target.scheme == Scheme::Udp => false,
             Naming::User => self.proxies.named.contains(&first.server),
             Naming::Script => self.proxies.scripts,
         };

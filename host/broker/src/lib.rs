@@ -22,6 +22,7 @@
 //! A driver's sockets do the same in two steps, lookup and connect, since that
 //! is how WASI has them; `sockets` ties the two together.
 
+mod associate;
 mod connect;
 mod dial;
 mod grants;

@@ -1,18 +1,20 @@
 //! One engine's channel and the dials it asked for.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fumehood_control::{DialFailure, DialReply, DialRequest, GrantId, ListenerId};
+use fumehood_control::{Attempt, DialFailure, DialReply, DialRequest, GrantId, ListenerId};
 use fumehood_policy::{Host, Policy, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
+use rustix::io::Errno;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use crate::associate::Association;
 use crate::connect::Connect;
 use crate::dial::{Connected, Dialler, MAX_DEADLINE};
 use crate::grants::Leave;
@@ -137,6 +139,39 @@ impl Link {
                 leave.spend();
             }
             connected(id, outcome)
+        });
+    }
+
+    /// Receives the datagrams of a listener's client.
+    pub(crate) fn associate(&mut self, request: StartSocket<(IpAddr, SocketAddr)>) {
+        let StartSocket {
+            id,
+            grant,
+            to: (at, client),
+            deadline_ms,
+        } = request;
+        let deadline = deadline(deadline_ms);
+        let channel = Arc::clone(&self.channel);
+        self.begin(id, grant, async move {
+            let failed = |errno: Errno| {
+                DialFailure::Connect(vec![Attempt {
+                    address: client,
+                    errno: Some(errno.raw_os_error()),
+                }])
+            };
+            let receiving = async {
+                let association = Association::bind(at, client).await.map_err(failed)?;
+                let at = association.address().map_err(failed)?;
+                reply(&channel, (DialReply::Receiving { id, at }, None)).await;
+                association.connected().await.map_err(failed)
+            };
+            let late = || Err(DialFailure::Timeout { resolving: false });
+            let received = timeout_at(deadline, receiving).await;
+            let received = received.unwrap_or_else(|_| late());
+            connected(
+                id,
+                received.map(|(peer, socket)| Connected::at_once(socket, peer)),
+            )
         });
     }
 

@@ -1,7 +1,7 @@
 //! Sockets that listen where the embedder said, kept while engines come and go.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -18,7 +18,15 @@ pub const BACKLOG: u32 = 4096;
 /// The listening sockets.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    held: BTreeMap<ListenerId, Arc<OwnedFd>>,
+    held: BTreeMap<ListenerId, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    socket: Arc<OwnedFd>,
+    /// Where it was bound here, and so in this process's network. One that was
+    /// given may be of another.
+    here: Option<SocketAddr>,
 }
 
 impl Listeners {
@@ -30,7 +38,7 @@ impl Listeners {
     ) -> Result<Option<SocketAddr>, i32> {
         let socket = listen(address).map_err(|why| errno(&why))?;
         let bound = socket.local_addr().map_err(|why| errno(&why))?;
-        self.hold(listener, socket.into())?;
+        self.hold(listener, socket.into(), Some(bound))?;
         Ok(Some(bound))
     }
 
@@ -49,15 +57,21 @@ impl Listeners {
             Err(why) => return Err(why.raw_os_error()),
         };
         ioctl_fionbio(&socket, true).map_err(Errno::raw_os_error)?;
-        self.hold(listener, socket)?;
+        self.hold(listener, socket, None)?;
         Ok(bound)
     }
 
-    fn hold(&mut self, listener: ListenerId, socket: OwnedFd) -> Result<(), i32> {
+    fn hold(
+        &mut self,
+        listener: ListenerId,
+        socket: OwnedFd,
+        here: Option<SocketAddr>,
+    ) -> Result<(), i32> {
         if self.held.len() >= MAX_LISTENERS {
             return Err(Errno::MFILE.raw_os_error());
         }
-        self.held.insert(listener, Arc::new(socket));
+        let socket = Arc::new(socket);
+        self.held.insert(listener, Held { socket, here });
         Ok(())
     }
 
@@ -68,17 +82,29 @@ impl Listeners {
 
     /// One of them.
     pub(crate) fn get(&self, listener: ListenerId) -> Option<Arc<OwnedFd>> {
-        self.held.get(&listener).cloned()
+        let held = self.held.get(&listener)?;
+        Some(Arc::clone(&held.socket))
+    }
+
+    /// An address that a client may send its datagrams to: one at which a listener
+    /// of this process's own listens. `None` for any other.
+    pub(crate) fn beside(&self, listener: ListenerId, at: IpAddr) -> Option<IpAddr> {
+        let here = self.held.get(&listener)?.here?.ip().to_canonical();
+        let at = at.to_canonical();
+        let covers = here == at || here.is_unspecified() && !at.is_unspecified();
+        covers.then_some(at)
     }
 
     /// All of them, for an engine that is new.
     pub(crate) fn all(&self) -> impl Iterator<Item = (ListenerId, Arc<OwnedFd>)> {
-        self.held.iter().map(|(id, fd)| (*id, Arc::clone(fd)))
+        self.held
+            .iter()
+            .map(|(id, held)| (*id, Arc::clone(&held.socket)))
     }
 
     /// Where they are, those that have an address.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let names = self.held.values().map(getsockname);
+        let names = self.held.values().map(|held| getsockname(&held.socket));
         names.filter_map(|it| it.ok()?.try_into().ok()).collect()
     }
 }

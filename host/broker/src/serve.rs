@@ -233,7 +233,8 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             | DialRequest::DialFor { id, .. }
             | DialRequest::Connect { id, .. }
             | DialRequest::Lookup { id, .. }
-            | DialRequest::LookupFor { id, .. } => id,
+            | DialRequest::LookupFor { id, .. }
+            | DialRequest::Associate { id, .. } => id,
         };
         if engine.is_dialling(id) {
             // A number in use twice: an engine that cannot count is corrupt.
@@ -353,6 +354,30 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                     deadline_ms,
                 };
                 engine.look_up(start, leave, dialler, Arc::clone(policy));
+            }
+            DialRequest::Associate {
+                id,
+                grant,
+                listener,
+                at,
+                client,
+                deadline_ms,
+            } => {
+                let terms = self.grants.terms_of(grant, None);
+                let terms = terms.ok_or(DialFailure::NoGrant)?;
+                let at = self.listeners.beside(listener, at);
+                let at = at.ok_or(DialFailure::NoGrant)?;
+                let denied = |reason| {
+                    let target = Target::datagrams(client);
+                    DialFailure::Denied(Denial { target, reason })
+                };
+                policy.decide_datagrams(&terms).map_err(denied)?;
+                engine.associate(StartSocket {
+                    id,
+                    grant,
+                    to: (at, client),
+                    deadline_ms,
+                });
             }
             DialRequest::Cancel { .. } => {}
         }

@@ -197,7 +197,8 @@ pub enum DialRequest {
         /// Of the dial.
         id: u64,
     },
-    /// Connect to a target that a listener's client asked for.
+    /// Connect to a target that a listener's client asked for: a UDP socket where
+    /// the target's scheme is `udp`, which is judged as such.
     DialFor {
         /// By which the reply refers to it; from the same count as dials.
         id: u64,
@@ -232,6 +233,25 @@ pub enum DialRequest {
         /// When to give up, in milliseconds.
         deadline_ms: u32,
     },
+    /// Receive the datagrams of a listener's client (RFC 1928 section 7), on a port
+    /// of the kernel's choice. [`DialReply::Receiving`] follows, and
+    /// [`DialReply::Connected`] once the client has sent one. Only for listeners
+    /// that the broker itself has bound, and where the policy lets the client send
+    /// datagrams somewhere.
+    Associate {
+        /// By which the replies refer to it; from the same count as dials.
+        id: u64,
+        /// A [`StandingGrant`].
+        grant: GrantId,
+        /// To which it came.
+        listener: ListenerId,
+        /// At this address of the listener's.
+        at: IpAddr,
+        /// From there; port 0 is the one that a first datagram comes from.
+        client: SocketAddr,
+        /// When to give up on that, in milliseconds.
+        deadline_ms: u32,
+    },
 }
 
 impl Message for DialRequest {
@@ -253,7 +273,7 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DialReply {
     /// Connected. One descriptor: a non-blocking TCP socket with
-    /// `TCP_NODELAY`, or a connected UDP socket where a driver asked for one.
+    /// `TCP_NODELAY`, or a connected UDP socket where one was asked for.
     Connected {
         /// Of the dial.
         id: u64,
@@ -287,6 +307,13 @@ pub enum DialReply {
     Listener {
         /// Which.
         listener: ListenerId,
+    },
+    /// A client's datagrams are received there. Another reply follows.
+    Receiving {
+        /// Of the association.
+        id: u64,
+        /// Where.
+        at: SocketAddr,
     },
 }
 

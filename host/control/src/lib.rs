@@ -71,10 +71,10 @@ pub use preferences::{
     MAX_FIELDS, MAX_HEAD_BYTES, MIN_FIELDS, MIN_HEAD_BYTES,
 };
 pub use proxy::{
-    AccessOutcome, AccessRecord, Admission, ClientProtocol, ListenerBounds, ListenerId,
-    ListenerSetup, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS, MAX_ACCESS_TARGET_BYTES,
-    MAX_LISTENERS, MAX_LOGIN_BYTES, MAX_LOGINS, MAX_STANDING_GRANTS, MAX_TALLIED_DENIALS,
-    MAX_USERS, ProxyTally, StandingGrant,
+    AccessOutcome, AccessRecord, Admission, ClientProtocol, DatagramTally, ListenerBounds,
+    ListenerId, ListenerSetup, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS,
+    MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS, MAX_LOGIN_BYTES, MAX_LOGINS, MAX_STANDING_GRANTS,
+    MAX_TALLIED_DENIALS, MAX_USERS, ProxyTally, StandingGrant,
 };
 pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};

@@ -61,6 +61,8 @@ pub struct ListenerSetup {
     pub bounds: ListenerBounds,
     /// Tell of every request ([`crate::ToEmbedder::Access`]).
     pub records: bool,
+    /// The broker has bound it, and can receive datagrams beside it.
+    pub datagrams: bool,
 }
 
 /// Who may ask a listener for something.
@@ -178,6 +180,31 @@ pub struct ProxyTally {
     pub sent: u64,
     /// Why the policy said no, each time; at most [`MAX_TALLIED_DENIALS`].
     pub denied: Vec<Reason>,
+    /// Datagrams of clients.
+    pub datagrams: DatagramTally,
+}
+
+/// Datagrams of a listener's clients (RFC 1928 section 7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramTally {
+    /// Passed on from clients.
+    pub received: u64,
+    /// Passed on to clients.
+    pub sent: u64,
+    /// Dropped: the header is none.
+    pub malformed: u64,
+    /// Dropped: fragments, which are not put together.
+    pub fragments: u64,
+    /// Dropped: longer than a datagram may be, with its header.
+    pub oversize: u64,
+    /// Dropped: from another port than the client's.
+    pub strangers: u64,
+    /// Dropped: the policy says no to where they go.
+    pub denied: u64,
+    /// Dropped: where they go was not found or reached.
+    pub unreached: u64,
+    /// Dropped: too many wait already.
+    pub overflow: u64,
 }
 
 /// Most denials of a tally, which a packet holds also where each names a rule

@@ -35,7 +35,8 @@ impl ProxyStatus {
             | Reason::Rule(_)
             | Reason::Unconfirmed(_)
             | Reason::Grant(_)
-            | Reason::NotAllowed => "http_request_denied",
+            | Reason::NotAllowed
+            | Reason::NoDatagrams => "http_request_denied",
         };
         Self::new(403, error, &denial.to_string())
     }

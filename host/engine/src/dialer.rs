@@ -34,7 +34,26 @@ pub(crate) struct Dialled {
 type Answer = Result<Dialled, Cause>;
 /// A message, and the descriptor that came with it.
 type Reply = (DialReply, Option<OwnedFd>);
-type Waiting = Mutex<HashMap<u64, oneshot::Sender<Reply>>>;
+type Waiting = Mutex<HashMap<u64, Waiter>>;
+
+/// Who waits for a reply.
+#[derive(Debug)]
+struct Waiter {
+    answer: oneshot::Sender<Reply>,
+    /// Told first where a client's datagrams are received.
+    receiving: Option<oneshot::Sender<SocketAddr>>,
+}
+
+/// For whose datagrams a socket is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Correspondent {
+    pub grant: GrantId,
+    pub listener: ListenerId,
+    /// The address of the listener's that it came to.
+    pub at: IpAddr,
+    /// Where it is; port 0 is not known yet.
+    pub client: SocketAddr,
+}
 
 /// The engine's end of the channel to the broker.
 #[derive(Debug)]
@@ -62,13 +81,22 @@ impl Dialer {
                     fds.pop().into_iter().for_each(|fd| listen(*listener, fd));
                     continue;
                 }
+                DialReply::Receiving { id, at } => {
+                    let mut waiting = self.lock();
+                    let waiter = waiting.get_mut(id);
+                    if let Some(told) = waiter.and_then(|it| it.receiving.take()) {
+                        // One that gave up drops its end.
+                        let _ = told.send(*at);
+                    }
+                    continue;
+                }
                 DialReply::Connected { id, .. }
                 | DialReply::Addresses { id, .. }
                 | DialReply::Failed { id, .. } => *id,
             };
             if let Some(waiter) = self.lock().remove(&id) {
                 // A waiter that gave up drops its end, and the socket with it.
-                let _ = waiter.send((reply, fds.pop()));
+                let _ = waiter.answer.send((reply, fds.pop()));
             }
         }
         self.lock().clear();
@@ -122,6 +150,54 @@ impl Dialer {
             })
             .await?;
         read_dialled(reply, socket)
+    }
+
+    /// A UDP socket to what a listener's client sends a datagram to, and its address.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub(crate) async fn datagrams_for(
+        &self,
+        grant: GrantId,
+        target: &Target,
+        deadline: Duration,
+        found: Option<Vec<IpAddr>>,
+    ) -> Result<(OwnedFd, SocketAddr), Cause> {
+        let answer = self
+            .ask(deadline, |id, deadline_ms| DialRequest::DialFor {
+                id,
+                grant,
+                target: target.clone(),
+                method: None,
+                found,
+                deadline_ms,
+                proxy: None,
+            })
+            .await?;
+        read_socket(answer)
+    }
+
+    /// A UDP socket to a listener's client, once that has sent a first datagram,
+    /// and where it sent it from. `receiving` is told before to where.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub(crate) async fn associate(
+        &self,
+        of: Correspondent,
+        deadline: Duration,
+        receiving: oneshot::Sender<SocketAddr>,
+    ) -> Result<(OwnedFd, SocketAddr), Cause> {
+        let request = |id, deadline_ms| DialRequest::Associate {
+            id,
+            grant: of.grant,
+            listener: of.listener,
+            at: of.at,
+            client: of.client,
+            deadline_ms,
+        };
+        let answer = self.ask_and_hear(deadline, Some(receiving), request);
+        read_socket(answer.await?)
     }
 
     /// The addresses of what a listener's client asked for; at least one.
@@ -205,9 +281,18 @@ impl Dialer {
         deadline: Duration,
         request: impl FnOnce(u64, u32) -> DialRequest,
     ) -> Result<Reply, Cause> {
+        self.ask_and_hear(deadline, None, request).await
+    }
+
+    async fn ask_and_hear(
+        &self,
+        deadline: Duration,
+        receiving: Option<oneshot::Sender<SocketAddr>>,
+        request: impl FnOnce(u64, u32) -> DialRequest,
+    ) -> Result<Reply, Cause> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = oneshot::channel();
-        self.lock().insert(id, sender);
+        let (answer, receiver) = oneshot::channel();
+        self.lock().insert(id, Waiter { answer, receiving });
         let mut pending = Pending {
             dialer: self,
             id,
@@ -227,7 +312,7 @@ impl Dialer {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Waiter>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -254,6 +339,14 @@ impl Drop for Pending<'_> {
                 let _gone = channel.send(&DialRequest::Cancel { id }, &[]).await;
             });
         }
+    }
+}
+
+fn read_socket(answer: Reply) -> Result<(OwnedFd, SocketAddr), Cause> {
+    match answer {
+        (DialReply::Connected { peer, .. }, Some(socket)) => Ok((socket, peer)),
+        (DialReply::Failed { failure, .. }, _) => Err(Cause::Dial(failure)),
+        _ => Err(Cause::EngineDied),
     }
 }
 
@@ -293,7 +386,10 @@ fn read_dialled(reply: DialReply, fd: Option<OwnedFd>) -> Answer {
         // The codec holds the number of descriptors to the type's; and nobody
         // was asked for addresses.
         (
-            DialReply::Connected { .. } | DialReply::Addresses { .. } | DialReply::Listener { .. },
+            DialReply::Connected { .. }
+            | DialReply::Addresses { .. }
+            | DialReply::Listener { .. }
+            | DialReply::Receiving { .. },
             _,
         ) => Err(Cause::EngineDied),
     }

@@ -37,7 +37,7 @@ impl Key {
             target, tls, via, ..
         } = exchange;
         let tls = match target.scheme {
-            Scheme::Http | Scheme::Served(_) => None,
+            Scheme::Http | Scheme::Served(_) | Scheme::Udp => None,
             Scheme::Https => Some(*tls),
         };
         Key {

@@ -49,8 +49,9 @@ impl Hub {
             timings,
         } = match exchange.target.scheme {
             // A driver has connections of its own, and never comes here.
-            Scheme::Served(scheme) => {
-                let why = format!("{} is not spoken over a kept connection", scheme.name());
+            Scheme::Served(_) | Scheme::Udp => {
+                let scheme = exchange.target.scheme.name();
+                let why = format!("{scheme} is not spoken over a kept connection");
                 return Err(Cause::BadRequest(why));
             }
             Scheme::Http if !Trip::of(id, exchange).speaks_tls() => {

@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -96,6 +97,14 @@ impl Transport {
             Transport::Plain(plain) => Pin::new(&mut plain.tcp).poll_shutdown(cx),
             Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
             Transport::Closed => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Where its own end is; nowhere on a Unix socket, and not told within TLS.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Plain(plain) => plain.tcp.local_addr().ok(),
+            Transport::Tls(_) | Transport::Closed => None,
         }
     }
 

@@ -116,7 +116,8 @@ pub use settings::{
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
-    DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, ProxyTraffic, Traffic,
+    DURATION_BOUNDS_US, DatagramTraffic, DenialGround, DropGround, Durations, MAX_DENIAL_GROUNDS,
+    Outcome, ProxyTraffic, Traffic,
 };
 pub use upstream::{Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
 pub use users::{Users, UsersError};

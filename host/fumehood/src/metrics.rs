@@ -167,6 +167,20 @@ impl Page {
         self.metric(name, "counter", "Content from them and to them.");
         self.value(name, &[("direction", "received")], proxy.received);
         self.value(name, &[("direction", "sent")], proxy.sent);
+        let name = "fumehood_proxy_datagrams_total";
+        self.metric(
+            name,
+            "counter",
+            "Datagrams from them and to them, passed on.",
+        );
+        let datagrams = &proxy.datagrams;
+        self.value(name, &[("direction", "received")], datagrams.received);
+        self.value(name, &[("direction", "sent")], datagrams.sent);
+        let name = "fumehood_proxy_datagrams_dropped_total";
+        self.metric(name, "counter", "Datagrams that were not passed on.");
+        for (ground, count) in &datagrams.dropped {
+            self.value(name, &[("reason", ground.name())], *count);
+        }
     }
 
     /// A histogram counts up to each bound; ours between two.

@@ -58,7 +58,8 @@ const LAUNCH_PAUSE: Duration = Duration::from_secs(1);
 /// Where a proxy listens.
 #[derive(Clone, Debug)]
 pub enum ProxyAddress {
-    /// There; port 0 is any. The broker makes the socket and keeps it.
+    /// There; port 0 is any. The broker makes the socket and keeps it. Clients of
+    /// SOCKS 5 can send datagrams beside it, where the policy allows some.
     Bind(SocketAddr),
     /// On a TCP socket that listens already, as a service manager gives it.
     Socket(Arc<OwnedFd>),
@@ -466,7 +467,7 @@ impl State {
 
 impl Engine {
     /// Listens as a forward proxy: HTTP/1.1 with CONNECT and absolute URLs, and
-    /// SOCKS 4, 4a and 5 with CONNECT (RFC 1928).
+    /// SOCKS 4, 4a and 5 with CONNECT and, of 5, UDP ASSOCIATE (RFC 1928).
     /// Every request is judged by the policy of that moment; what is denied is
     /// answered with 403, `Proxy-Status` (RFC 9209) and problem details (RFC
     /// 9457). They go out the way that requests of this engine go which do not say
@@ -501,6 +502,8 @@ impl Engine {
                 client: options.client.or(user),
             }),
         };
+        // Others may be of another network, or have no address.
+        let datagrams = matches!(options.address, ProxyAddress::Bind(_));
         let state = Arc::new(State {
             setup: ListenerSetup {
                 id: ListenerId(shared.number()),
@@ -509,6 +512,7 @@ impl Engine {
                 deadlines,
                 bounds: options.bounds,
                 records: options.records,
+                datagrams,
             },
             address: options.address,
             unix: Mutex::new(unix),

@@ -38,7 +38,7 @@ pub(crate) fn fields(target: &Target, headers: &HeaderMap) -> Result<Vec<Field>,
     // A driver is told the host apart, and may send no fields at all.
     let mut fields = match target.scheme {
         Scheme::Http | Scheme::Https => vec![host],
-        Scheme::Served(_) => Vec::new(),
+        Scheme::Served(_) | Scheme::Udp => Vec::new(),
     };
     for (name, value) in headers {
         if name == HOST || name == CONTENT_LENGTH || name == TRANSFER_ENCODING {

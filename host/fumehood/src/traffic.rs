@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fumehood_control::{Blame, Cause, DialFailure, ProxyTally, Summary};
+use fumehood_control::{Blame, Cause, DatagramTally, DialFailure, ProxyTally, Summary};
 use fumehood_policy::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,57 @@ pub struct ProxyTraffic {
     pub sent: u64,
     /// Denials by their grounds, at most [`MAX_DENIAL_GROUNDS`] and one.
     pub denials: BTreeMap<DenialGround, u64>,
+    /// Datagrams of clients.
+    #[serde(default)]
+    pub datagrams: DatagramTraffic,
+}
+
+/// Datagrams of a proxy's clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramTraffic {
+    /// Passed on from clients.
+    pub received: u64,
+    /// Passed on to clients.
+    pub sent: u64,
+    /// Dropped, by why: `malformed`, `fragment`, `oversize`, `stranger`, `denied`,
+    /// `unreached`, `overflow`. What there was none of is left out.
+    pub dropped: BTreeMap<DropGround, u64>,
+}
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DropGround {
+    /// What it begins with is no header.
+    Malformed,
+    /// It is a piece; none are put together.
+    Fragment,
+    /// It is longer than one may be, with its header.
+    Oversize,
+    /// It came from another port than its client's.
+    Stranger,
+    /// The policy says no to where it goes.
+    Denied,
+    /// Where it goes was not found or reached.
+    Unreached,
+    /// Too many waited already.
+    Overflow,
+}
+
+impl DropGround {
+    /// Its name in JSON and metrics; never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            DropGround::Malformed => "malformed",
+            DropGround::Fragment => "fragment",
+            DropGround::Oversize => "oversize",
+            DropGround::Stranger => "stranger",
+            DropGround::Denied => "denied",
+            DropGround::Unreached => "unreached",
+            DropGround::Overflow => "overflow",
+        }
+    }
 }
 
 /// How an exchange ended.
@@ -287,6 +338,29 @@ impl ProxyTraffic {
             self.denied += 1;
             count(&mut self.denials, reason);
         }
+        self.datagrams.add(&tally.datagrams);
+    }
+}
+
+impl DatagramTraffic {
+    fn add(&mut self, tally: &DatagramTally) {
+        add_all([
+            (&mut self.received, tally.received),
+            (&mut self.sent, tally.sent),
+        ]);
+        for (ground, count) in [
+            (DropGround::Malformed, tally.malformed),
+            (DropGround::Fragment, tally.fragments),
+            (DropGround::Oversize, tally.oversize),
+            (DropGround::Stranger, tally.strangers),
+            (DropGround::Denied, tally.denied),
+            (DropGround::Unreached, tally.unreached),
+            (DropGround::Overflow, tally.overflow),
+        ] {
+            if count > 0 {
+                add_all([(self.dropped.entry(ground).or_default(), count)]);
+            }
+        }
     }
 }
 
@@ -414,6 +488,12 @@ mod tests {
             received: 10,
             sent: 20,
             denied: vec![Reason::Localhost, Reason::BlockedPort, Reason::Localhost],
+            datagrams: DatagramTally {
+                received: 5,
+                fragments: 3,
+                overflow: u64::MAX,
+                ..DatagramTally::default()
+            },
         };
         counters.proxied(&tally);
         counters.proxied(&tally);
@@ -424,6 +504,9 @@ mod tests {
         assert_eq!((proxy.received, proxy.sent), (20, 40));
         let localhost = DenialGround::of(&Reason::Localhost);
         assert_eq!(proxy.denials[&localhost], 4);
+        assert_eq!((proxy.datagrams.received, proxy.datagrams.sent), (10, 0));
+        let dropped = [(DropGround::Fragment, 6), (DropGround::Overflow, u64::MAX)];
+        assert_eq!(proxy.datagrams.dropped, BTreeMap::from(dropped));
         let mut rest = traffic.clone();
         rest.proxy = ProxyTraffic::default();
         assert_eq!(rest, Traffic::default());

@@ -47,9 +47,24 @@ pub(crate) fn check_absolute<'a>(
         .or_else(of_module)
         // A scheme may be as long as a URL; an error need not.
         .ok_or_else(|| UrlError::Scheme(name.chars().take(32).collect()))?;
-    let rest = after.strip_prefix("//").ok_or(UrlError::NoHost)?;
-    check_authority(rest.split(['/', '?', '#']).next().unwrap_or_default())?;
+    check_after(after)?;
     Ok((scheme, after))
+}
+
+/// The same of `udp://`, which nothing is requested of.
+pub(crate) fn check_datagrams(text: &str) -> Result<&str, UrlError> {
+    let (name, after) = split_scheme(text).ok_or(UrlError::Relative)?;
+    if !name.eq_ignore_ascii_case(Scheme::Udp.name()) {
+        return Err(UrlError::Scheme(name.chars().take(32).collect()));
+    }
+    check_after(after)?;
+    Ok(after)
+}
+
+/// What follows a scheme's colon: two slashes and an authority.
+fn check_after(after: &str) -> Result<(), UrlError> {
+    let rest = after.strip_prefix("//").ok_or(UrlError::NoHost)?;
+    check_authority(rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
 
 /// `[userinfo@]host[:port]`. Parsers differ on a second `@`.

@@ -127,6 +127,8 @@ pub enum Reason {
     /// Its addresses would decide, and a proxy resolves its name, so nobody here
     /// sees them.
     Unseen,
+    /// They are datagrams, and no rule that allows names `udp`.
+    NoDatagrams,
 }
 
 /// Why a grant does not hold.
@@ -192,6 +194,7 @@ impl Reason {
             Reason::LocalhostElsewhere(_) => "localhost-elsewhere",
             Reason::AnotherAddress(_) => "another-address",
             Reason::Unseen => "unseen-address",
+            Reason::NoDatagrams => "udp-not-allowed",
         }
     }
 }
@@ -237,6 +240,10 @@ impl Denial {
             Reason::Unseen => Some(format!(
                 "to allow it, add a rule for {} by name, or use a proxy that is told addresses \
                  (socks5://)",
+                self.target.host_and_port()
+            )),
+            Reason::NoDatagrams => Some(format!(
+                "to allow it, add a rule with schemes = [\"udp\"] for {} to policy.allow",
                 self.target.host_and_port()
             )),
             Reason::Address { .. } | Reason::LocalhostElsewhere(_) | Reason::AnotherAddress(_) => {
@@ -292,6 +299,9 @@ impl fmt::Display for Denial {
                 "its addresses decide, and the proxy would resolve its name where nobody here \
                  sees them",
             ),
+            Reason::NoDatagrams => {
+                f.write_str("no rule of the policy allows datagrams to it by the scheme udp")
+            }
         }?;
         match self.remedy() {
             Some(remedy) => write!(f, "; {remedy}"),

@@ -7,7 +7,7 @@ use crate::index::Index;
 use crate::rules::{Effect, Mode, Policy, Rule};
 use crate::{
     AddressSpace, Decision, Denial, Grounds, Naming, ProxyServer, Question, Reason, RuleRef,
-    Spaces, Target, Terms, is_blocked, space_of,
+    Scheme, Spaces, Target, Terms, is_blocked, space_of,
 };
 
 /// What `localhost` resolves to.
@@ -64,6 +64,21 @@ impl Policy {
             Decision::Allow(Grounds::Addresses) => deny(),
             Decision::Allow(_) | Decision::Report(_) if named && !terms.spaces.is_all() => deny(),
             decision => decision,
+        }
+    }
+
+    /// Decides whether a client of a proxy may send datagrams at all: whether
+    /// there is a rule by which some may. Each target is decided on besides.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn decide_datagrams(&self, terms: &Terms) -> Result<(), Reason> {
+        let allows = |rule: &Rule| {
+            rule.effect == Effect::Allow && names(rule, Scheme::Udp) && is_about_asker(rule, terms)
+        };
+        match self.parts.rules.iter().any(allows) {
+            true => Ok(()),
+            false => Err(Reason::NoDatagrams),
         }
     }
 
@@ -176,6 +191,7 @@ impl<'a> Weighing<'a> {
     fn name(&mut self) -> Result<Grounds, Reason> {
         let (policy, target) = (self.policy, self.target);
         self.port_and_host(None)?;
+        self.transport(None)?;
         if target.host.is_localhost() {
             let named = policy.private.for_host(&target.host, target.port);
             let by_range = LOOPBACKS
@@ -236,6 +252,7 @@ impl<'a> Weighing<'a> {
     fn address(&mut self, address: IpAddr) -> Result<Grounds, Reason> {
         let space = space_of(address);
         self.not_denied(address)?;
+        self.transport(Some(address))?;
         if !self.terms.spaces.contains(space) {
             return Err(Reason::OutsideGrant { address, space });
         }
@@ -284,6 +301,31 @@ impl<'a> Weighing<'a> {
         match self.rule_for_host(&self.policy.denies, applies) {
             Some(rule) => self.by_rule(Reason::Rule(self.policy.refer_to(rule))),
             None => Ok(()),
+        }
+    }
+
+    /// Datagrams want a rule that names them, in every mode; an allowed address, a
+    /// private host or the default does not stand for one. Whether that rule's
+    /// ranges and spaces hold is known with the address.
+    fn transport(&self, address: Option<IpAddr>) -> Result<(), Reason> {
+        if self.target.scheme != Scheme::Udp {
+            return Ok(());
+        }
+        let allows = &self.policy.allows;
+        let named = match address {
+            None => {
+                self.rule_for_host(allows, |_| true).is_some() || self.may_be_in_a_range(allows)
+            }
+            Some(address) => {
+                let in_space = |rule: &Rule| rule.spaces.contains(space_of(address));
+                let by_host = self.rule_for_host(allows, in_space);
+                let rule = by_host.or_else(|| self.rule_for_address(allows, address, in_space));
+                rule.is_some()
+            }
+        };
+        match named {
+            true => Ok(()),
+            false => Err(Reason::NoDatagrams),
         }
     }
 
@@ -347,23 +389,31 @@ impl<'a> Weighing<'a> {
         matching.min_by_key(|(at, _)| *at).map(|(_, rule)| rule)
     }
 
-    /// Whether a rule speaks of the scheme, the method and the client. Of a
-    /// method that is not known, only what denies does.
+    /// Whether a rule speaks of the scheme, the method and the client. Only a
+    /// rule that denies speaks of datagrams without naming them.
     fn is_about_terms(&self, rule: &Rule) -> bool {
-        let method = || match &self.terms.method {
-            Some(method) => rule.methods.contains(method),
-            None => rule.effect == Effect::Deny,
+        let scheme = match (rule.effect, self.target.scheme) {
+            (Effect::Allow | Effect::Ask, Scheme::Udp) => names(rule, Scheme::Udp),
+            (_, scheme) => rule.schemes.is_empty() || names(rule, scheme),
         };
-        let client = || {
-            let client = self.terms.client.as_ref();
-            client.is_some_and(|client| rule.clients.contains(client))
-        };
-        let scheme = || {
-            let mut names = rule.schemes.iter();
-            names.any(|it| it.names(&self.target.scheme))
-        };
-        (rule.schemes.is_empty() || scheme())
-            && (rule.methods.is_empty() || method())
-            && (rule.clients.is_empty() || client())
+        scheme && is_about_asker(rule, self.terms)
     }
+}
+
+fn names(rule: &Rule, scheme: Scheme) -> bool {
+    rule.schemes.iter().any(|it| it.names(&scheme))
+}
+
+/// Whether a rule speaks of who asks and how. Of a method that is not known, only
+/// what denies does.
+fn is_about_asker(rule: &Rule, terms: &Terms) -> bool {
+    let method = || match &terms.method {
+        Some(method) => rule.methods.contains(method),
+        None => rule.effect == Effect::Deny,
+    };
+    let client = || {
+        let client = terms.client.as_ref();
+        client.is_some_and(|client| rule.clients.contains(client))
+    };
+    (rule.methods.is_empty() || method()) && (rule.clients.is_empty() || client())
 }

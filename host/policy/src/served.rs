@@ -14,7 +14,7 @@ pub const MAX_SCHEME_BYTES: usize = 16;
 
 /// Names that no module may take: those the host itself gives a meaning, and
 /// those that never mean a network.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
     "about",
     "blob",
     "data",
@@ -23,6 +23,7 @@ const RESERVED: [&str; 10] = [
     "https",
     "javascript",
     "mailto",
+    "udp",
     "ws",
     "wss",
 ];
@@ -47,8 +48,8 @@ pub struct ServedScheme {
     transport: Transport,
 }
 
-/// The name of a scheme in a rule: `http`, `https`, or one that a module may
-/// serve, whether or not one does. In lower case; any case is read.
+/// The name of a scheme in a rule: `http`, `https`, `udp`, or one that a module
+/// may serve, whether or not one does. In lower case; any case is read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SchemeName {
@@ -131,7 +132,7 @@ impl SchemeName {
 
 impl From<Scheme> for SchemeName {
     fn from(scheme: Scheme) -> Self {
-        // Those of the web fit, and others were checked when they were made.
+        // Those of the host fit, and others were checked when they were made.
         let name = padded(scheme.name()).unwrap_or_default();
         SchemeName { name }
     }
@@ -143,8 +144,8 @@ impl FromStr for SchemeName {
     fn from_str(text: &str) -> Result<Self, SchemeError> {
         let text = text.to_ascii_lowercase();
         let name = padded(&text)?;
-        let of_the_web = Scheme::from_name(&text).is_some();
-        match RESERVED.contains(&&*text) && !of_the_web {
+        let spoken = Scheme::from_name(&text).is_some() || text == Scheme::Udp.name();
+        match RESERVED.contains(&&*text) && !spoken {
             true => Err(SchemeError::Reserved(text)),
             false => Ok(SchemeName { name }),
         }

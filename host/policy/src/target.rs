@@ -1,6 +1,7 @@
 //! Where a request goes: scheme, host and port.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ pub enum Scheme {
     Https,
     /// What a driver module serves.
     Served(ServedScheme),
+    /// Datagrams of a proxy's client, whatever is in them. It has no port by
+    /// default, and a rule allows it only where its schemes name it.
+    Udp,
 }
 
 impl Scheme {
@@ -25,16 +29,18 @@ impl Scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
             Scheme::Served(served) => served.name(),
+            Scheme::Udp => "udp",
         }
     }
 
-    /// The port where a URL names none.
+    /// The port where a URL names none; 0 where one has to be named.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Http => 80,
             Scheme::Https => 443,
             Scheme::Served(served) => served.default_port(),
+            Scheme::Udp => 0,
         }
     }
 
@@ -60,11 +66,21 @@ pub struct Target {
     pub scheme: Scheme,
     /// To whom, in canonical form.
     pub host: Host,
-    /// On which port: of TCP, unless a driver's grant says otherwise.
+    /// On which port: of TCP, unless the scheme or a driver's grant says otherwise.
     pub port: u16,
 }
 
 impl Target {
+    /// Datagrams to there.
+    #[must_use]
+    pub fn datagrams(to: SocketAddr) -> Self {
+        Target {
+            scheme: Scheme::Udp,
+            host: Host::from(to.ip()),
+            port: to.port(),
+        }
+    }
+
     /// The `Host` field and `:authority`: the port only where it is not the
     /// scheme's own (RFC 9110 section 7.2).
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::authority::{check_absolute, check_text, split_scheme};
+use crate::authority::{check_absolute, check_datagrams, check_text, split_scheme};
 use crate::{Host, HostError, Scheme, ServedScheme, Target, host};
 
 /// Longest URL accepted, in bytes. Firefox and Chromium take 1 and 2 MiB;
@@ -101,7 +101,7 @@ impl RequestUrl {
                 let port = url.port();
                 (url, port)
             }
-            Scheme::Served(_) => as_of_the_web(after, text)?,
+            Scheme::Served(_) | Scheme::Udp => as_of_the_web(after, text)?,
         };
         let host = Host::from_url(url.host().ok_or(UrlError::NoHost)?).map_err(UrlError::Host)?;
         Ok(RequestUrl {
@@ -115,6 +115,28 @@ impl RequestUrl {
         })
     }
 
+    /// Parses `udp://host:port`, by which people name where datagrams go. Nothing
+    /// can be requested of it.
+    ///
+    /// # Errors
+    /// One of [`UrlError`]; [`UrlError::Port`] where it names no port.
+    pub fn parse_datagrams(text: &str) -> Result<Self, UrlError> {
+        check_text(text)?;
+        let text = text.trim_matches(' ');
+        let after = check_datagrams(text)?;
+        let (url, port) = as_of_the_web(after, text)?;
+        let host = Host::from_url(url.host().ok_or(UrlError::NoHost)?).map_err(UrlError::Host)?;
+        Ok(RequestUrl {
+            target: Target {
+                scheme: Scheme::Udp,
+                host,
+                port: port.ok_or(UrlError::Port)?,
+            },
+            path_and_query: "/".to_owned(),
+            userinfo: None,
+        })
+    }
+
     /// Resolves a reference against this URL, as for `Location` (RFC 9110
     /// section 10.2.2, RFC 3986 section 5). Credentials are those of the
     /// reference alone; the fragment is dropped.
@@ -125,7 +147,7 @@ impl RequestUrl {
         check_text(reference)?;
         let reference = reference.trim_matches(' ');
         let served = match &self.target.scheme {
-            Scheme::Http | Scheme::Https => &[][..],
+            Scheme::Http | Scheme::Https | Scheme::Udp => &[][..],
             Scheme::Served(served) => std::slice::from_ref(served),
         };
         if split_scheme(reference).is_some() {
@@ -138,7 +160,7 @@ impl RequestUrl {
         // A module's under one whose paths are read; it is not looked at again.
         let base = match self.target.scheme {
             Scheme::Http | Scheme::Https => self.to_string(),
-            Scheme::Served(_) => {
+            Scheme::Served(_) | Scheme::Udp => {
                 format!("http://{}{}", self.target.authority(), self.path_and_query)
             }
         };

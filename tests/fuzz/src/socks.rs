@@ -1,11 +1,13 @@
-//! The socks guest, both roles, and the http1 guest's reading of challenges: what
-//! a proxy and its clients say is survived, and never makes them want too much.
+//! The socks guest, both roles and datagrams, and the http1 guest's reading of
+//! challenges: what a proxy and its clients say is survived, and never makes them
+//! want too much.
 //!
 //! An input is a byte for the role and its options, and the stream.
 
 use fumehood_guest_http1::{bounds, challenges};
 use fumehood_guest_socks::{
-    Address, Client, Endpoint, Event, Login, MAX_WANTED, Next, Outcome, Request, Server, Version,
+    Address, Client, DATAGRAM_START_BYTES, Endpoint, Event, Login, MAX_DATAGRAM_HEADER_BYTES,
+    MAX_WANTED, Next, Outcome, Request, Server, Version, measure, read, write,
 };
 
 /// Plays a role against the stream, or reads it as a field.
@@ -14,6 +16,9 @@ pub fn run(data: &[u8]) {
         return;
     };
     let flag = options & 4 != 0;
+    if options & 8 != 0 {
+        return datagram(stream);
+    }
     match options % 4 {
         0 => client(Version::V5, flag, stream),
         1 => client(Version::V4a, flag, stream),
@@ -61,7 +66,7 @@ fn server(wants_login: bool, mut stream: &[u8]) {
         assert!(said.want <= MAX_WANTED, "{} bytes are wanted", said.want);
         step = match said.event {
             Some(Event::Login(_)) => server.admit(stream.len().is_multiple_of(2)),
-            Some(Event::Request(to)) => {
+            Some(Event::Request(to) | Event::Associate(to)) => {
                 break to;
             }
             None => {
@@ -79,6 +84,21 @@ fn server(wants_login: bool, mut stream: &[u8]) {
     }
     let reply = server.reply(Outcome::Granted, Some(&asked));
     assert!(reply.is_ok(), "what was asked can be answered");
+}
+
+/// A client's datagram: a header that is read is the one way to write what it says.
+fn datagram(datagram: &[u8]) {
+    let Some(Ok(length)) = datagram.first_chunk().map(|start| measure(*start)) else {
+        return;
+    };
+    let length = usize::from(length);
+    assert!((DATAGRAM_START_BYTES..=MAX_DATAGRAM_HEADER_BYTES).contains(&length));
+    let Some(header) = datagram.get(..length) else {
+        return;
+    };
+    if let Ok(to) = read(header) {
+        assert_eq!(write(&to).as_deref(), Ok(header), "{to:?}");
+    }
 }
 
 fn field(value: &[u8]) {

@@ -2,10 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use super::{client, server, types};
+use super::{client, datagrams, server, types};
 use crate::{
-    Address, Credentials, Endpoint, Error, Event, Login, Next, Outcome, Piece, Request, ServerStep,
-    Step, Version, Violation,
+    Address, Credentials, Endpoint, Error, Event, Flaw, Login, Next, Outcome, Piece, Request,
+    ServerStep, Step, Version, Violation,
 };
 
 /// A destination or a bound address. A name is checked where it is written.
@@ -76,6 +76,7 @@ impl From<ServerStep> for server::Step {
                 server::Event::Login(server::Credentials { name, password })
             }
             Event::Request(to) => server::Event::Request(to.into()),
+            Event::Associate(from) => server::Event::Associate(from.into()),
         };
         Self {
             send: step.send,
@@ -95,6 +96,16 @@ impl From<server::Outcome> for Outcome {
             server::Outcome::HostUnreachable => Self::HostUnreachable,
             server::Outcome::ConnectionRefused => Self::ConnectionRefused,
             server::Outcome::TimedOut => Self::TimedOut,
+            server::Outcome::NotSupported => Self::NotSupported,
+        }
+    }
+}
+
+impl From<Flaw> for datagrams::Flaw {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Malformed => Self::Malformed,
+            Flaw::Fragment => Self::Fragment,
         }
     }
 }

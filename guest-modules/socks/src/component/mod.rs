@@ -7,7 +7,7 @@ mod convert;
 
 use std::cell::RefCell;
 
-use bindings::exports::fumehood::socks::{client, server, types};
+use bindings::exports::fumehood::socks::{client, datagrams, server, types};
 use fumehood_guest_sdk::panic;
 
 use crate::{Client, Server};
@@ -50,6 +50,24 @@ impl server::Guest for Socks {
 
     fn farewell() -> Vec<u8> {
         with_server(Server::farewell)
+    }
+}
+
+impl datagrams::Guest for Socks {
+    fn measure(start: Vec<u8>) -> Result<u16, datagrams::Flaw> {
+        panic::install();
+        let start = start.as_array().ok_or(datagrams::Flaw::Malformed)?;
+        Ok(crate::measure(*start)?)
+    }
+
+    fn read(header: Vec<u8>) -> Result<types::Endpoint, datagrams::Flaw> {
+        panic::install();
+        Ok(crate::read(&header)?.into())
+    }
+
+    fn write(source: types::Endpoint) -> Result<Vec<u8>, types::Error> {
+        panic::install();
+        Ok(crate::write(&convert::endpoint(source))?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests with a simulated network, resolver and clock, and over real channels.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod associating;
 mod dialling;
 mod grants;
 mod properties;

@@ -19,16 +19,16 @@ use crate::link::MAX_DIALS;
 use crate::resolve::{Resolve, System};
 use crate::serve::Broker;
 
-type Engine = AsyncChannel<DialRequest, DialReply>;
+pub(super) type Engine = AsyncChannel<DialRequest, DialReply>;
 
 /// A broker in a task, and the embedder's end of its channel.
-struct Served {
-    embedder: AsyncChannel<ToBroker, FromBroker>,
+pub(super) struct Served {
+    pub(super) embedder: AsyncChannel<ToBroker, FromBroker>,
     broker: JoinHandle<Result<(), BrokerError>>,
 }
 
 impl Served {
-    fn new<R: Resolve, C: Connect>(policy: Policy, resolver: R, connector: C) -> Self {
+    pub(super) fn new<R: Resolve, C: Connect>(policy: Policy, resolver: R, connector: C) -> Self {
         let (ours, theirs) = Channel::<ToBroker, FromBroker>::pair().unwrap();
         let broker = Broker::new(policy, resolver, connector);
         let theirs = theirs.into_async().unwrap();
@@ -38,11 +38,11 @@ impl Served {
         }
     }
 
-    async fn tell(&self, message: ToBroker) {
+    pub(super) async fn tell(&self, message: ToBroker) {
         self.embedder.send(&message, &[]).await.unwrap();
     }
 
-    async fn engine(&self) -> Engine {
+    pub(super) async fn engine(&self) -> Engine {
         let (ours, theirs) = Channel::<DialRequest, DialReply>::pair().unwrap();
         self.embedder
             .send(&ToBroker::Engine, &[theirs.as_fd()])
@@ -74,12 +74,12 @@ async fn ask(engine: &Engine, id: u64, grant: u64) {
     engine.send(&request, &[]).await.unwrap();
 }
 
-async fn answer(engine: &Engine) -> (DialReply, Vec<OwnedFd>) {
+pub(super) async fn answer(engine: &Engine) -> (DialReply, Vec<OwnedFd>) {
     engine.recv().await.unwrap()
 }
 
 /// The number and the failure of the next reply.
-async fn failure(engine: &Engine) -> (u64, DialFailure) {
+pub(super) async fn failure(engine: &Engine) -> (u64, DialFailure) {
     match answer(engine).await.0 {
         DialReply::Failed { id, failure } => (id, failure),
         other => panic!("{other:?}"),

@@ -1,7 +1,9 @@
 //! The `socks` guest, typed: one instance serves one conversation.
 
+mod datagrams;
 mod server;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use fumehood_control::{Aftermath, Cause, Instance, ProxyFault};
@@ -26,6 +28,7 @@ use bindings::exports::fumehood::socks::client;
 use bindings::exports::fumehood::socks::types;
 use bindings::{Socks, SocksPre};
 pub(crate) use client::{Login, Next, Request, Step, Version};
+pub(crate) use datagrams::{DATAGRAM_START_BYTES, Flaw, MAX_DATAGRAM_HEADER_BYTES};
 pub(crate) use server::{Asked, Outcome, ServerEnd, ServerStep};
 pub(crate) use types::{Address, Endpoint, Piece};
 
@@ -147,6 +150,17 @@ impl SocksGuest {
                 )))
             }
         }
+    }
+}
+
+/// An address and a port, as the guest has them.
+fn endpoint_of(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        address: match address.ip() {
+            IpAddr::V4(it) => Address::Ipv4(it.octets().into()),
+            IpAddr::V6(it) => Address::Ipv6(it.segments().into()),
+        },
+        port: address.port(),
     }
 }
 

@@ -114,7 +114,9 @@ impl Guests {
             .map_err(|error| error.to_string())?;
         let peer = stream.peer_addr().map_err(|error| error.to_string())?;
         let transport = match target.scheme {
-            Scheme::Http | Scheme::Served(_) => Transport::Plain(PlainStream::new(stream)),
+            Scheme::Http | Scheme::Served(_) | Scheme::Udp => {
+                Transport::Plain(PlainStream::new(stream))
+            }
             Scheme::Https => {
                 let version = self.registry.tls.current().map_err(|e| format!("{e:?}"))?;
                 let peer = tls::Peer {

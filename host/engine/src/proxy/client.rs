@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::{Admission, ClientProtocol, GrantId, Login, StandingGrant};
+use fumehood_policy::ClientName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -11,6 +12,7 @@ use super::judge::Reader;
 use super::listener::Seat;
 use super::onward::Kept;
 use super::patience::{Patience, within};
+use super::relay::Relay;
 use super::standing::Standing;
 use super::told::Told;
 use super::tunnel::Tunnel;
@@ -87,6 +89,8 @@ pub(super) enum Next {
     /// End at once.
     Drop,
     Tunnel(Box<(Tunnel, Told)>),
+    /// Pass datagrams on.
+    Relay(Box<Relay>),
 }
 
 impl Client {
@@ -112,6 +116,11 @@ impl Client {
                 Next::Drop => return None,
                 Next::Close => {
                     self.linger().await;
+                    return None;
+                }
+                Next::Relay(relay) => {
+                    let Client { hub, seat, .. } = self;
+                    tokio::spawn(relay.run(hub, seat));
                     return None;
                 }
                 Next::Tunnel(standing) => {
@@ -160,6 +169,11 @@ impl Client {
     /// By what its targets are dialled.
     pub(super) fn grant(&self) -> GrantId {
         self.leave.as_ref().map_or(NOBODYS, |leave| leave.id)
+    }
+
+    /// What rules know it by.
+    pub(super) fn name(&self) -> Option<ClientName> {
+        self.leave.as_ref().and_then(|leave| leave.client.clone())
     }
 
     /// Ends this side and reads away what still comes: a reset would take the

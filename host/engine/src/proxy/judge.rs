@@ -2,7 +2,7 @@
 
 use fumehood_control::{Cause, DialFailure, FirstHop};
 use fumehood_policy::{
-    Decision, Denial, Host, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
+    Decision, Denial, Host, HostError, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
 };
 
 use super::refusal::Refusal;
@@ -70,19 +70,8 @@ impl Reader {
     /// Reads where a SOCKS client wants a tunnel to. It is judged as one of CONNECT
     /// to the same place is.
     pub(super) fn tunnel(to: &Endpoint) -> Result<Wanted, Refusal> {
-        let host = match &to.address {
-            Address::Name(name) => Host::parse(name)
-                .map_err(|why| Refusal::new(400, "http_request_error", why.to_string()))?,
-            Address::Ipv4((a, b, c, d)) => Host::V4([*a, *b, *c, *d].into()),
-            Address::Ipv6((a, b, c, d, e, f, g, h)) => {
-                Host::V6([*a, *b, *c, *d, *e, *f, *g, *h].into())
-            }
-        };
-        let target = Target {
-            scheme: Scheme::Https,
-            host,
-            port: to.port,
-        };
+        let target = of_endpoint(Scheme::Https, to)
+            .map_err(|why| Refusal::new(400, "http_request_error", why.to_string()))?;
         let terms = Terms {
             method: "CONNECT".parse().ok(),
             ..Terms::default()
@@ -108,6 +97,22 @@ impl Reader {
     }
 }
 
+/// What a SOCKS client names, as the policy knows it.
+pub(super) fn of_endpoint(scheme: Scheme, endpoint: &Endpoint) -> Result<Target, HostError> {
+    let host = match &endpoint.address {
+        Address::Name(name) => Host::parse(name)?,
+        Address::Ipv4((a, b, c, d)) => Host::V4([*a, *b, *c, *d].into()),
+        Address::Ipv6((a, b, c, d, e, f, g, h)) => {
+            Host::V6([*a, *b, *c, *d, *e, *f, *g, *h].into())
+        }
+    };
+    Ok(Target {
+        scheme,
+        host,
+        port: endpoint.port,
+    })
+}
+
 /// What the policy says.
 pub(super) enum Judged {
     Allowed,
@@ -117,8 +122,8 @@ pub(super) enum Judged {
 }
 
 /// Asks the policy about a target.
-pub(super) fn judge(policy: &Policy, wanted: &Wanted) -> Judged {
-    of(policy.decide(&wanted.target, &wanted.terms))
+pub(super) fn judge(policy: &Policy, target: &Target, terms: &Terms) -> Judged {
+    of(policy.decide(target, terms))
 }
 
 /// Asks the policy about the address of a connection that is used again: the

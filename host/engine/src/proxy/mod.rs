@@ -16,6 +16,10 @@
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
 //! standing   one of a client, once nothing else of its connection is left
+//! associate  a SOCKS client that wants to send datagrams: from request to reply
+//! places     how many may do so
+//! relay      their datagrams both ways, each header by a guest
+//! flows      where they go: one checked, connected socket a target
 //! refusal    what a client is told where it gets no response
 //! told       what is known of a request when it is over
 //! access     what was served, told in batches
@@ -32,15 +36,19 @@
 
 mod access;
 mod admission;
+mod associate;
 mod client;
 mod flow;
+mod flows;
 mod forward;
 mod head;
 mod judge;
 mod listener;
 mod onward;
 mod patience;
+mod places;
 mod refusal;
+mod relay;
 mod reply;
 mod request;
 mod route;
@@ -62,6 +70,7 @@ use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
 use listener::Listener;
+use places::Places;
 use route::Routes;
 use tally::Tally;
 
@@ -74,6 +83,7 @@ pub(crate) struct Proxy {
     access: Access,
     tally: Tally,
     routes: Routes,
+    associations: Places,
 }
 
 /// A listener, or what has come of one.
@@ -94,6 +104,7 @@ impl Proxy {
             access: Access::default(),
             tally: Tally::default(),
             routes: Routes::default(),
+            associations: Places::default(),
         }
     }
 

@@ -95,11 +95,11 @@ impl Client {
 
     /// Judges a request of the client's, by the policy of this moment.
     pub(super) fn judge(&self, wanted: &mut Wanted, told: &mut Told) -> Result<(), Refusal> {
-        let client = self.leave.as_ref().and_then(|leave| leave.client.clone());
+        let client = self.name();
         told.user.clone_from(&client);
         wanted.terms.client = client;
         let policy = self.hub.proxy.policy().ok_or_else(Refusal::no_policy)?;
-        match judge(&policy, wanted) {
+        match judge(&policy, &wanted.target, &wanted.terms) {
             Judged::Allowed => {}
             Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
             Judged::Denied(denial) => return Err(Refusal::denied(denial)),

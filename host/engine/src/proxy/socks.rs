@@ -1,5 +1,5 @@
 //! A client that speaks SOCKS: one conversation, by a guest of its own, and then a
-//! tunnel without one.
+//! tunnel without one, or an association (`associate.rs`).
 
 use std::task::Poll;
 
@@ -21,13 +21,20 @@ use crate::instance::socks::{Asked, Endpoint, Outcome, ServerEnd, ServerStep, So
 const MAX_STEPS: usize = 2 * 256 + 8;
 
 /// A conversation's guest, and its room in the pool.
-struct Guest {
-    codec: SocksGuest,
+pub(super) struct Guest {
+    pub(super) codec: SocksGuest,
     _room: OwnedSemaphorePermit,
 }
 
+/// What a client is after.
+enum Wish {
+    Tunnel(Endpoint),
+    /// To send datagrams, perhaps from there.
+    Datagrams(Endpoint),
+}
+
 /// Why there is nothing to judge.
-enum End {
+pub(super) enum End {
     /// The client left, or does not read.
     Gone,
     /// It is told this and no more.
@@ -46,7 +53,8 @@ impl Client {
             Err(cause) => return self.fail(told, &cause).await,
         };
         let to = match self.converse(&mut guest, within(milliseconds)).await {
-            Ok(to) => to,
+            Ok(Wish::Tunnel(to)) => to,
+            Ok(Wish::Datagrams(from)) => return self.associate(told, guest, &from).await,
             Err(end) => return self.end_socks(told, end).await,
         };
         told.method = "CONNECT".to_owned();
@@ -78,7 +86,7 @@ impl Client {
             }
         };
         told.server = Some(peer);
-        let reply = match guest.codec.reply(Outcome::Granted) {
+        let reply = match guest.codec.reply(Outcome::Granted, None) {
             Ok(reply) => reply,
             Err(end) => return self.end_socks(told, of_guest(end)).await,
         };
@@ -99,8 +107,8 @@ impl Client {
         Ok(Guest { codec, _room: room })
     }
 
-    /// To where the client wants a tunnel.
-    async fn converse(&mut self, guest: &mut Guest, deadline: Instant) -> Result<Endpoint, End> {
+    /// To what the client wants.
+    async fn converse(&mut self, guest: &mut Guest, deadline: Instant) -> Result<Wish, End> {
         let setup = &self.seat.listener().setup;
         let wants_login = matches!(setup.admission, fumehood_control::Admission::Login);
         let mut step = guest.codec.serve(wants_login).map_err(of_guest)?;
@@ -110,7 +118,8 @@ impl Client {
                 return Err(End::Gone);
             }
             step = match asked {
-                Asked::Tunnel(to) => return Ok(to),
+                Asked::Tunnel(to) => return Ok(Wish::Tunnel(to)),
+                Asked::Datagrams(from) => return Ok(Wish::Datagrams(from)),
                 Asked::Nothing(count) => {
                     let data = self.exactly(count.into(), deadline).await?;
                     guest.codec.hear(&data).map_err(of_guest)?
@@ -154,21 +163,21 @@ impl Client {
         Ok(data)
     }
 
-    /// Tells the client that it gets no tunnel, and the embedder why.
-    async fn refuse_socks(
+    /// Tells the client that it gets nothing, and the embedder why.
+    pub(super) async fn refuse_socks(
         &mut self,
         told: Told,
         mut guest: Guest,
         refusal: &Refusal,
         outcome: Outcome,
     ) -> Next {
-        match guest.codec.reply(outcome) {
+        match guest.codec.reply(outcome, None) {
             Ok(reply) => self.close_socks(told, refusal, &reply).await,
             Err(end) => self.end_socks(told, of_guest(end)).await,
         }
     }
 
-    async fn end_socks(&mut self, told: Told, end: End) -> Next {
+    pub(super) async fn end_socks(&mut self, told: Told, end: End) -> Next {
         match end {
             End::Gone => self.tell_gone(told).await,
             End::Refused { refusal, farewell } => self.close_socks(told, &refusal, &farewell).await,
@@ -200,7 +209,7 @@ fn slow() -> End {
     }
 }
 
-fn of_guest(end: ServerEnd) -> End {
+pub(super) fn of_guest(end: ServerEnd) -> End {
     match end {
         ServerEnd::Guest(cause) => End::Failed(cause),
         ServerEnd::Login { farewell } => End::Refused {

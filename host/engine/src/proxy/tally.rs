@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fumehood_control::{AccessOutcome, MAX_TALLIED_DENIALS, ProxyTally, ToEmbedder};
+use fumehood_control::{AccessOutcome, DatagramTally, MAX_TALLIED_DENIALS, ProxyTally, ToEmbedder};
 use fumehood_policy::Reason;
 use tokio::sync::Notify;
 
@@ -50,6 +50,24 @@ impl Tally {
             // Nobody is left to tell when this fails.
             let _gone = outbox.send(ToEmbedder::ProxyTally(tally)).await;
         }
+    }
+
+    /// Counts what became of some datagrams.
+    pub(super) fn datagrams(&self, more: DatagramTally) {
+        let mut since = lock(&self.since);
+        if *since == ProxyTally::default() {
+            self.some.notify_one();
+        }
+        let all = &mut since.datagrams;
+        all.received += more.received;
+        all.sent += more.sent;
+        all.malformed += more.malformed;
+        all.fragments += more.fragments;
+        all.oversize += more.oversize;
+        all.strangers += more.strangers;
+        all.denied += more.denied;
+        all.unreached += more.unreached;
+        all.overflow += more.overflow;
     }
 
     /// Tells of all there are.

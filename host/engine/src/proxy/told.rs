@@ -11,6 +11,7 @@ use super::listener::Seat;
 use crate::hub::Hub;
 
 /// A request, as far as it is known.
+#[derive(Clone)]
 pub(super) struct Told {
     pub(super) began: Instant,
     pub(super) protocol: ClientProtocol,

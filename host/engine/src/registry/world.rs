@@ -75,7 +75,11 @@ pub(crate) static DNS: World = World {
 pub(crate) static SOCKS: World = World {
     name: "socks",
     imports: &["fumehood:guest/panic@0.1.0"],
-    exports: &["fumehood:socks/client@0.1.0", "fumehood:socks/server@0.1.0"],
+    exports: &[
+        "fumehood:socks/client@0.1.0",
+        "fumehood:socks/datagrams@0.1.0",
+        "fumehood:socks/server@0.1.0",
+    ],
 };
 
 /// Any module that is none of the above is a driver.

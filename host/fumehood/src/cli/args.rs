@@ -208,7 +208,7 @@ pub(crate) enum PolicyAction {
 /// A request that is asked about.
 #[derive(Debug, Args)]
 pub(crate) struct Asked {
-    /// Of the request
+    /// Of the request; udp://HOST:PORT for datagrams of a proxy's client
     #[arg(required = true, value_name = "URL")]
     pub(crate) urls: Vec<String>,
     /// Its method

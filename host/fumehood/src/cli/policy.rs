@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use fumehood::policy::{Decision, Denial, Grounds, Policy, RequestUrl, Terms, standing_of};
+use fumehood::policy::{Decision, Denial, Grounds, Policy, RequestUrl, Scheme, Terms, standing_of};
 use fumehood::{
     Engine, Explained, Explainer, ProxyStatus, Resolution, Revision, Settings, Verdict,
 };
@@ -87,6 +87,12 @@ async fn ask(asked: &Asked, style: Style) -> Result<(String, ExitCode), Failed> 
     Ok((text, code))
 }
 
+/// Whether it is where datagrams go: `udp://host:port`.
+fn is_datagrams(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|it| it.eq_ignore_ascii_case(Scheme::Udp.name()))
+}
+
 /// What is known of one URL.
 struct Report<'a> {
     url: &'a str,
@@ -107,7 +113,16 @@ async fn one<'a>(
         false => format!("http://{url}"),
     };
     let policy = &settings.policy;
-    let parsed = match RequestUrl::parse(&absolute) {
+    // Datagrams have no method.
+    let unasked = Terms {
+        method: None,
+        ..terms.clone()
+    };
+    let (parsed, terms) = match is_datagrams(&absolute) {
+        true => (RequestUrl::parse_datagrams(&absolute), &unasked),
+        false => (RequestUrl::parse(&absolute), terms),
+    };
+    let parsed = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             return Ok(Report {

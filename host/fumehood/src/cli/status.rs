@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use fumehood::{DenialGround, Outcome, ProcessStatus, ProxyTraffic, Status, Traffic};
+use fumehood::{
+    DatagramTraffic, DenialGround, Outcome, ProcessStatus, ProxyTraffic, Status, Traffic,
+};
 use indicatif::HumanBytes;
 
 use super::args::StatusArgs;
@@ -118,7 +120,20 @@ fn proxied(proxy: &ProxyTraffic, row: &mut impl FnMut(&str, &str)) {
         HumanBytes(proxy.sent)
     );
     row("", &line);
+    datagrams(&proxy.datagrams, row);
     denied(&proxy.denials, row);
+}
+
+/// Datagrams of a proxy's clients; nothing where there are none.
+fn datagrams(datagrams: &DatagramTraffic, row: &mut impl FnMut(&str, &str)) {
+    if *datagrams == DatagramTraffic::default() {
+        return;
+    }
+    let line = format!("{} received, {} sent", datagrams.received, datagrams.sent);
+    row("datagrams", &line);
+    for (ground, count) in &datagrams.dropped {
+        row("", &format!("{count} dropped: {}", ground.name()));
+    }
 }
 
 fn denied(denials: &BTreeMap<DenialGround, u64>, row: &mut impl FnMut(&str, &str)) {

@@ -87,7 +87,8 @@ pub(crate) struct RuleTable {
     /// and not itself, "10.0.0.0/8" literals in it and names that resolve into
     /// it, "*" every host.
     pub(crate) hosts: Option<Vec<Read<HostPattern>>>,
-    /// "http", "https", and what a module serves, such as "gopher".
+    /// "http", "https", and what a module serves, such as "gopher". "udp" is
+    /// datagrams of a proxy's clients: only a rule that names it allows them.
     pub(crate) schemes: Option<Vec<Read<SchemeName>>>,
     /// 443, "8000-8999".
     pub(crate) ports: Option<Vec<Ports>>,

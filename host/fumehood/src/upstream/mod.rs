@@ -173,7 +173,7 @@ impl Proxies {
         if self.chain.len() > MAX_HOPS {
             return Err(ProxiesError::TooMany);
         }
-        if matches!(target.scheme, Scheme::Served(_)) {
+        if matches!(target.scheme, Scheme::Served(_) | Scheme::Udp) {
             return Err(ProxiesError::Driver);
         }
         Ok(Some(Way {

@@ -20,11 +20,11 @@ const ANN: &str = "proxy-authorization: Basic YW5uOnNlY3JldA==\r\n";
 const BOB: &str = "proxy-authorization: Basic Ym9iOmhpZGRlbg==\r\n";
 
 /// The same in SOCKS 5.
-const ANN_SOCKS: &[u8] = b"\x05\x01\x02\x01\x03ann\x06secret";
-const BOB_SOCKS: &[u8] = b"\x05\x01\x02\x01\x03bob\x06hidden";
+pub(crate) const ANN_SOCKS: &[u8] = b"\x05\x01\x02\x01\x03ann\x06secret";
+pub(crate) const BOB_SOCKS: &[u8] = b"\x05\x01\x02\x01\x03bob\x06hidden";
 
 /// A file with both, as the command makes its lines.
-fn users(folder: &TempDir) -> PathBuf {
+pub(crate) fn users(folder: &TempDir) -> PathBuf {
     let line = |name: &str, password: &str| {
         let made = Fetch::command("password").arg(name).stdin(password).run();
         assert_eq!(made.code(), 0, "{}", made.stderr);

@@ -2,9 +2,11 @@
 //! that no program should be.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod association;
 mod browser;
 mod clients;
 mod counted;
+mod datagrams;
 mod forwarding;
 mod hostile;
 mod identity;
@@ -12,5 +14,6 @@ mod life;
 mod policy;
 mod service;
 mod socks;
+mod strays;
 mod support;
 mod upstream;

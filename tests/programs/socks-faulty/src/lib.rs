@@ -1,12 +1,12 @@
 //! The socks guest with a trap in it, for tests.
 //!
-//! It is the real codec until a client of the proxy names where it wants a tunnel
-//! to, and the name has `fumehood-fault-` in it. What follows is done then, as if
+//! It is the real codec until a client of the proxy names where it wants a tunnel or
+//! a datagram to go, and the name has `fumehood-fault-` in it. What follows is done then, as if
 //! the client had found a bug in the parser: `trap`, `hang`, `memory`; `nonsense`
 //! asks for bytes behind a request, which no sound codec does.
 #![cfg(target_family = "wasm")]
 
-use bindings::exports::fumehood::socks::{client, server, types};
+use bindings::exports::fumehood::socks::{client, datagrams, server, types};
 use fumehood_guest_socks::component::{Socks, bindings};
 use fumehood_program_faults::{asked_for, strike};
 
@@ -53,5 +53,22 @@ impl server::Guest for Faulty {
 
     fn farewell() -> Vec<u8> {
         <Socks as server::Guest>::farewell()
+    }
+}
+
+impl datagrams::Guest for Faulty {
+    fn measure(start: Vec<u8>) -> Result<u16, datagrams::Flaw> {
+        <Socks as datagrams::Guest>::measure(start)
+    }
+
+    fn read(header: Vec<u8>) -> Result<types::Endpoint, datagrams::Flaw> {
+        if let Some(fault) = asked_for(&header) {
+            strike(fault);
+        }
+        <Socks as datagrams::Guest>::read(header)
+    }
+
+    fn write(source: types::Endpoint) -> Result<Vec<u8>, types::Error> {
+        <Socks as datagrams::Guest>::write(source)
     }
 }

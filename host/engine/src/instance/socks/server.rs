@@ -1,9 +1,11 @@
 //! The guest in the role of who is asked: a client's conversation with the proxy.
 
+use std::net::SocketAddr;
+
 use fumehood_control::{Aftermath, Cause, Login};
 
 use super::bindings::exports::fumehood::socks::server as wire;
-use super::{Endpoint, MAX_SENT, MAX_WANTED, SocksGuest, types};
+use super::{Endpoint, MAX_SENT, MAX_WANTED, SocksGuest, endpoint_of, types};
 use crate::instance::Fault;
 use crate::instance::server::login;
 
@@ -24,6 +26,9 @@ pub(crate) enum Asked {
     Login(Option<Login>),
     /// It wants a tunnel; [`SocksGuest::reply`] must follow.
     Tunnel(Endpoint),
+    /// It wants to send datagrams, perhaps from there; [`SocksGuest::reply`] must
+    /// follow.
+    Datagrams(Endpoint),
     /// Exactly so many bytes must be seen, at least 1.
     Nothing(u16),
 }
@@ -70,11 +75,16 @@ impl SocksGuest {
     }
 
     /// What ends the conversation. The address of the proxy's own end is nobody's
-    /// business, so it is zeros.
-    pub(crate) fn reply(&mut self, outcome: Outcome) -> Result<Vec<u8>, ServerEnd> {
+    /// business, so it is zeros, but where datagrams are to be sent there.
+    pub(crate) fn reply(
+        &mut self,
+        outcome: Outcome,
+        receiving: Option<SocketAddr>,
+    ) -> Result<Vec<u8>, ServerEnd> {
         self.enter("reply", 0);
+        let bound = receiving.map(endpoint_of);
         let server = self.guest.fumehood_socks_server();
-        let told = server.call_reply(&mut self.store, outcome, None);
+        let told = server.call_reply(&mut self.store, outcome, bound.as_ref());
         let bytes = self.read(told)?;
         match bytes.len() <= MAX_SENT {
             true => Ok(bytes),
@@ -87,6 +97,7 @@ impl SocksGuest {
         let asked = match event {
             Some(wire::Event::Login(it)) if want == 0 => Asked::Login(login(it.name, it.password)),
             Some(wire::Event::Request(to)) if want == 0 => Asked::Tunnel(to),
+            Some(wire::Event::Associate(from)) if want == 0 => Asked::Datagrams(from),
             None if (1..=MAX_WANTED).contains(&want) => Asked::Nothing(want),
             _ => return Err(self.nonsense("a step that no sound codec takes")),
         };
