@@ -6,11 +6,16 @@ mod rig;
 
 use std::time::Duration;
 
-use fumehood_guest_dns::{Answer, Cause, Config, Failure, Happening, RecordType, Security, Wanted};
+use fumehood_guest_dns::{
+    Answer, Cause, Config, Failure, Happening, RecordType, Security, TrustAnchor, Wanted,
+};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 use proptest::prelude::*;
-use rig::zones::{A, CNAME, DNSKEY, DS, NSEC, NSEC3, RRSIG, SOA, World, bytes_of, raw};
+use rig::zones::{
+    A, CNAME, DNAME, DNSKEY, DS, Denial, NS, NSEC, NSEC3, RRSIG, SOA, World, Zone, anchor,
+    bytes_of, raw, wire,
+};
 use rig::*;
 
 const TXT: Wanted = Wanted::Records(RecordType::Txt);
@@ -20,10 +25,21 @@ fn resolve(
     world: &World,
     name: &str,
     wanted: Wanted,
+    change: impl FnMut(&Sent, &mut Message),
+) -> Result<Answer, Failure> {
+    resolve_from(vec![world.anchor()], world, name, wanted, change)
+}
+
+/// The same with these anchors.
+fn resolve_from(
+    anchors: Vec<TrustAnchor>,
+    world: &World,
+    name: &str,
+    wanted: Wanted,
     mut change: impl FnMut(&Sent, &mut Message),
 ) -> Result<Answer, Failure> {
     let mut rig = Rig::new(&Config {
-        dnssec: Some(vec![world.anchor()]),
+        dnssec: Some(anchors),
         ..config(1)
     });
     let id = rig.ask(name, wanted);
@@ -51,10 +67,11 @@ fn bogus_in(
     wanted: Wanted,
     change: impl FnMut(&Sent, &mut Message),
 ) -> String {
-    match resolve(world, name, wanted, change)
-        .expect_err("it is believed")
-        .cause
-    {
+    reason(resolve(world, name, wanted, change))
+}
+
+fn reason(outcome: Result<Answer, Failure>) -> String {
+    match outcome.expect_err("it is believed").cause {
         Cause::Bogus(why) => why,
         other => panic!("{other:?}"),
     }
@@ -81,7 +98,7 @@ fn an_altered_record_is_seen() {
     let why = bogus("alias.signed.test", A_RECORDS, |to, reply| {
         if asks(to, "alias.signed.test", A) {
             let at = reply.answers.iter_mut().find(|it| code(it) == CNAME);
-            *bytes_of(at.unwrap()) = zones::wire(&name("evil.test"));
+            *bytes_of(at.unwrap()) = wire(&name("evil.test"));
         }
     });
     assert_eq!(why, "the signature of alias.signed.test CNAME is wrong");
@@ -170,6 +187,98 @@ fn another_zone_cannot_sign() {
     );
 }
 
+/// A signed zone with an anchor of its own, `island.open.test`, below one that is
+/// not signed; and who answers in the name of that one, with a key of their own.
+fn island() -> (World, Vec<TrustAnchor>, Zone) {
+    let mut world = World::new();
+    let island = Zone::new("island.open.test", true, Denial::Names).furnish();
+    let anchors = vec![world.anchor(), anchor(&island)];
+    world.zones.push(island);
+    let mut forger = Zone::new("open.test", true, Denial::Names);
+    forger.add(&name("island.open.test"), NS, wire(&name("ns.test")));
+    (world, anchors, forger)
+}
+
+const ISLANDER: &str = "www.island.open.test";
+
+#[test]
+fn a_zone_above_an_anchor_cannot_sign_below_it() {
+    let (world, anchors, forger) = island();
+    let honest = resolve_from(anchors.clone(), &world, ISLANDER, A_RECORDS, |_, _| {});
+    assert_eq!(honest.unwrap().security, Some(Security::Secure));
+    let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+    let sign = |zone: &Zone, owner: &str, reply: &mut Message| {
+        let (data, owner) = (vec![192, 0, 2, 66], name(owner));
+        let data = std::slice::from_ref(&data);
+        reply.answers = vec![raw(&owner, A, data[0].clone())];
+        let signature = zone.signature(&owner, &owner, A, data, dates);
+        reply.answers.extend(signature);
+    };
+    let outcome = resolve_from(anchors, &world, ISLANDER, A_RECORDS, |to, reply| {
+        if asks(to, ISLANDER, A) {
+            sign(&forger, ISLANDER, reply);
+        }
+    });
+    let expected =
+        "www.island.open.test A is signed in the name of open.test, which is not its zone";
+    assert_eq!(reason(outcome), expected);
+    // Nor where no anchor is above it, and be it with its own key.
+    let anchors = vec![anchor(world.zone("signed.test"))];
+    let outcome = resolve_from(
+        anchors,
+        &world,
+        "www.signed.test",
+        A_RECORDS,
+        |to, reply| {
+            if asks(to, "www.signed.test", A) {
+                sign(world.zone("test"), "www.signed.test", reply);
+            }
+        },
+    );
+    let expected = "www.signed.test A is signed in the name of test, which is not its zone";
+    assert_eq!(reason(outcome), expected);
+}
+
+#[test]
+fn a_zone_above_an_anchor_cannot_deny_below_it() {
+    let (world, anchors, forger) = island();
+    let outcome = resolve_from(anchors, &world, ISLANDER, A_RECORDS, |to, reply| {
+        if asks(to, ISLANDER, A) {
+            reply.answers.clear();
+            reply.metadata.response_code = ResponseCode::NXDomain;
+            reply.authorities = vec![soa("open.test", 300, 300)];
+            let denials = forger.denials(&[name(ISLANDER), name("*.open.test")]);
+            reply.authorities.extend(denials);
+        }
+    });
+    let expected = "nothing signed shows that there is no www.island.open.test A";
+    assert_eq!(reason(outcome), expected);
+}
+
+#[test]
+fn a_zone_above_an_anchor_cannot_make_aliases_below_it() {
+    let (world, anchors, forger) = island();
+    let (apex, dates) = (name("open.test"), (oracle::TODAY - 9, oracle::TODAY + 9));
+    let (target, led) = (wire(&name("evil.open.test")), "www.island.evil.open.test");
+    for signed in [true, false] {
+        let outcome = resolve_from(anchors.clone(), &world, ISLANDER, A_RECORDS, |to, reply| {
+            if asks(to, ISLANDER, A) {
+                reply.answers = vec![
+                    raw(&apex, DNAME, target.clone()),
+                    cname(ISLANDER, 300, led),
+                    a(led, 300, "192.0.2.66"),
+                ];
+                let target = std::slice::from_ref(&target);
+                let signature = forger.signature(&apex, &apex, DNAME, target, dates);
+                reply.answers.extend(signature.filter(|_| signed));
+            }
+        });
+        let expected =
+            "www.island.open.test CNAME is in a signed zone, and its signature is missing";
+        assert_eq!(reason(outcome), expected);
+    }
+}
+
 #[test]
 fn a_zone_cannot_be_made_out_to_be_unsigned() {
     let world = World::new();
@@ -206,7 +315,7 @@ fn keys_that_the_parent_does_not_name_are_not_believed() {
     for zone in ["signed.test", "test", "."] {
         let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
             let asked = &to.message.queries[0];
-            let is_zone = zones::wire(&asked.name) == zones::wire(&world.zone(zone).apex);
+            let is_zone = wire(&asked.name) == wire(&world.zone(zone).apex);
             if is_zone && u16::from(asked.query_type) == DNSKEY {
                 *reply = other.reply(to);
             }

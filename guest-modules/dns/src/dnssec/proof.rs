@@ -64,11 +64,12 @@ impl Proof {
         names: &[Name],
         kind: RecordType,
         verdict: &Verdict,
+        zones: &Zones,
     ) -> Result<Proof, Flaw> {
         let mut claims = VecDeque::new();
         for link in names.windows(2) {
             if let [name, target] = link {
-                claims.push_back(Claim::Present(alias(&sets.answers, name, target)?));
+                claims.push_back(Claim::Present(alias(&sets.answers, name, target, zones)?));
             }
         }
         if let Some(end) = names.last() {
@@ -107,8 +108,10 @@ impl Proof {
     /// A claim is bogus.
     pub(crate) fn advance(&mut self, zones: &Zones, tools: &mut Tools<'_>) -> Result<Step, Flaw> {
         while let Some(claim) = self.claims.front() {
+            let place = claim.place();
             let signer = claim.signer(&self.authority);
-            let place = signer.clone().unwrap_or_else(|| claim.place());
+            let signer = signer.filter(|it| zones.may_speak(it, &place));
+            let place = signer.clone().unwrap_or(place);
             let (security, ttl) = match zones.reach(&place, tools.now) {
                 Reach::Ask(name, kind) => {
                     tools.work.question()?;
@@ -250,13 +253,13 @@ impl Shown {
 
 /// The records that make one name an alias of another: its CNAME, or where that
 /// is made of a DNAME above, that one (RFC 6672 section 5.3.1).
-fn alias(answers: &Section, name: &Name, target: &Name) -> Result<RrSet, Flaw> {
+fn alias(answers: &Section, name: &Name, target: &Name, zones: &Zones) -> Result<RrSet, Flaw> {
     let own = answers.get(&(name.clone(), code::CNAME));
     let own = own.ok_or_else(|| Flaw::Malformed(What::new(name, code::CNAME)))?;
     if own.signatures.is_empty() {
-        let made = answers
-            .values()
-            .find(|it| it.code == code::DNAME && leads(it, name, target));
+        let made = answers.values().find(|it| {
+            it.code == code::DNAME && zones.may_speak(&it.owner, name) && leads(it, name, target)
+        });
         if let Some(made) = made {
             return Ok(made.clone());
         }

@@ -86,10 +86,21 @@ impl Zones {
         self.known.clear();
     }
 
+    /// Whether a zone may speak of a name in it: none above the name's nearest
+    /// anchor may, signed or not (RFC 6840 appendix C.1).
+    pub(crate) fn may_speak(&self, zone: &Name, name: &Name) -> bool {
+        is_in(name, zone) && self.anchor(zone) == self.anchor(name)
+    }
+
+    /// The nearest anchor above a name, or at it.
+    fn anchor(&self, name: &Name) -> Option<&Name> {
+        let above = self.anchors.keys().filter(|zone| is_in(name, zone));
+        above.max_by_key(|zone| labels(zone))
+    }
+
     /// Goes from the nearest anchor towards a name, as far as is known.
     pub(crate) fn reach(&self, name: &Name, now: Time) -> Reach {
-        let above = self.anchors.keys().filter(|zone| is_in(name, zone));
-        let Some(anchor) = above.max_by_key(|zone| labels(zone)) else {
+        let Some(anchor) = self.anchor(name) else {
             return Reach::Indeterminate;
         };
         let mut reached = None;

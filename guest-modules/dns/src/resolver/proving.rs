@@ -41,7 +41,7 @@ impl Resolver {
             return;
         };
         let names = lookup.chain.names_from(before.aliases().len());
-        match Proof::new(sets, names, lookup.key.kind, &verdict) {
+        match Proof::new(sets, names, lookup.key.kind, &verdict, &self.zones) {
             Ok(proof) => {
                 lookup.proving = Some(Box::new(Proving {
                     proof,

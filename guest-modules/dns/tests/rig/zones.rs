@@ -25,6 +25,7 @@ pub(crate) const A: u16 = 1;
 pub(crate) const NS: u16 = 2;
 pub(crate) const CNAME: u16 = 5;
 pub(crate) const SOA: u16 = 6;
+pub(crate) const DNAME: u16 = 39;
 pub(crate) const DS: u16 = 43;
 pub(crate) const RRSIG: u16 = 46;
 pub(crate) const NSEC: u16 = 47;
@@ -158,7 +159,7 @@ impl Zone {
     }
 
     /// What every zone of the tests has.
-    fn furnish(mut self) -> Self {
+    pub(crate) fn furnish(mut self) -> Self {
         let at = |label: &str| name(label).append_domain(&self.apex).unwrap();
         let own = [at("www"), at("*.wild"), at("deep.er"), at("alias")];
         for (last, owner) in own.iter().take(3).enumerate() {
