@@ -106,7 +106,11 @@ impl Proof {
     ///
     /// # Errors
     /// A claim is bogus.
-    pub(crate) fn advance(&mut self, zones: &Zones, tools: &mut Tools<'_>) -> Result<Step, Flaw> {
+    pub(crate) fn advance(
+        &mut self,
+        zones: &mut Zones,
+        tools: &mut Tools<'_>,
+    ) -> Result<Step, Flaw> {
         while let Some(claim) = self.claims.front() {
             let place = claim.place();
             let signer = claim.signer(&self.authority);

@@ -50,6 +50,8 @@ pub(crate) enum Reach {
 struct Entry {
     standing: Standing,
     until: Time,
+    /// Its place in the order of use.
+    used: u64,
 }
 
 /// See the module's documentation.
@@ -57,6 +59,7 @@ struct Entry {
 pub(crate) struct Zones {
     anchors: BTreeMap<Name, Vec<Ds>>,
     known: BTreeMap<Name, Entry>,
+    uses: u64,
 }
 
 impl Zones {
@@ -99,31 +102,40 @@ impl Zones {
     }
 
     /// Goes from the nearest anchor towards a name, as far as is known.
-    pub(crate) fn reach(&self, name: &Name, now: Time) -> Reach {
-        let Some(anchor) = self.anchor(name) else {
+    pub(crate) fn reach(&mut self, name: &Name, now: Time) -> Reach {
+        let Some(anchor) = self.anchor(name).cloned() else {
             return Reach::Indeterminate;
         };
+        self.uses += 1;
         let mut reached = None;
-        for count in labels(anchor)..=labels(name) {
+        for count in labels(&anchor)..=labels(name) {
             let at = tail(name, count);
-            let known = self.known.get(&at).filter(|it| it.until > now);
-            match known.map(|it| &it.standing) {
+            match self.standing(&at, now) {
                 Some(Standing::Zone(keys)) => reached = Some((at, Rc::clone(keys))),
                 Some(Standing::Insecure) => return Reach::Insecure,
                 Some(Standing::NoCut) => {}
                 Some(Standing::Nothing) => break,
                 Some(Standing::Delegated(_)) => return Reach::Ask(at, RecordType::Dnskey),
-                None if at == *anchor => return Reach::Ask(at, RecordType::Dnskey),
+                None if at == anchor => return Reach::Ask(at, RecordType::Dnskey),
                 None => return Reach::Ask(at, RecordType::Ds),
             }
         }
         match reached {
             Some((zone, keys)) => Reach::Zone(zone, keys),
-            None => Reach::Ask(anchor.clone(), RecordType::Dnskey),
+            None => Reach::Ask(anchor, RecordType::Dnskey),
         }
     }
 
-    /// Takes the reply to a question that [`Zones::reach`] named.
+    /// What is known of a name, which is used thereby.
+    fn standing(&mut self, name: &Name, now: Time) -> Option<&Standing> {
+        let entry = self.known.get_mut(name).filter(|it| it.until > now)?;
+        entry.used = self.uses;
+        Some(&entry.standing)
+    }
+
+    /// Takes the reply to a question that [`Zones::reach`] named. Where that is not
+    /// the next step any more, nothing is learnt: another lookup has taken it
+    /// meanwhile, or what it stands on has been forgotten.
     ///
     /// # Errors
     /// Why it is not believed.
@@ -135,12 +147,9 @@ impl Zones {
         response: ResponseCode,
         tools: &mut Tools<'_>,
     ) -> Result<(), Flaw> {
-        // What another lookup has learnt meanwhile holds.
-        let known = self.known.get(name).filter(|it| it.until > tools.now);
-        if let Some(known) = known
-            && (kind != RecordType::Dnskey || !matches!(known.standing, Standing::Delegated(_)))
-        {
-            return Ok(());
+        match self.reach(name, tools.now) {
+            Reach::Ask(next, wanted) if next == *name && wanted == kind => {}
+            _ => return Ok(()),
         }
         let (standing, ttl) = match kind {
             RecordType::Dnskey => self.keys(name, &sets.answers, tools)?,
@@ -149,7 +158,7 @@ impl Zones {
         // A walk must end: what it stands on stays for a while.
         let ttl = ttl.clamp(MIN_ZONE_SECONDS, MAX_TTL_SECONDS);
         let until = tools.now + Duration::from_secs(ttl.into());
-        self.insert(name.clone(), Entry { standing, until });
+        self.insert(name.clone(), standing, until);
         Ok(())
     }
 
@@ -188,7 +197,7 @@ impl Zones {
     /// What the zone above says of a name: that another begins there, signed or
     /// not, or that none does.
     fn delegation(
-        &self,
+        &mut self,
         name: &Name,
         sets: &Sets,
         response: ResponseCode,
@@ -197,7 +206,7 @@ impl Zones {
         let what = || What::new(name, code::DS);
         let (zone, keys) = match self.reach(&parent(name), tools.now) {
             Reach::Zone(zone, keys) => (zone, keys),
-            // What it stood on has been forgotten meanwhile.
+            // The way to the name leads through a zone, or it would not be asked for.
             _ => return Err(Flaw::NotDenied(what())),
         };
         if let Some(set) = sets.answers.get(&(name.clone(), code::DS)) {
@@ -226,14 +235,21 @@ impl Zones {
         Ok((standing, denials.ttl))
     }
 
-    /// Makes room by what would be forgotten first.
-    fn insert(&mut self, name: Name, entry: Entry) {
+    /// Makes room by what was not used for longest. That is none of what the
+    /// present walk stands on, whatever TTLs others chose for themselves.
+    fn insert(&mut self, name: Name, standing: Standing, until: Time) {
         if self.known.len() >= MAX_ZONES && !self.known.contains_key(&name) {
-            let first = self.known.iter().min_by_key(|(_, it)| it.until);
-            if let Some(first) = first.map(|(name, _)| name.clone()) {
-                self.known.remove(&first);
+            let last = self.known.iter().min_by_key(|(_, it)| it.used);
+            if let Some(last) = last.map(|(name, _)| name.clone()) {
+                self.known.remove(&last);
             }
         }
+        let used = self.uses;
+        let entry = Entry {
+            standing,
+            until,
+            used,
+        };
         self.known.insert(name, entry);
     }
 }

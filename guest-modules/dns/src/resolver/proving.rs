@@ -99,7 +99,7 @@ impl Resolver {
             now,
             work: &mut lookup.work,
         };
-        match proving.proof.advance(&self.zones, &mut tools) {
+        match proving.proof.advance(&mut self.zones, &mut tools) {
             Ok(Step::Ask) => {
                 lookup.proving = Some(proving);
                 lookup.turn = 0;
