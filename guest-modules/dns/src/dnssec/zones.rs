@@ -81,11 +81,6 @@ impl Zones {
         zones
     }
 
-    /// Forgets all but the anchors.
-    pub(crate) fn clear(&mut self) {
-        self.known.clear();
-    }
-
     /// Goes from the nearest anchor towards a name, as far as is known.
     pub(crate) fn reach(&self, name: &Name, now: Time) -> Reach {
         let above = self.anchors.keys().filter(|zone| is_in(name, zone));
