@@ -46,6 +46,20 @@ pub const MAX_TTL_SECONDS: u32 = 86_400;
 /// name wait this long for it.
 pub const MAX_NEGATIVE_TTL_SECONDS: u32 = 60;
 
+/// How long a failure is remembered that servers told, in seconds (RFC 9520
+/// section 3.2 wants 1 to 300). A user who tries again at once does not load them.
+pub const FAILURE_SECONDS: u32 = 5;
+
+/// The same of silence: it may be our own network's, and be over at once.
+pub const SILENCE_SECONDS: u32 = 1;
+
+/// Longest: each failure of the same question in a row doubles it. People who have
+/// just mended a zone wait this long.
+pub const MAX_FAILURE_SECONDS: u32 = 60;
+
+/// Failures that are remembered, of some 1 KiB each at worst.
+pub const MAX_FAILURES: usize = 256;
+
 /// Servers that are used of a configuration.
 pub const MAX_SERVERS: usize = 8;
 

@@ -17,6 +17,18 @@ const GOODS: &str = "what was wanted\n";
 /// The name of what they are to bring, where it needs one.
 const NAME: &str = "goods";
 
+/// A proxy that this machine is told to use; only what a test says counts.
+const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
 /// The variables that name an authority's file to them.
 const TRUSTS: [&str; 5] = [
     "GIT_SSL_CAINFO",
@@ -50,6 +62,9 @@ pub struct Errand {
 }
 
 impl Client {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Wget, Self::Git, Self::Pip, Self::Npm, Self::Cargo];
+
     /// Whether this user may run it: rustup keeps cargo in the home of one.
     #[must_use]
     pub fn is_within_reach(self) -> bool {
@@ -90,15 +105,14 @@ impl Errand {
     pub fn through(&self, proxy: &str) -> Command {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]);
+        self.furnish(&mut command);
         for name in ["http_proxy", "https_proxy"] {
             command.env(name, proxy);
         }
-        command.env("no_proxy", "");
         let authority = self.folder.join("ca.pem");
         for name in TRUSTS {
             command.env(name, &authority);
         }
-        self.furnish(&mut command);
         command
     }
 
@@ -115,6 +129,9 @@ impl Errand {
     /// A home of its own, so that no setting of anybody's counts.
     fn furnish(&self, command: &mut Command) {
         let home = self.folder.join("home");
+        for name in PROXIES {
+            command.env_remove(name);
+        }
         command
             .current_dir(self.folder.join("work"))
             .env("HOME", &home)

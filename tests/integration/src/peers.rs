@@ -4,6 +4,7 @@
 mod nginx;
 mod nsd;
 mod proxies;
+mod server;
 mod site;
 mod unbound;
 

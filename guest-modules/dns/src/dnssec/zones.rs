@@ -84,11 +84,6 @@ impl Zones {
         zones
     }
 
-    /// Forgets all but the anchors.
-    pub(crate) fn clear(&mut self) {
-        self.known.clear();
-    }
-
     /// Whether a zone may speak of a name in it: none above the name's nearest
     /// anchor may, signed or not (RFC 6840 appendix C.1).
     pub(crate) fn may_speak(&self, zone: &Name, name: &Name) -> bool {

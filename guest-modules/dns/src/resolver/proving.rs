@@ -23,22 +23,20 @@ impl Resolver {
             Ok(sets) => sets,
             Err(why) => return self.next_turn(id, Cause::Malformed(why), now),
         };
-        if self.is_proving(id) {
+        let Some(lookup) = self.lookups.get_mut(&id) else {
+            return;
+        };
+        if let Some(question) = lookup.zone_question() {
             let learnt = self.learn(id, &sets, reply.metadata.response_code, now);
             return match learnt {
-                Ok(()) => self.prove(id, now),
+                Ok(()) => self.go_on(id, &question, now),
                 Err(flaw) => self.disbelieve(id, &flaw, now),
             };
         }
-        let Some(before) = self.lookups.get(&id).map(|it| it.chain.clone()) else {
-            return;
-        };
-        let verdict = match self.follow(id, reply, now) {
+        let before = lookup.chain.clone();
+        let verdict = match lookup.follow(reply, self.settings.trust_authentic, now) {
             Ok(verdict) => verdict,
             Err(cause) => return self.end(id, Err(cause), now),
-        };
-        let Some(lookup) = self.lookups.get_mut(&id) else {
-            return;
         };
         let names = lookup.chain.names_from(before.aliases().len());
         match Proof::new(sets, names, lookup.key.kind, &verdict, &self.zones) {
@@ -56,10 +54,6 @@ impl Resolver {
                 self.disbelieve(id, &flaw, now);
             }
         }
-    }
-
-    fn is_proving(&self, id: LookupId) -> bool {
-        self.lookups.get(&id).is_some_and(|it| it.proving.is_some())
     }
 
     /// Takes what a reply says of a zone.
@@ -87,7 +81,7 @@ impl Resolver {
     }
 
     /// Asks for what the last reply stands on, or believes it, or does not.
-    fn prove(&mut self, id: LookupId, now: Time) {
+    pub(super) fn prove(&mut self, id: LookupId, now: Time) {
         let Some(lookup) = self.lookups.get_mut(&id) else {
             return;
         };
@@ -103,7 +97,7 @@ impl Resolver {
             Ok(Step::Ask) => {
                 lookup.proving = Some(proving);
                 lookup.turn = 0;
-                self.take_turn(id, now);
+                self.walk(id, now);
             }
             Ok(Step::Done(security, ttl)) => {
                 lookup.security = lookup.security.max(security);

@@ -170,30 +170,14 @@ impl Resolver {
 
     /// A reply that says what there is, or that there is none.
     fn said(&mut self, exchange: &Exchange, reply: &Message, now: Time) {
-        match self.follow(exchange.lookup, reply, now) {
-            Err(cause) => self.end(exchange.lookup, Err(cause), now),
-            Ok(verdict) => self.settle(exchange.lookup, verdict, exchange.server, None, now),
-        }
-    }
-
-    /// Where a reply leads the lookup.
-    pub(super) fn follow(
-        &mut self,
-        id: LookupId,
-        reply: &Message,
-        now: Time,
-    ) -> Result<Verdict, Cause> {
-        let trusted = self.settings.trust_authentic;
+        let id = exchange.lookup;
         let Some(lookup) = self.lookups.get_mut(&id) else {
-            return Err(Cause::Stopped);
+            return;
         };
-        lookup.authentic &= trusted && reply.metadata.authentic_data;
-        let before = lookup.chain.aliases().len();
-        let verdict = lookup.chain.follow(reply, lookup.key.kind)?;
-        for alias in lookup.chain.aliases().iter().skip(before) {
-            lookup.trail.note(now, Happening::Alias(text(alias)));
+        match lookup.follow(reply, self.settings.trust_authentic, now) {
+            Err(cause) => self.end(id, Err(cause), now),
+            Ok(verdict) => self.settle(id, verdict, exchange.server, None, now),
         }
-        Ok(verdict)
     }
 
     /// A reply is believed: goes on to the alias, or ends.

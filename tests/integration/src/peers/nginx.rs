@@ -15,27 +15,20 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Site;
+use super::server::{self, Server, find_program};
 use crate::certs::Identity;
 use crate::temp::TempDir;
-
-/// nginx is ready within milliseconds; a crowded machine may take longer.
-const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A request is logged just after its last byte has been sent.
 const LOG_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a file that nginx is about to write is looked at.
 const POLL: Duration = Duration::from_millis(2);
-
-/// Another process may take a port between our finding it and nginx's bind.
-const START_ATTEMPTS: usize = 5;
 
 /// One server of the running nginx, each on a port of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +46,7 @@ const SERVICES: usize = 3;
 /// A running nginx; killed, and its folder removed, on drop.
 #[derive(Debug)]
 pub struct Nginx {
-    child: Child,
+    _server: Server,
     folder: TempDir,
     ports: [u16; SERVICES],
 }
@@ -90,22 +83,9 @@ impl Nginx {
         fs::create_dir_all(folder.join("upload"))?;
         folder.write("chain.pem", &identity.chain_pem)?;
         folder.write("key.pem", &identity.key_pem)?;
-        for _ in 1..START_ATTEMPTS {
-            match start_in(&folder) {
-                Ok((child, ports)) => {
-                    return Ok(Self {
-                        child,
-                        folder,
-                        ports,
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let (child, ports) = start_in(&folder)?;
+        let (server, ports) = server::start(|| start_in(&folder))?;
         Ok(Self {
-            child,
+            _server: server,
             folder,
             ports,
         })
@@ -189,14 +169,6 @@ impl Nginx {
     }
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // It may have ended by itself; the wait reaps it either way.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl LoggedRequest {
     /// Reads a line in the format that [`configuration`] sets.
     fn parse(line: &str) -> Option<Self> {
@@ -213,80 +185,20 @@ impl LoggedRequest {
     }
 }
 
-/// Starts nginx on ports that are free at the moment. `AddrInUse`: one was
-/// not any more.
-fn start_in(folder: &TempDir) -> io::Result<(Child, [u16; SERVICES])> {
-    let ports = free_ports()?;
+/// Starts nginx on ports that are free at the moment.
+fn start_in(folder: &TempDir) -> io::Result<(Server, [u16; SERVICES])> {
+    let ports = server::free_ports()?;
     let config = folder.write("nginx.conf", configuration(folder, ports))?;
-    let mut child = Command::new(program()?)
-        .arg("-p")
-        .arg(folder.path())
-        .arg("-c")
-        .arg(config)
-        .arg("-e")
-        .arg(folder.join("error.log"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    match wait_until_ready(&mut child, folder) {
-        Ok(()) => Ok((child, ports)),
-        Err(error) => {
-            // It has ended, or must.
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(error)
-        }
-    }
-}
-
-/// nginx writes its number once all its sockets listen.
-fn wait_until_ready(child: &mut Child, folder: &TempDir) -> io::Result<()> {
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        if fs::metadata(folder.join("nginx.pid")).is_ok_and(|file| file.len() > 0) {
-            return Ok(());
-        }
-        let ended = child.try_wait()?;
-        if ended.is_some() || Instant::now() > deadline {
-            let log = fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-            let kind = if log.contains("Address already in use") {
-                // The next attempt's log must not contain this one's.
-                fs::remove_file(folder.join("error.log"))?;
-                io::ErrorKind::AddrInUse
-            } else {
-                io::ErrorKind::Other
-            };
-            return Err(io::Error::new(kind, format!("nginx did not start:\n{log}")));
-        }
-        thread::sleep(POLL);
-    }
-}
-
-/// All held at once, so that they differ.
-fn free_ports() -> io::Result<[u16; SERVICES]> {
-    let mut ports = [0; SERVICES];
-    let mut held = Vec::new();
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
-}
-
-/// Debian keeps nginx where an ordinary user's `PATH` does not look.
-fn program() -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join("nginx"))
-        .find(|program| program.is_file())
-        .ok_or_else(|| {
-            let message = "nginx is not installed: `cargo xtask test` installs it, \
-                           or type `apt-get install nginx`";
-            io::Error::new(io::ErrorKind::NotFound, message)
-        })
+    let mut command = Command::new(find_program("nginx")?);
+    command.arg("-p").arg(folder.path()).arg("-c").arg(config);
+    // What an earlier attempt has said is no matter of this one.
+    folder.write("error.log", "")?;
+    command.arg("-e").arg(folder.join("error.log"));
+    // It writes its number once all its sockets listen.
+    let number = folder.join("nginx.pid");
+    let is_ready = || fs::metadata(&number).is_ok_and(|file| file.len() > 0);
+    let server = Server::start(command, folder, "error.log", is_ready)?;
+    Ok((server, ports))
 }
 
 fn configuration(folder: &TempDir, [http, tls12, tls13]: [u16; SERVICES]) -> String {

@@ -22,22 +22,11 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use super::unbound::{find_program, free_port};
+use super::server::{self, Server, find_program};
 use crate::certs::Identity;
 use crate::temp::TempDir;
-
-/// nsd is ready within milliseconds; a crowded machine may take longer.
-const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// How often the file that nsd is about to write is looked at.
-const POLL: Duration = Duration::from_millis(2);
-
-/// Another process may take a port between our finding it and nsd's bind.
-const START_ATTEMPTS: usize = 5;
 
 /// A zone below `test`.
 struct Zone {
@@ -89,11 +78,11 @@ const fn zone(name: &'static str, key: Key, denial: &'static [&'static str]) -> 
     Zone { name, key, denial }
 }
 
-/// A running nsd; killed, and its folder removed, on drop.
+/// A running nsd; ended, and its folder removed, on drop.
 #[derive(Debug)]
 pub struct Nsd {
-    child: Child,
-    folder: TempDir,
+    server: Server,
+    _folder: TempDir,
     port: u16,
     tls_port: u16,
     anchor: String,
@@ -106,7 +95,7 @@ impl Nsd {
     /// Where nsd or ldns is not installed, or one of them fails; the error
     /// contains what it said.
     pub fn start() -> io::Result<Self> {
-        Self::start_with(None)
+        server::start(|| Self::attempt(None))
     }
 
     /// The same, with DNS over TLS beside.
@@ -114,7 +103,7 @@ impl Nsd {
     /// # Errors
     /// As for [`Nsd::start`].
     pub fn start_tls(identity: &Identity) -> io::Result<Self> {
-        Self::start_with(Some(identity))
+        server::start(|| Self::attempt(Some(identity)))
     }
 
     /// Where it listens, by UDP and TCP.
@@ -135,20 +124,10 @@ impl Nsd {
         &self.anchor
     }
 
-    fn start_with(identity: Option<&Identity>) -> io::Result<Self> {
-        for _ in 1..START_ATTEMPTS {
-            match Self::attempt(identity) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                other => return other,
-            }
-        }
-        Self::attempt(identity)
-    }
-
     fn attempt(identity: Option<&Identity>) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let anchor = sign_all(&folder)?;
-        let (port, tls_port) = (free_port()?, free_port()?);
+        let [port, tls_port] = server::free_ports()?;
         let mut text = configuration(&folder, port);
         if let Some(identity) = identity {
             folder.write("chain.pem", &identity.chain_pem)?;
@@ -164,56 +143,25 @@ impl Nsd {
             text += &format!("zone:\n    name: \"{name}\"\n    zonefile: \"{file}.signed\"\n");
         }
         let config = folder.write("nsd.conf", text)?;
-        let child = Command::new(find_program("nsd")?)
-            .arg("-d")
-            .arg("-c")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut nsd = Self {
-            child,
-            folder,
+        let mut command = Command::new(find_program("nsd")?);
+        command.arg("-d").arg("-c").arg(config);
+        let log = folder.join("nsd.log");
+        let is_ready = || fs::read_to_string(&log).is_ok_and(|it| it.contains("nsd started"));
+        let server = Server::start(command, &folder, "nsd.log", is_ready)?;
+        Ok(Self {
+            server,
+            _folder: folder,
             port,
             tls_port,
             anchor,
-        };
-        nsd.wait_until_ready()?;
-        Ok(nsd)
-    }
-
-    /// It says in its log when it serves.
-    fn wait_until_ready(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
-        loop {
-            let log = fs::read_to_string(self.folder.join("nsd.log")).unwrap_or_default();
-            if log.contains("nsd started") {
-                return Ok(());
-            }
-            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
-                let kind = if log.contains("Address already in use") {
-                    io::ErrorKind::AddrInUse
-                } else {
-                    io::ErrorKind::Other
-                };
-                return Err(io::Error::new(kind, format!("nsd did not start:\n{log}")));
-            }
-            thread::sleep(POLL);
-        }
+        })
     }
 }
 
 impl Drop for Nsd {
     fn drop(&mut self) {
-        // Asked to end, it ends its own child too. It may have ended by itself.
-        let ended = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        if let Some(process) = ended {
-            let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
-        }
-        let _ = self.child.wait();
+        // Killed, it would leave its own child behind.
+        self.server.terminate();
     }
 }
 

@@ -3,23 +3,13 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
+use super::server::{self, Server, find_program};
 use crate::temp::TempDir;
-
-/// squid takes a second; a crowded machine may take longer.
-const START_LIMIT: Duration = Duration::from_secs(30);
-
-/// How often it is looked whether one listens.
-const POLL: Duration = Duration::from_millis(5);
-
-/// Another process may take a port between our finding it and the proxy's bind.
-const START_ATTEMPTS: usize = 5;
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +27,8 @@ pub enum Kind {
 /// A running proxy; killed, and its folder removed, on drop.
 #[derive(Debug)]
 pub struct RealProxy {
-    child: Child,
-    folder: TempDir,
+    server: Server,
+    _folder: TempDir,
     port: u16,
 }
 
@@ -49,13 +39,7 @@ impl RealProxy {
     /// Where it is not installed, or does not start; the error contains what it
     /// said.
     pub fn start(kind: Kind) -> io::Result<Self> {
-        for _ in 1..START_ATTEMPTS {
-            match Self::attempt(kind) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                other => return other,
-            }
-        }
-        Self::attempt(kind)
+        server::start(|| Self::attempt(kind))
     }
 
     /// `127.0.0.1:PORT`.
@@ -68,51 +52,21 @@ impl RealProxy {
         let folder = TempDir::new()?;
         // Some give up root for another user, who has to read and write there.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
-        let log = fs::File::create(folder.join("output"))?;
-        let child = command(kind, &folder, port)?
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let mut proxy = Self {
-            child,
-            folder,
+        let [port] = server::free_ports()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let command = command(kind, &folder, port)?;
+        let is_ready = || TcpStream::connect(address).is_ok();
+        Ok(Self {
+            server: Server::start(command, &folder, "cache.log", is_ready)?,
+            _folder: folder,
             port,
-        };
-        proxy.wait_until_ready()?;
-        Ok(proxy)
-    }
-
-    fn wait_until_ready(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect(self.address()).is_err() {
-            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
-                let said = ["output", "cache.log"]
-                    .map(|name| fs::read_to_string(self.folder.join(name)).unwrap_or_default());
-                let said = said.concat();
-                let kind = match said.contains("ddress already in use") {
-                    true => io::ErrorKind::AddrInUse,
-                    false => io::ErrorKind::Other,
-                };
-                return Err(io::Error::new(
-                    kind,
-                    format!("the proxy did not start:\n{said}"),
-                ));
-            }
-            thread::sleep(POLL);
-        }
-        Ok(())
+        })
     }
 }
 
 impl Drop for RealProxy {
     fn drop(&mut self) {
-        // It may have ended by itself; the wait reaps it either way.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.server.kill();
         for part in SHARED_BY_SQUID {
             // Only squid has them.
             let _ = fs::remove_file(format!("/dev/shm/{}-{part}.shm", service(self.port)));
@@ -143,7 +97,7 @@ fn command(kind: Kind, folder: &TempDir, port: u16) -> io::Result<Command> {
         Kind::Dante => ("danted", dante(port)),
     };
     let file = folder.write("configuration", configuration)?;
-    let mut command = Command::new(program(name)?);
+    let mut command = Command::new(find_program(name)?);
     match kind {
         Kind::Squid | Kind::SquidDigest => {
             command.args(["-N", "-n", &service(port), "-f"]).arg(file)
@@ -184,17 +138,4 @@ fn dante(port: u16) -> String {
          client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}\n\
          socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect }}\n"
     )
-}
-
-/// Debian keeps them where an ordinary user's `PATH` does not look.
-fn program(name: &str) -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
-        .ok_or_else(|| {
-            let message = format!("{name} is not installed: `cargo xtask test` installs it");
-            io::Error::new(io::ErrorKind::NotFound, message)
-        })
 }

@@ -19,29 +19,18 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 
+use super::server::{self, Server, find_program};
 use crate::certs::Identity;
 use crate::temp::TempDir;
-
-/// unbound is ready within milliseconds; a crowded machine may take longer.
-const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// How often the file that unbound is about to write is looked at.
-const POLL: Duration = Duration::from_millis(2);
-
-/// Another process may take a port between our finding it and unbound's bind.
-const START_ATTEMPTS: usize = 5;
 
 /// A running unbound; killed, and its folder removed, on drop.
 #[derive(Debug)]
 pub struct Unbound {
-    child: Child,
-    folder: TempDir,
+    _server: Server,
+    _folder: TempDir,
     port: u16,
     tls_port: u16,
 }
@@ -53,7 +42,7 @@ impl Unbound {
     /// Where unbound is not installed, or does not start; the error contains
     /// what unbound said.
     pub fn start() -> io::Result<Self> {
-        Self::start_with(None, None)
+        server::start(|| Self::attempt(None, None))
     }
 
     /// One that knows what this server knows, and nothing else. It validates
@@ -62,7 +51,7 @@ impl Unbound {
     /// # Errors
     /// As for [`Unbound::start`].
     pub fn start_before(server: SocketAddr) -> io::Result<Self> {
-        Self::start_with(None, Some(server))
+        server::start(|| Self::attempt(None, Some(server)))
     }
 
     /// The same, with DNS over TLS beside.
@@ -70,17 +59,7 @@ impl Unbound {
     /// # Errors
     /// As for [`Unbound::start`].
     pub fn start_tls(identity: &Identity) -> io::Result<Self> {
-        Self::start_with(Some(identity), None)
-    }
-
-    fn start_with(identity: Option<&Identity>, before: Option<SocketAddr>) -> io::Result<Self> {
-        for _ in 1..START_ATTEMPTS {
-            match Self::attempt(identity, before) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                other => return other,
-            }
-        }
-        Self::attempt(identity, before)
+        server::start(|| Self::attempt(Some(identity), None))
     }
 
     /// Where it listens, by UDP and TCP.
@@ -97,7 +76,7 @@ impl Unbound {
 
     fn attempt(identity: Option<&Identity>, before: Option<SocketAddr>) -> io::Result<Self> {
         let folder = TempDir::new()?;
-        let (port, tls_port) = (free_port()?, free_port()?);
+        let [port, tls_port] = server::free_ports()?;
         let mut text = common(&folder, port);
         text += &match before {
             None => own_data(),
@@ -109,75 +88,19 @@ impl Unbound {
             text += &tls_configuration(&folder, tls_port);
         }
         let config = folder.write("unbound.conf", text)?;
-        let child = Command::new(find_program("unbound")?)
-            .arg("-d")
-            .arg("-c")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut unbound = Self {
-            child,
-            folder,
+        let mut command = Command::new(find_program("unbound")?);
+        command.arg("-d").arg("-c").arg(config);
+        // It says in its log when all its sockets are bound.
+        let log = folder.join("unbound.log");
+        let is_ready = || fs::read_to_string(&log).is_ok_and(|it| it.contains("start of service"));
+        let server = Server::start(command, &folder, "unbound.log", is_ready)?;
+        Ok(Self {
+            _server: server,
+            _folder: folder,
             port,
             tls_port,
-        };
-        unbound.wait_until_ready()?;
-        Ok(unbound)
-    }
-
-    /// It says in its log when all its sockets are bound.
-    fn wait_until_ready(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + START_LIMIT;
-        loop {
-            let log = fs::read_to_string(self.folder.join("unbound.log")).unwrap_or_default();
-            if log.contains("start of service") {
-                return Ok(());
-            }
-            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
-                let kind = if log.contains("Address already in use") {
-                    io::ErrorKind::AddrInUse
-                } else {
-                    io::ErrorKind::Other
-                };
-                return Err(io::Error::new(
-                    kind,
-                    format!("unbound did not start:\n{log}"),
-                ));
-            }
-            thread::sleep(POLL);
-        }
-    }
-}
-
-impl Drop for Unbound {
-    fn drop(&mut self) {
-        // It may have ended by itself; the wait reaps it either way.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A port that is free for UDP and TCP.
-pub(super) fn free_port() -> io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, port))?;
-    Ok(port)
-}
-
-/// Debian keeps servers where an ordinary user's `PATH` does not look.
-pub(super) fn find_program(name: &str) -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
-        .ok_or_else(|| {
-            let message = format!("{name} is not installed: `cargo xtask test` installs it");
-            io::Error::new(io::ErrorKind::NotFound, message)
         })
+    }
 }
 
 /// More of its `server:` clause.

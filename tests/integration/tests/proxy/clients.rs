@@ -1,5 +1,7 @@
 //! Programs that people use, by the proxy that their environment names.
 
+use std::thread;
+
 use fumehood_tests::certs::TestCa;
 use fumehood_tests::clients::{Client, Errand};
 use fumehood_tests::peers::{Nginx, Service, Site};
@@ -37,26 +39,10 @@ fn fetches(client: Client) {
 }
 
 #[test]
-fn wget() {
-    fetches(Client::Wget);
-}
-
-#[test]
-fn git() {
-    fetches(Client::Git);
-}
-
-#[test]
-fn pip() {
-    fetches(Client::Pip);
-}
-
-#[test]
-fn npm() {
-    fetches(Client::Npm);
-}
-
-#[test]
-fn cargo() {
-    fetches(Client::Cargo);
+fn each_of_them_fetches() {
+    thread::scope(|scope| {
+        for client in Client::ALL {
+            scope.spawn(move || fetches(client));
+        }
+    });
 }
