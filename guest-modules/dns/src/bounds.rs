@@ -138,7 +138,11 @@ pub const MAX_NSEC3_ITERATIONS: u16 = 50;
 /// Names hashed for one denial (CVE-2023-50868): more labels than real ones have.
 pub const MAX_NSEC3_HASHES: u32 = 48;
 
-/// Zones that are remembered, with their keys: of those, under 2 KiB each.
+/// Keys of one zone that are kept, in bytes: fifteen of RSA with 4,096 bits.
+pub const MAX_ZONE_KEY_BYTES: usize = 8 << 10;
+
+/// Zones that are remembered, with their keys: some 2 MiB if all are as large as
+/// they may be.
 pub const MAX_ZONES: usize = 256;
 
 /// Shortest time that a zone's standing is remembered, in seconds: as long as a
@@ -147,3 +151,11 @@ pub const MIN_ZONE_SECONDS: u32 = 60;
 
 /// Trust anchors that are used of a configuration.
 pub const MAX_TRUST_ANCHORS: usize = 64;
+
+/// Estimated memory of one reply that waits to be validated, in bytes: what the
+/// cache keeps of one at most.
+pub const MAX_PROOF_BYTES: usize = 256 << 10;
+
+/// The same of all that wait, in bytes: a quarter of a guest's. Of usual replies,
+/// of some 1 KiB each, more fit in than queries may wait.
+pub const MAX_PROOFS_BYTES: usize = 4 << 20;

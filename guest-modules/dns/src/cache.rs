@@ -162,7 +162,8 @@ fn size(known: &Known) -> usize {
     strings(&found.aliases) + records
 }
 
-fn record_size(record: &RecordData) -> usize {
+/// About how much memory a record takes, in bytes.
+pub(crate) fn record_size(record: &RecordData) -> usize {
     let beside = match record {
         RecordData::A(_) | RecordData::Aaaa(_) => 0,
         RecordData::Caa { tag, value, .. } => tag.len() + value.len(),

@@ -3,11 +3,13 @@
 use hickory_proto::op::Message;
 use hickory_proto::rr::Name;
 
-use crate::cache::{Key, Known};
+use crate::bounds::MAX_PROOF_BYTES;
+use crate::cache::{Key, Known, record_size};
 use crate::chain::{Chain, Verdict};
 use crate::dnssec::{Proof, Work};
 use crate::names::text;
 use crate::network::ExchangeId;
+use crate::room::{Part, Room};
 use crate::trail::Trail;
 use crate::types::{Cause, Happening, QueryId, RecordType, Security, Source, Time};
 
@@ -60,6 +62,32 @@ pub(crate) struct Proving {
     pub(crate) server: usize,
     /// The chain without it.
     pub(crate) before: Chain,
+    /// The memory that it holds while it waits.
+    pub(crate) held: Option<Part>,
+}
+
+impl Proving {
+    /// Takes room for itself, once it has to wait.
+    ///
+    /// # Errors
+    /// It is too large, or too many wait.
+    pub(crate) fn hold(&mut self, room: &Room) -> Result<(), Cause> {
+        if self.held.is_some() {
+            return Ok(());
+        }
+        let records = match &self.verdict {
+            Verdict::Found(records) => records.iter().map(record_size).sum(),
+            Verdict::Alias | Verdict::Nothing(_) => 0,
+        };
+        let bytes = self.proof.bytes() + records;
+        if bytes > MAX_PROOF_BYTES {
+            return Err(Cause::Malformed(format!(
+                "its records take {bytes} bytes; {MAX_PROOF_BYTES} are held at most to be validated"
+            )));
+        }
+        self.held = Some(room.take(bytes).ok_or(Cause::Busy)?);
+        Ok(())
+    }
 }
 
 impl Lookup {

@@ -16,7 +16,9 @@ use std::rc::Rc;
 
 use hickory_proto::rr::Name;
 
-use crate::bounds::{MAX_EXCHANGES, MAX_LOOKUP_TIME, MAX_QUERIES, MAX_TRUST_ANCHORS};
+use crate::bounds::{
+    MAX_EXCHANGES, MAX_LOOKUP_TIME, MAX_PROOFS_BYTES, MAX_QUERIES, MAX_TRUST_ANCHORS,
+};
 use crate::cache::{About, Cache, Found, Key, Known};
 use crate::chain::Absence;
 use crate::dnssec::{Oracle, Zones};
@@ -27,6 +29,7 @@ use crate::names::{Asked, Special, in_random_letters, special, text};
 use crate::network::{Action, ExchangeId};
 use crate::pending::{Conclusion, Leg, Pending, kinds};
 use crate::preferences::Preferences;
+use crate::room::Room;
 use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::types::{
@@ -51,6 +54,8 @@ pub struct Resolver {
     lookups: BTreeMap<LookupId, Lookup>,
     by_key: BTreeMap<Key, LookupId>,
     walks: Walks,
+    /// For replies that wait to be validated.
+    room: Room,
     lookup_count: u64,
     exchanges: Exchanges,
     /// Who waits for an exchange to end, to begin one: with which server, how.
@@ -85,6 +90,7 @@ impl Resolver {
             lookups: BTreeMap::new(),
             by_key: BTreeMap::new(),
             walks: Walks::default(),
+            room: Room::new(MAX_PROOFS_BYTES),
             lookup_count: 0,
             exchanges: Exchanges::default(),
             backlog: VecDeque::new(),

@@ -88,13 +88,25 @@ impl Proof {
                 }),
             }
         }
+        let mut authority = sets.authority;
+        authority.retain(|_, set| is_denial(set));
         Ok(Proof {
             claims,
-            authority: sets.authority,
+            authority,
             security: Security::Secure,
             ttl: u32::MAX,
             asked: None,
         })
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let claimed = self.claims.iter().map(|claim| match claim {
+            Claim::Present(set) => set.bytes(),
+            Claim::Absent { .. } => 0,
+        });
+        let denials = self.authority.values().map(RrSet::bytes);
+        claimed.chain(denials).sum()
     }
 
     /// The record that it waits for.

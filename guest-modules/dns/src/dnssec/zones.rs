@@ -14,8 +14,10 @@ use super::flaw::{Flaw, What};
 use super::names::{is_below, is_in, labels, parent, tail};
 use super::rdata::{Dnskey, Ds};
 use super::sets::{RrSet, Section, Sets, code};
-use super::signature::{named, usable, verify};
-use crate::bounds::{MAX_TTL_SECONDS, MAX_ZONE_KEYS, MAX_ZONES, MIN_ZONE_SECONDS};
+use super::signature::{is_whole, named, signs, usable, verify};
+use crate::bounds::{
+    MAX_TTL_SECONDS, MAX_ZONE_KEY_BYTES, MAX_ZONE_KEYS, MAX_ZONES, MIN_ZONE_SECONDS,
+};
 use crate::names::{Asked, text};
 use crate::types::{RecordType, Time, TrustAnchor};
 
@@ -23,7 +25,7 @@ use crate::types::{RecordType, Time, TrustAnchor};
 #[derive(Clone, Debug)]
 enum Standing {
     /// A zone whose keys its parent names so; they have not been asked for yet.
-    Delegated(Vec<Ds>),
+    Delegated(Box<[Ds]>),
     /// A signed zone.
     Zone(Rc<[Dnskey]>),
     /// A zone of which nothing is signed, and so is all below.
@@ -165,7 +167,7 @@ impl Zones {
         tools: &mut Tools<'_>,
     ) -> Result<(Standing, u32), Flaw> {
         let delegation = match self.known.get(zone).map(|it| &it.standing) {
-            Some(Standing::Delegated(delegation)) => delegation.clone(),
+            Some(Standing::Delegated(delegation)) => delegation.to_vec(),
             _ => usable(self.anchors.get(zone).cloned().unwrap_or_default()),
         };
         let what = What::new(zone, code::DNSKEY);
@@ -185,7 +187,10 @@ impl Zones {
         let named: Vec<Dnskey> = named.into_iter().cloned().collect();
         let verified = verify(set, zone, &named, tools)?;
         let keys = all.into_iter().map(|(key, _)| key);
-        let keys = keys.filter(Dnskey::signs_zone).collect();
+        let keys: Rc<[Dnskey]> = keys.filter(signs).collect();
+        if keys.iter().map(|it| it.key.len()).sum::<usize>() > MAX_ZONE_KEY_BYTES {
+            return Err(Flaw::TooManyKeys(text(zone)));
+        }
         Ok((Standing::Zone(keys), verified.ttl))
     }
 
@@ -211,7 +216,7 @@ impl Zones {
             // Nothing that we could check: as if unsigned (RFC 4035 section 5.2).
             let standing = match usable.is_empty() {
                 true => Standing::Insecure,
-                false => Standing::Delegated(usable),
+                false => Standing::Delegated(usable.into_iter().filter(is_whole).collect()),
             };
             return Ok((standing, verified.ttl));
         }

@@ -46,6 +46,7 @@ impl Resolver {
                     verdict,
                     server: exchange.server,
                     before,
+                    held: None,
                 }));
                 self.prove(id, now);
             }
@@ -94,11 +95,14 @@ impl Resolver {
             work: &mut lookup.work,
         };
         match proving.proof.advance(&mut self.zones, &mut tools) {
-            Ok(Step::Ask) => {
-                lookup.proving = Some(proving);
-                lookup.turn = 0;
-                self.walk(id, now);
-            }
+            Ok(Step::Ask) => match proving.hold(&self.room) {
+                Ok(()) => {
+                    lookup.proving = Some(proving);
+                    lookup.turn = 0;
+                    self.walk(id, now);
+                }
+                Err(cause) => self.end(id, Err(cause), now),
+            },
             Ok(Step::Done(security, ttl)) => {
                 lookup.security = lookup.security.max(security);
                 lookup.chain.holds_for(ttl);
