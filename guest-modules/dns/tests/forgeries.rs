@@ -435,6 +435,66 @@ fn a_wildcard_does_not_stand_for_names_that_are_there() {
     }
 }
 
+/// The alias that a zone's wildcard gives to a name, genuinely signed.
+fn wild_alias(zone: &Zone, owner: &str) -> Vec<Record> {
+    let at = |label: &str| name(label).append_domain(&zone.apex).unwrap();
+    let (owner, target) = (name(owner), wire(&at("www")));
+    let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+    let data = std::slice::from_ref(&target);
+    let signature = zone.signature(&owner, &at("*"), CNAME, data, dates);
+    let mut records = vec![raw(&owner, CNAME, target.clone())];
+    records.extend(signature);
+    records
+}
+
+#[test]
+fn a_wildcard_does_not_stand_for_zones_that_begin() {
+    for parent in ["signed.test", "hashed.test"] {
+        let mut world = World::new();
+        let (child, www) = (format!("sub.{parent}"), format!("www.sub.{parent}"));
+        let sub = Zone::new(&child, true, Denial::Names).furnish();
+        let above = world.zones.iter_mut().find(|it| it.apex == name(parent));
+        let above = above.unwrap();
+        above.add(&sub.apex, NS, wire(&name("ns.test")));
+        above.add(&sub.apex, DS, sub.ds());
+        world.zones.push(sub);
+        let forged = |reply: &mut Message| {
+            reply.authorities.clear();
+            reply.answers = wild_alias(world.zone(parent), &child);
+        };
+        let why = bogus_in(&world, &www, A_RECORDS, |to, reply| {
+            if asks(to, &child, DS) {
+                forged(reply);
+            }
+        });
+        let expected = format!(
+            "{child} CNAME comes of a wildcard, and nothing signed shows that the name itself is not there"
+        );
+        assert_eq!(why, expected);
+        // Nor is it remembered.
+        let mut first = true;
+        let answer = resolve(&world, &www, A_RECORDS, |to, reply| {
+            if asks(to, &child, DS) && std::mem::take(&mut first) {
+                forged(reply);
+            }
+        });
+        assert_eq!(answer.unwrap().security, Some(Security::Secure));
+    }
+}
+
+#[test]
+fn a_wildcard_does_not_stand_for_zones_that_were_left_out() {
+    let world = World::new();
+    let zone = world.zone("loose.test");
+    let answer = resolve(&world, "www.left.loose.test", A_RECORDS, |to, reply| {
+        if asks(to, "left.loose.test", DS) {
+            reply.answers = wild_alias(zone, "left.loose.test");
+            reply.authorities = zone.denials(&[name("left.loose.test")]);
+        }
+    });
+    assert_eq!(answer.unwrap().security, Some(Security::Insecure));
+}
+
 #[test]
 fn the_work_that_a_reply_may_make_has_an_end() {
     // More keys than any zone has.

@@ -8,12 +8,11 @@ use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::Tools;
-use super::denial::{Denials, Shown, is_denial};
+use super::denial::{Denials, Shown, is_denial, present};
 use super::flaw::{Flaw, What};
 use super::names::{is_below, is_in, labels, parent, tail};
 use super::rdata::Dnskey;
 use super::sets::{RrSet, Section, Sets, code};
-use super::signature::verify;
 use super::zones::{Reach, Zones};
 use crate::chain::{Absence, Verdict};
 use crate::message;
@@ -232,14 +231,8 @@ impl Claim {
     ) -> Result<(Security, u32), Flaw> {
         match self {
             Claim::Present(set) => {
-                let verified = verify(set, zone, keys, tools)?;
-                let Some(count) = verified.expanded else {
-                    return Ok((Security::Secure, verified.ttl));
-                };
-                let denials = Denials::verify(authority, zone, keys, tools)?;
-                let shown = denials.no_nearer(&set.owner, count, tools);
-                let shown = shown.ok_or_else(|| Flaw::Expanded(self.what()))?;
-                Ok((shown.security(), verified.ttl.min(denials.ttl)))
+                let (shown, ttl) = present(set, authority, zone, keys, tools)?;
+                Ok((shown.security(), ttl))
             }
             Claim::Absent {
                 name,

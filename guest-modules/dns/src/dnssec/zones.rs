@@ -9,7 +9,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 
 use super::Tools;
-use super::denial::{Cut, Denials};
+use super::denial::{Cut, Denials, Shown, present};
 use super::flaw::{Flaw, What};
 use super::names::{is_below, is_in, labels, parent, tail};
 use super::rdata::{Dnskey, Ds};
@@ -210,7 +210,7 @@ impl Zones {
             _ => return Err(Flaw::NotDenied(what())),
         };
         if let Some(set) = sets.answers.get(&(name.clone(), code::DS)) {
-            let verified = verify(set, &zone, &keys, tools)?;
+            let (_, ttl) = present(set, &sets.authority, &zone, &keys, tools)?;
             let all: Option<Vec<Ds>> = set.data.iter().map(|data| Ds::read(data)).collect();
             let usable = usable(all.ok_or(Flaw::Malformed(what()))?);
             // Nothing that we could check: as if unsigned (RFC 4035 section 5.2).
@@ -218,11 +218,16 @@ impl Zones {
                 true => Standing::Insecure,
                 false => Standing::Delegated(usable.into_iter().filter(is_whole).collect()),
             };
-            return Ok((standing, verified.ttl));
+            return Ok((standing, ttl));
         }
         if let Some(set) = alias(name, &sets.answers) {
-            let verified = verify(set, &zone, &keys, tools)?;
-            return Ok((Standing::NoCut, verified.ttl));
+            let (shown, ttl) = present(set, &sets.authority, &zone, &keys, tools)?;
+            let standing = match shown {
+                Shown::Absent => Standing::NoCut,
+                // A zone may have been left out that stands nearer than a wildcard.
+                Shown::Unknown => Standing::Insecure,
+            };
+            return Ok((standing, ttl));
         }
         let denials = Denials::verify(&sets.authority, &zone, &keys, tools)?;
         let cut = denials.cut(name, tools);
