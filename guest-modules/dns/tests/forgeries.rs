@@ -547,6 +547,29 @@ fn a_forged_reply_is_followed_by_another_question() {
     assert!(answer.steps.iter().all(|it| it.at == Duration::ZERO));
 }
 
+#[test]
+fn a_server_cannot_be_made_out_to_know_no_signatures() {
+    let world = World::new();
+    for code in [
+        ResponseCode::FormErr,
+        ResponseCode::NotImp,
+        ResponseCode::BADVERS,
+    ] {
+        let mut first = true;
+        let answer = resolve(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            let edns = to.message.edns.as_ref();
+            assert!(edns.is_some_and(|it| it.flags().dnssec_ok));
+            if std::mem::take(&mut first) {
+                *reply = Message::from_vec(&reply_to(to, |_| {})).unwrap();
+                reply.metadata.response_code = code;
+                // Such a reply need not say to which question.
+                reply.queries.clear();
+            }
+        });
+        assert_eq!(answer.unwrap().security, Some(Security::Secure), "{code}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -160,7 +160,10 @@ impl Resolver {
                 false => self.said(&exchange, reply, now),
             };
         }
-        if exchange.question.edns && is_about_edns(reply.metadata.response_code) {
+        // Without EDNS no signatures come (RFC 3225), and nothing could be believed.
+        // It may be about the type that was asked for instead, or be forged.
+        let can_do_without = exchange.question.edns && !exchange.question.dnssec;
+        if can_do_without && is_about_edns(reply.metadata.response_code) {
             self.servers.does_not_know_edns(exchange.server);
             self.note(lookup, now, Happening::WithoutEdns);
             return self.ask(lookup, exchange.server, exchange.transport, now);
