@@ -7,7 +7,8 @@ mod rig;
 use std::time::Duration;
 
 use fumehood_guest_dns::{Answer, Cause, Config, Failure, RecordType, Security, Wanted};
-use rig::zones::{DS, RRSIG, World};
+use hickory_proto::op::ResponseCode;
+use rig::zones::{CNAME, DS, Denial, NS, RRSIG, World, Zone, wire};
 use rig::*;
 
 /// A resolver that validates.
@@ -21,10 +22,15 @@ fn validating(world: &World) -> Rig {
 /// Has the world answer until there is nothing more to say.
 fn resolve(rig: &mut Rig, world: &World, name: &str, wanted: Wanted) -> Result<Answer, Failure> {
     let id = rig.ask(name, wanted);
+    serve(rig, world);
+    rig.outcome(id).expect("it waits, and asks nobody")
+}
+
+fn serve(rig: &mut Rig, world: &World) {
     loop {
         let sent = rig.sent();
         if sent.is_empty() {
-            return rig.outcome(id).expect("it waits, and asks nobody");
+            return;
         }
         for question in sent {
             let edns = question.message.edns.as_ref().unwrap();
@@ -127,6 +133,33 @@ fn an_absence_is_as_secure_as_its_proof() {
             assert_eq!(found, (Cause::NoSuchRecord, Some(least)), "{owner}");
         }
     }
+}
+
+/// The denial that a wildcard's alias needs is not one of what it leads to.
+#[test]
+fn an_alias_of_a_wildcard_may_lead_to_an_absence_that_is_not_signed() {
+    let mut world = World::new();
+    let target = "www.gslb.signed.test";
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    zone.add(&name("*.signed.test"), CNAME, wire(&name(target)));
+    zone.add(&name("gslb.signed.test"), NS, wire(&name("ns.test")));
+    let gslb = Zone::new("gslb.signed.test", false, Denial::Names).furnish();
+    world.zones.push(gslb);
+    let zone = world.zone("signed.test");
+    let mut rig = validating(&world);
+    let id = rig.ask("x.signed.test", Wanted::Records(RecordType::Txt));
+    let question = rig.one();
+    let mut reply = world.reply(&question);
+    reply.metadata.response_code = ResponseCode::NoError;
+    reply.answers = zone.wild_alias("x.signed.test", target);
+    reply.authorities = zone.denials(&[name("x.signed.test")]);
+    reply.add_authority(soa("gslb.signed.test", 300, 300));
+    rig.deliver(&question, reply.to_vec().unwrap());
+    serve(&mut rig, &world);
+    let failure = rig.failure(id);
+    let found = (failure.cause, failure.security);
+    assert_eq!(found, (Cause::NoSuchRecord, Some(Security::Insecure)));
 }
 
 #[test]

@@ -435,18 +435,6 @@ fn a_wildcard_does_not_stand_for_names_that_are_there() {
     }
 }
 
-/// The alias that a zone's wildcard gives to a name, genuinely signed.
-fn wild_alias(zone: &Zone, owner: &str) -> Vec<Record> {
-    let at = |label: &str| name(label).append_domain(&zone.apex).unwrap();
-    let (owner, target) = (name(owner), wire(&at("www")));
-    let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
-    let data = std::slice::from_ref(&target);
-    let signature = zone.signature(&owner, &at("*"), CNAME, data, dates);
-    let mut records = vec![raw(&owner, CNAME, target.clone())];
-    records.extend(signature);
-    records
-}
-
 #[test]
 fn a_wildcard_does_not_stand_for_zones_that_begin() {
     for parent in ["signed.test", "hashed.test"] {
@@ -460,7 +448,7 @@ fn a_wildcard_does_not_stand_for_zones_that_begin() {
         world.zones.push(sub);
         let forged = |reply: &mut Message| {
             reply.authorities.clear();
-            reply.answers = wild_alias(world.zone(parent), &child);
+            reply.answers = world.zone(parent).wild_alias(&child, "www.open.test");
         };
         let why = bogus_in(&world, &www, A_RECORDS, |to, reply| {
             if asks(to, &child, DS) {
@@ -488,7 +476,7 @@ fn a_wildcard_does_not_stand_for_zones_that_were_left_out() {
     let zone = world.zone("loose.test");
     let answer = resolve(&world, "www.left.loose.test", A_RECORDS, |to, reply| {
         if asks(to, "left.loose.test", DS) {
-            reply.answers = wild_alias(zone, "left.loose.test");
+            reply.answers = zone.wild_alias("left.loose.test", "www.open.test");
             reply.authorities = zone.denials(&[name("left.loose.test")]);
         }
     });

@@ -29,6 +29,8 @@ enum Claim {
         name: Name,
         code: u16,
         absence: Absence,
+        /// The zone that says so: that of the nearest SOA, be it signed or not.
+        zone: Option<Name>,
     },
 }
 
@@ -65,10 +67,14 @@ impl Proof {
         verdict: &Verdict,
         zones: &Zones,
     ) -> Result<Proof, Flaw> {
+        let Sets {
+            answers,
+            mut authority,
+        } = sets;
         let mut claims = VecDeque::new();
         for link in names.windows(2) {
             if let [name, target] = link {
-                claims.push_back(Claim::Present(alias(&sets.answers, name, target, zones)?));
+                claims.push_back(Claim::Present(alias(&answers, name, target, zones)?));
             }
         }
         if let Some(end) = names.last() {
@@ -76,7 +82,7 @@ impl Proof {
             match verdict {
                 Verdict::Alias => {}
                 Verdict::Found(_) => {
-                    let set = sets.answers.get(&(end.clone(), code));
+                    let set = answers.get(&(end.clone(), code));
                     let set = set.ok_or_else(|| Flaw::Malformed(What::new(end, code)))?;
                     claims.push_back(Claim::Present(set.clone()));
                 }
@@ -84,10 +90,10 @@ impl Proof {
                     name: end.clone(),
                     code,
                     absence: *absence,
+                    zone: answering(&authority, &place(end, code)),
                 }),
             }
         }
-        let mut authority = sets.authority;
         authority.retain(|_, set| is_denial(set));
         Ok(Proof {
             claims,
@@ -192,19 +198,17 @@ impl Claim {
         }
     }
 
-    /// The name in whose zone it stands: a delegation's is the one above.
+    /// The name in whose zone it stands.
     fn place(&self) -> Name {
-        let (name, code) = match self {
-            Claim::Present(set) => (&set.owner, set.code),
-            Claim::Absent { name, code, .. } => (name, *code),
-        };
-        match code {
-            code::DS => parent(name),
-            _ => name.clone(),
+        match self {
+            Claim::Present(set) => place(&set.owner, set.code),
+            Claim::Absent { name, code, .. } => place(name, *code),
         }
     }
 
-    /// The zone that it is signed in the name of: the nearest, if several.
+    /// The zone that it is signed in the name of: the nearest, if several. Of
+    /// denials, those of zones above the one that answers are about aliases on the
+    /// way from there, and say nothing of what is absent.
     fn signer(&self, authority: &Section) -> Option<Name> {
         let place = self.place();
         let signers = |set: &RrSet| -> Vec<Name> {
@@ -213,9 +217,11 @@ impl Claim {
         };
         let all: Vec<Name> = match self {
             Claim::Present(set) => signers(set),
-            Claim::Absent { .. } => {
+            Claim::Absent { zone, .. } => {
                 let denials = authority.values().filter(|set| is_denial(set));
-                denials.flat_map(signers).collect()
+                let signers = denials.flat_map(signers);
+                let answers = |it: &Name| zone.as_ref().is_none_or(|zone| is_in(it, zone));
+                signers.filter(answers).collect()
             }
         };
         all.into_iter().max_by_key(labels)
@@ -238,6 +244,7 @@ impl Claim {
                 name,
                 code,
                 absence,
+                ..
             } => {
                 let denials = Denials::verify(authority, zone, keys, tools)?;
                 let shown = match absence {
@@ -258,6 +265,22 @@ impl Shown {
             Shown::Unknown => Security::Insecure,
         }
     }
+}
+
+/// The name in whose zone a record stands: a delegation's is the one above.
+fn place(name: &Name, code: u16) -> Name {
+    match code {
+        code::DS => parent(name),
+        _ => name.clone(),
+    }
+}
+
+/// The zone that answers for a name, as it says itself.
+fn answering(authority: &Section, name: &Name) -> Option<Name> {
+    let all = authority.values().filter(|set| set.code == code::SOA);
+    let above = all.filter(|set| is_in(name, &set.owner));
+    let nearest = above.max_by_key(|set| labels(&set.owner));
+    nearest.map(|set| set.owner.clone())
 }
 
 /// The records that make one name an alias of another: its CNAME, or where that

@@ -230,6 +230,12 @@ impl Zone {
         Some(raw(owner, RRSIG, [&head, signature.as_ref()].concat()))
     }
 
+    /// What the zone's wildcard makes of a name: an alias, signed.
+    pub(crate) fn wild_alias(&self, owner: &str, target: &str) -> Vec<Record> {
+        let source = name("*").append_domain(&self.apex).unwrap();
+        self.set(&name(owner), &source, CNAME, &[wire(&name(target))])
+    }
+
     /// All names, and those that only have names below them.
     fn all(&self) -> BTreeMap<Vec<Vec<u8>>, BTreeSet<u16>> {
         let mut all = BTreeMap::<Vec<Vec<u8>>, BTreeSet<u16>>::new();
