@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fumehood_guest_dns::{Answer, Cause, Config, Failure, RecordType, Security, Wanted};
 use hickory_proto::op::ResponseCode;
-use rig::zones::{CNAME, DS, Denial, NS, RRSIG, World, Zone, wire};
+use rig::zones::{A, CNAME, DS, Denial, NS, RRSIG, World, Zone, wire};
 use rig::*;
 
 /// A resolver that validates.
@@ -170,6 +170,27 @@ fn what_is_shown_to_be_unsigned_is_insecure() {
         let answer = resolve(&mut rig, &world, owner, A_RECORDS).unwrap();
         assert_eq!(answer.security, Some(Security::Insecure), "{owner}");
         assert!(!answer.records.is_empty());
+    }
+}
+
+#[test]
+fn an_answer_is_as_secure_as_the_absences_that_led_to_it() {
+    let mut world = World::new();
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    zone.add(&name("only.signed.test"), A, vec![192, 0, 2, 7]);
+    for (first, security) in [
+        ("hashed.test", Security::Secure),
+        ("open.test", Security::Insecure),
+    ] {
+        let mut rig = Rig::new(&Config {
+            dnssec: Some(vec![world.anchor()]),
+            search: vec![first.to_owned(), "signed.test".to_owned()],
+            ..config(1)
+        });
+        let answer = resolve(&mut rig, &world, "only", A_RECORDS).unwrap();
+        assert_eq!(answer.name, "only.signed.test");
+        assert_eq!(answer.security, Some(security), "{first}");
     }
 }
 
