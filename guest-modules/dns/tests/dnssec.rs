@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fumehood_guest_dns::{Answer, Cause, Config, Failure, RecordType, Security, Wanted};
 use hickory_proto::op::ResponseCode;
-use rig::zones::{A, CNAME, DS, Denial, NS, RRSIG, World, Zone, wire};
+use rig::zones::{A, CNAME, DNAME, DS, Denial, NS, RRSIG, World, Zone, wire};
 use rig::*;
 
 /// A resolver that validates.
@@ -132,6 +132,39 @@ fn an_absence_is_as_secure_as_its_proof() {
             let found = (failure.cause, failure.security);
             assert_eq!(found, (Cause::NoSuchRecord, Some(least)), "{owner}");
         }
+    }
+}
+
+#[test]
+fn an_alias_of_a_whole_tree_is_as_secure_as_that() {
+    let mut world = World::new();
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    for (owner, target) in [
+        ("tree.signed.test", "wild.signed.test"),
+        ("bush.signed.test", "open.test"),
+    ] {
+        zone.add(&name(owner), DNAME, wire(&name(target)));
+    }
+    let mut rig = validating(&world);
+    for (owner, target, address, security) in [
+        (
+            "a.tree.signed.test",
+            "a.wild.signed.test",
+            "192.0.2.2",
+            Security::Secure,
+        ),
+        (
+            "deep.er.bush.signed.test",
+            "deep.er.open.test",
+            "192.0.2.3",
+            Security::Insecure,
+        ),
+    ] {
+        let answer = resolve(&mut rig, &world, owner, A_RECORDS).unwrap();
+        assert_eq!(answer.security, Some(security), "{owner}");
+        assert_eq!(answer.aliases, [target]);
+        assert_eq!(answer.records, [v4(address)]);
     }
 }
 

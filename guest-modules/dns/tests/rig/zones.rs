@@ -236,6 +236,22 @@ impl Zone {
         self.set(&name(owner), &source, CNAME, &[wire(&name(target))])
     }
 
+    /// What a name is an alias of by a DNAME above it, which alone is signed.
+    fn tree_alias(&self, labels: &[Vec<u8>]) -> Option<Vec<Record>> {
+        let mut above = self.apex.iter().count()..labels.len();
+        let (count, data) = above.find_map(|count| {
+            let types = self.names.get(&labels[..count])?;
+            Some((count, types.get(&DNAME)?))
+        })?;
+        let owner = forward(&labels[..count]);
+        let mut records = self.set(&owner, &owner, DNAME, data);
+        let kept: usize = labels[count..].iter().map(|it| 1 + it.len()).sum();
+        let name = forward(labels);
+        let target = [&wire(&name)[..kept], &data[0]].concat();
+        records.push(raw(&name, CNAME, target));
+        Some(records)
+    }
+
     /// All names, and those that only have names below them.
     fn all(&self) -> BTreeMap<Vec<Vec<u8>>, BTreeSet<u16>> {
         let mut all = BTreeMap::<Vec<Vec<u8>>, BTreeSet<u16>>::new();
@@ -324,6 +340,10 @@ impl Zone {
     /// What a server of this zone says.
     fn answer(&self, asked: &Name, code: u16, reply: &mut Message) {
         let labels = reversed(asked);
+        if let Some(alias) = self.tree_alias(&labels) {
+            reply.answers.extend(alias);
+            return;
+        }
         let all = self.all();
         if all.contains_key(&labels) {
             let types = self.names.get(&labels).cloned().unwrap_or_default();
