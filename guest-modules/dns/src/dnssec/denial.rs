@@ -7,7 +7,6 @@ use hickory_proto::rr::Name;
 
 use super::Tools;
 use super::flaw::{Flaw, What};
-use super::names::is_in;
 use super::rdata::{Dnskey, Nsec, Nsec3, Types};
 use super::sets::{RrSet, Section, code};
 use super::signature::verify;
@@ -203,9 +202,4 @@ fn cut_at(types: &Types) -> Option<Cut> {
         true => Cut::Unsigned,
         false => Cut::None,
     })
-}
-
-/// Whether a name may be denied by the zone at all.
-fn is_of(name: &Name, zone: &Name) -> bool {
-    is_in(name, zone)
 }

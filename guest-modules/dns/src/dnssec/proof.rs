@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
@@ -166,12 +165,11 @@ impl Proof {
     pub(crate) fn hear(
         &mut self,
         sets: &Sets,
-        response: ResponseCode,
         zones: &mut Zones,
         tools: &mut Tools<'_>,
     ) -> Result<(), Flaw> {
         if let Some((name, kind)) = &self.asked {
-            zones.learn(name, *kind, sets, response, tools)?;
+            zones.learn(name, *kind, sets, tools)?;
         }
         self.asked = None;
         Ok(())

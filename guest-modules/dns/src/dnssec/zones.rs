@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 
 use super::Tools;
@@ -141,7 +140,6 @@ impl Zones {
         name: &Name,
         kind: RecordType,
         sets: &Sets,
-        response: ResponseCode,
         tools: &mut Tools<'_>,
     ) -> Result<(), Flaw> {
         match self.reach(name, tools.now) {
@@ -150,7 +148,7 @@ impl Zones {
         }
         let (standing, ttl) = match kind {
             RecordType::Dnskey => self.keys(name, &sets.answers, tools)?,
-            _ => self.delegation(name, sets, response, tools)?,
+            _ => self.delegation(name, sets, tools)?,
         };
         // A walk must end: what it stands on stays for a while.
         let ttl = ttl.clamp(MIN_ZONE_SECONDS, MAX_TTL_SECONDS);
@@ -200,7 +198,6 @@ impl Zones {
         &mut self,
         name: &Name,
         sets: &Sets,
-        response: ResponseCode,
         tools: &mut Tools<'_>,
     ) -> Result<(Standing, u32), Flaw> {
         let what = || What::new(name, code::DS);
@@ -230,12 +227,11 @@ impl Zones {
             return Ok((standing, ttl));
         }
         let denials = Denials::verify(&sets.authority, &zone, &keys, tools)?;
-        let cut = denials.cut(name, tools);
-        let standing = match (cut, response) {
-            (Some(Cut::Unsigned), _) => Standing::Insecure,
-            (Some(Cut::None), _) => Standing::NoCut,
-            (Some(Cut::NoName), _) => Standing::Nothing,
-            (None, _) => return Err(Flaw::NotDenied(what())),
+        let standing = match denials.cut(name, tools) {
+            Some(Cut::Unsigned) => Standing::Insecure,
+            Some(Cut::None) => Standing::NoCut,
+            Some(Cut::NoName) => Standing::Nothing,
+            None => return Err(Flaw::NotDenied(what())),
         };
         Ok((standing, denials.ttl))
     }

@@ -1,6 +1,6 @@
 //! Replies that are believed only when DNSSEC holds.
 
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::Message;
 
 use super::Resolver;
 use crate::dnssec::{self, Flaw, Proof, Step, Tools};
@@ -27,7 +27,7 @@ impl Resolver {
             return;
         };
         if let Some(question) = lookup.zone_question() {
-            let learnt = self.learn(id, &sets, reply.metadata.response_code, now);
+            let learnt = self.learn(id, &sets, now);
             return match learnt {
                 Ok(()) => self.go_on(id, &question, now),
                 Err(flaw) => self.disbelieve(id, &flaw, now),
@@ -58,13 +58,7 @@ impl Resolver {
     }
 
     /// Takes what a reply says of a zone.
-    fn learn(
-        &mut self,
-        id: LookupId,
-        sets: &dnssec::Sets,
-        response: ResponseCode,
-        now: Time,
-    ) -> Result<(), Flaw> {
+    fn learn(&mut self, id: LookupId, sets: &dnssec::Sets, now: Time) -> Result<(), Flaw> {
         let Some(lookup) = self.lookups.get_mut(&id) else {
             return Ok(());
         };
@@ -74,9 +68,7 @@ impl Resolver {
             work: &mut lookup.work,
         };
         match &mut lookup.proving {
-            Some(proving) => proving
-                .proof
-                .hear(sets, response, &mut self.zones, &mut tools),
+            Some(proving) => proving.proof.hear(sets, &mut self.zones, &mut tools),
             None => Ok(()),
         }
     }
