@@ -330,6 +330,26 @@ fn a_zone_above_an_anchor_cannot_make_aliases_below_it() {
     }
 }
 
+/// Not even its own key can make a name of a wildcard that is another zone's.
+#[test]
+fn a_wildcard_above_the_zone_is_none_of_its_own() {
+    let world = World::new();
+    for above in ["*", "*.test"] {
+        let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            if asks(to, "www.signed.test", A) {
+                reply.answers.retain(|it| code(it) != RRSIG);
+                let (owner, source) = (name("www.signed.test"), name(above));
+                let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+                let data = [vec![192, 0, 2, 1]];
+                let zone = world.zone("signed.test");
+                let signature = zone.signature(&owner, &source, A, &data, dates);
+                reply.answers.extend(signature);
+            }
+        });
+        assert_eq!(why, "the signature of www.signed.test A is wrong");
+    }
+}
+
 #[test]
 fn a_zone_cannot_be_made_out_to_be_unsigned() {
     let world = World::new();

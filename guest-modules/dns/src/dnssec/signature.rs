@@ -158,10 +158,10 @@ fn expanded(owner: &Name, signature: &Rrsig) -> Option<usize> {
 }
 
 /// What was signed (RFC 4034 section 3.1.8.1); none where the signature counts
-/// more labels than there are.
+/// more labels than there are, or a wildcard's above its own zone.
 fn signed_bytes(set: &RrSet, signature: &Rrsig) -> Option<Vec<u8>> {
     let owner = match usize::from(signature.labels) {
-        count if count > counted(&set.owner) => return None,
+        count if count > counted(&set.owner) || count < labels(&signature.signer) => return None,
         count if count < counted(&set.owner) => wildcard(&tail(&set.owner, count))?,
         _ => set.owner.clone(),
     };
