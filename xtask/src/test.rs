@@ -71,8 +71,10 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         run.check("tidy", tidy::check);
     }
     run.check("servers and proxies", |_| {
-        packages::require_programs(&["nginx", "curl", "unbound", "nsd", "squid", "tinyproxy"])?;
+        packages::require_programs(&["nginx", "curl", "unbound", "nsd"])?;
+        packages::require_programs(&["squid", "tinyproxy", "haproxy"])?;
         packages::require("ldns-signzone", "ldnsutils")?;
+        packages::require("named", "bind9")?;
         packages::require("danted", "dante-server")
     });
     run.check("their clients", |_| {

@@ -46,6 +46,20 @@ pub const MAX_TTL_SECONDS: u32 = 86_400;
 /// name wait this long for it.
 pub const MAX_NEGATIVE_TTL_SECONDS: u32 = 60;
 
+/// How long a failure is remembered that servers told, in seconds (RFC 9520
+/// section 3.2 wants 1 to 300). A user who tries again at once does not load them.
+pub const FAILURE_SECONDS: u32 = 5;
+
+/// The same of silence: it may be our own network's, and be over at once.
+pub const SILENCE_SECONDS: u32 = 1;
+
+/// Longest: each failure of the same question in a row doubles it. People who have
+/// just mended a zone wait this long.
+pub const MAX_FAILURE_SECONDS: u32 = 60;
+
+/// Failures that are remembered, of some 1 KiB each at worst.
+pub const MAX_FAILURES: usize = 256;
+
 /// Servers that are used of a configuration.
 pub const MAX_SERVERS: usize = 8;
 
@@ -124,7 +138,11 @@ pub const MAX_NSEC3_ITERATIONS: u16 = 50;
 /// Names hashed for one denial (CVE-2023-50868): more labels than real ones have.
 pub const MAX_NSEC3_HASHES: u32 = 48;
 
-/// Zones that are remembered, with their keys: of those, under 2 KiB each.
+/// Keys of one zone that are kept, in bytes: fifteen of RSA with 4,096 bits.
+pub const MAX_ZONE_KEY_BYTES: usize = 8 << 10;
+
+/// Zones that are remembered, with their keys: some 2 MiB if all are as large as
+/// they may be.
 pub const MAX_ZONES: usize = 256;
 
 /// Shortest time that a zone's standing is remembered, in seconds: as long as a
@@ -133,3 +151,11 @@ pub const MIN_ZONE_SECONDS: u32 = 60;
 
 /// Trust anchors that are used of a configuration.
 pub const MAX_TRUST_ANCHORS: usize = 64;
+
+/// Estimated memory of one reply that waits to be validated, in bytes: what the
+/// cache keeps of one at most.
+pub const MAX_PROOF_BYTES: usize = 256 << 10;
+
+/// The same of all that wait, in bytes: a quarter of a guest's. Of usual replies,
+/// of some 1 KiB each, more fit in than queries may wait.
+pub const MAX_PROOFS_BYTES: usize = 4 << 20;

@@ -1,5 +1,7 @@
 //! Answers kept for a while: each under its own question, and nowhere else.
 
+mod failures;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +11,11 @@ use hickory_proto::rr::Name;
 use crate::bounds::MAX_CACHE_BYTES;
 use crate::chain::Absence;
 use crate::preferences::Preferences;
-use crate::types::{RecordData, RecordType, Security, ServiceBinding, ServiceParameter, Time};
+use crate::types::{
+    Cause, RecordData, RecordType, Security, ServiceBinding, ServiceParameter, Time,
+};
+pub(crate) use failures::About;
+use failures::Failures;
 
 /// Memory of an entry beside its texts, in bytes: maps, lengths, a name inline.
 const ENTRY_BYTES: usize = 512;
@@ -56,6 +62,7 @@ pub(crate) struct Cache {
     order: BTreeMap<u64, Key>,
     bytes: usize,
     uses: u64,
+    failures: Failures,
     preferences: Preferences,
 }
 
@@ -90,8 +97,22 @@ impl Cache {
         Some((entry.known.clone(), u32::try_from(left).unwrap_or(u32::MAX)))
     }
 
+    /// Why there was no answer a moment ago.
+    pub(crate) fn failure(&self, about: About, key: &Key, now: Time) -> Option<Cause> {
+        self.failures.get(about, key, now)
+    }
+
+    /// Keeps for a moment why there is no answer.
+    pub(crate) fn put_failure(&mut self, about: About, key: Key, cause: &Cause, now: Time) {
+        if self.preferences.cache_entries > 0 {
+            let most = self.preferences.max_ttl_s;
+            self.failures.put((about, key), cause, most, now);
+        }
+    }
+
     /// Keeps what is known for `ttl` seconds; for 0, forgets what was.
     pub(crate) fn put(&mut self, key: Key, known: Known, ttl: u32, now: Time) {
+        self.failures.forget(&key);
         self.remove(&key);
         let bytes = ENTRY_BYTES + size(&known);
         let entries = self.preferences.cache_entries;
@@ -141,7 +162,8 @@ fn size(known: &Known) -> usize {
     strings(&found.aliases) + records
 }
 
-fn record_size(record: &RecordData) -> usize {
+/// About how much memory a record takes, in bytes.
+pub(crate) fn record_size(record: &RecordData) -> usize {
     let beside = match record {
         RecordData::A(_) | RecordData::Aaaa(_) => 0,
         RecordData::Caa { tag, value, .. } => tag.len() + value.len(),

@@ -32,6 +32,7 @@ mod pending;
 mod preferences;
 mod private;
 mod resolver;
+mod room;
 mod servers;
 mod settings;
 mod trail;

@@ -1,13 +1,17 @@
 //! One question on its way through servers and aliases, for all who wait for it.
 
+use hickory_proto::op::Message;
 use hickory_proto::rr::Name;
 
-use crate::cache::{Key, Known};
+use crate::bounds::MAX_PROOF_BYTES;
+use crate::cache::{Key, Known, record_size};
 use crate::chain::{Chain, Verdict};
 use crate::dnssec::{Proof, Work};
+use crate::names::text;
 use crate::network::ExchangeId;
+use crate::room::{Part, Room};
 use crate::trail::Trail;
-use crate::types::{Cause, QueryId, RecordType, Security, Source, Time};
+use crate::types::{Cause, Happening, QueryId, RecordType, Security, Source, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LookupId(pub(crate) u64);
@@ -58,6 +62,32 @@ pub(crate) struct Proving {
     pub(crate) server: usize,
     /// The chain without it.
     pub(crate) before: Chain,
+    /// The memory that it holds while it waits.
+    pub(crate) held: Option<Part>,
+}
+
+impl Proving {
+    /// Takes room for itself, once it has to wait.
+    ///
+    /// # Errors
+    /// It is too large, or too many wait.
+    pub(crate) fn hold(&mut self, room: &Room) -> Result<(), Cause> {
+        if self.held.is_some() {
+            return Ok(());
+        }
+        let records = match &self.verdict {
+            Verdict::Found(records) => records.iter().map(record_size).sum(),
+            Verdict::Alias | Verdict::Nothing(_) => 0,
+        };
+        let bytes = self.proof.bytes() + records;
+        if bytes > MAX_PROOF_BYTES {
+            return Err(Cause::Malformed(format!(
+                "its records take {bytes} bytes; {MAX_PROOF_BYTES} are held at most to be validated"
+            )));
+        }
+        self.held = Some(room.take(bytes).ok_or(Cause::Busy)?);
+        Ok(())
+    }
 }
 
 impl Lookup {
@@ -85,6 +115,32 @@ impl Lookup {
         let proving = self.proving.as_ref();
         let asked = proving.and_then(|it| it.proof.asked());
         asked.unwrap_or((self.chain.end(), self.key.kind))
+    }
+
+    /// What the last reply stands on, while that is asked for.
+    pub(crate) fn zone_question(&self) -> Option<Key> {
+        let (name, kind) = self.proving.as_ref()?.proof.asked()?;
+        let name = name.clone();
+        Some(Key { name, kind })
+    }
+
+    /// Where a reply leads. A server is trusted, or not, to say that it is authentic.
+    ///
+    /// # Errors
+    /// It leads nowhere.
+    pub(crate) fn follow(
+        &mut self,
+        reply: &Message,
+        trusted: bool,
+        now: Time,
+    ) -> Result<Verdict, Cause> {
+        self.authentic &= trusted && reply.metadata.authentic_data;
+        let before = self.chain.aliases().len();
+        let verdict = self.chain.follow(reply, self.key.kind)?;
+        for alias in self.chain.aliases().iter().skip(before) {
+            self.trail.note(now, Happening::Alias(text(alias)));
+        }
+        Ok(verdict)
     }
 
     /// The server whose turn it is; none after the last of so many rounds.

@@ -119,7 +119,8 @@ impl Pending {
                 records: sum.records,
                 ttl_s: sum.ttl,
                 authentic: sum.authentic,
-                security: sum.security,
+                // An absence that led here can have been forged as well.
+                security: sum.security.max(self.absent),
                 source,
                 steps: self.steps(),
             }));

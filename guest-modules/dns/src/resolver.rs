@@ -7,6 +7,7 @@
 
 mod proving;
 mod replies;
+mod walks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -15,8 +16,10 @@ use std::rc::Rc;
 
 use hickory_proto::rr::Name;
 
-use crate::bounds::{MAX_EXCHANGES, MAX_LOOKUP_TIME, MAX_QUERIES, MAX_TRUST_ANCHORS};
-use crate::cache::{Cache, Found, Key, Known};
+use crate::bounds::{
+    MAX_EXCHANGES, MAX_LOOKUP_TIME, MAX_PROOFS_BYTES, MAX_QUERIES, MAX_TRUST_ANCHORS,
+};
+use crate::cache::{About, Cache, Found, Key, Known};
 use crate::chain::Absence;
 use crate::dnssec::{Oracle, Zones};
 use crate::exchange::{Exchange, Exchanges};
@@ -26,12 +29,15 @@ use crate::names::{Asked, Special, in_random_letters, special, text};
 use crate::network::{Action, ExchangeId};
 use crate::pending::{Conclusion, Leg, Pending, kinds};
 use crate::preferences::Preferences;
+use crate::room::Room;
 use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::types::{
     Answer, Cause, Config, Failure, Happening, Protocol, Query, QueryId, RecordData, RecordType,
     Source, Time, Transport, Wanted,
 };
+
+use walks::Walks;
 
 /// 64 bits that nobody can foretell, at each call.
 pub type RandomSource = Box<dyn FnMut() -> u64>;
@@ -47,6 +53,9 @@ pub struct Resolver {
     queries: BTreeMap<QueryId, Pending>,
     lookups: BTreeMap<LookupId, Lookup>,
     by_key: BTreeMap<Key, LookupId>,
+    walks: Walks,
+    /// For replies that wait to be validated.
+    room: Room,
     lookup_count: u64,
     exchanges: Exchanges,
     /// Who waits for an exchange to end, to begin one: with which server, how.
@@ -80,6 +89,8 @@ impl Resolver {
             queries: BTreeMap::new(),
             lookups: BTreeMap::new(),
             by_key: BTreeMap::new(),
+            walks: Walks::default(),
+            room: Room::new(MAX_PROOFS_BYTES),
             lookup_count: 0,
             exchanges: Exchanges::default(),
             backlog: VecDeque::new(),
@@ -135,27 +146,6 @@ impl Resolver {
             if let Leg::Waiting(lookup) = leg {
                 self.leave(lookup, id, now);
             }
-        }
-    }
-
-    /// Empties the cache, and forgets what is known of zones.
-    pub fn flush(&mut self) {
-        self.zones.clear();
-        self.cache.clear();
-    }
-
-    /// Answers what waits with [`Cause::Stopped`], and ends all connections.
-    pub fn stop(&mut self) {
-        self.abandon_all();
-        for (id, mut pending) in std::mem::take(&mut self.queries) {
-            let failure = Failure {
-                name: pending.query.name.clone(),
-                cause: Cause::Stopped,
-                ttl_s: 0,
-                security: None,
-                steps: pending.steps(),
-            };
-            self.answers.push_back((id, Err(failure)));
         }
     }
 
@@ -250,7 +240,7 @@ impl Resolver {
                 kind,
             };
             let leg = match self.look_in_cache(&key, &mut pending, now) {
-                Some(outcome) => Leg::Settled(Ok(outcome)),
+                Some(settled) => Leg::Settled(settled),
                 None => Leg::Waiting(self.join(key, &mut pending, &mut fresh, now)),
             };
             pending.legs.push(leg);
@@ -265,19 +255,22 @@ impl Resolver {
         }
     }
 
-    fn look_in_cache(&mut self, key: &Key, pending: &mut Pending, now: Time) -> Option<Outcome> {
+    fn look_in_cache(&mut self, key: &Key, pending: &mut Pending, now: Time) -> Option<Settled> {
         if !pending.query.cached {
             return None;
         }
-        let (known, ttl) = self.cache.get(key, now)?;
+        let settled = match self.cache.failure(About::Answer, key, now) {
+            Some(cause) => Err(cause),
+            None => {
+                let (known, ttl) = self.cache.get(key, now)?;
+                let source = Source::Cache;
+                Ok(Outcome { known, ttl, source })
+            }
+        };
         if pending.query.traced {
             pending.trail.note(now, Happening::CacheHit);
         }
-        Some(Outcome {
-            known,
-            ttl,
-            source: Source::Cache,
-        })
+        Some(settled)
     }
 
     /// Takes part in the lookup of a question. One that is not under way yet
@@ -325,8 +318,7 @@ impl Resolver {
             return self.end(id, Err(Cause::Timeout), now);
         }
         let Some(server) = lookup.server(self.settings.attempts) else {
-            let cause = lookup.last.clone();
-            return self.end(id, Err(cause), now);
+            return self.give_up(id, now);
         };
         let transport = match self.settings.servers.get(server).map(|it| &it.protocol) {
             Some(Protocol::Tls(_)) => Transport::Tls,
@@ -334,6 +326,18 @@ impl Resolver {
             Some(Protocol::Plain) | None => Transport::Udp,
         };
         self.ask(id, server, transport, now);
+    }
+
+    /// Every server has been asked.
+    fn give_up(&mut self, id: LookupId, now: Time) {
+        let Some(lookup) = self.lookups.get(&id) else {
+            return;
+        };
+        let (cause, question) = (lookup.last.clone(), lookup.zone_question());
+        if let Some(question) = question {
+            self.fail_walk(id, question, &cause, now);
+        }
+        self.end(id, Err(cause), now);
     }
 
     /// Gives the present server up.
@@ -428,9 +432,15 @@ impl Resolver {
             return;
         };
         self.by_key.remove(&lookup.key);
-        if let Ok(outcome) = &settled {
-            let known = outcome.known.clone();
-            self.cache.put(lookup.key, known, outcome.ttl, now);
+        let walked = lookup.zone_question();
+        match &settled {
+            Ok(outcome) => {
+                let known = outcome.known.clone();
+                self.cache.put(lookup.key, known, outcome.ttl, now);
+            }
+            Err(cause) => self
+                .cache
+                .put_failure(About::Answer, lookup.key, cause, now),
         }
         for waiter in lookup.waiters {
             let Some(mut pending) = self.queries.remove(&waiter) else {
@@ -445,6 +455,9 @@ impl Resolver {
             } else {
                 self.queries.insert(waiter, pending);
             }
+        }
+        if let Some(question) = walked {
+            self.leave_walk(id, &question, now);
         }
     }
 
@@ -463,6 +476,9 @@ impl Resolver {
             self.backlog.retain(|(waiting, ..)| *waiting != id);
             if let Some(exchange) = lookup.exchange {
                 self.close(exchange, now);
+            }
+            if let Some(question) = lookup.zone_question() {
+                self.leave_walk(id, &question, now);
             }
             self.work_off_backlog(now);
         }
@@ -494,6 +510,7 @@ impl Resolver {
     fn abandon_all(&mut self) {
         self.lookups.clear();
         self.by_key.clear();
+        self.walks = Walks::default();
         self.backlog.clear();
         self.actions.clear();
         let (exchanges, channels) = self.exchanges.drain();

@@ -232,8 +232,6 @@ pub enum Cause {
     NoServers,
     #[error("too many queries wait already")]
     Busy,
-    #[error("the resolver was stopped")]
-    Stopped,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

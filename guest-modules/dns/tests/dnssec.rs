@@ -7,7 +7,8 @@ mod rig;
 use std::time::Duration;
 
 use fumehood_guest_dns::{Answer, Cause, Config, Failure, RecordType, Security, Wanted};
-use rig::zones::{DS, RRSIG, World};
+use hickory_proto::op::ResponseCode;
+use rig::zones::{A, CNAME, DNAME, DS, Denial, NS, RRSIG, World, Zone, wire};
 use rig::*;
 
 /// A resolver that validates.
@@ -21,10 +22,15 @@ fn validating(world: &World) -> Rig {
 /// Has the world answer until there is nothing more to say.
 fn resolve(rig: &mut Rig, world: &World, name: &str, wanted: Wanted) -> Result<Answer, Failure> {
     let id = rig.ask(name, wanted);
+    serve(rig, world);
+    rig.outcome(id).expect("it waits, and asks nobody")
+}
+
+fn serve(rig: &mut Rig, world: &World) {
     loop {
         let sent = rig.sent();
         if sent.is_empty() {
-            return rig.outcome(id).expect("it waits, and asks nobody");
+            return;
         }
         for question in sent {
             let edns = question.message.edns.as_ref().unwrap();
@@ -130,6 +136,66 @@ fn an_absence_is_as_secure_as_its_proof() {
 }
 
 #[test]
+fn an_alias_of_a_whole_tree_is_as_secure_as_that() {
+    let mut world = World::new();
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    for (owner, target) in [
+        ("tree.signed.test", "wild.signed.test"),
+        ("bush.signed.test", "open.test"),
+    ] {
+        zone.add(&name(owner), DNAME, wire(&name(target)));
+    }
+    let mut rig = validating(&world);
+    for (owner, target, address, security) in [
+        (
+            "a.tree.signed.test",
+            "a.wild.signed.test",
+            "192.0.2.2",
+            Security::Secure,
+        ),
+        (
+            "deep.er.bush.signed.test",
+            "deep.er.open.test",
+            "192.0.2.3",
+            Security::Insecure,
+        ),
+    ] {
+        let answer = resolve(&mut rig, &world, owner, A_RECORDS).unwrap();
+        assert_eq!(answer.security, Some(security), "{owner}");
+        assert_eq!(answer.aliases, [target]);
+        assert_eq!(answer.records, [v4(address)]);
+    }
+}
+
+/// The denial that a wildcard's alias needs is not one of what it leads to.
+#[test]
+fn an_alias_of_a_wildcard_may_lead_to_an_absence_that_is_not_signed() {
+    let mut world = World::new();
+    let target = "www.gslb.signed.test";
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    zone.add(&name("*.signed.test"), CNAME, wire(&name(target)));
+    zone.add(&name("gslb.signed.test"), NS, wire(&name("ns.test")));
+    let gslb = Zone::new("gslb.signed.test", false, Denial::Names).furnish();
+    world.zones.push(gslb);
+    let zone = world.zone("signed.test");
+    let mut rig = validating(&world);
+    let id = rig.ask("x.signed.test", Wanted::Records(RecordType::Txt));
+    let question = rig.one();
+    let mut reply = world.reply(&question);
+    reply.metadata.response_code = ResponseCode::NoError;
+    reply.answers = zone.wild_alias("x.signed.test", target);
+    reply.authorities = zone.denials(&[name("x.signed.test")]);
+    reply.add_authority(soa("gslb.signed.test", 300, 300));
+    rig.deliver(&question, reply.to_vec().unwrap());
+    serve(&mut rig, &world);
+    let failure = rig.failure(id);
+    let found = (failure.cause, failure.security);
+    assert_eq!(found, (Cause::NoSuchRecord, Some(Security::Insecure)));
+}
+
+#[test]
 fn what_is_shown_to_be_unsigned_is_insecure() {
     let world = World::new();
     let mut rig = validating(&world);
@@ -137,6 +203,27 @@ fn what_is_shown_to_be_unsigned_is_insecure() {
         let answer = resolve(&mut rig, &world, owner, A_RECORDS).unwrap();
         assert_eq!(answer.security, Some(Security::Insecure), "{owner}");
         assert!(!answer.records.is_empty());
+    }
+}
+
+#[test]
+fn an_answer_is_as_secure_as_the_absences_that_led_to_it() {
+    let mut world = World::new();
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    zone.add(&name("only.signed.test"), A, vec![192, 0, 2, 7]);
+    for (first, security) in [
+        ("hashed.test", Security::Secure),
+        ("open.test", Security::Insecure),
+    ] {
+        let mut rig = Rig::new(&Config {
+            dnssec: Some(vec![world.anchor()]),
+            search: vec![first.to_owned(), "signed.test".to_owned()],
+            ..config(1)
+        });
+        let answer = resolve(&mut rig, &world, "only", A_RECORDS).unwrap();
+        assert_eq!(answer.name, "only.signed.test");
+        assert_eq!(answer.security, Some(security), "{first}");
     }
 }
 

@@ -6,11 +6,16 @@ mod rig;
 
 use std::time::Duration;
 
-use fumehood_guest_dns::{Answer, Cause, Config, Failure, Happening, RecordType, Security, Wanted};
+use fumehood_guest_dns::{
+    Answer, Cause, Config, Failure, Happening, RecordType, Security, TrustAnchor, Wanted,
+};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 use proptest::prelude::*;
-use rig::zones::{A, CNAME, DNSKEY, DS, NSEC, NSEC3, RRSIG, SOA, World, bytes_of, raw};
+use rig::zones::{
+    A, CNAME, DNAME, DNSKEY, DS, Denial, NS, NSEC, NSEC3, RRSIG, SOA, World, Zone, anchor,
+    bytes_of, raw, wire,
+};
 use rig::*;
 
 const TXT: Wanted = Wanted::Records(RecordType::Txt);
@@ -20,10 +25,21 @@ fn resolve(
     world: &World,
     name: &str,
     wanted: Wanted,
+    change: impl FnMut(&Sent, &mut Message),
+) -> Result<Answer, Failure> {
+    resolve_from(vec![world.anchor()], world, name, wanted, change)
+}
+
+/// The same with these anchors.
+fn resolve_from(
+    anchors: Vec<TrustAnchor>,
+    world: &World,
+    name: &str,
+    wanted: Wanted,
     mut change: impl FnMut(&Sent, &mut Message),
 ) -> Result<Answer, Failure> {
     let mut rig = Rig::new(&Config {
-        dnssec: Some(vec![world.anchor()]),
+        dnssec: Some(anchors),
         ..config(1)
     });
     let id = rig.ask(name, wanted);
@@ -51,10 +67,11 @@ fn bogus_in(
     wanted: Wanted,
     change: impl FnMut(&Sent, &mut Message),
 ) -> String {
-    match resolve(world, name, wanted, change)
-        .expect_err("it is believed")
-        .cause
-    {
+    reason(resolve(world, name, wanted, change))
+}
+
+fn reason(outcome: Result<Answer, Failure>) -> String {
+    match outcome.expect_err("it is believed").cause {
         Cause::Bogus(why) => why,
         other => panic!("{other:?}"),
     }
@@ -81,10 +98,61 @@ fn an_altered_record_is_seen() {
     let why = bogus("alias.signed.test", A_RECORDS, |to, reply| {
         if asks(to, "alias.signed.test", A) {
             let at = reply.answers.iter_mut().find(|it| code(it) == CNAME);
-            *bytes_of(at.unwrap()) = zones::wire(&name("evil.test"));
+            *bytes_of(at.unwrap()) = wire(&name("evil.test"));
         }
     });
     assert_eq!(why, "the signature of alias.signed.test CNAME is wrong");
+}
+
+#[test]
+fn an_alias_of_a_whole_tree_leads_where_it_says() {
+    let mut world = World::new();
+    let mut zones = world.zones.iter_mut();
+    let zone = zones.find(|it| it.apex == name("signed.test")).unwrap();
+    let tree = name("tree.signed.test");
+    zone.add(&tree, DNAME, wire(&name("wild.signed.test")));
+    let www = "www.tree.signed.test";
+    let missing = |what: &str| format!("{what} is in a signed zone, and its signature is missing");
+    // Elsewhere; under another prefix; under more, and less.
+    for target in [
+        "www.evil.test",
+        "other.wild.signed.test",
+        "x.www.wild.signed.test",
+        "wild.signed.test",
+    ] {
+        let why = bogus_in(&world, www, A_RECORDS, |to, reply| {
+            if asks(to, www, A) {
+                let alias = reply.answers.iter_mut().find(|it| code(it) == CNAME);
+                *bytes_of(alias.unwrap()) = wire(&name(target));
+            }
+        });
+        assert_eq!(why, missing("www.tree.signed.test CNAME"), "{target}");
+    }
+    // Without its signature; with another target; and with a name below it.
+    let why = bogus_in(&world, www, A_RECORDS, |to, reply| {
+        if asks(to, www, A) {
+            reply.answers.retain(|it| code(it) != RRSIG);
+        }
+    });
+    assert_eq!(why, missing("tree.signed.test DNAME"));
+    let why = bogus_in(&world, www, A_RECORDS, |to, reply| {
+        if asks(to, www, A) {
+            for record in &mut reply.answers {
+                match code(record) {
+                    DNAME => *bytes_of(record) = wire(&name("evil.test")),
+                    CNAME => *bytes_of(record) = wire(&name("www.evil.test")),
+                    _ => {}
+                }
+            }
+        }
+    });
+    assert_eq!(why, "the signature of tree.signed.test DNAME is wrong");
+    let why = bogus_in(&world, www, A_RECORDS, |to, reply| {
+        if asks(to, www, A) {
+            reply.answers = vec![a(www, 300, "192.0.2.66")];
+        }
+    });
+    assert_eq!(why, missing("www.tree.signed.test A"));
 }
 
 #[test]
@@ -170,6 +238,118 @@ fn another_zone_cannot_sign() {
     );
 }
 
+/// A signed zone with an anchor of its own, `island.open.test`, below one that is
+/// not signed; and who answers in the name of that one, with a key of their own.
+fn island() -> (World, Vec<TrustAnchor>, Zone) {
+    let mut world = World::new();
+    let island = Zone::new("island.open.test", true, Denial::Names).furnish();
+    let anchors = vec![world.anchor(), anchor(&island)];
+    world.zones.push(island);
+    let mut forger = Zone::new("open.test", true, Denial::Names);
+    forger.add(&name("island.open.test"), NS, wire(&name("ns.test")));
+    (world, anchors, forger)
+}
+
+const ISLANDER: &str = "www.island.open.test";
+
+#[test]
+fn a_zone_above_an_anchor_cannot_sign_below_it() {
+    let (world, anchors, forger) = island();
+    let honest = resolve_from(anchors.clone(), &world, ISLANDER, A_RECORDS, |_, _| {});
+    assert_eq!(honest.unwrap().security, Some(Security::Secure));
+    let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+    let sign = |zone: &Zone, owner: &str, reply: &mut Message| {
+        let (data, owner) = (vec![192, 0, 2, 66], name(owner));
+        let data = std::slice::from_ref(&data);
+        reply.answers = vec![raw(&owner, A, data[0].clone())];
+        let signature = zone.signature(&owner, &owner, A, data, dates);
+        reply.answers.extend(signature);
+    };
+    let outcome = resolve_from(anchors, &world, ISLANDER, A_RECORDS, |to, reply| {
+        if asks(to, ISLANDER, A) {
+            sign(&forger, ISLANDER, reply);
+        }
+    });
+    let expected =
+        "www.island.open.test A is signed in the name of open.test, which is not its zone";
+    assert_eq!(reason(outcome), expected);
+    // Nor where no anchor is above it, and be it with its own key.
+    let anchors = vec![anchor(world.zone("signed.test"))];
+    let outcome = resolve_from(
+        anchors,
+        &world,
+        "www.signed.test",
+        A_RECORDS,
+        |to, reply| {
+            if asks(to, "www.signed.test", A) {
+                sign(world.zone("test"), "www.signed.test", reply);
+            }
+        },
+    );
+    let expected = "www.signed.test A is signed in the name of test, which is not its zone";
+    assert_eq!(reason(outcome), expected);
+}
+
+#[test]
+fn a_zone_above_an_anchor_cannot_deny_below_it() {
+    let (world, anchors, forger) = island();
+    let outcome = resolve_from(anchors, &world, ISLANDER, A_RECORDS, |to, reply| {
+        if asks(to, ISLANDER, A) {
+            reply.answers.clear();
+            reply.metadata.response_code = ResponseCode::NXDomain;
+            reply.authorities = vec![soa("open.test", 300, 300)];
+            let denials = forger.denials(&[name(ISLANDER), name("*.open.test")]);
+            reply.authorities.extend(denials);
+        }
+    });
+    let expected = "nothing signed shows that there is no www.island.open.test A";
+    assert_eq!(reason(outcome), expected);
+}
+
+#[test]
+fn a_zone_above_an_anchor_cannot_make_aliases_below_it() {
+    let (world, anchors, forger) = island();
+    let (apex, dates) = (name("open.test"), (oracle::TODAY - 9, oracle::TODAY + 9));
+    let (target, led) = (wire(&name("evil.open.test")), "www.island.evil.open.test");
+    for signed in [true, false] {
+        let outcome = resolve_from(anchors.clone(), &world, ISLANDER, A_RECORDS, |to, reply| {
+            if asks(to, ISLANDER, A) {
+                reply.answers = vec![
+                    raw(&apex, DNAME, target.clone()),
+                    cname(ISLANDER, 300, led),
+                    a(led, 300, "192.0.2.66"),
+                ];
+                let target = std::slice::from_ref(&target);
+                let signature = forger.signature(&apex, &apex, DNAME, target, dates);
+                reply.answers.extend(signature.filter(|_| signed));
+            }
+        });
+        let expected =
+            "www.island.open.test CNAME is in a signed zone, and its signature is missing";
+        assert_eq!(reason(outcome), expected);
+    }
+}
+
+/// Not even its own key can make a name of a wildcard that is another zone's.
+#[test]
+fn a_wildcard_above_the_zone_is_none_of_its_own() {
+    let world = World::new();
+    for above in ["*", "*.test"] {
+        let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            if asks(to, "www.signed.test", A) {
+                reply.answers.retain(|it| code(it) != RRSIG);
+                let (owner, source) = (name("www.signed.test"), name(above));
+                let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+                let data = [vec![192, 0, 2, 1]];
+                let zone = world.zone("signed.test");
+                let signature = zone.signature(&owner, &source, A, &data, dates);
+                reply.answers.extend(signature);
+            }
+        });
+        assert_eq!(why, "the signature of www.signed.test A is wrong");
+    }
+}
+
 #[test]
 fn a_zone_cannot_be_made_out_to_be_unsigned() {
     let world = World::new();
@@ -206,7 +386,7 @@ fn keys_that_the_parent_does_not_name_are_not_believed() {
     for zone in ["signed.test", "test", "."] {
         let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
             let asked = &to.message.queries[0];
-            let is_zone = zones::wire(&asked.name) == zones::wire(&world.zone(zone).apex);
+            let is_zone = wire(&asked.name) == wire(&world.zone(zone).apex);
             if is_zone && u16::from(asked.query_type) == DNSKEY {
                 *reply = other.reply(to);
             }
@@ -327,6 +507,54 @@ fn a_wildcard_does_not_stand_for_names_that_are_there() {
 }
 
 #[test]
+fn a_wildcard_does_not_stand_for_zones_that_begin() {
+    for parent in ["signed.test", "hashed.test"] {
+        let mut world = World::new();
+        let (child, www) = (format!("sub.{parent}"), format!("www.sub.{parent}"));
+        let sub = Zone::new(&child, true, Denial::Names).furnish();
+        let above = world.zones.iter_mut().find(|it| it.apex == name(parent));
+        let above = above.unwrap();
+        above.add(&sub.apex, NS, wire(&name("ns.test")));
+        above.add(&sub.apex, DS, sub.ds());
+        world.zones.push(sub);
+        let forged = |reply: &mut Message| {
+            reply.authorities.clear();
+            reply.answers = world.zone(parent).wild_alias(&child, "www.open.test");
+        };
+        let why = bogus_in(&world, &www, A_RECORDS, |to, reply| {
+            if asks(to, &child, DS) {
+                forged(reply);
+            }
+        });
+        let expected = format!(
+            "{child} CNAME comes of a wildcard, and nothing signed shows that the name itself is not there"
+        );
+        assert_eq!(why, expected);
+        // Nor is it remembered.
+        let mut first = true;
+        let answer = resolve(&world, &www, A_RECORDS, |to, reply| {
+            if asks(to, &child, DS) && std::mem::take(&mut first) {
+                forged(reply);
+            }
+        });
+        assert_eq!(answer.unwrap().security, Some(Security::Secure));
+    }
+}
+
+#[test]
+fn a_wildcard_does_not_stand_for_zones_that_were_left_out() {
+    let world = World::new();
+    let zone = world.zone("loose.test");
+    let answer = resolve(&world, "www.left.loose.test", A_RECORDS, |to, reply| {
+        if asks(to, "left.loose.test", DS) {
+            reply.answers = zone.wild_alias("left.loose.test", "www.open.test");
+            reply.authorities = zone.denials(&[name("left.loose.test")]);
+        }
+    });
+    assert_eq!(answer.unwrap().security, Some(Security::Insecure));
+}
+
+#[test]
 fn the_work_that_a_reply_may_make_has_an_end() {
     // More keys than any zone has.
     let why = bogus("www.signed.test", A_RECORDS, |to, reply| {
@@ -378,11 +606,34 @@ fn a_forged_reply_is_followed_by_another_question() {
     assert!(answer.steps.iter().all(|it| it.at == Duration::ZERO));
 }
 
+#[test]
+fn a_server_cannot_be_made_out_to_know_no_signatures() {
+    let world = World::new();
+    for code in [
+        ResponseCode::FormErr,
+        ResponseCode::NotImp,
+        ResponseCode::BADVERS,
+    ] {
+        let mut first = true;
+        let answer = resolve(&world, "www.signed.test", A_RECORDS, |to, reply| {
+            let edns = to.message.edns.as_ref();
+            assert!(edns.is_some_and(|it| it.flags().dnssec_ok));
+            if std::mem::take(&mut first) {
+                *reply = Message::from_vec(&reply_to(to, |_| {})).unwrap();
+                reply.metadata.response_code = code;
+                // Such a reply need not say to which question.
+                reply.queries.clear();
+            }
+        });
+        assert_eq!(answer.unwrap().security, Some(Security::Secure), "{code}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is done to the bytes of replies, what is called secure is what
-    /// the zone has.
+    /// the zone has, and what is secure is called nothing else.
     #[test]
     fn nothing_else_is_ever_secure(
         owner in prop::sample::select(vec!["www", "alias", "x.wild", "no"]),
@@ -417,16 +668,25 @@ proptest! {
                 rig.deliver(&question, bytes);
             }
         }
-        let outcome = rig.outcome(id);
-        if let Some(Ok(answer)) = outcome {
-            if answer.security == Some(Security::Secure) {
+        let outcome = rig.outcome(id).expect("it ended, and is not answered");
+        let security = match &outcome {
+            Ok(answer) => answer.security,
+            // Where the name is not shown to be absent, nothing is said of it.
+            Err(failure) => failure.security.or(Some(Security::Secure)),
+        };
+        // Of these zones nothing else is right.
+        if zone != "loose.test" {
+            prop_assert_eq!(security, Some(Security::Secure));
+        }
+        match outcome {
+            Ok(answer) if answer.security == Some(Security::Secure) => {
                 let address = if owner == "x.wild" { "192.0.2.2" } else { "192.0.2.1" };
                 prop_assert_eq!(answer.records, vec![v4(address)]);
             }
-        } else if let Some(Err(failure)) = outcome
-            && failure.security == Some(Security::Secure)
-        {
-            prop_assert_eq!(owner, "no");
+            Err(failure) if failure.security == Some(Security::Secure) => {
+                prop_assert_eq!(owner, "no");
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -1,9 +1,9 @@
-//! An instance's life: cancelling, new settings, stopping, and its successor.
+//! An instance's life: cancelling, new settings, and its successor.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod rig;
 
-use fumehood_guest_dns::{Action, Cause, Preferences};
+use fumehood_guest_dns::{Action, Preferences};
 use rig::*;
 
 #[test]
@@ -56,16 +56,6 @@ fn new_settings_begin_everything_anew() {
     assert_eq!(rig.answer(id).records, [v4("198.51.100.1")]);
     rig.ask("kept.example", A_RECORDS);
     assert_eq!(rig.sent().len(), 1, "the cache was emptied");
-}
-
-#[test]
-fn what_waits_is_told_when_it_stops() {
-    let mut rig = Rig::new(&config(1));
-    let id = rig.ask("a.example", ADDRESSES);
-    rig.resolver.stop();
-    assert_eq!(rig.failure(id).cause, Cause::Stopped);
-    assert_eq!(rig.resolver.waiting(), 0);
-    assert_eq!(rig.resolver.next_timeout(), None);
 }
 
 #[test]

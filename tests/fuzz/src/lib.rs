@@ -7,6 +7,7 @@
 
 pub mod control;
 pub mod demand;
+pub mod dns;
 pub mod drill;
 pub mod glass;
 pub mod http1;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -104,6 +105,13 @@ pub const TARGETS: [Target; 16] = [
         run: socks::run,
         beside_glass: None,
         corpus: "socks",
+    },
+    Target {
+        name: "dns",
+        what: "the dns guest survives any server, and believes only what an anchor leads to",
+        run: dns::run,
+        beside_glass: None,
+        corpus: "dns",
     },
     Target {
         name: "control",

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fumehood_fuzz::glass::{Guests, take_end};
 use fumehood_fuzz::replay::{Outcome, caught, replay};
 use fumehood_fuzz::{TARGETS, Target, http1, target};
+use fumehood_guest_dns::Security;
 
 /// All committed inputs of one target together may take so long. They take
 /// about a second; a target that became a hundred times slower is broken.
@@ -82,6 +83,11 @@ fn x509() {
 }
 
 #[test]
+fn dns() {
+    run("dns");
+}
+
+#[test]
 fn control() {
     run("control");
 }
@@ -138,6 +144,33 @@ fn seeds_of_x509_are_believed() {
     for name in ["two-steps", "wildcard", "name-constraints", "address"] {
         let input = fs::read(folder("corpus", "x509").join(name)).unwrap();
         assert!(fumehood_fuzz::x509::believes(&input), "{name}");
+    }
+}
+
+/// Those of `dns` lead to what DNSSEC can say of an answer, so that all that checks it
+/// is reached.
+#[test]
+fn seeds_of_dns_are_believed() {
+    for (name, expected) in [
+        ("chain", Security::Secure),
+        ("alias", Security::Secure),
+        ("wildcard-of-names", Security::Secure),
+        ("wildcard-of-hashes", Security::Secure),
+        ("no-name-by-names", Security::Secure),
+        ("no-name-by-hashes", Security::Secure),
+        ("no-record-by-names", Security::Secure),
+        ("no-record-by-hashes", Security::Secure),
+        ("delegation-left-out", Security::Insecure),
+        ("unsigned", Security::Insecure),
+        ("costly", Security::Insecure),
+        ("no-anchor", Security::Indeterminate),
+    ] {
+        let input = fs::read(folder("corpus", "dns").join(name)).unwrap();
+        assert_eq!(
+            fumehood_fuzz::dns::security(&input),
+            Some(expected),
+            "{name}"
+        );
     }
 }
 

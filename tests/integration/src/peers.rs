@@ -1,6 +1,7 @@
 //! Servers to talk to: real ones, started on free loopback ports and stopped
 //! when dropped.
 
+mod bind;
 mod nginx;
 mod nsd;
 mod proxies;
@@ -8,6 +9,7 @@ mod server;
 mod site;
 mod unbound;
 
+pub use bind::Bind;
 pub use nginx::{LoggedRequest, Nginx, Service};
 pub use nsd::Nsd;
 pub use proxies::{Kind, RealProxy};

@@ -273,7 +273,6 @@ impl From<Cause> for wit::Cause {
             Cause::Unreachable(why) => wit::Cause::Unreachable(why),
             Cause::NoServers => wit::Cause::NoServers,
             Cause::Busy => wit::Cause::Busy,
-            Cause::Stopped => wit::Cause::Stopped,
         }
     }
 }

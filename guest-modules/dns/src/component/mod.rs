@@ -24,46 +24,31 @@ use sockets::Sockets;
 #[derive(Debug)]
 pub struct DnsResolver;
 
-/// What `run` is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    /// Nothing is taken any more; what waits is finished.
-    Draining,
-}
-
 impl wit::Guest for DnsResolver {
     fn run() {
         serve(|_| {});
     }
 }
 
-/// Serves the inbox until told to end. `look` is shown each query first: a guest
+/// Serves the inbox, for ever. `look` is shown each query first: a guest
 /// made of this library may have it in mind to do something else.
-pub fn serve(look: impl Fn(&Query)) {
+pub fn serve(look: impl Fn(&Query)) -> ! {
     panic::install();
     let mut resolver = Resolver::new(random_source(), Box::new(Host));
     let mut sockets = Sockets::default();
     let ready = inbox::subscribe();
-    let mut phase = Phase::Serving;
     loop {
-        if phase == Phase::Serving {
-            phase = take_tasks(&mut resolver, &look);
-        }
+        take_tasks(&mut resolver, &look);
         drive(&mut resolver, &mut sockets, now(), |id, outcome| {
             let outcome = outcome.map(Into::into).map_err(Into::into);
             // The host takes it by reference: nothing of it is needed after.
             inbox::deliver(id, outcome.as_ref());
         });
-        if phase == Phase::Draining && resolver.waiting() == 0 {
-            return;
-        }
-        wait(&ready, phase, &mut sockets, resolver.next_timeout());
+        wait(&ready, &mut sockets, resolver.next_timeout());
     }
 }
 
-fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) -> Phase {
-    let mut phase = Phase::Serving;
+fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) {
     for task in inbox::take() {
         match task {
             Task::Configure(config) => resolver.configure(&config.into(), now()),
@@ -74,15 +59,8 @@ fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) -> Phase {
                 resolver.resolve(query, now());
             }
             Task::Cancel(id) => resolver.cancel(id, now()),
-            Task::Flush => resolver.flush(),
-            Task::Drain => phase = Phase::Draining,
-            Task::Stop => {
-                resolver.stop();
-                phase = Phase::Draining;
-            }
         }
     }
-    phase
 }
 
 /// What the embedder prefers now.
@@ -92,12 +70,10 @@ fn preferred() -> Preferences {
 }
 
 /// Waits for a task, a socket or a deadline.
-fn wait(inbox: &Pollable, phase: Phase, sockets: &mut Sockets, deadline: Option<Time>) {
+fn wait(inbox: &Pollable, sockets: &mut Sockets, deadline: Option<Time>) {
     let timer = deadline.map(|at| monotonic_clock::subscribe_instant(nanoseconds(at)));
     let mut pollables: Vec<&Pollable> = timer.iter().collect();
-    if phase == Phase::Serving {
-        pollables.push(inbox);
-    }
+    pollables.push(inbox);
     let first = pollables.len();
     let places = sockets.pollables(&mut pollables);
     let ready = poll(&pollables);

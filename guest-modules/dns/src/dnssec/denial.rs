@@ -7,7 +7,6 @@ use hickory_proto::rr::Name;
 
 use super::Tools;
 use super::flaw::{Flaw, What};
-use super::names::is_in;
 use super::rdata::{Dnskey, Nsec, Nsec3, Types};
 use super::sets::{RrSet, Section, code};
 use super::signature::verify;
@@ -16,7 +15,7 @@ use crate::bounds::{MAX_DENIALS, MAX_NSEC3_ITERATIONS};
 /// What a denial comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// It is not there.
+    /// It is not there; or nothing had to be denied.
     Absent,
     /// The zone leaves unsigned delegations out, or asks for more hashing than
     /// it is worth: nothing is shown, and nothing is contradicted.
@@ -47,6 +46,28 @@ pub(crate) struct Denials {
 /// Whether a set denies anything.
 pub(crate) fn is_denial(set: &RrSet) -> bool {
     matches!(set.code, code::NSEC | code::NSEC3) && !set.signatures.is_empty()
+}
+
+/// Checks a set; and where it comes of a wildcard, that no name stands nearer (RFC
+/// 4035 section 5.3.4). For how many seconds it may be kept.
+///
+/// # Errors
+/// It is not signed as it would have to be, or a name may stand nearer.
+pub(crate) fn present(
+    set: &RrSet,
+    authority: &Section,
+    zone: &Name,
+    keys: &[Dnskey],
+    tools: &mut Tools<'_>,
+) -> Result<(Shown, u32), Flaw> {
+    let verified = verify(set, zone, keys, tools)?;
+    let Some(count) = verified.expanded else {
+        return Ok((Shown::Absent, verified.ttl));
+    };
+    let denials = Denials::verify(authority, zone, keys, tools)?;
+    let shown = denials.no_nearer(&set.owner, count, tools);
+    let shown = shown.ok_or_else(|| Flaw::Expanded(What::new(&set.owner, set.code)))?;
+    Ok((shown, verified.ttl.min(denials.ttl)))
 }
 
 impl Denials {
@@ -181,9 +202,4 @@ fn cut_at(types: &Types) -> Option<Cut> {
         true => Cut::Unsigned,
         false => Cut::None,
     })
-}
-
-/// Whether a name may be denied by the zone at all.
-fn is_of(name: &Name, zone: &Name) -> bool {
-    is_in(name, zone)
 }

@@ -43,6 +43,17 @@ pub enum Digest {
     Sha384,
 }
 
+impl Digest {
+    /// How long it is, in bytes.
+    fn length(self) -> usize {
+        match self {
+            Digest::Sha1 => 20,
+            Digest::Sha256 => 32,
+            Digest::Sha384 => 48,
+        }
+    }
+}
+
 /// Algorithms that are checked. Others make a zone insecure, those with SHA-1
 /// among them (RFC 9905).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

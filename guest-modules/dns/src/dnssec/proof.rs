@@ -3,17 +3,15 @@
 
 use std::collections::VecDeque;
 
-use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::Tools;
-use super::denial::{Denials, Shown, is_denial};
+use super::denial::{Denials, Shown, is_denial, present};
 use super::flaw::{Flaw, What};
 use super::names::{is_below, is_in, labels, parent, tail};
 use super::rdata::Dnskey;
 use super::sets::{RrSet, Section, Sets, code};
-use super::signature::verify;
 use super::zones::{Reach, Zones};
 use crate::chain::{Absence, Verdict};
 use crate::message;
@@ -30,6 +28,8 @@ enum Claim {
         name: Name,
         code: u16,
         absence: Absence,
+        /// The zone that says so: that of the nearest SOA, be it signed or not.
+        zone: Option<Name>,
     },
 }
 
@@ -64,11 +64,16 @@ impl Proof {
         names: &[Name],
         kind: RecordType,
         verdict: &Verdict,
+        zones: &Zones,
     ) -> Result<Proof, Flaw> {
+        let Sets {
+            answers,
+            mut authority,
+        } = sets;
         let mut claims = VecDeque::new();
         for link in names.windows(2) {
             if let [name, target] = link {
-                claims.push_back(Claim::Present(alias(&sets.answers, name, target)?));
+                claims.push_back(Claim::Present(alias(&answers, name, target, zones)?));
             }
         }
         if let Some(end) = names.last() {
@@ -76,7 +81,7 @@ impl Proof {
             match verdict {
                 Verdict::Alias => {}
                 Verdict::Found(_) => {
-                    let set = sets.answers.get(&(end.clone(), code));
+                    let set = answers.get(&(end.clone(), code));
                     let set = set.ok_or_else(|| Flaw::Malformed(What::new(end, code)))?;
                     claims.push_back(Claim::Present(set.clone()));
                 }
@@ -84,16 +89,28 @@ impl Proof {
                     name: end.clone(),
                     code,
                     absence: *absence,
+                    zone: answering(&authority, &place(end, code)),
                 }),
             }
         }
+        authority.retain(|_, set| is_denial(set));
         Ok(Proof {
             claims,
-            authority: sets.authority,
+            authority,
             security: Security::Secure,
             ttl: u32::MAX,
             asked: None,
         })
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let claimed = self.claims.iter().map(|claim| match claim {
+            Claim::Present(set) => set.bytes(),
+            Claim::Absent { .. } => 0,
+        });
+        let denials = self.authority.values().map(RrSet::bytes);
+        claimed.chain(denials).sum()
     }
 
     /// The record that it waits for.
@@ -105,10 +122,16 @@ impl Proof {
     ///
     /// # Errors
     /// A claim is bogus.
-    pub(crate) fn advance(&mut self, zones: &Zones, tools: &mut Tools<'_>) -> Result<Step, Flaw> {
+    pub(crate) fn advance(
+        &mut self,
+        zones: &mut Zones,
+        tools: &mut Tools<'_>,
+    ) -> Result<Step, Flaw> {
         while let Some(claim) = self.claims.front() {
+            let place = claim.place();
             let signer = claim.signer(&self.authority);
-            let place = signer.clone().unwrap_or_else(|| claim.place());
+            let signer = signer.filter(|it| zones.may_speak(it, &place));
+            let place = signer.clone().unwrap_or(place);
             let (security, ttl) = match zones.reach(&place, tools.now) {
                 Reach::Ask(name, kind) => {
                     tools.work.question()?;
@@ -142,12 +165,11 @@ impl Proof {
     pub(crate) fn hear(
         &mut self,
         sets: &Sets,
-        response: ResponseCode,
         zones: &mut Zones,
         tools: &mut Tools<'_>,
     ) -> Result<(), Flaw> {
         if let Some((name, kind)) = &self.asked {
-            zones.learn(name, *kind, sets, response, tools)?;
+            zones.learn(name, *kind, sets, tools)?;
         }
         self.asked = None;
         Ok(())
@@ -174,19 +196,17 @@ impl Claim {
         }
     }
 
-    /// The name in whose zone it stands: a delegation's is the one above.
+    /// The name in whose zone it stands.
     fn place(&self) -> Name {
-        let (name, code) = match self {
-            Claim::Present(set) => (&set.owner, set.code),
-            Claim::Absent { name, code, .. } => (name, *code),
-        };
-        match code {
-            code::DS => parent(name),
-            _ => name.clone(),
+        match self {
+            Claim::Present(set) => place(&set.owner, set.code),
+            Claim::Absent { name, code, .. } => place(name, *code),
         }
     }
 
-    /// The zone that it is signed in the name of: the nearest, if several.
+    /// The zone that it is signed in the name of: the nearest, if several. Of
+    /// denials, those of zones above the one that answers are about aliases on the
+    /// way from there, and say nothing of what is absent.
     fn signer(&self, authority: &Section) -> Option<Name> {
         let place = self.place();
         let signers = |set: &RrSet| -> Vec<Name> {
@@ -195,9 +215,11 @@ impl Claim {
         };
         let all: Vec<Name> = match self {
             Claim::Present(set) => signers(set),
-            Claim::Absent { .. } => {
+            Claim::Absent { zone, .. } => {
                 let denials = authority.values().filter(|set| is_denial(set));
-                denials.flat_map(signers).collect()
+                let signers = denials.flat_map(signers);
+                let answers = |it: &Name| zone.as_ref().is_none_or(|zone| is_in(it, zone));
+                signers.filter(answers).collect()
             }
         };
         all.into_iter().max_by_key(labels)
@@ -213,19 +235,14 @@ impl Claim {
     ) -> Result<(Security, u32), Flaw> {
         match self {
             Claim::Present(set) => {
-                let verified = verify(set, zone, keys, tools)?;
-                let Some(count) = verified.expanded else {
-                    return Ok((Security::Secure, verified.ttl));
-                };
-                let denials = Denials::verify(authority, zone, keys, tools)?;
-                let shown = denials.no_nearer(&set.owner, count, tools);
-                let shown = shown.ok_or_else(|| Flaw::Expanded(self.what()))?;
-                Ok((shown.security(), verified.ttl.min(denials.ttl)))
+                let (shown, ttl) = present(set, authority, zone, keys, tools)?;
+                Ok((shown.security(), ttl))
             }
             Claim::Absent {
                 name,
                 code,
                 absence,
+                ..
             } => {
                 let denials = Denials::verify(authority, zone, keys, tools)?;
                 let shown = match absence {
@@ -248,15 +265,31 @@ impl Shown {
     }
 }
 
+/// The name in whose zone a record stands: a delegation's is the one above.
+fn place(name: &Name, code: u16) -> Name {
+    match code {
+        code::DS => parent(name),
+        _ => name.clone(),
+    }
+}
+
+/// The zone that answers for a name, as it says itself.
+fn answering(authority: &Section, name: &Name) -> Option<Name> {
+    let all = authority.values().filter(|set| set.code == code::SOA);
+    let above = all.filter(|set| is_in(name, &set.owner));
+    let nearest = above.max_by_key(|set| labels(&set.owner));
+    nearest.map(|set| set.owner.clone())
+}
+
 /// The records that make one name an alias of another: its CNAME, or where that
 /// is made of a DNAME above, that one (RFC 6672 section 5.3.1).
-fn alias(answers: &Section, name: &Name, target: &Name) -> Result<RrSet, Flaw> {
+fn alias(answers: &Section, name: &Name, target: &Name, zones: &Zones) -> Result<RrSet, Flaw> {
     let own = answers.get(&(name.clone(), code::CNAME));
     let own = own.ok_or_else(|| Flaw::Malformed(What::new(name, code::CNAME)))?;
     if own.signatures.is_empty() {
-        let made = answers
-            .values()
-            .find(|it| it.code == code::DNAME && leads(it, name, target));
+        let made = answers.values().find(|it| {
+            it.code == code::DNAME && zones.may_speak(&it.owner, name) && leads(it, name, target)
+        });
         if let Some(made) = made {
             return Ok(made.clone());
         }

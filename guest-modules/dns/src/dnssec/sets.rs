@@ -30,6 +30,12 @@ const IN: u16 = 1;
 /// Bytes of a header before its counts, and behind them.
 const ID_AND_FLAGS: usize = 4;
 
+/// Memory of a set beside its records, in bytes: maps, lengths, its name twice.
+const SET_BYTES: usize = 512;
+
+/// Memory of some bytes beside themselves, in bytes.
+const ALLOCATION_BYTES: usize = 24;
+
 /// Records of one name and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RrSet {
@@ -40,6 +46,18 @@ pub(crate) struct RrSet {
     /// The data of each, its names uncompressed and in lower case.
     pub(crate) data: Vec<Vec<u8>>,
     pub(crate) signatures: Vec<Rrsig>,
+}
+
+impl RrSet {
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let data = self.data.iter().map(|it| ALLOCATION_BYTES + it.len());
+        let signatures = self.signatures.iter().map(|it| {
+            let beside = it.signer.len() + it.head.len() + it.signature.len();
+            size_of::<Rrsig>() + 2 * ALLOCATION_BYTES + beside
+        });
+        SET_BYTES + data.sum::<usize>() + signatures.sum::<usize>()
+    }
 }
 
 /// One section, by lower-case name and type.

@@ -108,6 +108,17 @@ pub(crate) fn usable(mut delegation: Vec<Ds>) -> Vec<Ds> {
     delegation
 }
 
+/// Whether one of a delegation has a digest as long as its type is. Others name no
+/// key.
+pub(crate) fn is_whole(ds: &Ds) -> bool {
+    digest(ds.digest_type).is_some_and(|it| it.length() == ds.digest.len())
+}
+
+/// Whether a signature that is this key's can be checked, and counts.
+pub(crate) fn signs(key: &Dnskey) -> bool {
+    key.signs_zone() && algorithm(key.algorithm).is_some()
+}
+
 /// By the number of RFC 9904.
 fn algorithm(number: u8) -> Option<Algorithm> {
     Some(match number {
@@ -147,10 +158,10 @@ fn expanded(owner: &Name, signature: &Rrsig) -> Option<usize> {
 }
 
 /// What was signed (RFC 4034 section 3.1.8.1); none where the signature counts
-/// more labels than there are.
+/// more labels than there are, or a wildcard's above its own zone.
 fn signed_bytes(set: &RrSet, signature: &Rrsig) -> Option<Vec<u8>> {
     let owner = match usize::from(signature.labels) {
-        count if count > counted(&set.owner) => return None,
+        count if count > counted(&set.owner) || count < labels(&signature.signer) => return None,
         count if count < counted(&set.owner) => wildcard(&tail(&set.owner, count))?,
         _ => set.owner.clone(),
     };

@@ -1,6 +1,6 @@
 //! Replies that are believed only when DNSSEC holds.
 
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::Message;
 
 use super::Resolver;
 use crate::dnssec::{self, Flaw, Proof, Step, Tools};
@@ -23,31 +23,30 @@ impl Resolver {
             Ok(sets) => sets,
             Err(why) => return self.next_turn(id, Cause::Malformed(why), now),
         };
-        if self.is_proving(id) {
-            let learnt = self.learn(id, &sets, reply.metadata.response_code, now);
-            return match learnt {
-                Ok(()) => self.prove(id, now),
-                Err(flaw) => self.disbelieve(id, &flaw, now),
-            };
-        }
-        let Some(before) = self.lookups.get(&id).map(|it| it.chain.clone()) else {
-            return;
-        };
-        let verdict = match self.follow(id, reply, now) {
-            Ok(verdict) => verdict,
-            Err(cause) => return self.end(id, Err(cause), now),
-        };
         let Some(lookup) = self.lookups.get_mut(&id) else {
             return;
         };
+        if let Some(question) = lookup.zone_question() {
+            let learnt = self.learn(id, &sets, now);
+            return match learnt {
+                Ok(()) => self.go_on(id, &question, now),
+                Err(flaw) => self.disbelieve(id, &flaw, now),
+            };
+        }
+        let before = lookup.chain.clone();
+        let verdict = match lookup.follow(reply, self.settings.trust_authentic, now) {
+            Ok(verdict) => verdict,
+            Err(cause) => return self.end(id, Err(cause), now),
+        };
         let names = lookup.chain.names_from(before.aliases().len());
-        match Proof::new(sets, names, lookup.key.kind, &verdict) {
+        match Proof::new(sets, names, lookup.key.kind, &verdict, &self.zones) {
             Ok(proof) => {
                 lookup.proving = Some(Box::new(Proving {
                     proof,
                     verdict,
                     server: exchange.server,
                     before,
+                    held: None,
                 }));
                 self.prove(id, now);
             }
@@ -58,18 +57,8 @@ impl Resolver {
         }
     }
 
-    fn is_proving(&self, id: LookupId) -> bool {
-        self.lookups.get(&id).is_some_and(|it| it.proving.is_some())
-    }
-
     /// Takes what a reply says of a zone.
-    fn learn(
-        &mut self,
-        id: LookupId,
-        sets: &dnssec::Sets,
-        response: ResponseCode,
-        now: Time,
-    ) -> Result<(), Flaw> {
+    fn learn(&mut self, id: LookupId, sets: &dnssec::Sets, now: Time) -> Result<(), Flaw> {
         let Some(lookup) = self.lookups.get_mut(&id) else {
             return Ok(());
         };
@@ -79,15 +68,13 @@ impl Resolver {
             work: &mut lookup.work,
         };
         match &mut lookup.proving {
-            Some(proving) => proving
-                .proof
-                .hear(sets, response, &mut self.zones, &mut tools),
+            Some(proving) => proving.proof.hear(sets, &mut self.zones, &mut tools),
             None => Ok(()),
         }
     }
 
     /// Asks for what the last reply stands on, or believes it, or does not.
-    fn prove(&mut self, id: LookupId, now: Time) {
+    pub(super) fn prove(&mut self, id: LookupId, now: Time) {
         let Some(lookup) = self.lookups.get_mut(&id) else {
             return;
         };
@@ -99,12 +86,15 @@ impl Resolver {
             now,
             work: &mut lookup.work,
         };
-        match proving.proof.advance(&self.zones, &mut tools) {
-            Ok(Step::Ask) => {
-                lookup.proving = Some(proving);
-                lookup.turn = 0;
-                self.take_turn(id, now);
-            }
+        match proving.proof.advance(&mut self.zones, &mut tools) {
+            Ok(Step::Ask) => match proving.hold(&self.room) {
+                Ok(()) => {
+                    lookup.proving = Some(proving);
+                    lookup.turn = 0;
+                    self.walk(id, now);
+                }
+                Err(cause) => self.end(id, Err(cause), now),
+            },
             Ok(Step::Done(security, ttl)) => {
                 lookup.security = lookup.security.max(security);
                 lookup.chain.holds_for(ttl);

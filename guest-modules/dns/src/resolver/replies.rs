@@ -160,7 +160,10 @@ impl Resolver {
                 false => self.said(&exchange, reply, now),
             };
         }
-        if exchange.question.edns && is_about_edns(reply.metadata.response_code) {
+        // Without EDNS no signatures come (RFC 3225), and nothing could be believed.
+        // It may be about the type that was asked for instead, or be forged.
+        let can_do_without = exchange.question.edns && !exchange.question.dnssec;
+        if can_do_without && is_about_edns(reply.metadata.response_code) {
             self.servers.does_not_know_edns(exchange.server);
             self.note(lookup, now, Happening::WithoutEdns);
             return self.ask(lookup, exchange.server, exchange.transport, now);
@@ -170,30 +173,14 @@ impl Resolver {
 
     /// A reply that says what there is, or that there is none.
     fn said(&mut self, exchange: &Exchange, reply: &Message, now: Time) {
-        match self.follow(exchange.lookup, reply, now) {
-            Err(cause) => self.end(exchange.lookup, Err(cause), now),
-            Ok(verdict) => self.settle(exchange.lookup, verdict, exchange.server, None, now),
-        }
-    }
-
-    /// Where a reply leads the lookup.
-    pub(super) fn follow(
-        &mut self,
-        id: LookupId,
-        reply: &Message,
-        now: Time,
-    ) -> Result<Verdict, Cause> {
-        let trusted = self.settings.trust_authentic;
+        let id = exchange.lookup;
         let Some(lookup) = self.lookups.get_mut(&id) else {
-            return Err(Cause::Stopped);
+            return;
         };
-        lookup.authentic &= trusted && reply.metadata.authentic_data;
-        let before = lookup.chain.aliases().len();
-        let verdict = lookup.chain.follow(reply, lookup.key.kind)?;
-        for alias in lookup.chain.aliases().iter().skip(before) {
-            lookup.trail.note(now, Happening::Alias(text(alias)));
+        match lookup.follow(reply, self.settings.trust_authentic, now) {
+            Err(cause) => self.end(id, Err(cause), now),
+            Ok(verdict) => self.settle(id, verdict, exchange.server, None, now),
         }
-        Ok(verdict)
     }
 
     /// A reply is believed: goes on to the alias, or ends.

@@ -25,6 +25,7 @@ pub(crate) const A: u16 = 1;
 pub(crate) const NS: u16 = 2;
 pub(crate) const CNAME: u16 = 5;
 pub(crate) const SOA: u16 = 6;
+pub(crate) const DNAME: u16 = 39;
 pub(crate) const DS: u16 = 43;
 pub(crate) const RRSIG: u16 = 46;
 pub(crate) const NSEC: u16 = 47;
@@ -158,7 +159,7 @@ impl Zone {
     }
 
     /// What every zone of the tests has.
-    fn furnish(mut self) -> Self {
+    pub(crate) fn furnish(mut self) -> Self {
         let at = |label: &str| name(label).append_domain(&self.apex).unwrap();
         let own = [at("www"), at("*.wild"), at("deep.er"), at("alias")];
         for (last, owner) in own.iter().take(3).enumerate() {
@@ -227,6 +228,28 @@ impl Zone {
         }
         let signature = key.sign(&message);
         Some(raw(owner, RRSIG, [&head, signature.as_ref()].concat()))
+    }
+
+    /// What the zone's wildcard makes of a name: an alias, signed.
+    pub(crate) fn wild_alias(&self, owner: &str, target: &str) -> Vec<Record> {
+        let source = name("*").append_domain(&self.apex).unwrap();
+        self.set(&name(owner), &source, CNAME, &[wire(&name(target))])
+    }
+
+    /// What a name is an alias of by a DNAME above it, which alone is signed.
+    fn tree_alias(&self, labels: &[Vec<u8>]) -> Option<Vec<Record>> {
+        let mut above = self.apex.iter().count()..labels.len();
+        let (count, data) = above.find_map(|count| {
+            let types = self.names.get(&labels[..count])?;
+            Some((count, types.get(&DNAME)?))
+        })?;
+        let owner = forward(&labels[..count]);
+        let mut records = self.set(&owner, &owner, DNAME, data);
+        let kept: usize = labels[count..].iter().map(|it| 1 + it.len()).sum();
+        let name = forward(labels);
+        let target = [&wire(&name)[..kept], &data[0]].concat();
+        records.push(raw(&name, CNAME, target));
+        Some(records)
     }
 
     /// All names, and those that only have names below them.
@@ -317,6 +340,10 @@ impl Zone {
     /// What a server of this zone says.
     fn answer(&self, asked: &Name, code: u16, reply: &mut Message) {
         let labels = reversed(asked);
+        if let Some(alias) = self.tree_alias(&labels) {
+            reply.answers.extend(alias);
+            return;
+        }
         let all = self.all();
         if all.contains_key(&labels) {
             let types = self.names.get(&labels).cloned().unwrap_or_default();

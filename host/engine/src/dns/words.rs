@@ -307,7 +307,6 @@ fn cause(cause: wire::Cause) -> NameCause {
         wire::Cause::Unreachable(why) => NameCause::Unreachable(bounded(&why)),
         wire::Cause::NoServers => NameCause::NoServers,
         wire::Cause::Busy => NameCause::Busy,
-        wire::Cause::Stopped => NameCause::Stopped,
     }
 }
 

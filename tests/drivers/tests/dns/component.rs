@@ -85,7 +85,6 @@ async fn every_type_comes_from_unbound() {
         text.contains("\"h2\", \"h3\"") && text.contains("8443"),
         "{text}"
     );
-    resolver.drain().await;
 }
 
 #[tokio::test]
@@ -105,7 +104,6 @@ async fn what_is_not_there_is_told_apart() {
     assert!(matches!(it.cause, Cause::PrivateAddress(_)), "{it:?}");
     let it = failure("a.onion", RecordType::A).await;
     assert!(matches!(it.cause, Cause::SpecialName(_)), "{it:?}");
-    resolver.drain().await;
 }
 
 #[tokio::test]
@@ -125,8 +123,7 @@ async fn a_server_that_is_not_there_and_encryption_without_a_host_fail_with_word
             panic!("{it:?}")
         };
         assert_eq!(why, "the host offers no encrypted transport");
-        resolver.drain().await;
-    }
+        }
     let config = config(&unbound);
     drop(unbound);
     let resolver = Resolver::start(config);
@@ -137,7 +134,6 @@ async fn a_server_that_is_not_there_and_encryption_without_a_host_fail_with_word
         matches!(&it.cause, Cause::Unreachable(why) if why == "connection refused"),
         "{it:?}"
     );
-    resolver.drain().await;
 }
 
 #[tokio::test]
@@ -149,7 +145,6 @@ async fn what_the_grant_does_not_cover_is_not_reached() {
         panic!("it was reached")
     };
     assert_eq!(why, "the grant does not cover this server");
-    resolver.drain().await;
 }
 
 #[tokio::test]
@@ -182,5 +177,4 @@ async fn a_death_loses_no_query_and_answers_none_twice() {
     }
     assert!(resolver.deaths() > 0);
     assert_eq!(resolver.strays(), 0);
-    resolver.drain().await;
 }

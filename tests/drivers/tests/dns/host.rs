@@ -135,16 +135,15 @@ impl Resolver {
         self.shared.state.lock().unwrap().strays
     }
 
-    /// Tells it to finish, and waits until it has.
-    pub(crate) async fn drain(self) {
-        let task = Task::Drain;
-        self.shared.state.lock().unwrap().tasks.push_back(task);
-        self.shared.wake.notify_one();
-        self.instances.await.unwrap();
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.instances.abort();
     }
 }
 
-/// One instance after another, until one returns by itself.
+/// One instance after another. None returns by itself.
 async fn serve(shared: Arc<Shared>) {
     loop {
         {
@@ -155,16 +154,14 @@ async fn serve(shared: Arc<Shared>) {
                 unanswered,
                 ..
             } = &mut *state;
-            tasks.retain(|task| !matches!(task, Task::Configure(_) | Task::Resolve(_)));
+            tasks.clear();
             for (query, _) in unanswered.values().rev() {
                 tasks.push_front(Task::Resolve(query.clone()));
             }
             tasks.push_front(Task::Configure(config.clone().unwrap()));
         }
-        match run_instance(&shared).await {
-            Ok(()) => return,
-            Err(_) => shared.state.lock().unwrap().deaths += 1,
-        }
+        run_instance(&shared).await.unwrap_err();
+        shared.state.lock().unwrap().deaths += 1;
     }
 }
 

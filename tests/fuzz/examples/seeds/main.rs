@@ -5,6 +5,9 @@
 mod chains;
 mod handshakes;
 mod messages;
+mod names;
+#[path = "../../../../guest-modules/dns/tests/rig/mod.rs"]
+mod rig;
 mod streams;
 
 use std::fs;
@@ -15,6 +18,7 @@ fn main() {
     handshakes::write();
     chains::write();
     messages::write();
+    names::write();
 }
 
 /// Writes one input of a corpus.

@@ -1,7 +1,8 @@
-//! `fumehood resolve`: real processes against a real unbound, and against
-//! servers that do as they please.
+//! `fumehood resolve`: real processes against real servers (unbound, nsd, BIND), and
+//! against some that do as they please.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod authoritative;
 mod dnssec;
 mod encrypted;
 mod explain;

@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use hickory_proto::rr::Name;
 
-use super::{Cut, Shown, cut_at, is_left, is_of, lacks};
+use super::{Cut, Shown, cut_at, is_left, lacks};
 use crate::bounds::MAX_NSEC3_HASHES;
-use crate::dnssec::names::{labels, tail, wildcard, wire};
+use crate::dnssec::names::{is_in, labels, tail, wildcard, wire};
 use crate::dnssec::rdata::Nsec3;
 use crate::dnssec::{Digest, Oracle};
 
@@ -88,7 +88,7 @@ impl<'a> Zone<'a> {
 
     /// RFC 5155 section 8.3.
     fn encloser(&self, name: &Name) -> Option<Encloser<'a>> {
-        if !is_of(name, self.apex) {
+        if !is_in(name, self.apex) {
             return None;
         }
         let mut nearer = name.clone();
