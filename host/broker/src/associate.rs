@@ -1,9 +1,9 @@
 //! The socket that a listener's client sends its datagrams to (RFC 1928 section 7).
 //!
 //! The engine must not come by a socket that anybody can send to, or that can send
-//! anywhere. So it is connected before it is handed over: to the client's address
-//! from the start, and to its port once that is known. The kernel drops what comes
-//! from elsewhere.
+//! anywhere. So it is connected before it is handed over, to whoever sent the first
+//! datagram from the client's address: an engine that names another as its client
+//! gets a socket only once that has written to it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,10 +12,11 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use tokio::net::UdpSocket;
 
-/// A socket for one client's datagrams, whose port may not be known yet.
+/// A socket for one client's datagrams, of which none has come.
 #[derive(Debug)]
 pub(crate) struct Association {
     socket: UdpSocket,
+    /// Where it says that it sends from; port 0 is any.
     client: SocketAddr,
 }
 
@@ -26,7 +27,8 @@ impl Association {
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         let bound = async {
             let socket = UdpSocket::bind((at, 0)).await?;
-            socket.connect(client).await?;
+            // So the kernel drops what comes from another address.
+            socket.connect((client.ip(), 0)).await?;
             Ok(socket)
         };
         let socket = bound.await.map_err(|why| errno(&why))?;
@@ -38,25 +40,27 @@ impl Association {
         self.socket.local_addr().map_err(|why| errno(&why))
     }
 
-    /// The socket, connected to the client, once the client's port is known. The
-    /// sender of a first datagram is looked at, and the datagram left where it is.
-    pub(crate) async fn connected(mut self) -> Result<(SocketAddr, OwnedFd), Errno> {
-        while self.client.port() == 0 {
-            let sender = self.socket.peek_sender().await;
-            let sender = sender.map_err(|why| errno(&why))?;
-            if sender.ip() == self.client.ip() {
-                self.client = sender;
-            } else {
-                // It came before the socket was connected to the client's address.
-                let _dropped = self.socket.try_recv(&mut []);
-            }
-        }
+    /// The socket, connected to the client, once that has sent a datagram. Its sender
+    /// is looked at, and the datagram left where it is.
+    pub(crate) async fn connected(self) -> Result<(SocketAddr, OwnedFd), Errno> {
         let connected = async {
-            self.socket.connect(self.client).await?;
-            self.socket.into_std()
+            let sender = loop {
+                let sender = self.socket.peek_sender().await?;
+                if self.is_client(sender) {
+                    break sender;
+                }
+                // From another port, or before the address was known to the kernel.
+                let _dropped = self.socket.try_recv(&mut []);
+            };
+            self.socket.connect(sender).await?;
+            Ok((sender, self.socket.into_std()?.into()))
         };
-        let socket = connected.await.map_err(|why: io::Error| errno(&why))?;
-        Ok((self.client, socket.into()))
+        connected.await.map_err(|why: io::Error| errno(&why))
+    }
+
+    fn is_client(&self, sender: SocketAddr) -> bool {
+        let port = self.client.port();
+        sender.ip().to_canonical() == self.client.ip() && (port == 0 || port == sender.port())
     }
 }
 

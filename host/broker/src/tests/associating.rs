@@ -133,11 +133,25 @@ async fn a_client_that_names_its_port_is_held_to_it() {
     let peer = client.local_addr().unwrap();
     associate(&engine, 1, (7, LISTENER), LOOPBACK, peer).await;
     let at = receiving(&engine).await;
-    let (ours, connected_to) = connected(&engine).await;
-    assert_eq!(connected_to, peer);
     socket(LOOPBACK).send_to(b"another port's", at).unwrap();
     client.send_to(b"mine", at).unwrap();
+    let (ours, connected_to) = connected(&engine).await;
+    assert_eq!(connected_to, peer);
     assert_eq!(heard(&ours), b"mine");
+}
+
+/// An engine in wrong hands names whom it likes as its client.
+#[tokio::test]
+async fn whoever_has_sent_nothing_is_sent_nothing() {
+    let (served, engine) = listening(policy(None)).await;
+    let canary = socket(LOOPBACK);
+    let named = canary.local_addr().unwrap();
+    associate(&engine, 1, (7, LISTENER), LOOPBACK, named).await;
+    let at = receiving(&engine).await;
+    socket(LOOPBACK).send_to(b"another port's", at).unwrap();
+    // There is no answer but that it was given up.
+    served.tell(ToBroker::Revoke(GrantId(7))).await;
+    assert_eq!(failure(&engine).await, (1, DialFailure::NoGrant));
 }
 
 #[tokio::test]
