@@ -173,7 +173,7 @@ impl Relay {
     ) -> Poll<Result<(), End>> {
         self.follow_policy(hub)?;
         // Nothing is due on its connection but the end.
-        if self.control.poll_bytes(cx).is_ready() {
+        if self.control.poll_first(cx).is_ready() {
             return Poll::Ready(Err(End::Well));
         }
         self.poll_client(cx)?;

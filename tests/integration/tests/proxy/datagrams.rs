@@ -17,6 +17,9 @@ use crate::support::{PATIENCE, Proxy};
 
 const GREETING: &[u8] = b"\x05\x01\x00";
 
+/// A name of this machine stands for two addresses, and the servers have one.
+const NOT_BY_THE_SIXTH: &str = "deny = [{ hosts = [\"[::1]\"] }]";
+
 #[test]
 fn datagrams_go_there_and_come_back() {
     let (echo, sixth) = (Echo::start(), Echo::at("[::1]:0"));
@@ -29,20 +32,8 @@ fn datagrams_go_there_and_come_back() {
         association.ask(&echo, payload);
     }
     association.ask(&sixth, b"by the sixth");
-    // A name is resolved there; who answers is told by its address.
-    let header = header_by_name("localhost", echo.address.port());
-    association.say(&[&header, &b"by name"[..]].concat());
-    assert_eq!(association.hear(), (echo.address, b"by name".to_vec()));
-    // Several wait while a socket is made, and none is lost that may wait.
-    let header = header_by_name("a.localhost", echo.address.port());
-    for number in 0..4 {
-        association.say(&[&header[..], &[number]].concat());
-    }
-    for number in 0..4 {
-        assert_eq!(association.hear(), (echo.address, vec![number]));
-    }
     drop(association);
-    let log = proxy.log(5);
+    let log = proxy.log(3);
     for record in &log {
         assert_eq!(record["outcome"], "tunnelled", "{record}");
         assert_eq!(
@@ -64,6 +55,32 @@ fn datagrams_go_there_and_come_back() {
         (&last["method"], &last["target"]),
         (&"ASSOCIATE".into(), &"0.0.0.0:0".into())
     );
+}
+
+/// A name is resolved there, what must not be dialled is left out, and who answers
+/// is told by its address.
+#[test]
+fn they_go_to_names() {
+    let echo = Echo::start();
+    let folder = TempDir::new().unwrap();
+    let proxy = allowing(&format!("{ALL}\n{NOT_BY_THE_SIXTH}"), &folder, &[]);
+    let association = Association::open(&proxy);
+    let header = header_by_name("localhost", echo.address.port());
+    association.say(&[&header, &b"by name"[..]].concat());
+    assert_eq!(association.hear(), (echo.address, b"by name".to_vec()));
+    // Several wait while a socket is made, and none is lost that may wait.
+    let header = header_by_name("a.localhost", echo.address.port());
+    for number in 0..4 {
+        association.say(&[&header[..], &[number]].concat());
+    }
+    for number in 0..4 {
+        assert_eq!(association.hear(), (echo.address, vec![number]));
+    }
+    drop(association);
+    let log = proxy.log(3);
+    let named = |it: &Value| it["target"] == format!("localhost:{}", echo.address.port());
+    let record = log.iter().find(|it| named(it)).unwrap();
+    assert_eq!(record["server"], "127.0.0.1");
 }
 
 #[test]
@@ -299,7 +316,7 @@ for number in range(10):
 ";
     let echo = Echo::start();
     let folder = TempDir::new().unwrap();
-    let proxy = allowing(ALL, &folder, &[]);
+    let proxy = allowing(&format!("{ALL}\n{NOT_BY_THE_SIXTH}"), &folder, &[]);
     for host in ["127.0.0.1", "localhost"] {
         // The distribution's, for which it has the package.
         let output = Command::new("/usr/bin/python3")

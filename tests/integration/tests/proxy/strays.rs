@@ -40,7 +40,8 @@ fn what_is_denied_gets_not_one() {
     let (echo, canary) = (Echo::start(), Silence::start());
     let folder = TempDir::new().unwrap();
     let port = canary.address().port();
-    let rules = format!("{ALL}\ndeny = [{{ hosts = [\"127.0.0.1\"], ports = [{port}] }}]");
+    let rules =
+        format!("{ALL}\ndeny = [{{ hosts = [\"127.0.0.1\", \"[::1]\"], ports = [{port}] }}]");
     let (proxy, status) = with_status(&rules, &folder);
     let association = Association::open(&proxy);
     let mut mapped = [0; 16];
