@@ -107,7 +107,10 @@ impl Proof {
     /// A claim is bogus.
     pub(crate) fn advance(&mut self, zones: &Zones, tools: &mut Tools<'_>) -> Result<Step, Flaw> {
         while let Some(claim) = self.claims.front() {
+            // Who is above the anchor of a name has no say below it.
+            let anchor = zones.anchor_of(&claim.place());
             let signer = claim.signer(&self.authority);
+            let signer = signer.filter(|it| anchor.is_none_or(|anchor| is_in(it, anchor)));
             let place = signer.clone().unwrap_or_else(|| claim.place());
             let (security, ttl) = match zones.reach(&place, tools.now) {
                 Reach::Ask(name, kind) => {

@@ -14,7 +14,7 @@ use super::flaw::{Flaw, What};
 use super::names::{is_below, is_in, labels, parent, tail};
 use super::rdata::{Dnskey, Ds};
 use super::sets::{RrSet, Section, Sets, code};
-use super::signature::{named, usable, verify};
+use super::signature::{Verified, named, usable, verify};
 use crate::bounds::{MAX_TTL_SECONDS, MAX_ZONE_KEYS, MAX_ZONES, MIN_ZONE_SECONDS};
 use crate::names::{Asked, text};
 use crate::types::{RecordType, Time, TrustAnchor};
@@ -81,10 +81,15 @@ impl Zones {
         zones
     }
 
+    /// The nearest anchor that a name is below.
+    pub(crate) fn anchor_of(&self, name: &Name) -> Option<&Name> {
+        let above = self.anchors.keys().filter(|zone| is_in(name, zone));
+        above.max_by_key(|zone| labels(zone))
+    }
+
     /// Goes from the nearest anchor towards a name, as far as is known.
     pub(crate) fn reach(&self, name: &Name, now: Time) -> Reach {
-        let above = self.anchors.keys().filter(|zone| is_in(name, zone));
-        let Some(anchor) = above.max_by_key(|zone| labels(zone)) else {
+        let Some(anchor) = self.anchor_of(name) else {
             return Reach::Indeterminate;
         };
         let mut reached = None;
@@ -185,7 +190,7 @@ impl Zones {
             _ => return Err(Flaw::NotDenied(what())),
         };
         if let Some(set) = sets.answers.get(&(name.clone(), code::DS)) {
-            let verified = verify(set, &zone, &keys, tools)?;
+            let verified = of_its_own(set, verify(set, &zone, &keys, tools)?)?;
             let all: Option<Vec<Ds>> = set.data.iter().map(|data| Ds::read(data)).collect();
             let usable = usable(all.ok_or(Flaw::Malformed(what()))?);
             // Nothing that we could check: as if unsigned (RFC 4035 section 5.2).
@@ -196,7 +201,7 @@ impl Zones {
             return Ok((standing, verified.ttl));
         }
         if let Some(set) = alias(name, &sets.answers) {
-            let verified = verify(set, &zone, &keys, tools)?;
+            let verified = of_its_own(set, verify(set, &zone, &keys, tools)?)?;
             return Ok((Standing::NoCut, verified.ttl));
         }
         let denials = Denials::verify(&sets.authority, &zone, &keys, tools)?;
@@ -219,6 +224,14 @@ impl Zones {
             }
         }
         self.known.insert(name, entry);
+    }
+}
+
+/// No zone begins, and none goes on, by what a wildcard has.
+fn of_its_own(set: &RrSet, verified: Verified) -> Result<Verified, Flaw> {
+    match verified.expanded {
+        None => Ok(verified),
+        Some(_) => Err(Flaw::Expanded(What::new(&set.owner, set.code))),
     }
 }
 
