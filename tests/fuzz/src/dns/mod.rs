@@ -388,8 +388,9 @@ impl<'a> Run<'a> {
 
     /// Nobody answers any more.
     fn wait(&mut self) {
-        let next = self.resolver.next_timeout();
-        let next = next.expect("it waits, and for nothing");
+        let Some(next) = self.resolver.next_timeout() else {
+            panic!("it waits, and for nothing")
+        };
         self.now = self.now.max(next);
         self.resolver.handle_timeout(self.now);
     }
