@@ -330,6 +330,57 @@ fn a_zone_above_an_anchor_cannot_make_aliases_below_it() {
     }
 }
 
+/// Of a zone with an anchor of its own nothing can be made out to be indeterminate.
+#[test]
+fn who_is_above_an_anchor_cannot_sign_below_it() {
+    let world = World::new();
+    for signer in ["test", "."] {
+        let mut rig = Rig::new(&Config {
+            dnssec: Some(vec![zones::anchor(world.zone("signed.test"))]),
+            ..config(1)
+        });
+        let id = rig.ask("www.signed.test", A_RECORDS);
+        loop {
+            let sent = rig.sent();
+            if sent.is_empty() {
+                break;
+            }
+            for question in sent {
+                let mut reply = world.reply(&question);
+                if asks(&question, "www.signed.test", A) {
+                    reply.answers.retain(|it| code(it) != RRSIG);
+                    let owner = name("www.signed.test");
+                    let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+                    let data = [vec![192, 0, 2, 1]];
+                    let other = world.zone(signer);
+                    let signature = other.signature(&owner, &owner, A, &data, dates);
+                    reply.answers.extend(signature);
+                }
+                rig.deliver(&question, reply.to_vec().unwrap());
+            }
+        }
+        let why =
+            format!("www.signed.test A is signed in the name of {signer}, which is not its zone");
+        assert_eq!(rig.failure(id).cause, Cause::Bogus(why));
+    }
+}
+
+#[test]
+fn a_delegation_is_not_a_wildcard_s() {
+    let world = World::new();
+    let why = bogus_in(&world, "www.signed.test", A_RECORDS, |to, reply| {
+        if asks(to, "test", DS) {
+            reply.answers.retain(|it| code(it) != RRSIG);
+            let (owner, source) = (name("test"), name("*"));
+            let dates = (oracle::TODAY - 9, oracle::TODAY + 9);
+            let data = [world.zone("test").ds()];
+            let signature = world.zone(".").signature(&owner, &source, DS, &data, dates);
+            reply.answers.extend(signature);
+        }
+    });
+    assert!(why.starts_with("test DS comes of a wildcard"), "{why}");
+}
+
 /// Not even its own key can make a name of a wildcard that is another zone's.
 #[test]
 fn a_wildcard_above_the_zone_is_none_of_its_own() {

@@ -123,7 +123,7 @@ async fn a_server_that_is_not_there_and_encryption_without_a_host_fail_with_word
             panic!("{it:?}")
         };
         assert_eq!(why, "the host offers no encrypted transport");
-        }
+    }
     let config = config(&unbound);
     drop(unbound);
     let resolver = Resolver::start(config);

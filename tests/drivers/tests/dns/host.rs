@@ -134,7 +134,6 @@ impl Resolver {
     pub(crate) fn strays(&self) -> usize {
         self.shared.state.lock().unwrap().strays
     }
-
 }
 
 impl Drop for Resolver {

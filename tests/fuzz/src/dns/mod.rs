@@ -86,6 +86,9 @@ pub const TYPES: [RecordType; 14] = [
 /// that an answer stands on, the answer again.
 const MAX_QUESTIONS: usize = (1 + MAX_ALIASES + 2 * MAX_PROOF_QUESTIONS as usize) * 2 * 2 * 3;
 
+/// When a run begins.
+const BEGIN: Time = Duration::from_secs(1000);
+
 /// Replies up to this many bytes lead to answers that are small enough to be kept.
 const SMALL: usize = 4096;
 
@@ -253,7 +256,7 @@ impl<'a> Run<'a> {
         let mut run = Run {
             resolver: Resolver::new(Box::new(random), notary),
             log,
-            now: Duration::from_secs(1000),
+            now: BEGIN,
             replies: replies.iter().map(|it| (false, *it)).collect(),
             asked: VecDeque::new(),
             questions: 0,
@@ -385,8 +388,9 @@ impl<'a> Run<'a> {
 
     /// Nobody answers any more.
     fn wait(&mut self) {
-        let next = self.resolver.next_timeout();
-        let next = next.expect("it waits, and for nothing");
+        let Some(next) = self.resolver.next_timeout() else {
+            panic!("it waits, and for nothing")
+        };
         self.now = self.now.max(next);
         self.resolver.handle_timeout(self.now);
     }
@@ -400,7 +404,9 @@ impl<'a> Run<'a> {
             }
             Err(failure) => verdict::is_kept(query, failure),
         };
-        if !kept {
+        // While one family was waited for, what the other came to may have expired.
+        let at_once = self.now == BEGIN || query.wanted != Wanted::Addresses;
+        if !kept || !at_once {
             return;
         }
         let again = self.resolve(&Query {

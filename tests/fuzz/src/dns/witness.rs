@@ -157,7 +157,9 @@ impl Signed {
         let (fixed, rest) = message.split_at(FIXED);
         let number = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let long = |at: usize| u32::from(number(at)) << 16 | u32::from(number(at + 2));
-        let (signer, mut rest) = wire::name(rest).expect("a signer");
+        let Some((signer, mut rest)) = wire::name(rest) else {
+            panic!("signed without a signer")
+        };
         let mut signed = Signed {
             owner: Wire::new(),
             code: number(0),
@@ -171,7 +173,9 @@ impl Signed {
         let (expiration, inception) = (long(8), long(12));
         assert!(not_after(inception, TODAY) && not_after(TODAY, expiration));
         while !rest.is_empty() {
-            let (owner, after) = wire::name(rest).expect("an owner");
+            let Some((owner, after)) = wire::name(rest) else {
+                panic!("signed without an owner")
+            };
             assert!(rest.starts_with(&owner), "not in lower case");
             let (head, after) = after.split_at(10);
             assert_eq!(head[..2], fixed[..2], "another type");

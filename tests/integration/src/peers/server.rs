@@ -54,7 +54,8 @@ impl Server {
                 let said = [OUTPUT, log]
                     .map(|name| fs::read_to_string(folder.join(name)).unwrap_or_default())
                     .concat();
-                let kind = if said.contains("ddress already in use") {
+                let taken = ["ddress already in use", "address in use"];
+                let kind = if taken.iter().any(|it| said.contains(it)) {
                     io::ErrorKind::AddrInUse
                 } else {
                     io::ErrorKind::Other
