@@ -77,7 +77,8 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
     });
     run.check("their clients", |_| {
         packages::require_programs(&["wget", "git", "npm", "chromium"])?;
-        packages::require("pip3", "python3-pip")
+        packages::require("pip3", "python3-pip")?;
+        packages::require("dig", "bind9-dnsutils")
     });
     run.check("guests", |workspace| {
         guests::build(workspace, Imports::MustMatch)

@@ -18,7 +18,7 @@ use crate::error::{CallerError, ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
-use crate::names::{Answers, Teller};
+use crate::names::{Answers, Replies, Teller};
 use crate::pac::PacBook;
 use crate::process::Process;
 use crate::proxies::{Choice, ChooseError, Guide, NoWayOut, WayOut};
@@ -128,6 +128,8 @@ pub(crate) struct LiveEngine {
     pub(crate) pac: Arc<PacBook>,
     /// Questions about names.
     pub(crate) answers: Arc<Answers>,
+    /// Questions that a confined program put.
+    pub(crate) replies: Arc<Replies>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
@@ -538,6 +540,7 @@ impl LiveEngine {
             orders,
             desk: Arc::new(desk),
             answers: Answers::new(),
+            replies: Arc::default(),
             pac: Arc::default(),
             pid: launched.process.id(),
             readiness: launched.readiness,
@@ -547,6 +550,7 @@ impl LiveEngine {
             routes: live.routes.clone(),
             desk: live.desk.clone(),
             answers: live.answers.clone(),
+            replies: live.replies.clone(),
             pac: live.pac.clone(),
             listeners: listeners.clone(),
             orders: live.orders.downgrade(),
@@ -615,6 +619,7 @@ struct Hears {
     routes: Arc<Routes>,
     desk: Arc<Desk>,
     answers: Arc<Answers>,
+    replies: Arc<Replies>,
     pac: Arc<PacBook>,
     listeners: Arc<Listeners>,
     orders: WeakUnboundedSender<ToEngine>,
@@ -636,6 +641,7 @@ impl Hears {
         match &message {
             it if Desk::takes(it) => self.desk.take(message),
             it if Answers::takes(it) => self.answers.take(message),
+            it if Replies::takes(it) => self.replies.take(message),
             it if PacBook::takes(it) => self.pac.take(message),
             it if Listeners::takes(it) => self.listeners.take(message),
             it if Guide::takes(it) => self.guide.take(message),
@@ -647,6 +653,7 @@ impl Hears {
         self.routes.close();
         self.desk.close();
         self.answers.close();
+        self.replies.close();
         self.pac.close();
     }
 }

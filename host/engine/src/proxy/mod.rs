@@ -11,6 +11,7 @@
 //! forward    a request to the server and its response back, both at once
 //! flow       one direction of that: pieces to a codec, payload past it
 //! tunnel     bytes both ways, without a guest
+//! names      another kind of client: it asks for names, and reaches nothing
 //! refusal    what a client is told where it gets no response
 //! told       what is known of a request when it is over
 //! access     what was served, told in batches
@@ -32,6 +33,7 @@ mod forward;
 mod head;
 mod judge;
 mod listener;
+mod names;
 mod patience;
 mod refusal;
 mod route;
@@ -52,6 +54,7 @@ use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
 use listener::Listener;
+pub(crate) use names::datagram;
 use route::Routes;
 use tally::Tally;
 
@@ -116,6 +119,11 @@ impl Proxy {
 
     fn policy(&self) -> Option<Arc<Policy>> {
         lock(&self.policy).clone()
+    }
+
+    /// A listener that is served.
+    fn listener(&self, id: ListenerId) -> Option<Arc<Listener>> {
+        self.places().get(&id)?.listener.clone()
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<ListenerId, Place>> {
