@@ -80,6 +80,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
     run.check("their clients", |_| {
         packages::require_programs(&["wget", "git", "npm"])?;
         packages::require("pip3", "python3-pip")?;
+        packages::require("dig", "bind9-dnsutils")?;
         packages::require_file("/usr/lib/python3/dist-packages/socks.py", "python3-socks")
     });
     // By itself: not every distribution has it under this name.

@@ -31,6 +31,7 @@ mod network;
 mod pending;
 mod preferences;
 mod private;
+pub mod questions;
 mod resolver;
 mod room;
 mod servers;

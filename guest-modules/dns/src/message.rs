@@ -121,7 +121,7 @@ fn is_asked(asked: &Query, question: &Question) -> bool {
 
 /// Holds the counts of a header against what follows it, before anything is
 /// allocated for them.
-fn check_counts(counts: [u16; 4], rest: usize) -> Result<(), String> {
+pub(crate) fn check_counts(counts: [u16; 4], rest: usize) -> Result<(), String> {
     let [questions, answers, authorities, additionals] = counts.map(usize::from);
     let records = answers + authorities + additionals;
     if questions > 1 {

@@ -217,6 +217,16 @@ pub enum ToEngine {
     /// What is preferred of the guests, from each one's next message on. Before it
     /// the defaults hold; what is out of its bounds is moved to the nearest.
     Preferences(GuestPreferences),
+    /// A datagram of a program that asks for names. The answer is
+    /// [`ToEmbedder::Replied`].
+    Question {
+        /// By which the answer refers to it; never reused.
+        id: u64,
+        /// Of the listener that [serves names](crate::Serves::Names).
+        listener: ListenerId,
+        /// At most [`crate::MAX_QUESTION_BYTES`]; nobody has looked at them.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message for ToEngine {
@@ -252,7 +262,8 @@ impl Message for ToEngine {
             | ToEngine::Route { .. }
             | ToEngine::Unresolve { .. }
             | ToEngine::Admitted { .. }
-            | ToEngine::Preferences(_) => 0,
+            | ToEngine::Preferences(_)
+            | ToEngine::Question { .. } => 0,
         }
     }
 }
@@ -457,6 +468,13 @@ pub enum ToEmbedder {
     },
     /// How ways that were answered did, where there were several or one failed.
     RouteTried(crate::RouteTried),
+    /// What is to be sent to whom [`ToEngine::Question`] came from.
+    Replied {
+        /// Of the question.
+        id: u64,
+        /// At most [`crate::MAX_REPLY_DATAGRAM_BYTES`]; none where nothing is sent.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message for ToEmbedder {

@@ -11,6 +11,10 @@ use crate::{LayerReport, Message};
 /// have by custom. Nobody else listens in there yet.
 pub const PROXY_INSIDE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3128);
 
+/// Where names are answered in there, over datagrams and streams: where programs
+/// ask that find no `resolv.conf` at all.
+pub const NAMES_INSIDE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
+
 /// Embedder to launcher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToLauncher {
@@ -39,8 +43,9 @@ impl Message for ToLauncher {
 /// Launcher to embedder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromLauncher {
-    /// Nothing is reachable any more but what listens in there. One descriptor:
-    /// a socket that listens at [`PROXY_INSIDE`].
+    /// Nothing is reachable any more but what listens in there. Three descriptors:
+    /// a socket that listens at [`PROXY_INSIDE`], one that does at
+    /// [`NAMES_INSIDE`], and one for datagrams there.
     Ready {
         /// [`crate::PROTOCOL_VERSION`].
         version: u16,
@@ -64,7 +69,7 @@ pub enum FromLauncher {
 impl Message for FromLauncher {
     fn fd_count(&self) -> usize {
         match self {
-            FromLauncher::Ready { .. } => 1,
+            FromLauncher::Ready { .. } => 3,
             FromLauncher::Refused { .. } | FromLauncher::NotExecuted { .. } => 0,
         }
     }

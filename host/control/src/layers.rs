@@ -20,7 +20,8 @@ pub enum Layer {
     UserNamespace,
     /// A network namespace with no interface up.
     NetNamespace,
-    /// A mount namespace whose root is empty and read-only.
+    /// A mount namespace whose root is empty and read-only; of a program that is run,
+    /// one in which names are asked where they are answered.
     MountNamespace,
     /// A System V IPC and POSIX message queue namespace of its own.
     IpcNamespace,

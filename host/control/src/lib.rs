@@ -55,7 +55,7 @@ pub use fragment::{
     policy_fragments,
 };
 pub use journey::{Instance, JourneyEvent, TlsSummary};
-pub use launcher::{FromLauncher, PROXY_INSIDE, ToLauncher};
+pub use launcher::{FromLauncher, NAMES_INSIDE, PROXY_INSIDE, ToLauncher};
 pub use layers::{Layer, LayerReport, LayerState};
 pub use module::{
     Aftermath, Digest, DriverSchemes, FaultReport, Frame, MAX_DRIVERS, MAX_REPORT_STEPS,
@@ -73,8 +73,9 @@ pub use preferences::{
 pub use proxy::{
     AccessOutcome, AccessRecord, Admission, ClientProtocol, DatagramTally, ListenerBounds,
     ListenerId, ListenerSetup, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_RECORDS,
-    MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS, MAX_LOGIN_BYTES, MAX_LOGINS, MAX_STANDING_GRANTS,
-    MAX_TALLIED_DENIALS, MAX_USERS, ProxyTally, StandingGrant,
+    MAX_ACCESS_TARGET_BYTES, MAX_LISTENERS, MAX_LOGIN_BYTES, MAX_LOGINS, MAX_QUESTION_BYTES,
+    MAX_REPLY_DATAGRAM_BYTES, MAX_STANDING_GRANTS, MAX_TALLIED_DENIALS, MAX_USERS, ProxyTally,
+    Serves, StandingGrant,
 };
 pub use proxy_status::ProxyStatus;
 pub use replay::{FromReplay, ToReplay};

@@ -51,6 +51,8 @@ pub struct StandingGrant {
 pub struct ListenerSetup {
     /// Which.
     pub id: ListenerId,
+    /// What its clients get.
+    pub serves: Serves,
     /// Who may ask.
     pub admission: Admission,
     /// The name in `Via` (RFC 9110 section 7.6.3); none adds no such field.
@@ -64,6 +66,24 @@ pub struct ListenerSetup {
     /// The broker has bound it, and can receive datagrams beside it.
     pub datagrams: bool,
 }
+
+/// What a listener's clients get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Serves {
+    /// Requests forwarded, and tunnels.
+    Requests,
+    /// Names: clients speak DNS over a stream (RFC 7766), and what comes to the
+    /// embedder in datagrams is asked with [`crate::ToEngine::Question`]. Nothing is
+    /// dialled for them, so the leave in [`Admission`] is one to ask.
+    Names,
+}
+
+/// Most bytes of a question about a name: one has a name of 255 at most, and some
+/// options. A longer message is not read, and a stream that announces one ends.
+pub const MAX_QUESTION_BYTES: usize = 4096;
+
+/// Most bytes of a reply to a datagram: what no path fragments (DNS Flag Day 2020).
+pub const MAX_REPLY_DATAGRAM_BYTES: usize = 1232;
 
 /// Who may ask a listener for something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +120,9 @@ pub enum ClientProtocol {
     Socks4,
     /// SOCKS 5 (RFC 1928).
     Socks5,
+    /// DNS (RFC 1035). In a record the method is the type that was asked for, the
+    /// target the name alone, and the status 0.
+    Dns,
 }
 
 /// What a listener's clients may take.

@@ -172,6 +172,15 @@ impl Desk {
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
             ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
             ToEngine::PacForget(script) => self.pac.forget(script),
+            ToEngine::Question {
+                id,
+                listener,
+                bytes,
+            } => {
+                // The embedder has a bound on how many there are.
+                let hub = Arc::clone(&self.hub);
+                tokio::spawn(async move { proxy::datagram(&hub, id, listener, &bytes).await });
+            }
             // Offers end with `Start`; later ones are refused by being dropped.
             ToEngine::Hello { .. }
             | ToEngine::Anchors

@@ -1,5 +1,5 @@
-//! A program that is not ours, in a network of its own whose one way out is a
-//! socket we hold.
+//! A program that is not ours, in a network of its own whose one way out are
+//! sockets we hold.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,15 +11,18 @@ use fumehood_control::{FromLauncher, LayerReport, PROTOCOL_VERSION, ToLauncher};
 use fumehood_sandbox::{AsyncChannel, Channel};
 use tokio::process::{Child, Command};
 
+#[cfg(doc)]
+use crate::Engine;
 use crate::error::ChannelError;
 use crate::launch::in_time;
 use crate::{LaunchError, Role, roles};
 
-pub use fumehood_control::PROXY_INSIDE;
+pub use fumehood_control::{NAMES_INSIDE, PROXY_INSIDE};
 
 type Launcher = AsyncChannel<ToLauncher, FromLauncher>;
 
-/// A program to be run with no network but a proxy at [`PROXY_INSIDE`].
+/// A program to be run with no network but a proxy at [`PROXY_INSIDE`], and whoever
+/// answers at [`NAMES_INSIDE`] what it asks about names.
 ///
 /// It gets our standard streams, our environment and our process group. It
 /// loses every other descriptor, all capabilities, and the means to gain
@@ -61,8 +64,16 @@ pub struct Entered {
     child: Child,
     channel: Launcher,
     program: OsString,
-    proxy: Arc<OwnedFd>,
+    sockets: Sockets,
     layers: Vec<LayerReport>,
+}
+
+/// What the program finds in its network.
+#[derive(Debug)]
+struct Sockets {
+    proxy: Arc<OwnedFd>,
+    names: Arc<OwnedFd>,
+    datagrams: Arc<OwnedFd>,
 }
 
 impl Confined {
@@ -85,7 +96,7 @@ impl Confined {
             .map_err(|source| LaunchError::Spawn { role: ROLE, source })?;
         let ours = ours.into_async().map_err(broken)?;
         let answer = in_time(ROLE, greet(&ours, self.unix_sockets)).await?;
-        let (proxy, layers) = match answer {
+        let (sockets, layers) = match answer {
             Ok((message, sockets)) => ready(message, sockets)?,
             Err(error) if error.is_closed() => {
                 let ended = child.wait().await;
@@ -98,7 +109,7 @@ impl Confined {
             child,
             channel: ours,
             program: self.program,
-            proxy: Arc::new(proxy),
+            sockets,
             layers,
         })
     }
@@ -123,11 +134,23 @@ impl Entered {
     /// [`crate::ProxyAddress::Socket`].
     #[must_use]
     pub fn proxy(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.proxy)
+        Arc::clone(&self.sockets.proxy)
+    }
+
+    /// What programs in there ask at [`NAMES_INSIDE`]: a socket that listens for
+    /// streams, and one for datagrams; for [`Engine::serve_names`].
+    #[must_use]
+    pub fn names(&self) -> [Arc<OwnedFd>; 2] {
+        let Sockets {
+            names, datagrams, ..
+        } = &self.sockets;
+        [Arc::clone(names), Arc::clone(datagrams)]
     }
 
     /// What holds. Landlock may be missing: Linux has the kind that is of use
-    /// here since 6.12.
+    /// here since 6.12. So may mounts of its own, where a container or a security
+    /// module forbids them: then the program asks for names where nobody answers,
+    /// unless it asks at [`NAMES_INSIDE`] by itself.
     #[must_use]
     pub fn layers(&self) -> &[LayerReport] {
         &self.layers
@@ -168,18 +191,25 @@ async fn greet(
     Ok(channel.recv().await?)
 }
 
-/// The proxy's socket, and what holds.
+/// The sockets, and what holds.
 fn ready(
     message: FromLauncher,
     sockets: Vec<OwnedFd>,
-) -> Result<(OwnedFd, Vec<LayerReport>), LaunchError> {
+) -> Result<(Sockets, Vec<LayerReport>), LaunchError> {
     match message {
         FromLauncher::Ready {
             version: PROTOCOL_VERSION,
             layers,
-        } => match sockets.into_iter().next() {
-            Some(proxy) => Ok((proxy, layers)),
-            None => Err(channel(ChannelError::OutOfOrder)), // the codec has counted
+        } => match <[OwnedFd; 3]>::try_from(sockets).map(|all| all.map(Arc::new)) {
+            Ok([proxy, names, datagrams]) => {
+                let sockets = Sockets {
+                    proxy,
+                    names,
+                    datagrams,
+                };
+                Ok((sockets, layers))
+            }
+            Err(_) => Err(channel(ChannelError::OutOfOrder)), // the codec has counted
         },
         FromLauncher::Ready { version, .. } => Err(LaunchError::Version {
             role: Role::Launcher,

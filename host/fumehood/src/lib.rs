@@ -87,7 +87,7 @@ pub use asking::{Answer, Asked};
 pub use body::Body;
 pub use client::{Client, Journey};
 pub use config::{EngineBuilder, Limits, default_deadlines, default_tls};
-pub use confined::{Confined, ConfinedError, Entered, PROXY_INSIDE};
+pub use confined::{Confined, ConfinedError, Entered, NAMES_INSIDE, PROXY_INSIDE};
 pub use crashes::CrashReports;
 pub use engine::{Engine, LaunchReport};
 pub use error::{BoxError, CallerError, ChannelError, EngineError, Error, LaunchError, Problem};
@@ -102,8 +102,8 @@ pub use modules::{
     signed_statement, verify_module,
 };
 pub use names::{
-    Dns, DnsAnchor, DnsAnchorError, DnsMode, DnsServer, DnsServerError, Question, ResolveError,
-    Resolved,
+    Dns, DnsAnchor, DnsAnchorError, DnsMode, DnsServer, DnsServerError, NameOptions, Question,
+    ResolveError, Resolved,
 };
 pub use proxies::{ChooseError, ProxyChooser, ProxyFallback, SystemProxyError, system_proxies};
 pub use proxy::{Proxy, ProxyAddress, ProxyError, ProxyOptions};

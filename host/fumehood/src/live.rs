@@ -14,7 +14,7 @@ use crate::desk::{Desk, News};
 use crate::error::ChannelError;
 use crate::launch::{BrokerChannel, EngineChannel, Launched, Readiness};
 use crate::modules::Registry;
-use crate::names::Answers;
+use crate::names::{Answers, Replies};
 use crate::pac::PacBook;
 use crate::process::Process;
 use crate::proxies::Guide;
@@ -53,6 +53,8 @@ pub(crate) struct LiveEngine {
     pub(crate) pac: Arc<PacBook>,
     /// Questions about names.
     pub(crate) answers: Arc<Answers>,
+    /// Questions that a confined program put.
+    pub(crate) replies: Arc<Replies>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     alive: Arc<AtomicBool>,
@@ -127,6 +129,7 @@ impl LiveEngine {
             orders,
             desk: Arc::new(desk),
             answers: Answers::new(),
+            replies: Arc::default(),
             pac: Arc::default(),
             pid: launched.process.id(),
             readiness: launched.readiness,
@@ -136,6 +139,7 @@ impl LiveEngine {
             routes: live.routes.clone(),
             desk: live.desk.clone(),
             answers: live.answers.clone(),
+            replies: live.replies.clone(),
             pac: live.pac.clone(),
             listeners: listeners.clone(),
             orders: live.orders.downgrade(),
@@ -204,6 +208,7 @@ struct Hears {
     routes: Arc<Routes>,
     desk: Arc<Desk>,
     answers: Arc<Answers>,
+    replies: Arc<Replies>,
     pac: Arc<PacBook>,
     listeners: Arc<Listeners>,
     orders: WeakUnboundedSender<ToEngine>,
@@ -225,6 +230,7 @@ impl Hears {
         match &message {
             it if Desk::takes(it) => self.desk.take(message),
             it if Answers::takes(it) => self.answers.take(message),
+            it if Replies::takes(it) => self.replies.take(message),
             it if PacBook::takes(it) => self.pac.take(message),
             it if Listeners::takes(it) => self.listeners.take(message),
             it if Guide::takes(it) => self.guide.take(message),
@@ -236,6 +242,7 @@ impl Hears {
         self.routes.close();
         self.desk.close();
         self.answers.close();
+        self.replies.close();
         self.pac.close();
     }
 }

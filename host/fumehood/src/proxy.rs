@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use fumehood_control::{
     AccessRecord, Admission, Deadlines, GrantId, ListenerBounds, ListenerId, ListenerSetup,
-    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, ProxyLeave, StandingGrant, ToBroker,
-    ToEmbedder, ToEngine, policy_fragments,
+    MAX_ACCESS_RECORDS, MAX_LISTENERS, MAX_TALLIED_DENIALS, ProxyLeave, Serves, StandingGrant,
+    ToBroker, ToEmbedder, ToEngine, policy_fragments,
 };
 use fumehood_policy::{ClientName, Policy};
 use rustix::process::{Uid, geteuid};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::AbortHandle;
 
 use crate::error::ChannelError;
 use crate::live::Running;
@@ -167,6 +168,8 @@ pub struct Proxy {
     engine: Engine,
     state: Arc<State>,
     records: mpsc::Receiver<Vec<AccessRecord>>,
+    /// What goes on beside, for as long as it listens.
+    beside: Option<AbortHandle>,
 }
 
 /// One proxy, to whoever sets it up again.
@@ -224,6 +227,12 @@ impl Listeners {
     pub(crate) fn answer_by(&self, shared: &Arc<Shared>) {
         // It is said once, where an engine is made.
         let _said = self.whom.set(Arc::downgrade(shared));
+    }
+
+    /// Whether one of them serves names.
+    pub(crate) fn serve_names(&self) -> bool {
+        let names = |state: &Arc<State>| state.setup.serves == Serves::Names;
+        self.all().values().any(names)
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<ListenerId, Arc<State>>> {
@@ -451,9 +460,11 @@ impl State {
         self.unix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever connects has, or users that have been here.
+    /// Whoever connects has, or users that have been here. For who asks for names
+    /// nothing is dialled.
     fn all_leaves(&self) -> Vec<StandingGrant> {
         match &self.setup.admission {
+            Admission::Anyone(_) if self.setup.serves == Serves::Names => Vec::new(),
             Admission::Anyone(leave) => vec![leave.clone()],
             Admission::Login => self.leaves().values().cloned().collect(),
         }
@@ -480,7 +491,6 @@ impl Engine {
         if let Some(via) = options.via.as_deref().filter(|via| !is_token(via)) {
             return Err(ProxyError::Via(via.to_owned()));
         }
-        let (records, told) = mpsc::channel(WAITING_BATCHES);
         let deadlines = options.deadlines.unwrap_or_else(|| self.deadlines());
         let unix = match &options.address {
             ProxyAddress::Unix(path) => {
@@ -504,19 +514,35 @@ impl Engine {
         };
         // Others may be of another network, or have no address.
         let datagrams = matches!(options.address, ProxyAddress::Bind(_));
+        let setup = ListenerSetup {
+            id: ListenerId(shared.number()),
+            serves: Serves::Requests,
+            admission,
+            via: options.via,
+            deadlines,
+            bounds: options.bounds,
+            records: options.records,
+            datagrams,
+        };
+        self.listen(setup, options.address, unix, options.users)
+            .await
+    }
+
+    /// Has a listener served.
+    pub(crate) async fn listen(
+        &self,
+        setup: ListenerSetup,
+        address: ProxyAddress,
+        unix: Option<(Arc<OwnedFd>, SocketFile)>,
+        users: Option<Arc<Users>>,
+    ) -> Result<Proxy, ProxyError> {
+        let shared = &self.shared;
+        let (records, told) = mpsc::channel(WAITING_BATCHES);
         let state = Arc::new(State {
-            setup: ListenerSetup {
-                id: ListenerId(shared.number()),
-                admission,
-                via: options.via,
-                deadlines,
-                bounds: options.bounds,
-                records: options.records,
-                datagrams,
-            },
-            address: options.address,
+            setup,
+            address,
             unix: Mutex::new(unix),
-            users: options.users,
+            users,
             leaves: Mutex::default(),
             bound: watch::Sender::new(None),
             draining: AtomicBool::new(false),
@@ -528,6 +554,7 @@ impl Engine {
             engine: self.clone(),
             state: Arc::clone(&state),
             records: told,
+            beside: None,
         };
         {
             let mut all = shared.listeners.all();
@@ -577,6 +604,11 @@ impl Proxy {
             },
             Ok(Err(_)) | Err(_) => Err(ProxyError::NoAnswer),
         }
+    }
+
+    /// Has something go on beside for as long as it listens.
+    pub(crate) fn keep_beside(&mut self, task: AbortHandle) {
+        self.beside = Some(task);
     }
 
     /// Where it listens; nowhere that has an address on a Unix socket.
@@ -641,6 +673,9 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         let listeners = &self.engine.shared.listeners;
         listeners.all().remove(&self.state.setup.id);
+        if let Some(task) = &self.beside {
+            task.abort();
+        }
         let (engine, id) = (self.engine.clone(), self.state.setup.id);
         let leaves = self.state.all_leaves();
         // Without a runtime nothing runs any more.

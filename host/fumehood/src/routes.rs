@@ -191,7 +191,8 @@ impl Routes {
             // The guide's.
             | ToEmbedder::RouteFragment { .. }
             | ToEmbedder::Route { .. }
-            | ToEmbedder::RouteTried(_) => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::RouteTried(_)
+            | ToEmbedder::Replied { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

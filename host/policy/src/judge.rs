@@ -119,6 +119,13 @@ impl Policy {
         }
     }
 
+    /// Whether what allows a target speaks of its name, and not of addresses alone.
+    pub(crate) fn names(&self, target: &Target, terms: &Terms) -> bool {
+        let mut private = self.private.for_host(&target.host, target.port);
+        let weighing = Weighing::of(self, target, terms);
+        private.next().is_some() || weighing.rule_for_host(&self.allows, |_| true).is_some()
+    }
+
     /// What a denial names a rule by.
     fn refer_to(&self, rule: &Rule) -> Box<RuleRef> {
         Box::new(RuleRef {

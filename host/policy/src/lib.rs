@@ -11,6 +11,7 @@ mod decision;
 mod host;
 mod index;
 mod judge;
+mod lookup;
 mod net;
 mod pattern;
 mod ports;

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! embedder            launcher
-//! Hello + 0, 1, 2 ──►  user and network namespace, loopback up, proxy's socket,
+//! Hello + 0, 1, 2 ──►  user and network namespace, loopback up, sockets for the
+//!                      proxy and for names, mounts that say where names are asked,
 //!                      no capabilities, filters
-//!    Ready + socket ◄──
+//!   Ready + sockets ◄──
 //! Go              ──►  execve
 //!       end of file ◄──
 //! ```
 //!
 //! Whatever fails ends it, and says so before: there is no program without all
-//! of this but Landlock, which older kernels do not have.
+//! of this but Landlock, which older kernels do not have, and the mounts, without
+//! which programs ask for names where nobody answers.
 
 use std::convert::Infallible;
 use std::env;
@@ -19,7 +21,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use fumehood_control::{
-    FromLauncher, Layer, LayerReport, PROTOCOL_VERSION, PROXY_INSIDE, ToLauncher,
+    FromLauncher, Layer, LayerReport, NAMES_INSIDE, PROTOCOL_VERSION, PROXY_INSIDE, ToLauncher,
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
@@ -83,16 +85,18 @@ fn serve(channel: &Speaker) -> Result<Infallible, Last> {
     };
     let facts = HostFacts::look();
     let mut ledger = Ledger::default();
-    let proxy = match isolate(&mut ledger, unix_sockets) {
-        Ok(proxy) => proxy,
+    let inside = match isolate(&mut ledger, unix_sockets) {
+        Ok(inside) => inside,
         Err(stopped) => return Err(Some(refused(stopped, ledger.into_reports(), facts))),
     };
     let ready = FromLauncher::Ready {
         version: PROTOCOL_VERSION,
         layers: ledger.into_reports(),
     };
-    channel.send(&ready, &[proxy.as_fd()]).map_err(|_| None)?;
-    drop(proxy);
+    let sockets = [&inside.proxy, &inside.names, &inside.datagrams];
+    let sockets = sockets.map(OwnedFd::as_fd);
+    channel.send(&ready, &sockets).map_err(|_| None)?;
+    drop(inside);
     let Ok((ToLauncher::Go, _none)) = channel.recv() else {
         return Err(None);
     };
@@ -121,26 +125,49 @@ impl From<Failed> for Stopped {
     }
 }
 
+/// What the program finds in its network.
+struct Inside {
+    proxy: OwnedFd,
+    names: OwnedFd,
+    datagrams: OwnedFd,
+}
+
 /// Enters the network, listens in it, and gives up what could lead out of it.
-fn isolate(ledger: &mut Ledger, unix_sockets: bool) -> Result<OwnedFd, Stopped> {
+fn isolate(ledger: &mut Ledger, unix_sockets: bool) -> Result<Inside, Stopped> {
     steps::enter_own_network(ledger)?;
-    let proxy = listen_inside()?;
+    let inside = listen_inside()?;
+    steps::ask_inside(ledger);
     let unix = match unix_sockets {
         true => UnixSockets::Allowed,
         false => UnixSockets::Refused,
     };
     steps::confine_program(ledger, unix)?;
-    Ok(proxy)
+    Ok(inside)
 }
 
-fn listen_inside() -> Result<OwnedFd, Failed> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
-        .map_err(because("socket"))?;
-    sys::loopback_up(socket.as_fd()).map_err(because("ioctl(SIOCSIFFLAGS)"))?;
-    bind(&socket, &PROXY_INSIDE).map_err(because("bind"))?;
-    listen(&socket, BACKLOG).map_err(because("listen"))?;
-    Ok(socket)
+fn listen_inside() -> Result<Inside, Failed> {
+    let [proxy, names, datagrams] = [
+        (SocketType::STREAM, PROXY_INSIDE),
+        (SocketType::STREAM, NAMES_INSIDE),
+        (SocketType::DGRAM, NAMES_INSIDE),
+    ]
+    .map(|(kind, address)| {
+        let flags = SocketFlags::CLOEXEC;
+        let socket =
+            socket_with(AddressFamily::INET, kind, flags, None).map_err(because("socket"))?;
+        sys::loopback_up(socket.as_fd()).map_err(because("ioctl(SIOCSIFFLAGS)"))?;
+        // Ports under 1024 take a capability, which it still has in there.
+        bind(&socket, &address).map_err(because("bind"))?;
+        if kind == SocketType::STREAM {
+            listen(&socket, BACKLOG).map_err(because("listen"))?;
+        }
+        Ok::<OwnedFd, Failed>(socket)
+    });
+    Ok(Inside {
+        proxy: proxy?,
+        names: names?,
+        datagrams: datagrams?,
+    })
 }
 
 fn refused(stopped: Stopped, layers: Vec<LayerReport>, facts: HostFacts) -> FromLauncher {

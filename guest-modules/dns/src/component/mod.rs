@@ -4,6 +4,7 @@ pub mod bindings;
 mod convert;
 mod line;
 mod oracle;
+mod questions;
 mod sockets;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@
 //!   signatures  digests and signatures of zones, for DNSSEC
 //!   secure      channels to servers of encrypted DNS
 //!   words       between its types and those of the messages
+//! questions   the same module, where it reads what confined programs ask
 //! ```
 //!
 //! The guest is a driver: it opens sockets by `wasi:sockets`, each connected by
@@ -22,6 +23,7 @@ mod bindings;
 mod inbox;
 mod module;
 mod names;
+pub(crate) mod questions;
 mod secure;
 mod signatures;
 mod state;

@@ -9,6 +9,7 @@ use wasmtime::{Engine, Store};
 
 use super::bindings::{DnsResolver, DnsResolverPre};
 use super::inbox::Inbox;
+use super::questions::Questions;
 use super::secure::Ways;
 use super::state::{DnsState, link};
 use crate::driver::Access;
@@ -20,6 +21,7 @@ pub(crate) struct DnsModule {
     about: Arc<About>,
     engine: Engine,
     pre: DnsResolverPre<DnsState>,
+    questions: Questions,
     /// The one stack that the pool has for it.
     stacks: Arc<Semaphore>,
 }
@@ -28,7 +30,7 @@ impl DnsModule {
     /// Links the module to what its world has. Nothing of it runs yet.
     ///
     /// # Errors
-    /// When it imports anything else, or does not export the interface.
+    /// When it imports anything else, or does not export the interfaces.
     pub(crate) fn new(
         engine: &Engine,
         about: Arc<About>,
@@ -38,11 +40,18 @@ impl DnsModule {
         let mut linker = Linker::new(engine);
         link(&mut linker)?;
         Ok(DnsModule {
+            questions: Questions::new(engine, &about, component)?,
             about,
             engine: engine.clone(),
             pre: DnsResolverPre::new(linker.instantiate_pre(component)?)?,
             stacks: Arc::clone(stacks),
         })
+    }
+
+    /// What reads questions of confined programs; the instance that runs has no part
+    /// in it.
+    pub(crate) fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     /// Runs an instance until it ends. An honest one does not by itself: dropping

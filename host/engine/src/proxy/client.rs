@@ -106,7 +106,8 @@ impl Client {
                 false => ClientProtocol::Http,
             };
             let next = match protocol {
-                ClientProtocol::Http => self.request().await,
+                // Who speaks DNS has another listener.
+                ClientProtocol::Http | ClientProtocol::Dns => self.request().await,
                 ClientProtocol::Socks4 | ClientProtocol::Socks5 => {
                     Box::pin(self.socks(protocol)).await
                 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use fumehood_control::ListenerSetup;
+use fumehood_control::{ListenerSetup, Serves};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::socket::{Accepted, Socket};
-use super::{client, lock};
+use super::{client, lock, names};
 use crate::hub::Hub;
 
 /// How long is waited after an accept that failed for want of something, such
@@ -122,7 +122,11 @@ impl Listener {
             peer,
             _permit: permit,
         };
-        tokio::spawn(client::serve(Arc::clone(hub), seat, stream));
+        let hub = Arc::clone(hub);
+        match self.setup.serves {
+            Serves::Requests => tokio::spawn(client::serve(hub, seat, stream)),
+            Serves::Names => tokio::spawn(names::serve(hub, seat, stream)),
+        };
     }
 }
 

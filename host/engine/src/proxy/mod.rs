@@ -20,6 +20,7 @@
 //! places     how many may do so
 //! relay      their datagrams both ways, each header by a guest
 //! flows      where they go: one checked, connected socket a target
+//! names      another kind of client: it asks for names, and reaches nothing
 //! refusal    what a client is told where it gets no response
 //! told       what is known of a request when it is over
 //! access     what was served, told in batches
@@ -44,6 +45,7 @@ mod forward;
 mod head;
 mod judge;
 mod listener;
+mod names;
 mod onward;
 mod patience;
 mod places;
@@ -70,6 +72,7 @@ use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
 use listener::Listener;
+pub(crate) use names::datagram;
 use places::Places;
 use route::Routes;
 use tally::Tally;
@@ -137,6 +140,11 @@ impl Proxy {
 
     fn policy(&self) -> Option<Arc<Policy>> {
         lock(&self.policy).clone()
+    }
+
+    /// A listener that is served.
+    fn listener(&self, id: ListenerId) -> Option<Arc<Listener>> {
+        self.places().get(&id)?.listener.clone()
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<ListenerId, Place>> {

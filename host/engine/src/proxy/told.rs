@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fumehood_control::{AccessOutcome, AccessRecord, ClientProtocol};
+use fumehood_control::{AccessOutcome, AccessRecord, ClientProtocol, ListenerSetup};
 use fumehood_policy::{ClientName, Reason};
 use tokio::time::Instant;
 
@@ -48,7 +48,17 @@ impl Told {
 
 /// Counts a request that is over, and tells the embedder of it, if it wants to know.
 pub(super) async fn tell(hub: &Hub, seat: &Seat, told: Told, outcome: AccessOutcome) {
-    let setup = &seat.listener().setup;
+    tell_of(hub, &seat.listener().setup, seat.peer(), told, outcome).await;
+}
+
+/// The same of who may have no seat.
+pub(super) async fn tell_of(
+    hub: &Hub,
+    setup: &ListenerSetup,
+    peer: Option<SocketAddr>,
+    told: Told,
+    outcome: AccessOutcome,
+) {
     let bytes = (told.received, told.sent);
     hub.proxy
         .tally
@@ -64,7 +74,7 @@ pub(super) async fn tell(hub: &Hub, seat: &Seat, told: Told, outcome: AccessOutc
     let began = now.saturating_sub(took);
     let record = AccessRecord {
         listener: setup.id,
-        client: seat.peer(),
+        client: peer,
         user: told.user,
         protocol: told.protocol,
         began_ms: u64::try_from(began.as_millis()).unwrap_or(u64::MAX),

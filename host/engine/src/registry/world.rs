@@ -68,7 +68,10 @@ pub(crate) static DNS: World = World {
         "wasi:sockets/udp-create-socket@0.2.12",
         "wasi:sockets/udp@0.2.12",
     ],
-    exports: &["fumehood:dns/resolver@0.1.0"],
+    exports: &[
+        "fumehood:dns/questions@0.1.0",
+        "fumehood:dns/resolver@0.1.0",
+    ],
 };
 
 /// Not every engine needs it: without one, no SOCKS proxy is gone through.

@@ -75,6 +75,7 @@ fn protocol(protocol: ClientProtocol) -> &'static str {
         ClientProtocol::Http => "http",
         ClientProtocol::Socks4 => "socks4",
         ClientProtocol::Socks5 => "socks5",
+        ClientProtocol::Dns => "dns",
     }
 }
 
@@ -101,6 +102,7 @@ fn as_common(record: &AccessRecord) -> String {
             ClientProtocol::Http => "HTTP/1.1",
             ClientProtocol::Socks4 => "SOCKS4",
             ClientProtocol::Socks5 => "SOCKS5",
+            ClientProtocol::Dns => "DNS",
         },
         record.status,
         record.sent,

@@ -6,12 +6,14 @@
 //! files    resolv.conf and hosts, read here: no other process reads a file
 //! setup    both together, told to broker and engine, and again when they change
 //! answers  what the engine says, to whom it belongs
+//! inside   names for a confined program, over sockets of its own network
 //! ```
 
 mod anchors;
 mod answers;
 mod config;
 mod files;
+mod inside;
 mod setup;
 
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(crate) use anchors::MAX_DNS_ANCHORS;
 pub use anchors::{DnsAnchor, DnsAnchorError};
 pub(crate) use answers::Answers;
 pub use config::{Dns, DnsMode, DnsServer, DnsServerError};
+pub use inside::NameOptions;
+pub(crate) use inside::Replies;
 pub(crate) use setup::Teller;
 
 use crate::error::{CallerError, ChannelError};
@@ -231,11 +235,11 @@ impl crate::shared::Shared {
         self.names.tell(&dns, running).await
     }
 
-    /// The same where the guest finds what is dialled, or did until now: to be
-    /// called before anything is dialled for anybody.
+    /// The same where the guest finds what is dialled, or did until now, and where
+    /// a listener serves names: to be called before anything is dialled for anybody.
     pub(crate) async fn tell_names_to_dial(&self, running: &Running) -> Result<(), ResolveError> {
         let by_guest = self.current.now().dns.mode == DnsMode::Guest;
-        match by_guest || self.names.dials() {
+        match by_guest || self.names.dials() || self.listeners.serve_names() {
             true => self.tell_names(running).await.map(drop),
             false => Ok(()),
         }

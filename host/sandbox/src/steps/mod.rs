@@ -4,6 +4,7 @@ mod capabilities;
 mod identity;
 mod inherited;
 mod landlock;
+mod names;
 mod namespaces;
 mod root;
 
@@ -72,13 +73,19 @@ pub(crate) fn enter_own_network(ledger: &mut Ledger) -> Result<(), Layer> {
     demand(ledger, Layer::NetNamespace, entered)
 }
 
+/// Has such a program ask for names in its network, as far as mounts can be had.
+/// What is missing keeps it from none of the rest: then it asks where nobody is.
+pub(crate) fn ask_inside(ledger: &mut Ledger) {
+    let mounted = namespaces::enter_mounts().and_then(|()| names::ask_inside());
+    ledger.write(Layer::MountNamespace, mounted);
+}
+
 /// Takes from such a program what could lead out of its network, and nothing
 /// that ordinary programs need. Says which layer is missing; Landlock may be,
 /// as the user namespace closes other processes to it too.
 pub(crate) fn confine_program(ledger: &mut Ledger, unix: UnixSockets) -> Result<(), Layer> {
     ledger.not_used(&[
         Layer::Rlimits,
-        Layer::MountNamespace,
         Layer::IpcNamespace,
         Layer::Mdwe,
         Layer::Unprivileged,

@@ -9,6 +9,7 @@ mod faults;
 mod grants;
 mod handshakes;
 mod harness;
+mod inside;
 mod last_resort;
 mod leaks;
 mod messages;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         &faults::TESTS,
         &grants::TESTS,
         &handshakes::TESTS,
+        &inside::TESTS,
         &last_resort::TESTS,
         &leaks::TESTS,
         &messages::TESTS,

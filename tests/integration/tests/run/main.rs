@@ -6,5 +6,6 @@ mod clients;
 mod closed;
 mod confinement;
 mod life;
+mod names;
 mod proxied;
 mod support;

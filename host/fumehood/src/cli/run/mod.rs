@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use fumehood::control::LayerState;
+use fumehood::control::{AccessRecord, Layer, LayerReport, LayerState};
 use fumehood::policy::{Mode, Policy};
 use fumehood::{
-    Confined, ConfinedError, Engine, Entered, Proxy, ProxyAddress, ProxyOptions, Settings,
+    Confined, ConfinedError, Engine, Entered, NameOptions, Proxy, ProxyAddress, ProxyOptions,
+    Settings,
 };
 use tokio::process::Child;
 
@@ -71,12 +72,18 @@ async fn confined(args: &Run) -> Result<u8, Failed> {
     });
     // The network first: without one there is nothing to run.
     let entered = program(args, &environment).enter().await?;
+    if !args.quiet {
+        warn_of_mounts(entered.layers());
+    }
     if args.verbose {
         tell(args, &environment, &entered, &policy);
     }
     let mut signals = Signals::listen().map_err(|e| Failed::new(Exit::Launch, e.to_string()))?;
     let engine = engine(args, &settings, policy).await?;
-    let mut serving = engine.proxy(options(args, &entered)).await?;
+    let mut serving = Serving {
+        requests: engine.proxy(options(args, &entered)).await?,
+        names: engine.serve_names(name_options(args, &entered)).await?,
+    };
     let child = match entered.run().await {
         Ok(child) => child,
         Err(ConfinedError::NotExecuted { program, source }) => {
@@ -164,10 +171,34 @@ fn options(args: &Run, entered: &Entered) -> ProxyOptions {
     }
 }
 
+fn name_options(args: &Run, entered: &Entered) -> NameOptions {
+    NameOptions {
+        sockets: entered.names(),
+        client: args.client.clone(),
+        records: true,
+    }
+}
+
+/// What serves the program.
+struct Serving {
+    requests: Proxy,
+    names: Proxy,
+}
+
+impl Serving {
+    /// Of either, the next records; none when it will tell of nothing more.
+    async fn records(&mut self) -> Option<Vec<AccessRecord>> {
+        tokio::select! {
+            records = self.requests.records() => records,
+            records = self.names.records() => records,
+        }
+    }
+}
+
 /// Waits for the program, hears of its requests and passes signals on to it.
 async fn attend(
     mut child: Child,
-    proxy: &mut Proxy,
+    serving: &mut Serving,
     signals: &mut Signals,
     denied: &mut Denied,
 ) -> Result<ExitStatus, Failed> {
@@ -178,7 +209,7 @@ async fn attend(
             ended = child.wait() => {
                 return ended.map_err(|e| Failed::new(Exit::Engine, e.to_string()));
             }
-            records = proxy.records(), if told => match records {
+            records = serving.records(), if told => match records {
                 Some(records) => records.iter().for_each(|it| denied.hear(it)),
                 None => told = false,
             },
@@ -188,14 +219,21 @@ async fn attend(
 }
 
 /// The program is over; some of its requests may be so only now.
-async fn hear_out(proxy: &mut Proxy, denied: &mut Denied) {
-    if proxy.begin_drain().await.is_ok() {
-        let _late = tokio::time::timeout(LAST_WORDS_WITHIN, proxy.drained()).await;
+async fn hear_out(serving: &mut Serving, denied: &mut Denied) {
+    let Serving { requests, names } = serving;
+    let drained = async |proxy: &Proxy| {
+        if proxy.begin_drain().await.is_ok() {
+            proxy.drained().await;
+        }
+    };
+    let both = async { tokio::join!(drained(requests), drained(names)) };
+    let _late = tokio::time::timeout(LAST_WORDS_WITHIN, both).await;
+    for proxy in [requests, names] {
+        while let Some(records) = proxy.records_at_once() {
+            records.iter().for_each(|it| denied.hear(it));
+        }
+        denied.lost(proxy.lost_records());
     }
-    while let Some(records) = proxy.records_at_once() {
-        records.iter().for_each(|it| denied.hear(it));
-    }
-    denied.lost(proxy.lost_records());
 }
 
 fn code(status: ExitStatus) -> u8 {
@@ -212,6 +250,8 @@ fn tell(args: &Run, environment: &Environment, entered: &Entered, policy: &Polic
     for report in entered.layers() {
         match &report.state {
             LayerState::Holds(detail) => say(&format!("{}: {detail}", report.layer.name())),
+            // It was told of already.
+            LayerState::Missing { .. } if report.layer == Layer::MountNamespace => {}
             LayerState::Missing { syscall, .. } => say(&format!(
                 "{} is missing ({syscall}); the user namespace keeps other processes closed",
                 report.layer.name()
@@ -227,6 +267,22 @@ fn tell(args: &Run, environment: &Environment, entered: &Entered, policy: &Polic
     }
     if policy.modes().0 == Mode::Report {
         say("policy.mode is \"report\": what rules deny is told of, and let through");
+    }
+}
+
+/// Without mounts of its own the program reads this machine's `resolv.conf`, and
+/// asks where nobody answers.
+fn warn_of_mounts(layers: &[LayerReport]) {
+    let mut mounts = layers.iter().filter(|it| it.layer == Layer::MountNamespace);
+    if let Some(LayerState::Missing { syscall, errno }) = mounts.next().map(|it| &it.state) {
+        let why = match errno {
+            0 => "it had no effect".to_owned(),
+            errno => std::io::Error::from_raw_os_error(*errno).to_string(),
+        };
+        say(&format!(
+            "programs resolve no names by themselves in there, since nothing can be mounted \
+             ({syscall}: {why}); what uses the proxy is not affected"
+        ));
     }
 }
 
