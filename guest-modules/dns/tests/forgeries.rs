@@ -336,7 +336,7 @@ fn who_is_above_an_anchor_cannot_sign_below_it() {
     let world = World::new();
     for signer in ["test", "."] {
         let mut rig = Rig::new(&Config {
-            dnssec: Some(vec![zones::anchor(world.zone("signed.test"))]),
+            dnssec: Some(vec![anchor(world.zone("signed.test"))]),
             ..config(1)
         });
         let id = rig.ask("www.signed.test", A_RECORDS);

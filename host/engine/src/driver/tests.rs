@@ -82,7 +82,8 @@ fn broker(answer: Answer, asked: Arc<Mutex<Vec<DialRequest>>>) -> Channel<DialRe
                 DialRequest::Connect { id, .. } | DialRequest::Dial { id, .. } => (*id, false),
                 DialRequest::Cancel { .. }
                 | DialRequest::DialFor { .. }
-                | DialRequest::LookupFor { .. } => continue,
+                | DialRequest::LookupFor { .. }
+                | DialRequest::Associate { .. } => continue,
             };
             let sent = match answer(&request) {
                 Ok(_) if lookup => {

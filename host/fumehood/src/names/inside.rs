@@ -85,6 +85,7 @@ impl Engine {
                 tunnel_idle_ms: 0,
             },
             records: options.records,
+            datagrams: false,
         };
         let [streams, datagrams] = options.sockets;
         let datagrams = adopt(&datagrams).map_err(|source| ProxyError::Listen {
