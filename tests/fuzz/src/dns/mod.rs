@@ -94,8 +94,8 @@ const SMALL: usize = 4096;
 
 /// Most digests for one reply: every alias in it with a denial of its own, and keys
 /// against a delegation.
-const MAX_DIGESTS: u32 =
-    (2 + MAX_ALIASES as u32) * MAX_NSEC3_HASHES * (MAX_NSEC3_ITERATIONS as u32 + 1) + 1024;
+const MAX_DIGESTS: usize =
+    (2 + MAX_ALIASES) * MAX_NSEC3_HASHES as usize * (MAX_NSEC3_ITERATIONS as usize + 1) + 1024;
 
 /// The guest survives, and says nothing that does not follow from what it was told.
 pub fn run(data: &[u8]) {
@@ -117,7 +117,7 @@ pub fn security(data: &[u8]) -> Option<Security> {
 struct Log {
     signed: Vec<Signed>,
     checks: u32,
-    digests: u32,
+    digests: usize,
 }
 
 /// The host's arithmetic, with signatures that are good if they say so.
