@@ -3,7 +3,7 @@
 //! Signatures are good unless they begin with `0xff`; digests are real, and so are the
 //! names that NSEC3 hashes. So whole chains of trust hold, and what lies behind the
 //! check is reached. What the guest then calls secure, or not there, must follow from
-//! the signatures that it has seen ([`witness`]).
+//! the signatures that it has seen (`witness`).
 //!
 //! An input is a list ([`crate::pieces`]): two bytes of options; the zone of the anchor;
 //! the anchor as DS data; the name that is asked for; then replies, each a byte of
