@@ -117,10 +117,10 @@ impl Cancel {
     fn note(&self, outcome: &Result<Summary, Error>) {
         let lost = matches!(outcome, Err(error) if error.cause() == Some(&Cause::EngineDied));
         if lost
-            && self.engine.is_alive()
+            && self.engine.life.lasts()
             && let Some(broker) = self.broker.upgrade()
         {
-            broker.is_gone();
+            broker.life.end();
         }
     }
 }
@@ -470,7 +470,7 @@ async fn send(
             .channel
             .send(&leave, &[])
             .await
-            .inspect_err(|error| running.broker.note(error))?;
+            .inspect_err(|error| running.broker.life.note(error))?;
     }
     let engine = &running.engine.channel;
     let last = pieces.pop().unwrap_or_default();
@@ -478,7 +478,7 @@ async fn send(
         engine
             .send(&ToEngine::ExchangeFragment { id, bytes }, &[])
             .await
-            .inspect_err(|error| running.engine.note(error))?;
+            .inspect_err(|error| running.engine.life.note(error))?;
     }
     let mut borrowed: Vec<BorrowedFd<'_>> = vec![fds.sink.as_fd()];
     borrowed.extend(fds.source.as_ref().map(AsFd::as_fd));
@@ -493,7 +493,7 @@ async fn send(
             &borrowed,
         )
         .await
-        .inspect_err(|error| running.engine.note(error))?;
+        .inspect_err(|error| running.engine.life.note(error))?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct LiveBroker {
     pub(crate) channel: Arc<BrokerChannel>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
-    alive: Arc<AtomicBool>,
+    pub(crate) life: Life,
     /// Grants whose exchanges are over. Its end ends the watch.
     over: UnboundedSender<GrantId>,
 }
@@ -57,7 +57,34 @@ pub(crate) struct LiveEngine {
     pub(crate) replies: Arc<Replies>,
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
-    alive: Arc<AtomicBool>,
+    pub(crate) life: Life,
+}
+
+/// Whether a process still lives, as far as anybody has found out.
+#[derive(Clone)]
+pub(crate) struct Life(Arc<AtomicBool>);
+
+impl Life {
+    fn begin() -> Life {
+        Life(Arc::new(AtomicBool::new(true)))
+    }
+
+    pub(crate) fn lasts(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// It was found to be over, perhaps before the watch has found out.
+    pub(crate) fn end(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    /// A message did not arrive. When that is because the process is gone, the next
+    /// request need not find out by itself, even before the watch has.
+    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
+        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
+            self.end();
+        }
+    }
 }
 
 impl LiveBroker {
@@ -74,11 +101,11 @@ impl LiveBroker {
         let (over, ended) = unbounded_channel();
         let channel = Arc::new(launched.channel);
         let pid = launched.process.id();
-        let alive = Arc::new(AtomicBool::new(true));
+        let life = Life::begin();
         tokio::spawn(watch_broker(
             launched.process,
             channel.clone(),
-            alive.clone(),
+            life.clone(),
             ended,
             current.clone(),
             listeners.clone(),
@@ -87,26 +114,9 @@ impl LiveBroker {
             channel,
             pid,
             readiness: launched.readiness,
-            alive,
+            life,
             over,
         })
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire)
-    }
-
-    /// It was found to be gone, perhaps before the watch has found out.
-    pub(crate) fn is_gone(&self) {
-        self.alive.store(false, Ordering::Release);
-    }
-
-    /// A message did not reach it. When that is because it is gone, the next
-    /// request need not find out by itself, even before the watch has.
-    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
-        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
-            self.is_gone();
-        }
     }
 }
 
@@ -133,7 +143,7 @@ impl LiveEngine {
             pac: Arc::default(),
             pid: launched.process.id(),
             readiness: launched.readiness,
-            alive: Arc::new(AtomicBool::new(true)),
+            life: Life::begin(),
         });
         let hears = Hears {
             routes: live.routes.clone(),
@@ -149,27 +159,10 @@ impl LiveEngine {
             launched.process,
             live.channel.clone(),
             hears,
-            live.alive.clone(),
+            live.life.clone(),
             ordered,
         ));
         live
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire)
-    }
-
-    /// It was found to be gone, perhaps before the watch has found out.
-    pub(crate) fn is_gone(&self) {
-        self.alive.store(false, Ordering::Release);
-    }
-
-    /// A message did not reach it. When that is because it is gone, the next
-    /// request need not find out by itself, even before the watch has.
-    pub(crate) fn note(&self, error: &fumehood_sandbox::ChannelError) {
-        if matches!(error, fumehood_sandbox::ChannelError::Closed) {
-            self.is_gone();
-        }
     }
 }
 
@@ -178,7 +171,7 @@ impl LiveEngine {
 async fn watch_broker(
     mut process: Process,
     channel: Arc<BrokerChannel>,
-    alive: Arc<AtomicBool>,
+    life: Life,
     ended: UnboundedReceiver<GrantId>,
     current: Arc<Current>,
     listeners: Arc<Listeners>,
@@ -198,7 +191,7 @@ async fn watch_broker(
         () = reports => {}
         () = revoke_all(&channel, ended) => {}
     }
-    alive.store(false, Ordering::Release);
+    life.end();
     process.kill().await;
     listeners.wake();
 }
@@ -262,7 +255,7 @@ async fn watch_engine(
     mut process: Process,
     channel: Arc<EngineChannel>,
     hears: Hears,
-    alive: Arc<AtomicBool>,
+    life: Life,
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
@@ -270,7 +263,7 @@ async fn watch_engine(
         () = route_all(&channel, &hears) => {}
         () = order_all(&channel, ordered) => {}
     }
-    alive.store(false, Ordering::Release);
+    life.end();
     hears.close();
     process.kill().await;
     hears.listeners.wake();

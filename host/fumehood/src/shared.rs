@@ -153,7 +153,7 @@ impl Shared {
     }
 
     async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {
-        if !running.broker.is_alive() {
+        if !running.broker.life.lasts() {
             let now = self.current.now();
             let modules = self.registry.offer();
             let (broker, engine) = launch::both(&self.config, &now, &modules).await?;
@@ -167,7 +167,7 @@ impl Shared {
             self.listeners
                 .set_up_engine(running, &now.policy, &self.way_out())
                 .await;
-        } else if !running.engine.is_alive() {
+        } else if !running.engine.life.lasts() {
             let now = self.current.now();
             let modules = self.registry.offer();
             let broker = &running.broker.channel;
@@ -274,7 +274,7 @@ impl Shared {
         let preferences = ToEngine::Preferences(self.current.now().guests);
         for order in [preferences, ToEngine::CloseIdle] {
             if let Err(error) = running.engine.channel.send(&order, &[]).await {
-                running.engine.note(&error);
+                running.engine.life.note(&error);
             }
         }
         match self.listeners.tell_policy(&running, policy).await {
@@ -303,7 +303,7 @@ impl Shared {
     /// The engine as it is, without launching another.
     pub(crate) async fn engine_if_alive(&self) -> Option<Arc<LiveEngine>> {
         let engine = self.running.lock().await.engine.clone();
-        engine.is_alive().then_some(engine)
+        engine.life.lasts().then_some(engine)
     }
 }
 

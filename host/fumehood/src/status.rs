@@ -65,7 +65,7 @@ impl Engine {
     pub async fn status(&self) -> Status {
         let shared = &self.shared;
         let running = shared.as_it_is().await;
-        let modules = match running.engine.is_alive() {
+        let modules = match running.engine.life.lasts() {
             true => self.modules().list().await.unwrap_or_default(),
             false => Listing::default(),
         };
@@ -79,8 +79,8 @@ impl Engine {
         let Running { broker, engine } = &running;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            broker: process(broker.is_alive(), broker.readiness.ready_us, broker.pid),
-            engine: process(engine.is_alive(), engine.readiness.ready_us, engine.pid),
+            broker: process(broker.life.lasts(), broker.readiness.ready_us, broker.pid),
+            engine: process(engine.life.lasts(), engine.readiness.ready_us, engine.pid),
             restarts: shared.restarts(),
             traffic: shared.counters.snapshot(),
             modules,

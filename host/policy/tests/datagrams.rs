@@ -1,6 +1,8 @@
 //! Datagrams: nothing that allows a connection allows them.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::net::IpAddr;
 
 use fumehood_policy::{
@@ -8,6 +10,7 @@ use fumehood_policy::{
     ServedScheme, Spaces, Target, Terms, Transport, UrlError,
 };
 use proptest::prelude::*;
+use support::verdict;
 
 fn target(url: &str) -> Target {
     RequestUrl::parse_datagrams(url).unwrap().target
@@ -29,15 +32,6 @@ fn with(mut policy: Policy, rules: &[Rule]) -> Policy {
         policy.add_rule(rule.clone()).unwrap();
     }
     policy
-}
-
-fn verdict(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Allow(_) => "allow",
-        Decision::Deny(denial) => denial.reason.name(),
-        Decision::Report(_) => "report",
-        Decision::Ask(_) => "ask",
-    }
 }
 
 /// What is said of a target, and of an address that it has.

@@ -1,6 +1,8 @@
 //! Decisions: the whole of what a policy may answer, hostile targets first.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::net::IpAddr;
 
 use fumehood_policy::{
@@ -8,6 +10,7 @@ use fumehood_policy::{
     Scheme, Target, TooManyRules,
 };
 use proptest::prelude::*;
+use support::verdict;
 
 fn target(url: &str) -> Target {
     RequestUrl::parse(url).unwrap().target
@@ -23,16 +26,6 @@ fn private(hosts: &[&str]) -> Policy {
 
 fn rule(effect: Effect, host: &str) -> Rule {
     Rule::new(effect, host.parse().unwrap())
-}
-
-/// `allow`, or the reason's name.
-fn verdict(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Allow(_) => "allow",
-        Decision::Deny(denial) => denial.reason.name(),
-        Decision::Report(_) => "report",
-        Decision::Ask(_) => "ask",
-    }
 }
 
 fn on_target(policy: &Policy, url: &str) -> &'static str {

@@ -1,12 +1,15 @@
 //! Names that may be looked up: those that some connection may be had to.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::net::IpAddr;
 
 use fumehood_policy::{
     ClientName, Decision, Effect, Host, Mode, Policy, Rule, Scheme, Target, Terms,
 };
 use proptest::prelude::*;
+use support::verdict;
 
 fn rule(effect: Effect, host: &str) -> Rule {
     Rule::new(effect, host.parse().unwrap())
@@ -32,15 +35,6 @@ fn policy(rules: &[Rule], private: &[&str]) -> Policy {
 
 fn host(name: &str) -> Host {
     Host::parse(name).unwrap()
-}
-
-fn verdict(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Allow(_) => "allow",
-        Decision::Deny(denial) => denial.reason.name(),
-        Decision::Report(_) => "report",
-        Decision::Ask(_) => "ask",
-    }
 }
 
 #[track_caller]

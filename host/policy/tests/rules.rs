@@ -2,6 +2,8 @@
 //! search would.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::net::IpAddr;
 
 use fumehood_policy::{
@@ -9,6 +11,7 @@ use fumehood_policy::{
     Mode, Policy, Reason, RequestUrl, Rule, Scheme, Spaces, Target, Terms,
 };
 use proptest::prelude::*;
+use support::verdict;
 
 fn target(url: &str) -> Target {
     RequestUrl::parse(url).unwrap().target
@@ -31,16 +34,6 @@ fn terms(method: &str, client: Option<&str>) -> Terms {
         method: Some(method.parse().unwrap()),
         client: client.map(|it| it.parse().unwrap()),
         ..Terms::default()
-    }
-}
-
-/// `allow`, `ask`, `report`, or the reason's name.
-fn verdict(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Allow(_) => "allow",
-        Decision::Deny(denial) => denial.reason.name(),
-        Decision::Report(_) => "report",
-        Decision::Ask(_) => "ask",
     }
 }
 

@@ -14,6 +14,7 @@
 pub mod artifacts;
 pub mod certs;
 pub mod clients;
+pub mod dns;
 pub mod fetch;
 pub mod hostile;
 pub mod peers;

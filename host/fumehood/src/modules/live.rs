@@ -291,7 +291,7 @@ impl Modules {
         let engine = shared.running().await?.engine;
         match desk::ask(&engine, question.clone(), fd.clone()).await {
             Err(error) if error.is_engines_death() => {
-                engine.is_gone();
+                engine.life.end();
                 let engine = shared.running().await?.engine;
                 desk::ask(&engine, question, fd).await
             }

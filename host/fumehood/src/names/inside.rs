@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::ENGINES;
 use crate::error::ChannelError;
 use crate::{Engine, Proxy, ProxyAddress, ProxyError};
 
@@ -142,7 +143,7 @@ impl Relay {
     }
 
     async fn answer(self: Arc<Self>, bytes: Vec<u8>, from: SocketAddr) {
-        let reply = timeout(PATIENCE, self.ask(bytes)).await;
+        let reply = timeout(PATIENCE, self.ask(&bytes)).await;
         // Without one, programs ask again.
         if let Ok(Ok(Some(reply))) = reply
             && !reply.is_empty()
@@ -152,8 +153,19 @@ impl Relay {
         }
     }
 
-    /// Nothing where the engine ends under it.
-    async fn ask(&self, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, ProxyError> {
+    /// Programs wait for seconds before they ask again, so this does it for them
+    /// where an engine dies. Nothing where they all do.
+    async fn ask(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, ProxyError> {
+        for _ in 1..ENGINES {
+            if let Some(reply) = self.ask_once(bytes).await? {
+                return Ok(Some(reply));
+            }
+        }
+        self.ask_once(bytes).await
+    }
+
+    /// Nothing if the engine died under it.
+    async fn ask_once(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, ProxyError> {
         let shared = &self.engine.shared;
         let running = shared.running().await?;
         let id = shared.number();
@@ -163,11 +175,16 @@ impl Relay {
         let question = ToEngine::Question {
             id,
             listener: self.listener,
-            bytes,
+            bytes: bytes.to_vec(),
         };
-        let sent = running.engine.channel.send(&question, &[]).await;
-        sent.inspect_err(|error| running.engine.note(error))
-            .map_err(ChannelError::from)?;
+        if let Err(error) = running.engine.channel.send(&question, &[]).await {
+            running.engine.life.note(&error);
+            let error = ChannelError::from(error);
+            return match error.is_closed() {
+                true => Ok(None),
+                false => Err(error.into()),
+            };
+        }
         Ok(waiting.reply().await)
     }
 }

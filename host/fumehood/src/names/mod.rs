@@ -206,7 +206,7 @@ impl Engine {
             query: query.clone(),
         };
         if let Err(error) = running.engine.channel.send(&asked, &[]).await {
-            running.engine.note(&error);
+            running.engine.life.note(&error);
             let error = ChannelError::from(error);
             return match error.is_closed() {
                 true => Ok(None),

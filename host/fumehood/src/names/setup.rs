@@ -140,11 +140,11 @@ async fn tell(running: &Running, setup: &ResolverSetup) -> Result<(), ResolveErr
     let memory = memory.map_err(crate::Error::from)?;
     let grant = ToBroker::Resolver(grant(setup));
     let told = running.broker.channel.send(&grant, &[]).await;
-    told.inspect_err(|error| running.broker.note(error))
+    told.inspect_err(|error| running.broker.life.note(error))
         .map_err(ChannelError::from)?;
     let fds = [memory.as_fd()];
     let told = running.engine.channel.send(&ToEngine::Resolver, &fds).await;
-    told.inspect_err(|error| running.engine.note(error))
+    told.inspect_err(|error| running.engine.life.note(error))
         .map_err(ChannelError::from)?;
     Ok(())
 }

@@ -287,7 +287,7 @@ impl Inner {
         told.map_err(Error::from)?;
         let grant = GrantId(engine.shared.number());
         let sent = running.broker.channel.send(&leave(grant), &[]).await;
-        sent.inspect_err(|error| running.broker.note(error))
+        sent.inspect_err(|error| running.broker.life.note(error))
             .map_err(ChannelError::from)?;
         let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
         let names = fumehood_control::PacNames::Broker { grant, deadline_ms };
@@ -347,7 +347,7 @@ async fn ask(
         engine.channel.send(&last, &fds).await
     };
     if let Err(error) = send.await {
-        engine.note(&error);
+        engine.life.note(&error);
         engine.pac.forget(id);
         return Err(ChannelError::from(error).into());
     }

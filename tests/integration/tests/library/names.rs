@@ -1,6 +1,6 @@
 //! Names by the engine's own resolver: asked by the embedder, and dialled.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ use fumehood::control::{
     AnswerSource, Cause, DialFailure, NameCause, RecordData, RecordType, Wanted,
 };
 use fumehood::{
-    Dns, DnsMode, Engine, EngineBuilder, Module, ProxyAddress, ProxyOptions, Question,
-    ResolveError, Resolved,
+    Dns, DnsMode, Engine, EngineBuilder, ProxyAddress, ProxyOptions, Question, ResolveError,
+    Resolved,
 };
-use fumehood_tests::artifacts::native_code;
+use fumehood_tests::dns::reply;
 use fumehood_tests::hostile::{Canary, Script, Server};
 use fumehood_tests::temp::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, cause, fetch, own};
+use crate::support::{HELLO, builder, cause, fetch, own, with_faulty_dns};
 
 pub(crate) const TESTS: [Test; 9] = [
     test("names::a_trap_loses_no_other_query", || {
@@ -65,14 +65,14 @@ struct NameServer {
 
 impl NameServer {
     /// The address of all names.
-    fn start(of_names: [u8; 4]) -> NameServer {
+    fn start(of_names: Ipv4Addr) -> NameServer {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let (noted, asked) = watch::channel(Vec::new());
         std::thread::spawn(move || {
             let mut question = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut question) {
-                let (name, reply) = reply(&question[..length], of_names);
+                let (name, reply) = reply(&question[..length], &[of_names]);
                 let known = name.ends_with("known");
                 noted.send_modify(|all| all.push(name));
                 if known {
@@ -116,39 +116,6 @@ impl NameServer {
     }
 }
 
-/// The question's name, and a reply: this address for an A record, nothing else.
-fn reply(question: &[u8], address: [u8; 4]) -> (String, Vec<u8>) {
-    let (mut labels, mut at) = (Vec::new(), 12);
-    while question[at] != 0 {
-        let end = at + 1 + usize::from(question[at]);
-        labels.push(String::from_utf8_lossy(&question[at + 1..end]).to_lowercase());
-        at = end;
-    }
-    let end = at + 5;
-    let wants_address = question[end - 4..end] == [0, 1, 0, 1];
-    let mut reply = question[..end].to_vec();
-    let answers = u8::from(wants_address);
-    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, answers, 0, 0, 0, 0]);
-    if wants_address {
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-        reply.extend(address);
-    }
-    (labels.join("."), reply)
-}
-
-/// The built-in guests, but for a resolver that does as names say.
-fn faulty() -> Vec<Module> {
-    let mut modules = Module::embedded_defaults();
-    modules.retain(|module| module.name != "dns");
-    modules.push(Module {
-        name: "dns".into(),
-        version: "1.0.0".into(),
-        digest: [9; 32],
-        code: std::fs::read(native_code("dns-faulty")).unwrap().into(),
-    });
-    modules
-}
-
 async fn launched(builder: EngineBuilder, dns: Dns) -> Engine {
     builder.dns(dns).launch().await.unwrap()
 }
@@ -161,20 +128,20 @@ async fn resolved(engine: &Engine, name: &str) -> Result<Resolved, ResolveError>
     engine.resolve(&question(name)).await
 }
 
-async fn address(engine: &Engine, name: &str) -> [u8; 4] {
+async fn address(engine: &Engine, name: &str) -> Ipv4Addr {
     let resolved = resolved(engine, name).await.unwrap();
     match resolved.answer.records[..] {
-        [RecordData::A(it)] => it.octets(),
+        [RecordData::A(it)] => it,
         ref other => panic!("{other:?}"),
     }
 }
 
-const PUBLIC: [u8; 4] = [93, 184, 215, 14];
+const PUBLIC: Ipv4Addr = Ipv4Addr::new(93, 184, 215, 14);
 
 /// A query that ends the guest twice is told so; all others are answered.
 async fn fault(fault: &str) {
     let server = NameServer::start(PUBLIC);
-    let engine = launched(builder().modules(faulty()), server.dns()).await;
+    let engine = launched(builder().modules(with_faulty_dns()), server.dns()).await;
     let poison = format!("fumehood-fault-{fault}.known");
     let mut honest = tokio::task::JoinSet::new();
     let ask = |engine: &Engine, number: usize| {
@@ -272,10 +239,13 @@ async fn changed() {
         ..server.dns()
     };
     let engine = launched(builder(), dns.clone()).await;
-    assert_eq!(address(&engine, "printer").await, [192, 0, 2, 7]);
+    assert_eq!(
+        address(&engine, "printer").await,
+        Ipv4Addr::new(192, 0, 2, 7)
+    );
     std::fs::write(&hosts, "192.0.2.77 printer\n").unwrap();
     let begun = Instant::now();
-    while address(&engine, "printer").await != [192, 0, 2, 77] {
+    while address(&engine, "printer").await != Ipv4Addr::new(192, 0, 2, 77) {
         assert!(begun.elapsed() < PATIENCE, "it is not read again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -284,7 +254,7 @@ async fn changed() {
 /// With `dns.mode = "guest"` a request's name goes to the guest's server.
 async fn dialled() {
     let (server, origin) = (
-        NameServer::start([127, 0, 0, 1]),
+        NameServer::start(Ipv4Addr::LOCALHOST),
         Server::start(vec![Script::answer(HELLO)]),
     );
     let engine = server.leads().await;
@@ -305,7 +275,7 @@ async fn dialled() {
 /// it comes through the embedder; a new engine is told before it serves.
 async fn proxied() {
     let (server, origin) = (
-        NameServer::start([127, 0, 0, 1]),
+        NameServer::start(Ipv4Addr::LOCALHOST),
         Server::start(vec![Script::answer(HELLO)]),
     );
     let engine = server.leads().await;
@@ -333,7 +303,7 @@ async fn proxied() {
 
 /// A server that says that a stranger's name is here changes nothing.
 async fn judged() {
-    let (server, canary) = (NameServer::start([127, 0, 0, 1]), Canary::start());
+    let (server, canary) = (NameServer::start(Ipv4Addr::LOCALHOST), Canary::start());
     let engine = server.leads().await;
     let url = format!("http://evil.known:{}/", canary.port());
     let denied = cause(fetch(&engine, &url).await);

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use fumehood::control::{Cause, Deadlines};
 use fumehood::{Anchors, Body, Engine, EngineBuilder, Error, Module, Options, default_deadlines};
+use fumehood_tests::artifacts::native_code;
 use fumehood_tests::hostile::Script;
 use fumehood_tests::processes::{self, Process};
 use http::{Request, Response};
@@ -27,6 +28,19 @@ pub(crate) fn with_faulty_http1() -> Vec<Module> {
     let mut modules = Module::embedded_defaults();
     modules.retain(|module| module.name != "http1");
     modules.push(Module::embedded_faulty_http1());
+    modules
+}
+
+/// The built-in guests, but for a resolver that does as names say.
+pub(crate) fn with_faulty_dns() -> Vec<Module> {
+    let mut modules = Module::embedded_defaults();
+    modules.retain(|module| module.name != "dns");
+    modules.push(Module {
+        name: "dns".into(),
+        version: "1.0.0".into(),
+        digest: [9; 32],
+        code: std::fs::read(native_code("dns-faulty")).unwrap().into(),
+    });
     modules
 }
 

@@ -1,11 +1,15 @@
 //! Servers that do as they please, and one that is not there.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 
+use fumehood_tests::dns;
 use fumehood_tests::temp::TempDir;
 
 use crate::{at, data, found, steps};
+
+/// What a good server says.
+const GOOD: Ipv4Addr = Ipv4Addr::new(93, 184, 215, 14);
 
 /// What a server sends for a question: a datagram each.
 type Answer = fn(&[u8]) -> Vec<Vec<u8>>;
@@ -27,25 +31,19 @@ fn server(answers: Vec<Answer>) -> SocketAddr {
 }
 
 /// The reply to a question for an A record: this address.
-fn reply(question: &[u8], address: [u8; 4]) -> Vec<u8> {
-    let end = 12 + question[12..].iter().position(|it| *it == 0).unwrap() + 5;
-    let mut reply = question[..end].to_vec();
-    // A response, recursion available; one question, one answer, no more.
-    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-    reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-    reply.extend(address);
-    reply
+fn reply(question: &[u8], address: Ipv4Addr) -> Vec<u8> {
+    dns::reply(question, &[address]).1
 }
 
 fn good(question: &[u8]) -> Vec<Vec<u8>> {
-    vec![reply(question, [93, 184, 215, 14])]
+    vec![reply(question, GOOD)]
 }
 
 #[test]
 fn a_reply_that_is_not_the_questions_is_passed_over() {
     let forged = |question: &[u8]| {
         let evil = |change: fn(&mut Vec<u8>)| {
-            let mut forged = reply(question, [6, 6, 6, 6]);
+            let mut forged = reply(question, Ipv4Addr::new(6, 6, 6, 6));
             change(&mut forged);
             forged
         };
@@ -54,7 +52,7 @@ fn a_reply_that_is_not_the_questions_is_passed_over() {
             evil(|it| it[2] &= 0x7f),
             evil(|it| it[13] = b'z'),
             evil(|it| it.truncate(7)),
-            reply(question, [93, 184, 215, 14]),
+            reply(question, GOOD),
         ]
     };
     let address = server(vec![forged]);

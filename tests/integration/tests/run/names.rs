@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use fumehood_tests::artifacts::program;
+use fumehood_tests::dns::reply;
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::peers::Unbound;
 use fumehood_tests::temp::TempDir;
@@ -30,6 +31,9 @@ impl NameServer {
     /// With so many addresses for each name, of which [`PUBLIC`] is the first, and
     /// no other than of IPv4.
     fn start(addresses: u8) -> NameServer {
+        let [a, b, c, d] = PUBLIC.octets();
+        let addresses = (0..addresses).map(move |it| Ipv4Addr::new(a, b, c, d + it));
+        let addresses: Vec<Ipv4Addr> = addresses.collect();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -37,7 +41,7 @@ impl NameServer {
         std::thread::spawn(move || {
             let mut question = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut question) {
-                let (name, reply) = reply(&question[..length], addresses);
+                let (name, reply) = reply(&question[..length], &addresses);
                 let known = name.ends_with("known");
                 noted.lock().unwrap().push(name);
                 if known {
@@ -68,28 +72,6 @@ fn with_server(run: Fetch, server: SocketAddr) -> Fetch {
 fn said(stderr: &str) -> String {
     let ours = stderr.lines().filter(|it| it.starts_with("fumehood: "));
     ours.flat_map(|line| [line, "\n"]).collect()
-}
-
-/// The question's name, and a reply.
-fn reply(question: &[u8], addresses: u8) -> (String, Vec<u8>) {
-    let (mut labels, mut at) = (Vec::new(), 12);
-    while question[at] != 0 {
-        let end = at + 1 + usize::from(question[at]);
-        labels.push(String::from_utf8_lossy(&question[at + 1..end]).to_lowercase());
-        at = end;
-    }
-    let end = at + 5;
-    let count = match question[end - 4..end] == [0, 1, 0, 1] {
-        true => addresses,
-        false => 0,
-    };
-    let mut reply = question[..end].to_vec();
-    reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0]);
-    for number in 0..count {
-        let [a, b, c, d] = PUBLIC.octets();
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, a, b, c, d + number]);
-    }
-    (labels.join("."), reply)
 }
 
 #[test]
