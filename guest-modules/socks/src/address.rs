@@ -1,4 +1,4 @@
-//! Where a tunnel leads, and how that is written.
+//! Where a tunnel or a datagram leads, and how that is written.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ pub const MAX_NAME_BYTES: usize = 255;
 pub struct Endpoint {
     /// Where.
     pub address: Address,
-    /// Of TCP.
+    /// On which port.
     pub port: u16,
 }
 

@@ -281,7 +281,7 @@ pub(crate) struct Start {
     pub(crate) deadline_ms: u32,
 }
 
-/// A driver's request that has leave to start.
+/// A driver's request, or an association's, that has leave to start.
 #[derive(Debug)]
 pub(crate) struct StartSocket<T> {
     pub(crate) id: u64,

@@ -91,8 +91,10 @@ impl Listeners {
     pub(crate) fn beside(&self, listener: ListenerId, at: IpAddr) -> Option<IpAddr> {
         let here = self.held.get(&listener)?.here?.ip().to_canonical();
         let at = at.to_canonical();
-        let covers = here == at || here.is_unspecified() && !at.is_unspecified();
-        covers.then_some(at)
+        // One of IPv6 hears both families, one of IPv4 its own.
+        let everywhere =
+            here.is_unspecified() && !at.is_unspecified() && (here.is_ipv6() || at.is_ipv4());
+        (here == at || everywhere).then_some(at)
     }
 
     /// All of them, for an engine that is new.
@@ -122,4 +124,35 @@ fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 
 fn errno(why: &std::io::Error) -> i32 {
     why.raw_os_error().unwrap_or(Errno::IO.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_are_received_where_a_listener_listens() {
+        let mut listeners = Listeners::default();
+        let addresses =
+            |it: &[&str]| -> Vec<IpAddr> { it.iter().map(|it| it.parse().unwrap()).collect() };
+        let rows = [
+            (
+                "127.0.0.1:0",
+                "127.0.0.1",
+                &["127.0.0.2", "0.0.0.0", "::1"][..],
+            ),
+            ("0.0.0.0:0", "127.0.0.1", &["0.0.0.0", "::", "::1"][..]),
+        ];
+        for (number, (listens, good, bad)) in (0..).zip(rows) {
+            let id = ListenerId(number);
+            listeners.bind(id, listens.parse().unwrap()).unwrap();
+            for it in addresses(&[good]) {
+                assert_eq!(listeners.beside(id, it), Some(it), "{listens}");
+            }
+            for it in addresses(bad) {
+                assert_eq!(listeners.beside(id, it), None, "{listens} {it}");
+            }
+        }
+        assert_eq!(listeners.beside(ListenerId(9), [127, 0, 0, 1].into()), None);
+    }
 }

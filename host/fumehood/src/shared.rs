@@ -207,20 +207,29 @@ impl Shared {
         way_out.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Goes by what the settings say of the way out, where that is something else
-    /// than before; where they say nothing any more, as it was `otherwise`.
+    /// The way out that the settings say, where that is something else than before;
+    /// where they say nothing any more, as it was `otherwise`.
+    pub(crate) async fn another_way_out(
+        &self,
+        said: Option<&ProxySettings>,
+        otherwise: &Configured,
+    ) -> Result<Option<WayOut>, Error> {
+        if self.proxies_said.lock().await.as_ref() == said {
+            return Ok(None);
+        }
+        let chosen = said.cloned().map(Configured::Chosen);
+        let way_out = configured(chosen.as_ref().unwrap_or(otherwise)).await;
+        let way_out = way_out.map_err(ChooseError::from).map_err(NoWayOut::from)?;
+        Ok(Some(way_out))
+    }
+
+    /// Goes another way out, as the settings said.
     pub(crate) async fn follow_proxies(
         &self,
         said: Option<ProxySettings>,
-        otherwise: &Configured,
-    ) -> Result<(), Error> {
+        way_out: WayOut,
+    ) -> Result<(), ChannelError> {
         let mut before = self.proxies_said.lock().await;
-        if *before == said {
-            return Ok(());
-        }
-        let chosen = said.clone().map(Configured::Chosen);
-        let way_out = configured(chosen.as_ref().unwrap_or(otherwise)).await;
-        let way_out = way_out.map_err(ChooseError::from).map_err(NoWayOut::from)?;
         self.replace_way_out(way_out).await?;
         *before = said;
         Ok(())

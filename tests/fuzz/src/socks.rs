@@ -7,7 +7,8 @@
 use fumehood_guest_http1::{bounds, challenges};
 use fumehood_guest_socks::{
     Address, Client, DATAGRAM_START_BYTES, Endpoint, Event, Login, MAX_DATAGRAM_HEADER_BYTES,
-    MAX_WANTED, Next, Outcome, Request, Server, Version, measure, read, write,
+    MAX_WANTED, MIN_DATAGRAM_HEADER_BYTES, Next, Outcome, Request, Server, Version, measure, read,
+    write,
 };
 
 /// Plays a role against the stream, or reads it as a field.
@@ -92,7 +93,7 @@ fn datagram(datagram: &[u8]) {
         return;
     };
     let length = usize::from(length);
-    assert!((DATAGRAM_START_BYTES..=MAX_DATAGRAM_HEADER_BYTES).contains(&length));
+    assert!((MIN_DATAGRAM_HEADER_BYTES..=MAX_DATAGRAM_HEADER_BYTES).contains(&length));
     let Some(header) = datagram.get(..length) else {
         return;
     };

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
 
 use fumehood_control::{
     DialFailure, DialReply, DialRequest, FirstHop, FromBroker, GrantId, ListenerId, ProxyLeave,
@@ -19,6 +20,9 @@ use crate::resolve::System;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const LISTENER: ListenerId = ListenerId(3);
+
+/// After which a test that waits has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The default with loopback, and datagrams for this client.
 fn policy(client: Option<&str>) -> Policy {
@@ -84,6 +88,7 @@ async fn connected(engine: &Engine) -> (UdpSocket, SocketAddr) {
         (DialReply::Connected { id: 1, peer, .. }, mut sockets) => {
             let socket = UdpSocket::from(sockets.pop().unwrap());
             socket.set_nonblocking(false).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
             (socket, peer)
         }
         other => panic!("{other:?}"),
@@ -95,7 +100,9 @@ fn any_port(address: IpAddr) -> SocketAddr {
 }
 
 fn socket(address: IpAddr) -> UdpSocket {
-    UdpSocket::bind(any_port(address)).unwrap()
+    let socket = UdpSocket::bind(any_port(address)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
 }
 
 fn heard(socket: &UdpSocket) -> Vec<u8> {

@@ -78,6 +78,8 @@ pub(super) struct Flows {
     next: u64,
     dials: JoinSet<(u64, Dialled)>,
     ended: Vec<Ended>,
+    /// Datagrams that waited for a socket and were given up with it.
+    lost: u64,
 }
 
 struct Flow {
@@ -306,12 +308,20 @@ impl Flows {
             }),
             // It was silent longest, or is given up with all others: what comes of
             // its dial is closed.
-            State::Dialling(_) => self.ended.push(Ended {
-                told: flow.told,
-                outcome: AccessOutcome::Failed("client_gone".to_owned()),
-            }),
+            State::Dialling(waiting) => {
+                self.lost += waiting.len() as u64;
+                self.ended.push(Ended {
+                    told: flow.told,
+                    outcome: AccessOutcome::Failed("client_gone".to_owned()),
+                });
+            }
             State::Denied | State::Unreached => {}
         }
+    }
+
+    /// How many datagrams were given up since this was asked.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// Those that are over and not told of.
@@ -384,5 +394,75 @@ pub(super) fn datagram(socket: &impl AsFd, bytes: &[u8]) -> Fate {
         Err(Errno::AGAIN | Errno::NOBUFS) => Fate::Overflow,
         Err(Errno::MSGSIZE) => Fate::Oversize,
         Err(_) => Fate::Unreached,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_control::ClientProtocol;
+
+    use super::*;
+
+    fn new(header: &[u8], now: Instant) -> New<'_> {
+        New {
+            header,
+            target: Target::datagrams(([127, 0, 0, 1], 9).into()),
+            told: Told::new(ClientProtocol::Socks5),
+            now,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_what_is_given_up_is_counted() {
+        let (mut flows, now) = (Flows::default(), Instant::now());
+        for number in 0..MAX_DIALS {
+            assert!(!flows.is_busy());
+            flows.begin(
+                new(&number.to_be_bytes(), now),
+                b"x",
+                std::future::pending(),
+            );
+        }
+        assert!(flows.is_busy());
+        let first = 0_usize.to_be_bytes();
+        for _ in 1..MAX_WAITING {
+            assert_eq!(flows.pass(&first, now), Some(Fate::Waits));
+        }
+        assert_eq!(flows.pass(&first, now), Some(Fate::Overflow));
+        assert_eq!(flows.take_lost(), 0);
+        flows.expire(now + FLOW_IDLE);
+        assert_eq!(flows.pass(&first, now), None);
+        assert_eq!(flows.take_lost(), (MAX_DIALS + MAX_WAITING - 1) as u64);
+        assert_eq!(flows.take_ended().len(), MAX_DIALS);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_reached_is_tried_again_later() {
+        let (mut flows, now) = (Flows::default(), Instant::now());
+        let mut tally = DatagramTally::default();
+        flows.begin(new(b"a", now), b"x", std::future::pending());
+        flows.fail(1, &Cause::Busy, &mut tally);
+        assert_eq!(tally.unreached, 1);
+        assert_eq!(flows.pass(b"a", now), Some(Fate::Unreached));
+        flows.expire(Instant::now() + UNREACHED_FOR);
+        assert_eq!(flows.pass(b"a", now), None);
+        assert_eq!(flows.take_lost(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_silent_longest_makes_room() {
+        let (mut flows, now) = (Flows::default(), Instant::now());
+        let denial = || Denial {
+            target: Target::datagrams(([127, 0, 0, 1], 9).into()),
+            reason: fumehood_policy::Reason::NotAllowed,
+        };
+        let header = |number: usize| number.to_be_bytes();
+        for number in 0..=MAX_FLOWS {
+            let later = now + Duration::from_millis(number as u64);
+            flows.deny(new(&header(number), later), denial());
+        }
+        assert_eq!(flows.pass(&header(0), now), None);
+        assert_eq!(flows.pass(&header(1), now), Some(Fate::Denied));
+        assert_eq!(flows.all.len(), MAX_FLOWS);
     }
 }

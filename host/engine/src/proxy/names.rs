@@ -177,6 +177,10 @@ impl<'a> Asking<'a> {
         if let Err(denial) = self.pass(policy.decide_lookup(&host, self.client)).await {
             return Settled::denied(denial);
         }
+        // Then proxies resolve names, and a question goes past none of them.
+        if self.hub.proxy.routes.asks() {
+            return Settled::served(Verdict::NoSuchRecord);
+        }
         let kind = match asked.sought {
             Sought::Ipv4 => RecordType::A,
             Sought::Ipv6 => RecordType::Aaaa,

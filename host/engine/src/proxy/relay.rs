@@ -77,7 +77,8 @@ enum Client {
 
 /// Why an association is over.
 enum End {
-    /// Its connection ended, nothing was sent for too long, or the listener drains.
+    /// Its connection ended, nothing was sent for too long, the listener drains, or
+    /// the way out is through proxies by now.
     Well,
     /// By another policy than it was begun by.
     Denied(Reason),
@@ -153,6 +154,7 @@ impl Relay {
 
     /// Tells of flows that are over, and counts datagrams.
     async fn tell_flows(&mut self, hub: &Hub, seat: &Seat) {
+        self.tally.unreached += self.flows.take_lost();
         let tally = std::mem::take(&mut self.tally);
         if tally != DatagramTally::default() {
             hub.proxy.tally.datagrams(tally);
@@ -197,8 +199,12 @@ impl Relay {
         patience.poll(cx, next).map(Ok)
     }
 
-    /// What was judged by another policy is judged anew.
+    /// What was judged by another policy is judged anew. Where the way out is through
+    /// proxies by now, there is none for datagrams.
     fn follow_policy(&mut self, hub: &Hub) -> Result<(), End> {
+        if hub.proxy.routes.asks() {
+            return Err(End::Well);
+        }
         let Some(policy) = hub.proxy.policy() else {
             return Err(End::Failed(Cause::Busy));
         };

@@ -224,8 +224,8 @@ impl Engine {
     }
 
     /// Reads the settings again that [`crate::EngineBuilder::follow`] named.
-    /// Policy, timeouts, TLS versions, DNS and preferences of guests hold for the next
-    /// request; limits for the next launch.
+    /// Policy, proxies, timeouts, TLS versions, DNS and preferences of guests hold for
+    /// the next request; limits for the next launch.
     ///
     /// # Errors
     /// [`SettingsError`]: then what held before holds, and
@@ -254,13 +254,25 @@ impl Engine {
             dns: Arc::new(settings.dns()),
             guests: settings.guest_preferences(),
         };
-        if let Some(FollowedProxies { otherwise, .. }) = proxies {
-            let said = settings.proxies.value;
-            let followed = self.shared.follow_proxies(said, &otherwise).await;
+        let said = settings.proxies.value;
+        let way_out = match proxies {
+            Some(FollowedProxies { otherwise, .. }) => {
+                let another = self.shared.another_way_out(said.as_ref(), &otherwise);
+                another
+                    .await
+                    .map_err(|e| SettingsError::NotTaken(e.to_string()))?
+            }
+            None => None,
+        };
+        // The policy first: it can be refused, and then nothing has changed.
+        let revision = self
+            .replace(settings.policy, preferences, settings.file)
+            .await?;
+        if let Some(way_out) = way_out {
+            let followed = self.shared.follow_proxies(said, way_out).await;
             followed.map_err(|e| SettingsError::NotTaken(e.to_string()))?;
         }
-        self.replace(settings.policy, preferences, settings.file)
-            .await
+        Ok(revision)
     }
 
     async fn replace(

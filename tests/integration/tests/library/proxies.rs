@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use fumehood::policy::{FixedProxies, ProxyServer, ProxySettings};
-use fumehood::{Engine, ProxyAddress, ProxyOptions, Settings, SettingsSource};
+use fumehood::{Engine, ProxyAddress, ProxyOptions, Settings, SettingsError, SettingsSource};
 use fumehood_tests::hostile::{Script, Server};
 use fumehood_tests::temp::TempDir;
 
@@ -37,7 +37,7 @@ async fn silent_file() {
     let folder = TempDir::new().unwrap();
     let (own, other) = (
         Server::start(vec![Script::answers(&[HELLO]); 3]),
-        Server::start(vec![Script::answers(&[HELLO])]),
+        Server::start(vec![Script::answers(&[HELLO]); 2]),
     );
     let put = |text: &str| {
         let open = format!("[policy]\nprivate-hosts = [\"127.0.0.1\"]\n{text}");
@@ -65,6 +65,18 @@ async fn silent_file() {
     put(&format!("[proxy]\nmode = \"fixed\"\nurl = \"{url}\"\n"));
     engine.reload().await.unwrap();
     reached(&other, 1).await;
+    // A file that is refused is refused whole: these lists are longer, once each rule
+    // has them, than a policy may be.
+    let many = |what: &str, count: usize| {
+        let all: Vec<String> = (0..count).map(|it| format!("\"{what}{it}\"")).collect();
+        all.join(",")
+    };
+    let (hosts, clients) = (many("h", 2_000), many("client-number-", 300));
+    let rule = format!("deny = [{{ hosts = [{hosts}], clients = [{clients}] }}]");
+    put(&format!("{rule}\n[proxy]\nmode = \"direct\"\n"));
+    let refused = engine.reload().await.unwrap_err();
+    assert!(matches!(refused, SettingsError::NotTaken(_)), "{refused}");
+    reached(&other, 2).await;
     put("");
     engine.reload().await.unwrap();
     reached(&own, 3).await;

@@ -10,6 +10,7 @@ use fumehood_tests::hostile::{Script, Server};
 use fumehood_tests::temp::TempDir;
 use rustix::process::Signal;
 
+use crate::association::{ALL, ASSOCIATE, asked};
 use crate::support::{HELLO, PATIENCE, Proxy};
 
 /// `fumehood proxy`, with what is its standard input here as descriptor 3, and a
@@ -81,6 +82,20 @@ fn what_cannot_be_served_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(exit), "{said}: {stderr}");
         assert!(stderr.contains(said), "{said}: {stderr}");
     }
+}
+
+/// Where a socket was given, nobody says what else may be bound beside it.
+#[test]
+fn there_are_no_datagrams_beside_a_passed_socket() {
+    let folder = TempDir::new().unwrap();
+    let rules = format!("[policy]\n{ALL}\n");
+    let file = folder.write("config.toml", rules).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let command = activated(listener, "1", &["--config", file.to_str().unwrap()]);
+    let proxy = Proxy::spawn(command, TempDir::new().unwrap());
+    let (mut control, code, _) = asked(&proxy, b"\x05\x01\x00", ASSOCIATE);
+    assert_eq!(code, 7);
+    assert!(control.is_ended());
 }
 
 #[test]

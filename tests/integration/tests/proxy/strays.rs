@@ -1,6 +1,5 @@
 //! Datagrams that must not get where they are sent, and floods of them.
 
-use fumehood_tests::artifacts::component;
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use crate::association::{
     ALL, ASSOCIATE, Association, Echo, Silence, allowing, asked, header, header_by_name, socket_at,
 };
-use crate::support::{PATIENCE, Proxy};
+use crate::support::{PATIENCE, Proxy, swap_in};
 
 const GREETING: &[u8] = b"\x05\x01\x00";
 
@@ -71,7 +70,6 @@ fn what_is_denied_gets_not_one() {
         }
     }
     association.ask(&echo, b"past them");
-    canary.assert_unheard();
     // Each is told of once, and counted each time.
     let log = proxy.log(headers.len());
     for record in &log {
@@ -85,6 +83,7 @@ fn what_is_denied_gets_not_one() {
     let denied = 2 * headers.len();
     let datagrams = counted(&status, |it| it["dropped"]["denied"] == denied);
     assert_eq!(datagrams["received"], 1, "{datagrams}");
+    canary.assert_unheard();
     drop(association);
     assert_eq!(proxy.log(headers.len() + 2).len(), headers.len() + 2);
 }
@@ -107,9 +106,17 @@ fn nobody_else_sends_on_a_clients_association() {
     association.ask(&echo, b"second");
     assert_eq!(echo.heard(), [b"first".to_vec(), b"second".to_vec()]);
     // Nor is what a stranger sends to the target's socket the target's.
-    association.ask(&echo, b"third");
+    let target = socket_at("127.0.0.1:0");
+    let there = target.local_addr().unwrap();
+    association.send(there, b"where are you?");
+    let flow = target.recv_from(&mut [0; 64]).unwrap().1;
+    for stranger in [&elsewhere, &neighbour] {
+        stranger.send_to(b"forged", flow).unwrap();
+    }
+    target.send_to(b"here", flow).unwrap();
+    assert_eq!(association.hear(), (there, b"here".to_vec()));
     drop(association);
-    proxy.log(2);
+    proxy.log(3);
     counted(&status, |it| it["received"] == 3 && it["sent"] == 3);
 }
 
@@ -164,6 +171,19 @@ fn what_is_no_datagram_is_dropped_and_counted() {
         (&2.into(), &2.into())
     );
     assert_eq!(echo.heard(), [b"after them".to_vec()]);
+    let told = |flags: &[&str]| {
+        let asked = Fetch::command("status").arg("--socket").arg(&status);
+        String::from_utf8(asked.args(flags).run().stdout).unwrap()
+    };
+    let metrics = told(&["--metrics"]);
+    for line in [
+        "fumehood_proxy_datagrams_total{direction=\"received\"} 2",
+        "fumehood_proxy_datagrams_total{direction=\"sent\"} 2",
+        "fumehood_proxy_datagrams_dropped_total{reason=\"fragment\"} 3",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line}\n{metrics}");
+    }
+    assert!(told(&[]).contains("2 received, 2 sent"));
 }
 
 /// More targets, and more associations, than there may be at once.
@@ -177,7 +197,7 @@ fn what_there_may_be_is_bounded() {
     for echo in echoes.iter().chain(&echoes) {
         association.ask(echo, b"hello");
     }
-    // Those that were silent longest made room: twice as many as do not fit.
+    // Those that were silent longest made room: each of 80, but the 32 in use.
     let log = proxy.log(2 * TARGETS - 32);
     assert!(log.iter().all(|it| it["outcome"] == "tunnelled"));
     let mut more: Vec<Association> = (1..32).map(|_| Association::open(&proxy)).collect();
@@ -207,7 +227,10 @@ fn a_flood_is_its_senders_loss() {
     association.ask(&echo, b"before");
     let bystander = Association::open(&proxy);
     bystander.ask(&echo, b"beside");
-    let nobody = socket_at("127.0.0.1:0").local_addr().unwrap();
+    // Its port stays taken, and it hears itself alone.
+    let held = socket_at("127.0.0.1:0");
+    let nobody = held.local_addr().unwrap();
+    held.connect(nobody).unwrap();
     for number in 0..FLOOD {
         let name = format!("n{number}.example");
         association.say(&header_by_name(&name, 3478));
@@ -236,17 +259,8 @@ fn a_flood_is_its_senders_loss() {
 fn a_guest_that_ends_is_one_clients() {
     let echo = Echo::start();
     let folder = TempDir::new().unwrap();
-    let modules = folder.join("socks@9.0.0.wasm");
-    std::fs::copy(component("socks-faulty"), &modules).unwrap();
     let (proxy, socket) = with_status(ALL, &folder);
-    let ask = |action: &[&str]| {
-        let asked = Fetch::command("modules").args(action);
-        let done = asked.args(["--json", "--socket"]).arg(&socket).run();
-        assert_eq!(done.code(), 0, "{}", done.stderr);
-        serde_json::from_slice::<Value>(&done.stdout).unwrap()
-    };
-    let loaded = ask(&["load", modules.to_str().unwrap()]);
-    ask(&["swap", "socks", &loaded["digest"].as_str().unwrap()[..12]]);
+    swap_in(&socket, "socks", "socks-faulty");
     let bystander = Association::open(&proxy);
     bystander.ask(&echo, b"before");
     for fault in ["trap", "hang"] {

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -27,6 +27,21 @@ pub(crate) struct Proxy {
     folder: TempDir,
 }
 
+/// Puts this guest of the tests in a module's place, by an admin socket.
+pub(crate) fn swap_in(socket: &Path, name: &str, guest: &str) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.join(format!("{name}@9.0.0.wasm"));
+    std::fs::copy(component(guest), &file).unwrap();
+    let ask = |action: &[&str]| {
+        let asked = Fetch::command("modules").args(action);
+        let done = asked.args(["--json", "--socket"]).arg(socket).run();
+        assert_eq!(done.code(), 0, "{}", done.stderr);
+        serde_json::from_slice::<Value>(&done.stdout).unwrap()
+    };
+    let loaded = ask(&["load", file.to_str().unwrap()]);
+    ask(&["swap", name, &loaded["digest"].as_str().unwrap()[..12]]);
+}
+
 impl Proxy {
     /// One that may reach loopback.
     pub(crate) fn start(arguments: &[&str]) -> Proxy {
@@ -43,17 +58,8 @@ impl Proxy {
     pub(crate) fn with_module(name: &str, guest: &str) -> Proxy {
         let folder = TempDir::new().unwrap();
         let socket = folder.join("admin.sock");
-        let file = folder.join(format!("{name}@9.0.0.wasm"));
-        std::fs::copy(component(guest), &file).unwrap();
         let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
-        let ask = |action: &[&str]| {
-            let asked = Fetch::command("modules").args(action);
-            let done = asked.args(["--json", "--socket"]).arg(&socket).run();
-            assert_eq!(done.code(), 0, "{}", done.stderr);
-            serde_json::from_slice::<Value>(&done.stdout).unwrap()
-        };
-        let loaded = ask(&["load", file.to_str().unwrap()]);
-        ask(&["swap", name, &loaded["digest"].as_str().unwrap()[..12]]);
+        swap_in(&socket, name, guest);
         proxy
     }
 

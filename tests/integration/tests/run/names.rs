@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use fumehood_tests::artifacts::program;
+use fumehood_tests::artifacts::{program, unmoved};
 use fumehood_tests::dns::reply;
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::peers::Unbound;
@@ -289,6 +289,24 @@ fn its_own_loopback_is_called_localhost() {
     assert_eq!(server.asked(), [""; 0]);
 }
 
+/// Proxies resolve names; a question goes past none of them.
+#[test]
+fn where_the_way_out_is_through_proxies_no_name_leaves() {
+    let server = NameServer::start(1);
+    let folder = TempDir::new().unwrap();
+    let text = "[proxy]\nmode = \"fixed\"\nurl = \"socks5h://127.0.0.1:9\"\n";
+    let file = folder.write("config.toml", text).unwrap();
+    let finished = server
+        .run(&["--allow", "origin.known", "--config"])
+        .arg(&file)
+        .args(["--", "dig", "origin.known"])
+        .run();
+    let told = self::text(finished.content());
+    assert!(told.contains("status: NOERROR"), "{told}");
+    assert!(told.contains("ANSWER: 0"), "{told}");
+    assert_eq!(server.asked(), [""; 0]);
+}
+
 #[test]
 fn names_outlive_the_engine() {
     let server = NameServer::start(1);
@@ -315,13 +333,11 @@ fn names_outlive_the_engine() {
 /// Runs a script that may mount, in a user namespace of its own, where `$0` is the
 /// command.
 fn apart(script: &str, server: Option<SocketAddr>) -> (String, String) {
-    let mut command = Command::new("unshare");
+    let mut command = unmoved(Command::new("unshare"));
     let flags = ["--user", "--map-user=1000", "--map-group=1000"];
     command.args(flags);
     command.args(["--keep-caps", "--mount", "sh", "-c", script]);
-    command
-        .arg(program("fumehood"))
-        .env("XDG_CONFIG_HOME", "/nonexistent");
+    command.arg(program("fumehood"));
     if let Some(server) = server {
         command.env("FUMEHOOD_DNS_SERVERS", server.to_string());
     }

@@ -14,6 +14,9 @@ pub(crate) use wire::Flaw;
 /// How much of a datagram tells how long its header is, in bytes.
 pub(crate) const DATAGRAM_START_BYTES: usize = 5;
 
+/// Shortest header, in bytes: a name of one letter and what is around it.
+const MIN_DATAGRAM_HEADER_BYTES: usize = 8;
+
 /// Longest header, in bytes: a name of 255 bytes and what is around it.
 pub(crate) const MAX_DATAGRAM_HEADER_BYTES: usize = 262;
 
@@ -33,7 +36,7 @@ impl SocksGuest {
             Err(flaw) => Ok(Err(flaw)),
             Ok(length) => {
                 let length = usize::from(length);
-                match (DATAGRAM_START_BYTES..=MAX_DATAGRAM_HEADER_BYTES).contains(&length) {
+                match (MIN_DATAGRAM_HEADER_BYTES..=MAX_DATAGRAM_HEADER_BYTES).contains(&length) {
                     true => Ok(Ok(length)),
                     false => Err(self.unsound("a header's length that none has")),
                 }

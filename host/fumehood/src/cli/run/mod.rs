@@ -72,9 +72,7 @@ async fn confined(args: &Run) -> Result<u8, Failed> {
     });
     // The network first: without one there is nothing to run.
     let entered = program(args, &environment).enter().await?;
-    if !args.quiet {
-        warn_of_mounts(entered.layers());
-    }
+    warn_of_mounts(entered.layers());
     if args.verbose {
         tell(args, &environment, &entered, &policy);
     }
