@@ -34,8 +34,9 @@ pub struct GrantTerms {
     /// How long it holds; an exchange under way ends then. Default a minute.
     pub lifetime: Duration,
     /// How much content may move under it, both directions and all exchanges
-    /// together, in bytes. Default no bound. Such a grant ends with the engine
-    /// process that counts it.
+    /// together, in bytes; of a scheme that a driver serves, all that its sockets
+    /// move. Default no bound. Such a grant ends with the engine process that
+    /// counts it.
     pub bytes: u64,
 }
 

@@ -1,5 +1,6 @@
 //! The one way out: what a guest's grant lets it ask the broker.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -9,9 +10,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fumehood_control::{Cause, DialFailure, GrantId, JourneyEvent, Outside};
-use fumehood_policy::{Host, Transport};
+use fumehood_policy::{Host, Lapse, Transport};
 
 use super::bindings::wasi::sockets::network::ErrorCode;
+use crate::allowance::Allowance;
 use crate::dialer::Dialer;
 use crate::dns::Names;
 
@@ -47,6 +49,8 @@ struct Leave {
 /// What a driver did with its sockets; shared with them.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
+    /// How much they may still move, both ways together.
+    allowance: Allowance,
     received: AtomicU64,
     sent: AtomicU64,
     inner: Mutex<Told>,
@@ -61,6 +65,45 @@ struct Told {
 }
 
 impl Log {
+    /// Moves up to `wanted` bytes, more than 0, by what says how many it moved.
+    ///
+    /// # Errors
+    /// Its own, and `PermissionDenied` where nothing is left of the leave.
+    pub(super) fn within_leave<T>(
+        &self,
+        wanted: usize,
+        transfer: impl FnOnce(usize) -> io::Result<(usize, T)>,
+    ) -> io::Result<T> {
+        let reserved = self.allowance.reserve(wanted as u64);
+        let reserved = reserved.map_err(|_spent| io::ErrorKind::PermissionDenied)?;
+        // It is not more than was wanted.
+        let moved = transfer(usize::try_from(reserved).unwrap_or(wanted));
+        let count = moved.as_ref().map_or(0, |(count, _)| *count);
+        let unused = reserved.saturating_sub(count as u64);
+        self.allowance.give_back(unused);
+        moved.map(|(_, value)| value)
+    }
+
+    /// Takes what a datagram moves out of the leave: all of it or nothing.
+    ///
+    /// # Errors
+    /// `PermissionDenied` where the leave has less left.
+    pub(super) fn take_leave(&self, bytes: usize) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.within_leave(bytes, |most| match most < bytes {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => Ok((bytes, ())),
+        })
+    }
+
+    /// Whether and how its leave came to an end.
+    pub(super) fn lapsed(&self) -> Option<Cause> {
+        let lapsed = |it: &Cause| matches!(it, Cause::Lapsed(_));
+        self.trouble().filter(lapsed)
+    }
+
     pub(super) fn note_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -69,15 +112,21 @@ impl Log {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// A socket or a lookup failed.
+    /// A socket or a lookup failed. The end of its leave stays the reason.
     pub(super) fn note_trouble(&self, cause: Cause) {
-        self.lock().trouble = Some(cause);
+        let mut told = self.lock();
+        if !matches!(told.trouble, Some(Cause::Lapsed(_))) {
+            told.trouble = Some(cause);
+        }
     }
 
-    /// A socket failed by itself.
-    pub(super) fn note_io(&self, error: &std::io::Error) {
-        self.note_trouble(Cause::Socket {
-            errno: error.raw_os_error().unwrap_or(0),
+    /// A socket failed by itself, or its leave is spent.
+    pub(super) fn note_io(&self, error: &io::Error) {
+        self.note_trouble(match (error.raw_os_error(), error.kind()) {
+            (None, io::ErrorKind::PermissionDenied) => Cause::Lapsed(Lapse::Spent),
+            (errno, _) => Cause::Socket {
+                errno: errno.unwrap_or(0),
+            },
         });
     }
 
@@ -233,6 +282,15 @@ impl Access {
     /// With so many sockets at once, in place of a transfer's.
     pub(crate) fn with_sockets(mut self, most: usize) -> Access {
         self.most_sockets = most;
+        self
+    }
+
+    /// With so much that its sockets may move, in place of as much as there is.
+    pub(crate) fn with_allowance(mut self, allowance: Allowance) -> Access {
+        self.log = Arc::new(Log {
+            allowance,
+            ..Log::default()
+        });
         self
     }
 

@@ -74,7 +74,12 @@ pub(super) fn of_io(error: &io::Error) -> ErrorCode {
     if error.kind() == io::ErrorKind::WouldBlock {
         return ErrorCode::WouldBlock;
     }
-    Errno::from_io_error(error).map_or(ErrorCode::Unknown, of_errno)
+    match Errno::from_io_error(error) {
+        Some(errno) => of_errno(errno),
+        // Its leave is spent.
+        None if error.kind() == io::ErrorKind::PermissionDenied => ErrorCode::AccessDenied,
+        None => ErrorCode::Unknown,
+    }
 }
 
 fn of_errno(errno: Errno) -> ErrorCode {

@@ -66,7 +66,7 @@ impl Transfer<'_> {
             .hub
             .reserve(0, self.exchange.deadlines.connect_ms)
             .await?;
-        let mut driver = self.start(scheme).await?;
+        let mut driver = self.start(scheme, pipes).await?;
         self.fetch(&mut driver).await?;
         self.body(&mut driver, pipes).await?;
         self.timings.total_us = self.elapsed();
@@ -81,12 +81,13 @@ impl Transfer<'_> {
     }
 
     /// An instance of the version that serves the scheme now.
-    async fn start(&self, scheme: ServedScheme) -> Result<DriverInstance, Cause> {
+    async fn start(&self, scheme: ServedScheme, pipes: &Pipes) -> Result<DriverInstance, Cause> {
         let version = self.hub.registry.drivers.serving(&scheme)?;
         let deadline = Duration::from_millis(self.exchange.deadlines.connect_ms.into());
         let dialer = Arc::clone(&self.hub.dialer);
         let names = Arc::clone(&self.hub.names);
-        let access = Access::new(dialer, names, self.exchange.grant, deadline);
+        let access = Access::new(dialer, names, self.exchange.grant, deadline)
+            .with_allowance(pipes.allowance.clone());
         let instance = timeout(deadline, version.module.instantiate(access))
             .await
             .map_err(|_| Cause::Busy)?;
@@ -125,17 +126,15 @@ impl Transfer<'_> {
         let milliseconds = self.exchange.deadlines.idle_ms;
         let mut reported = Instant::now();
         loop {
-            let allowed = pipes.allowance.reserve(PIECE_BYTES.into())?;
-            // Not more than PIECE_BYTES was asked for.
-            let asked = driver.read_body(u32::try_from(allowed).unwrap_or(PIECE_BYTES));
+            let asked = driver.read_body(PIECE_BYTES);
             let told = self.within("idle", milliseconds, asked).await;
             let piece = match told? {
                 Ok(piece) => piece,
                 Err(told) => return Err(self.explain(driver, told, "in-payload")),
             };
-            let unused = allowed.saturating_sub(piece.len() as u64);
-            pipes.allowance.give_back(unused);
             if piece.is_empty() {
+                // A guest may take the end of its leave for the peer's.
+                log.lapsed().map_or(Ok(()), Err)?;
                 return self.tell_connections(&log).await;
             }
             write_all(&pipes.sink, &piece).await?;
@@ -176,6 +175,9 @@ impl Transfer<'_> {
 
     /// What a driver's failure means to the embedder.
     fn explain(&self, driver: &DriverInstance, told: Told, place: &str) -> Cause {
+        if let Some(lapsed) = driver.log().lapsed() {
+            return lapsed;
+        }
         match told {
             Told::Network => driver.log().trouble().unwrap_or_else(|| {
                 self.settle(driver.nonsense("of a network failure that there was not"))

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::Pollable;
@@ -90,7 +92,11 @@ impl Stream {
                 }
                 return Poll::Ready(());
             }
-            match self.tcp.try_write(pending) {
+            let written = self.log.within_leave(pending.len(), |most| {
+                let count = self.tcp.try_write(&pending[..most])?;
+                Ok((count, count))
+            });
+            match written {
                 Ok(count) => {
                     self.log.note_sent(count);
                     let _sent = pending.split_to(count);
@@ -172,11 +178,33 @@ impl Reader {
 
     /// What is there now; no bytes at the end of the stream.
     fn try_read(&self, size: usize) -> io::Result<Bytes> {
-        let mut buffer = vec![0; size.min(BUFFER_BYTES)];
-        let count = self.stream.tcp.try_read(&mut buffer)?;
-        buffer.truncate(count);
-        self.stream.log.note_received(count);
-        Ok(buffer.into())
+        let log = &self.stream.log;
+        let read = log.within_leave(size.min(BUFFER_BYTES), |most| {
+            let mut buffer = vec![0; most];
+            let count = self.stream.tcp.try_read(&mut buffer)?;
+            buffer.truncate(count);
+            Ok((count, buffer))
+        });
+        match read {
+            // What may not be read any more may be the end.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.try_end(error),
+            read => {
+                let buffer = read?;
+                log.note_received(buffer.len());
+                Ok(buffer.into())
+            }
+        }
+    }
+
+    /// No bytes at the end of the stream, and this error where there are some.
+    fn try_end(&self, error: io::Error) -> io::Result<Bytes> {
+        let tcp = &self.stream.tcp;
+        tcp.try_io(Interest::READABLE, || {
+            match recv(tcp, &mut [0_u8], RecvFlags::PEEK | RecvFlags::DONTWAIT)? {
+                (_, 0) => Ok(Bytes::new()),
+                _ => Err(error),
+            }
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use wasmtime::{Result, format_err};
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe};
 
-use super::access::{Access, Counted};
+use super::access::{Access, Counted, Log};
 use super::address::{any, check_local, check_remote, from_wasi, to_wasi};
 use super::bindings::wasi::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress};
 use super::bindings::wasi::sockets::{udp, udp_create_socket};
@@ -352,8 +352,10 @@ impl udp::HostIncomingDatagramStream for View<'_> {
             while datagrams.len() < most && bytes < RECEIVE_BYTES {
                 match peer.receive(&mut buffer) {
                     Ok(count) => {
+                        let log = self.access.log();
+                        log.take_leave(count).map_err(|error| noted(log, &error))?;
                         bytes += count;
-                        self.access.log().note_received(count);
+                        log.note_received(count);
                         datagrams.push(udp::IncomingDatagram {
                             data: buffer[..count].to_vec(),
                             remote_address: to_wasi(peer.address),
@@ -363,10 +365,7 @@ impl udp::HostIncomingDatagramStream for View<'_> {
                     // What has come is told first; the error is not lost on a
                     // guest that waits for an answer in vain.
                     Err(_) if !datagrams.is_empty() => break,
-                    Err(error) => {
-                        self.access.log().note_io(&error);
-                        return Err(of_io(&error).into());
-                    }
+                    Err(error) => return Err(noted(self.access.log(), &error).into()),
                 }
             }
         }
@@ -434,16 +433,22 @@ impl Outgoing {
         };
         check_remote(self.family, to)?;
         let socket = self.peers.reach(to, self.options, access).await?;
+        let log = access.log();
+        log.take_leave(datagram.data.len())
+            .map_err(|error| noted(log, &error))?;
         // The kernel takes a datagram or drops it: there is hardly a wait.
         match socket.send(&datagram.data).await {
             Ok(count) => {
-                access.log().note_sent(count);
+                log.note_sent(count);
                 Ok(())
             }
-            Err(error) => {
-                access.log().note_io(&error);
-                Err(of_io(&error))
-            }
+            Err(error) => Err(noted(log, &error)),
         }
     }
+}
+
+/// What the guest is told of a failure, which is kept.
+fn noted(log: &Log, error: &io::Error) -> ErrorCode {
+    log.note_io(error);
+    of_io(error)
 }
