@@ -112,20 +112,25 @@ impl Prepared {
 fn prepare(bootstrap: Bootstrap, embedder: &Embedder) -> Result<Prepared, BrokerError> {
     let isolated = bootstrap.isolate(Role::Broker)?;
     let Setup { policy, required } = receive_setup(embedder)?;
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .max_blocking_threads(MAX_LOOKUPS)
-        .thread_keep_alive(IDLE_THREAD_LIFETIME)
-        .thread_name("lookup")
-        .build()
-        .map_err(BrokerError::Runtime)?;
+    let runtime = runtime(IDLE_THREAD_LIFETIME).map_err(BrokerError::Runtime)?;
     let layers = isolated.seal(&required)?;
     Ok(Prepared {
         broker: Broker::new(policy, System::new(), Tcp::new()),
         runtime,
         layers,
     })
+}
+
+/// One thread, and as many as look names up at once; those that had nothing to do for
+/// so long end.
+pub(crate) fn runtime(idle: Duration) -> std::io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(MAX_LOOKUPS)
+        .thread_keep_alive(idle)
+        .thread_name("lookup")
+        .build()
 }
 
 /// Reads up to `Start`: `Hello`, the policy, `Start`.

@@ -36,6 +36,7 @@ impl ProxyStatus {
             | Reason::Unconfirmed(_)
             | Reason::Grant(_)
             | Reason::NotAllowed
+            | Reason::OnlyBelow(_)
             | Reason::NoDatagrams => "http_request_denied",
         };
         Self::new(403, error, &denial.to_string())

@@ -129,6 +129,9 @@ pub enum Reason {
     Unseen,
     /// They are datagrams, and no rule that allows names `udp`.
     NoDatagrams,
+    /// No rule allows it, as for [`Reason::NotAllowed`]; this one allows all names
+    /// below it.
+    OnlyBelow(Box<RuleRef>),
 }
 
 /// Why a grant does not hold.
@@ -181,7 +184,7 @@ impl Reason {
             Reason::BlockedPort => "blocked-port",
             Reason::Rule(_) => "denied-by-rule",
             Reason::Unconfirmed(_) => "not-confirmed",
-            Reason::NotAllowed => "not-allowed",
+            Reason::NotAllowed | Reason::OnlyBelow(_) => "not-allowed",
             Reason::Localhost => "localhost",
             Reason::Address { space, .. } => match space {
                 AddressSpace::Public => "public-address",
@@ -230,7 +233,7 @@ impl Denial {
                 "to allow it, mint the grant with the address space \"{}\"",
                 space.name()
             )),
-            Reason::NotAllowed => Some(format!(
+            Reason::NotAllowed | Reason::OnlyBelow(_) => Some(format!(
                 "to allow it, add a rule for {}",
                 self.target.host_and_port()
             )),
@@ -279,6 +282,10 @@ impl fmt::Display for Denial {
             ),
             Reason::NotAllowed => {
                 f.write_str("no rule of the policy allows it, and its default is to deny")
+            }
+            Reason::OnlyBelow(rule) => {
+                write!(f, "no rule of the policy allows it: {rule} leaves out ")?;
+                write!(f, "{} itself", self.target.host)
             }
             Reason::Localhost => f.write_str("its name stands for this machine (RFC 6761)"),
             Reason::Address { address, .. } => match standing_of(*address).range {

@@ -65,6 +65,15 @@ impl Index {
             .flat_map(move |ports| ports.at(port))
     }
 
+    /// Entries for all names below this one, which they leave out.
+    pub(crate) fn for_names_below(&self, host: &Host, port: u16) -> impl Iterator<Item = u32> {
+        let below = match host {
+            Host::Name(name) => self.under.get(name.as_str()),
+            Host::V4(_) | Host::V6(_) => None,
+        };
+        below.into_iter().flat_map(move |ports| ports.at(port))
+    }
+
     /// Entries for ranges that hold this address.
     pub(crate) fn for_address(&self, address: IpAddr, port: u16) -> impl Iterator<Item = u32> {
         self.for_ranges(address)

@@ -179,6 +179,17 @@ impl<'a> Weighing<'a> {
         self.against(self.policy.parts.rule_mode, reason)
     }
 
+    /// No rule is for it. One for the names below it may have been meant to be.
+    fn by_no_rule(&mut self) -> Result<(), Reason> {
+        let Target { host, port, .. } = self.target;
+        let below = self.policy.allows.for_names_below(host, *port);
+        let reason = match self.first(below, |_| true) {
+            Some(rule) => Reason::OnlyBelow(self.policy.refer_to(rule)),
+            None => Reason::NotAllowed,
+        };
+        self.by_rule(reason)
+    }
+
     /// The place of its address is against it.
     fn by_space(&mut self, reason: Reason) -> Result<(), Reason> {
         self.against(self.policy.parts.address_mode, reason)
@@ -224,7 +235,7 @@ impl<'a> Weighing<'a> {
             || self.rule_for_host(&policy.allows, |_| true).is_some()
             || self.may_be_in_a_range(&policy.allows);
         if !by_address {
-            self.by_rule(Reason::NotAllowed)?;
+            self.by_no_rule()?;
         }
         Ok(Grounds::Addresses)
     }
@@ -289,7 +300,7 @@ impl<'a> Weighing<'a> {
             Some(rule) => Ok(Grounds::Rule { line: rule.line }),
             None if private => Ok(Grounds::Private),
             None => {
-                self.by_rule(Reason::NotAllowed)?;
+                self.by_no_rule()?;
                 Ok(Grounds::Default)
             }
         }

@@ -225,6 +225,28 @@ fn deny_wins() {
 }
 
 #[test]
+fn a_rule_for_names_below_says_that_it_leaves_one_out() {
+    let mut policy = Policy::deny_by_default();
+    policy
+        .add_rule(rule(Effect::Allow, "*.example.com"))
+        .unwrap();
+    assert_eq!(on_target(&policy, "http://www.example.com/"), "allow");
+    let denied = |url: &str| match policy.check_target(&target(url)) {
+        Decision::Deny(denial) => (denial.reason.name(), denial.to_string()),
+        other => panic!("{url}: {other:?}"),
+    };
+    let (name, said) = denied("http://example.com/");
+    assert_eq!(name, "not-allowed");
+    assert!(
+        said.contains("*.example.com leaves out example.com itself"),
+        "{said}"
+    );
+    let (name, said) = denied("http://example.org/");
+    assert_eq!(name, "not-allowed");
+    assert!(!said.contains("leaves out"), "{said}");
+}
+
+#[test]
 fn a_rule_matches_with_all_its_parts() {
     let mut policy = Policy::default();
     policy

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use fumehood_control::DialFailure;
-use fumehood_policy::Policy;
+use fumehood_policy::{DnsName, Policy};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -106,10 +106,51 @@ fn black_holed_lookups_do_not_hold_up_a_literal() {
     });
 }
 
+/// Threads of this process that look names up.
+fn lookup_threads() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let named = threads.filter_map(|it| std::fs::read_to_string(it.ok()?.path().join("comm")).ok());
+    named.filter(|it| it.trim_end() == "lookup").count()
+}
+
+#[test]
+fn threads_that_have_nothing_to_do_end() {
+    use crate::resolve::Resolve as _;
+
+    let gate = Gate::default();
+    let at_gate = gate.clone();
+    let resolver = Arc::new(System::with_lookup(move |_| {
+        at_gate.pass();
+        Ok(vec!["1.1.1.1".parse().unwrap()])
+    }));
+    let runtime = crate::startup::runtime(Duration::from_millis(10)).unwrap();
+    runtime.block_on(async {
+        let lookups: Vec<_> = (0..MAX_LOOKUPS)
+            .map(|_| {
+                let resolver = Arc::clone(&resolver);
+                let name = DnsName::try_from("any.example".to_owned()).unwrap();
+                tokio::spawn(async move { resolver.resolve(&name).await })
+            })
+            .collect();
+        while gate.waiting() < MAX_LOOKUPS {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lookup_threads(), MAX_LOOKUPS);
+        gate.open();
+        for lookup in lookups {
+            assert!(lookup.await.unwrap().is_ok());
+        }
+        let begun = Instant::now();
+        while lookup_threads() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "they stay");
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
 #[tokio::test]
 async fn getaddrinfo_answers_and_fails_in_words() {
     use crate::resolve::Resolve as _;
-    use fumehood_policy::DnsName;
 
     let system = System::new();
     let localhost = DnsName::try_from("localhost".to_owned()).unwrap();

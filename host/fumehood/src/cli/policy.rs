@@ -5,7 +5,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
-use fumehood::policy::{Decision, Denial, Grounds, Policy, RequestUrl, Scheme, Terms, standing_of};
+use fumehood::policy::{
+    Decision, Denial, Grounds, Policy, RequestUrl, Scheme, ServedScheme, Terms, Transport,
+    UrlError, standing_of,
+};
 use fumehood::{
     Engine, Explained, Explainer, ProxyStatus, Resolution, Revision, Settings, Verdict,
 };
@@ -87,10 +90,38 @@ async fn ask(asked: &Asked, style: Style) -> Result<(String, ExitCode), Failed> 
     Ok((text, code))
 }
 
-/// Whether it is where datagrams go: `udp://host:port`.
-fn is_datagrams(url: &str) -> bool {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-    scheme.is_some_and(|it| it.eq_ignore_ascii_case(Scheme::Udp.name()))
+/// Reads where a request goes, or datagrams (`udp://host:port`).
+fn parse(url: &str) -> Result<RequestUrl, String> {
+    let absolute = match url.split_once("://") {
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case(Scheme::Udp.name()) => {
+            return RequestUrl::parse_datagrams(url).map_err(|e| e.to_string());
+        }
+        Some((scheme, _)) => return parse_of_any(url, scheme),
+        None => format!("http://{url}"),
+    };
+    RequestUrl::parse(&absolute).map_err(|e| e.to_string())
+}
+
+/// The same of a scheme that a module may serve. Rules speak of it whether or not
+/// one does; what port it means where it names none, only the module knows.
+fn parse_of_any(url: &str, scheme: &str) -> Result<RequestUrl, String> {
+    let unserved = match RequestUrl::parse(url) {
+        Err(error @ UrlError::Scheme(_)) => error,
+        parsed => return parsed.map_err(|e| e.to_string()),
+    };
+    let with_default = |port: u16| {
+        let name = scheme.to_ascii_lowercase();
+        let served = ServedScheme::new(&name, port, Transport::Tcp);
+        let served = served.map_err(|_| unserved.to_string())?;
+        RequestUrl::parse_served(url, &[served]).map_err(|e| e.to_string())
+    };
+    let (parsed, other) = (with_default(1)?, with_default(2)?);
+    if parsed.target.port != other.target.port {
+        return Err(format!(
+            "write its port: only a module that serves {scheme} knows the usual one"
+        ));
+    }
+    Ok(parsed)
 }
 
 /// What is known of one URL.
@@ -108,33 +139,25 @@ async fn one<'a>(
     url: &'a str,
     terms: &Terms,
 ) -> Result<Report<'a>, Failed> {
-    let absolute = match url.contains("://") {
-        true => url.to_owned(),
-        false => format!("http://{url}"),
-    };
     let policy = &settings.policy;
-    // Datagrams have no method.
-    let unasked = Terms {
-        method: None,
-        ..terms.clone()
-    };
-    let (parsed, terms) = match is_datagrams(&absolute) {
-        true => (RequestUrl::parse_datagrams(&absolute), &unasked),
-        false => (RequestUrl::parse(&absolute), terms),
-    };
-    let parsed = match parsed {
+    let parsed = match parse(url) {
         Ok(parsed) => parsed,
-        Err(error) => {
+        Err(why) => {
             return Ok(Report {
                 url,
                 policy,
-                outcome: Err(error.to_string()),
+                outcome: Err(why),
                 exit: Some(Exit::Url),
                 proxy: None,
             });
         }
     };
-    let explained = explainer.explain(&parsed, terms).await;
+    let mut terms = terms.clone();
+    if parsed.target.scheme == Scheme::Udp {
+        // Datagrams have no method.
+        terms.method = None;
+    }
+    let explained = explainer.explain(&parsed, &terms).await;
     let explained = explained.map_err(|e| Failed::new(Exit::Engine, e.to_string()))?;
     let (exit, proxy) = match explained.verdict() {
         Verdict::Allowed => (None, None),

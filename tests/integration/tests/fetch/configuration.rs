@@ -56,6 +56,35 @@ fn path(path: &Path) -> &str {
 }
 
 #[test]
+fn it_is_found_where_it_is_looked_for() {
+    let setting = Setting::new("");
+    let folder = setting.temp.path().join("fumehood");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("config.toml");
+    std::fs::write(&file, "[policy]\nallow = []\n").unwrap();
+    let home = setting.temp.path();
+    let below_home = home.join("home/.config");
+    std::fs::create_dir_all(&below_home).unwrap();
+    std::os::unix::fs::symlink(&folder, below_home.join("fumehood")).unwrap();
+    for (variable, value, found) in [
+        ("XDG_CONFIG_HOME", home.to_owned(), file),
+        (
+            "HOME",
+            home.join("home"),
+            below_home.join("fumehood/config.toml"),
+        ),
+    ] {
+        let mut command = artifacts::fumehood();
+        command
+            .env_remove("XDG_CONFIG_HOME")
+            .env(variable, value)
+            .args(["policy", "show"]);
+        let told = stdout(&command.output().unwrap());
+        assert!(told.contains(path(&found)), "{variable}: {told}");
+    }
+}
+
+#[test]
 fn a_file_opens_and_closes_hosts_and_is_named_in_denials() {
     let server = Server::start(vec![Script::answers(&[HELLO]); 4]);
     let setting = Setting::new("[policy]\nprivate-hosts = [\"127.0.0.0/8\"]\n");

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::JoinHandle;
 
 use fumehood_tests::artifacts::{self, component};
@@ -103,6 +104,99 @@ fn a_drivers_url_is_judged_as_any_other() {
         .assert_failed(110, "policy", "policy");
     assert_eq!(canary.connections(), 0);
     canary.assert_alive();
+}
+
+/// Rules speak of schemes that modules serve, whether or not one does.
+#[test]
+fn what_would_become_of_such_a_url_is_explained() {
+    let temp = TempDir::new().unwrap();
+    let rules = "[policy]\nallow = [{ hosts = [\"*.known\"], schemes = [\"gopher\"] }]\n";
+    let file = temp.write("config.toml", rules).unwrap();
+    let explain = |url: &str| {
+        let mut command = artifacts::fumehood();
+        command.args(["policy", "check", "--json", "--resolve", "none"]);
+        command.arg("--config").arg(&file).arg(url);
+        let told: serde_json::Value =
+            serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        (
+            told["verdict"].as_str().unwrap().to_owned(),
+            told["message"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (verdict, ground) = explain("gopher://old.known:70/1");
+    assert_eq!(verdict, "allowed");
+    assert!(ground.contains("allowed by the rule at"), "{ground}");
+    assert!(ground.contains("config.toml:2"), "{ground}");
+    for (url, expected, why) in [
+        ("gopher://known:70/", "denied", "leaves out known itself"),
+        (
+            "gemini://old.known:1965/",
+            "denied",
+            "its default is to deny",
+        ),
+        ("gopher://127.0.0.1:70/", "denied", "loopback"),
+        ("gopher://old.known/", "refused", "write its port"),
+        ("file://old.known:70/", "refused", "not spoken"),
+    ] {
+        let (verdict, said) = explain(url);
+        assert_eq!(verdict, expected, "{url}: {said}");
+        assert!(said.contains(why), "{url}: {said}");
+    }
+}
+
+/// In a network of its own, where every address is this machine's, so that whatever
+/// leaves a socket passes its loopback and is counted there.
+#[test]
+fn outside_its_grant_not_a_packet_leaves() {
+    const SCRIPT: &str = "
+        ip link set lo up && ip route add local default dev lo &&
+        ip -6 route add local default dev lo || exit 1
+        packets() { awk '$1 == \"lo:\" { print $3 }' /proc/net/dev; }
+        for path; do
+            before=$(packets)
+            said=$(\"$0\" fetch --silent --module-directory \"$FOLDER\" \
+                --allow-private 127.0.0.1 \"probe://127.0.0.1:9/$path\" 2>/dev/null)
+            echo \"$path $said $(($(packets) - before))\"
+        done";
+    let temp = TempDir::new().unwrap();
+    let folder = temp.path().join("modules");
+    fs::create_dir(&folder).unwrap();
+    let probe = component("driver-probe");
+    fs::copy(probe, folder.join("probe@1.0.0.wasm")).unwrap();
+    let outside = [
+        "connect/127.0.0.2:9",
+        "connect/10.0.0.1:80",
+        "connect/169.254.169.254:80",
+        "connect/192.0.2.1:7777",
+        "connect/[::1]:9",
+        "connect/[fe80::1]:9",
+        "connect/[2001:db8::1]:9",
+        "lookup/example.com",
+        "lookup/localhost",
+    ];
+    let output = artifacts::unmoved(Command::new("unshare"))
+        .args(["--user", "--map-user=1000", "--map-group=1000"])
+        .args(["--keep-caps", "--net", "sh", "-c", SCRIPT])
+        .arg(artifacts::program("fumehood"))
+        .args(outside)
+        // What was granted is what is counted otherwise.
+        .arg("late")
+        .env("FOLDER", &folder)
+        .env("XDG_CACHE_HOME", temp.path().join("cache"))
+        .env("XDG_STATE_HOME", temp.path().join("state"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), outside.len() + 1, "{told}{:?}", output.stderr);
+    for (path, line) in outside.iter().zip(&lines) {
+        assert_eq!(*line, format!("{path} access-denied 0"));
+    }
+    let granted = lines.last().unwrap();
+    assert!(
+        granted.starts_with("late ") && !granted.ends_with(" 0"),
+        "{granted}"
+    );
 }
 
 #[test]

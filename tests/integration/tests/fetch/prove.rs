@@ -31,8 +31,38 @@ fn report(finished: &Finished) -> Value {
 
 #[test]
 fn nothing_gets_past_ours() {
-    let proven = Fetch::command("prove").arg("--json").run();
-    let report = report(&proven);
+    nothing_gets_past(&Fetch::command("prove").arg("--json").run());
+}
+
+/// The guest asks the servers of `resolv.conf`, which the trial has its own of: the
+/// controls are reached by name.
+#[test]
+fn nothing_gets_past_ours_where_the_guest_resolves() {
+    let prove = Fetch::command("prove").arg("--json");
+    nothing_gets_past(&prove.env("FUMEHOOD_DNS_MODE", "guest").run());
+}
+
+#[test]
+fn people_get_a_table() {
+    let proven = Fetch::command("prove")
+        .args(["--only", "loopback", "--only", "cname-localhost"])
+        .run();
+    assert_eq!(proven.code(), 0, "{proven:?}");
+    let told = String::from_utf8(proven.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("case "), "{told}");
+    assert!(lines[0].contains("fumehood proxy"), "{told}");
+    let row = |case: &str| {
+        let found = lines.iter().find(|it| it.starts_with(case));
+        found.map(|it| it.matches("held").count())
+    };
+    assert_eq!(row("loopback "), Some(2), "{told}");
+    assert_eq!(row("cname-localhost "), Some(2), "{told}");
+    assert!(lines.last().unwrap().contains("none through"), "{told}");
+}
+
+fn nothing_gets_past(proven: &Finished) {
+    let report = report(proven);
     assert_eq!(
         (proven.code(), &report["through"], &report["all_held"]),
         (0, &0.into(), &true.into()),

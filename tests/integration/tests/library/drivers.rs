@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use fumehood::control::{Blame, Cause, DialFailure, Outside, RetrySafety};
 use fumehood::policy::Transport;
-use fumehood::{Engine, Error, Module, Options, Sink, Source};
-use fumehood_tests::artifacts::native_code;
+use fumehood::{Engine, Error, Options, Sink, Source};
 use fumehood_tests::hostile::{Canary, Nobody, Script, Server, Step};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, cause, content, fetch, get, get_within, resident};
+use crate::support::{
+    HELLO, builder, cause, content, fetch, get, get_within, resident, with_probe,
+};
 
 pub(crate) const TESTS: [Test; 17] = [
     test("drivers::streams_are_whole_in_both_directions", || {
@@ -72,20 +73,8 @@ pub(crate) const TESTS: [Test; 17] = [
     }),
 ];
 
-/// The built-in guests and the probe, as a module of the embedder's.
-fn modules() -> Vec<Module> {
-    let mut modules = Module::embedded_defaults();
-    modules.push(Module {
-        name: "probe".into(),
-        version: "1.0.0".into(),
-        digest: [7; 32],
-        code: std::fs::read(native_code("driver-probe")).unwrap().into(),
-    });
-    modules
-}
-
 async fn engine() -> Engine {
-    builder().modules(modules()).launch().await.unwrap()
+    builder().modules(with_probe()).launch().await.unwrap()
 }
 
 fn url(port: u16, path: &str) -> String {
@@ -349,7 +338,7 @@ async fn resets() {
 }
 
 async fn words() {
-    let builder = builder().modules(modules());
+    let builder = builder().modules(with_probe());
     let builder = builder.quarantine(100, Duration::from_secs(60));
     let engine = builder.launch().await.unwrap();
     let said = |path| {
@@ -440,7 +429,7 @@ async fn faults() {
 }
 
 async fn quarantine() {
-    let builder = builder().modules(modules());
+    let builder = builder().modules(with_probe());
     let engine = builder
         .quarantine(2, Duration::from_secs(60))
         .launch()

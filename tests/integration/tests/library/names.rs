@@ -1,9 +1,10 @@
 //! Names by the engine's own resolver: asked by the embedder, and dialled.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fumehood::control::{
@@ -21,9 +22,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, cause, fetch, own, with_faulty_dns};
+use crate::support::{HELLO, builder, cause, fetch, own, with_faulty_dns, with_probe};
 
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 11] = [
     test("names::a_trap_loses_no_other_query", || {
         Box::pin(fault("trap"))
     }),
@@ -51,6 +52,12 @@ pub(crate) const TESTS: [Test; 9] = [
     test("names::what_the_guest_found_is_judged", || {
         Box::pin(judged())
     }),
+    test("names::each_question_has_a_port_of_its_own", || {
+        Box::pin(ports())
+    }),
+    test("names::a_driver_is_led_by_the_guest_too", || {
+        Box::pin(driven())
+    }),
 ];
 
 /// A crowded machine gets the rest.
@@ -61,6 +68,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct NameServer {
     address: SocketAddr,
     asked: watch::Receiver<Vec<String>>,
+    /// Ports that questions came from.
+    ports: Arc<Mutex<Vec<u16>>>,
 }
 
 impl NameServer {
@@ -69,9 +78,12 @@ impl NameServer {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let (noted, asked) = watch::channel(Vec::new());
+        let ports: Arc<Mutex<Vec<u16>>> = Arc::default();
+        let came_from = Arc::clone(&ports);
         std::thread::spawn(move || {
             let mut question = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut question) {
+                came_from.lock().unwrap().push(from.port());
                 let (name, reply) = reply(&question[..length], &[of_names]);
                 let known = name.ends_with("known");
                 noted.send_modify(|all| all.push(name));
@@ -80,7 +92,11 @@ impl NameServer {
                 }
             }
         });
-        NameServer { address, asked }
+        NameServer {
+            address,
+            asked,
+            ports,
+        }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -227,6 +243,49 @@ async fn killed() {
     assert_eq!(address(&engine, "a.known").await, PUBLIC);
     own("engine").kill().unwrap();
     assert_eq!(address(&engine, "b.known").await, PUBLIC);
+}
+
+/// Whoever would forge a reply has to guess where it must go (RFC 5452 section 9.2).
+async fn ports() {
+    const QUESTIONS: usize = 64;
+    let server = NameServer::start(PUBLIC);
+    let engine = launched(builder(), server.dns()).await;
+    for it in 0..QUESTIONS {
+        assert_eq!(address(&engine, &format!("n{it}.known")).await, PUBLIC);
+    }
+    let ports = server.ports.lock().unwrap().clone();
+    let steps = ports.windows(2).map(|it| it[1].wrapping_sub(it[0]));
+    let steps: HashSet<u16> = steps.collect();
+    let different: HashSet<u16> = ports.iter().copied().collect();
+    // Of 28,232 that kernels choose from, a few may come twice, and few steps too.
+    assert!(different.len() > QUESTIONS - 8, "{ports:?}");
+    assert!(steps.len() > QUESTIONS - 16, "{ports:?}");
+}
+
+/// With `dns.mode = "guest"` a driver's lookups go there as well.
+async fn driven() {
+    let server = NameServer::start(Ipv4Addr::LOCALHOST);
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        std::io::Write::write_all(&mut listener.accept().unwrap().0, b"early").unwrap();
+    });
+    let dns = Dns {
+        mode: DnsMode::Guest,
+        ..server.dns()
+    };
+    let allowed = "origin.known".parse().unwrap();
+    let builder = builder().modules(with_probe());
+    let engine = launched(builder.allow_private(allowed).unwrap(), dns).await;
+    let heard = fetch(&engine, &format!("probe://origin.known:{port}/ask")).await;
+    assert_eq!(heard.unwrap(), b"early");
+    serving.join().unwrap();
+    let asked = server.asked();
+    assert!(asked.contains(&"origin.known".to_owned()), "{asked:?}");
+    // A name outside its grant leads to nobody.
+    let told = fetch(&engine, "probe://127.0.0.1:7/lookup/other.known").await;
+    assert_eq!(told.unwrap(), b"access-denied");
+    assert!(!server.asked().contains(&"other.known".to_owned()));
 }
 
 /// What is under way knows nothing of it; what is asked later does.

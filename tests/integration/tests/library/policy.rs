@@ -12,9 +12,12 @@ use fumehood_tests::temp::TempDir;
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, content, fetch, get, own, own_all};
 
-pub(crate) const TESTS: [Test; 8] = [
+pub(crate) const TESTS: [Test; 9] = [
     test("policy::a_new_version_is_for_the_next_request", || {
         Box::pin(next_request())
+    }),
+    test("policy::another_bound_is_for_the_next_request", || {
+        Box::pin(next_bound())
     }),
     test(
         "policy::a_bad_edit_changes_nothing",
@@ -99,6 +102,35 @@ async fn next_request() {
     assert_eq!(engine.reload().await.unwrap().number, 3);
 }
 
+/// A request waits as long as was said when it began.
+async fn next_bound() {
+    let temp = TempDir::new().unwrap();
+    let file = temp.path().join("config.toml");
+    put(&file, OPEN);
+    let engine = following(&file, false).await;
+    let gate = Gate::new();
+    let late = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    let server = Server::start(vec![
+        Script::new().request().gate(&gate).send(late),
+        Script::new().request().then_stall(),
+    ]);
+    let (client, request) = (engine.client(), get(&server.url("/")));
+    let waiting = tokio::spawn(async move { client.send(request).await });
+    server.wait_for_connection().await;
+    put(&file, &format!("{OPEN}[timeouts]\nhead = 0.2\n"));
+    engine.reload().await.unwrap();
+    let ended = cause(fetch(&engine, &server.url("/")).await);
+    let bound = Cause::Deadline {
+        phase: "head".to_owned(),
+        milliseconds: 200,
+    };
+    assert_eq!(ended, bound);
+    // It has waited for longer than that by now.
+    gate.open();
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!(content(response).await.unwrap(), b"hello");
+}
+
 async fn bad_edit() {
     let temp = TempDir::new().unwrap();
     let file = temp.path().join("config.toml");
@@ -119,6 +151,9 @@ async fn bad_edit() {
         assert_eq!(status.policy.last_error, Some(error));
         assert_eq!(status.policy.revision, before);
         assert_eq!(fetch(&engine, &server.url("/")).await.unwrap(), b"hello");
+        // What was closed stays so.
+        let closed = format!("http://127.0.0.2:{}/", server.port());
+        assert_eq!(reason(fetch(&engine, &closed).await), "loopback-address");
     }
     std::fs::remove_file(&file).unwrap();
     assert!(engine.reload().await.is_err());

@@ -44,6 +44,18 @@ pub(crate) fn with_faulty_dns() -> Vec<Module> {
     modules
 }
 
+/// The built-in guests, and a driver that does as its URL says.
+pub(crate) fn with_probe() -> Vec<Module> {
+    let mut modules = Module::embedded_defaults();
+    modules.push(Module {
+        name: "probe".into(),
+        version: "1.0.0".into(),
+        digest: [7; 32],
+        code: std::fs::read(native_code("driver-probe")).unwrap().into(),
+    });
+    modules
+}
+
 pub(crate) fn get(url: &str) -> Request<Empty<Bytes>> {
     Request::get(url).body(Empty::new()).unwrap()
 }

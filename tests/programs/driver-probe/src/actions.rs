@@ -24,6 +24,7 @@ pub(crate) fn perform(request: &Request) -> Outcome {
         "late" => late(request),
         "ask" => ask(request),
         "write" => write(request, argument),
+        "flood" => flood(request),
         "udp" => udp(request, true),
         "udp-to" => udp(request, false),
         "udp-outside" => udp_outside(argument),
@@ -130,6 +131,14 @@ fn write(request: &Request, argument: &str) -> Outcome {
     // Without a flush: what was taken is still sent, and the end behind it.
     tcp.end().map_err(|_| Failure::Network)?;
     text(if waited > 0 { "waited" } else { "did not wait" })
+}
+
+/// Says something without an end.
+fn flood(request: &Request) -> Outcome {
+    let tcp = dial(request)?;
+    loop {
+        tcp.write_all(&[0xff; 4096]).map_err(|_| Failure::Network)?;
+    }
 }
 
 fn udp(request: &Request, connected: bool) -> Outcome {
