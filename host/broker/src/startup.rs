@@ -1,6 +1,7 @@
 //! From a bare process to a serving broker: policy in, sandbox closed, ready.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use fumehood_control::{
     Assembly, AssemblyError, FromBroker, Layer, LayerReport, PROTOCOL_VERSION, ToBroker,
