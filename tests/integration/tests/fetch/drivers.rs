@@ -155,7 +155,7 @@ fn outside_its_grant_not_a_packet_leaves() {
         for path; do
             before=$(packets)
             said=$(\"$0\" fetch --silent --module-directory \"$FOLDER\" \
-                --allow-private 127.0.0.1 \"probe://127.0.0.1:9/$path\" 2>/dev/null)
+                --allow-private 127.0.0.1 \"probe://127.0.0.1:7777/$path\" 2>/dev/null)
             echo \"$path $said $(($(packets) - before))\"
         done";
     let temp = TempDir::new().unwrap();

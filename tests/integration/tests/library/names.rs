@@ -283,7 +283,7 @@ async fn driven() {
     let asked = server.asked();
     assert!(asked.contains(&"origin.known".to_owned()), "{asked:?}");
     // A name outside its grant leads to nobody.
-    let told = fetch(&engine, "probe://127.0.0.1:7/lookup/other.known").await;
+    let told = fetch(&engine, "probe://127.0.0.1:7777/lookup/other.known").await;
     assert_eq!(told.unwrap(), b"access-denied");
     assert!(!server.asked().contains(&"other.known".to_owned()));
 }
