@@ -6,9 +6,8 @@
 
 use fumehood_guest_http1::{bounds, challenges};
 use fumehood_guest_socks::{
-    Address, Client, DATAGRAM_START_BYTES, Endpoint, Event, Login, MAX_DATAGRAM_HEADER_BYTES,
-    MAX_WANTED, MIN_DATAGRAM_HEADER_BYTES, Next, Outcome, Request, Server, Version, measure, read,
-    write,
+    Address, Client, Endpoint, Event, Login, MAX_DATAGRAM_HEADER_BYTES, MAX_WANTED,
+    MIN_DATAGRAM_HEADER_BYTES, Next, Outcome, Request, Server, Version, measure, read, write,
 };
 
 /// Plays a role against the stream, or reads it as a field.
