@@ -217,6 +217,20 @@ pub enum ToEngine {
     /// What is preferred of the guests, from each one's next message on. Before it
     /// the defaults hold; what is out of its bounds is moved to the nearest.
     Preferences(GuestPreferences),
+    /// A piece of a [`crate::TokenAnswer`].
+    TokenFragment {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// The last piece.
+    Token {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message for ToEngine {
@@ -252,7 +266,9 @@ impl Message for ToEngine {
             | ToEngine::Route { .. }
             | ToEngine::Unresolve { .. }
             | ToEngine::Admitted { .. }
-            | ToEngine::Preferences(_) => 0,
+            | ToEngine::Preferences(_)
+            | ToEngine::TokenFragment { .. }
+            | ToEngine::Token { .. } => 0,
         }
     }
 }
@@ -457,6 +473,25 @@ pub enum ToEmbedder {
     },
     /// How ways that were answered did, where there were several or one failed.
     RouteTried(crate::RouteTried),
+    /// A piece of a [`crate::TokenQuestion`].
+    TokenFragment {
+        /// By which the answer refers to it; never used twice.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// The last piece. The answer is [`ToEngine::Token`].
+    Token {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// Nobody goes on with this conversation. It is not answered.
+    TokenOver {
+        /// Its number.
+        conversation: u64,
+    },
 }
 
 impl Message for ToEmbedder {

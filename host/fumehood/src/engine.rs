@@ -26,6 +26,7 @@ use crate::proxy::{self, Listeners};
 use crate::routes::{Leave, Routes};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
+use crate::upstream::TokenDesk;
 use crate::{
     Client, Error, Modules, admin, crashes, desk, logins, modules, pressure, roles, upstream,
 };
@@ -551,6 +552,7 @@ impl LiveEngine {
             listeners: listeners.clone(),
             orders: live.orders.downgrade(),
             guide: Guide::new(&listeners.whom, &live.channel),
+            tokens: TokenDesk::new(&listeners.whom, &live.channel),
         };
         tokio::spawn(watch_engine(
             launched.process,
@@ -619,6 +621,7 @@ struct Hears {
     listeners: Arc<Listeners>,
     orders: WeakUnboundedSender<ToEngine>,
     guide: Guide,
+    tokens: TokenDesk,
 }
 
 impl Hears {
@@ -639,6 +642,7 @@ impl Hears {
             it if PacBook::takes(it) => self.pac.take(message),
             it if Listeners::takes(it) => self.listeners.take(message),
             it if Guide::takes(it) => self.guide.take(message),
+            it if TokenDesk::takes(it) => self.tokens.take(message),
             _ => self.routes.take(message),
         }
     }

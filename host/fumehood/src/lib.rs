@@ -66,6 +66,7 @@ mod process;
 mod proxies;
 mod proxy;
 mod proxy_status;
+mod questions;
 pub mod replay;
 mod request;
 mod retry;
@@ -116,7 +117,10 @@ pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
     DURATION_BOUNDS_US, DenialGround, Durations, MAX_DENIAL_GROUNDS, Outcome, ProxyTraffic, Traffic,
 };
-pub use upstream::{Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+pub use upstream::{
+    Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, TokenConversation, TokenError,
+    TokenFuture, TokenSource, UpstreamProxy,
+};
 pub use users::{Users, UsersError};
 
 /// The messages' types that appear in this interface.

@@ -191,7 +191,11 @@ impl Routes {
             // The guide's.
             | ToEmbedder::RouteFragment { .. }
             | ToEmbedder::Route { .. }
-            | ToEmbedder::RouteTried(_) => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::RouteTried(_)
+            // Of tokens.
+            | ToEmbedder::TokenFragment { .. }
+            | ToEmbedder::Token { .. }
+            | ToEmbedder::TokenOver { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

@@ -391,12 +391,12 @@ impl Client {
         wanted: &Wanted,
         via: &[Field],
     ) -> Result<(SocketAddr, Far), Unreached> {
-        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
+        let traveller = self.traveller(wanted, (via, false));
         let ways = traveller.ways().await.map_err(|refusal| Unreached {
             refusal,
             cause: None,
         })?;
-        let reached = traveller.reach(ways).await;
+        let reached = traveller.reach(ways, &mut 0).await;
         let reached = reached.map_err(|cause| Unreached {
             refusal: Refusal::failed(&cause, &wanted.target),
             cause: Some(Box::new(cause)),
@@ -429,23 +429,20 @@ impl Client {
     async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
         let so_far = self.via_so_far(&come.request);
         let upgrade = come.request.upgrade;
-        let traveller = traveller(
-            &self.hub,
-            &self.seat,
-            self.grant(),
-            &wanted,
-            (&so_far, upgrade),
-        );
-        let ways = match traveller.ways().await {
+        let mut ways = match self.traveller(&wanted, (&so_far, upgrade)).ways().await {
             Ok(ways) => ways,
             Err(refusal) => return self.refuse(told, &refusal).await,
         };
+        let mut round = 0;
         let mut kept = self.kept(&wanted, &ways);
         loop {
             told.reused = kept.is_some();
             let (way, mut server) = match kept.take() {
                 Some(kept) => (kept.way, kept.connection),
-                None => match self.connect(&wanted, (&so_far, upgrade), &ways).await {
+                None => match self
+                    .connect(&wanted, (&so_far, upgrade), (&ways, &mut round))
+                    .await
+                {
                     Ok(reached) => reached,
                     Err(cause) => {
                         let refusal = Refusal::failed(&cause, &wanted.target);
@@ -475,15 +472,27 @@ impl Client {
             };
             let head = head_for(&come.request, &wanted, &way, via.as_ref());
             let begun = Forward::begin(client, &mut server, head, (&come.demand, come.then), terms);
-            let (end, spent) = match begun {
+            let (end, spent, content_spent) = match begun {
                 Ok(mut forward) => {
                     let end = forward.run(&mut self.patience).await;
                     (told.received, told.sent) = forward.bytes();
                     told.status = forward.status();
-                    (end, forward.is_spent())
+                    (end, forward.is_spent(), forward.has_spent_content())
                 }
-                Err(cause) => (End::Failed(cause), false),
+                Err(cause) => (End::Failed(cause), false, false),
             };
+            // A proxy that was asked itself wants proof of who asks.
+            let traveller = self.traveller(&wanted, (&so_far, upgrade));
+            if let End::Failed(cause) = &end
+                && let Some(proven) = traveller.proven(cause, round).await
+            {
+                if content_spent {
+                    let refusal = Refusal::content_spent(cause, &wanted.target);
+                    return self.refuse(told, &refusal).await;
+                }
+                (ways, round) = (proven, round + 1);
+                continue;
+            }
             return match end {
                 End::Complete { persists, reusable } => {
                     if reusable && persists {
@@ -550,16 +559,10 @@ impl Client {
         &mut self,
         wanted: &Wanted,
         (so_far, upgrade): (&[Field], bool),
-        ways: &[ClientWay],
+        (ways, round): (&[ClientWay], &mut u8),
     ) -> Result<(ClientWay, Connection), Cause> {
-        let traveller = traveller(
-            &self.hub,
-            &self.seat,
-            self.grant(),
-            wanted,
-            (so_far, upgrade),
-        );
-        let reached = traveller.reach(ways.to_vec()).await?;
+        let traveller = self.traveller(wanted, (so_far, upgrade));
+        let reached = traveller.reach(ways.to_vec(), round).await?;
         let connection = Connection {
             transport: reached.transport,
             codec: SteadyCodec::new(&self.hub.registry)?,
@@ -568,6 +571,22 @@ impl Client {
             room: reached.room,
         };
         Ok((reached.way, connection))
+    }
+
+    /// Who goes for a request.
+    fn traveller<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        (via, upgrade): (&'a [Field], bool),
+    ) -> Traveller<'a> {
+        Traveller {
+            hub: &self.hub,
+            grant: self.grant(),
+            deadlines: self.seat.listener().setup.deadlines,
+            wanted,
+            upgrade,
+            via,
+        }
     }
 
     /// `via` of a request as it is passed on.
@@ -686,7 +705,10 @@ impl Kept {
     /// Whether it can carry a request that is to go this way.
     fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
         let everywhere = way.asked().is_some();
-        self.way.via == way.via && (everywhere || self.target == wanted.target)
+        let mut pairs = self.way.via.iter().zip(&way.via);
+        let same = self.way.via.len() == way.via.len();
+        same && pairs.all(|(one, other)| one.leads_as(other))
+            && (everywhere || self.target == wanted.target)
     }
 }
 
@@ -712,25 +734,6 @@ fn spoken(first: u8) -> ClientProtocol {
         4 => ClientProtocol::Socks4,
         5 => ClientProtocol::Socks5,
         _ => ClientProtocol::Http,
-    }
-}
-
-/// Who goes for a request.
-fn traveller<'a>(
-    hub: &'a Arc<Hub>,
-    seat: &'a Seat,
-    grant: GrantId,
-    wanted: &'a Wanted,
-    (via, upgrade): (&'a [Field], bool),
-) -> Traveller<'a> {
-    let setup = &seat.listener().setup;
-    Traveller {
-        hub,
-        grant,
-        deadlines: setup.deadlines,
-        wanted,
-        upgrade,
-        via,
     }
 }
 

@@ -163,7 +163,12 @@ impl<'a> Forward<'a> {
     /// The server has begun to answer, or content of the request is spent: it
     /// cannot be sent again.
     pub(super) fn is_spent(&self) -> bool {
-        self.down.begun || self.up.begun || self.up.bytes > 0
+        self.down.begun || self.has_spent_content()
+    }
+
+    /// Content of the request is spent.
+    pub(super) fn has_spent_content(&self) -> bool {
+        self.up.begun || self.up.bytes > 0
     }
 
     /// Runs to the end.

@@ -51,6 +51,7 @@ use fumehood_policy::Policy;
 use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
+pub(crate) use flow::{Found, Inbound};
 use listener::Listener;
 use route::Routes;
 use tally::Tally;

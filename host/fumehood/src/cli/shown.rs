@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use fumehood::control::TlsVersion;
-use fumehood::policy::{ANY_PORT, Effect, Mode, Rule};
+use fumehood::policy::{ANY_PORT, Effect, Mode, ProxySettings, Route, Rule};
 use fumehood::{Origin, Settings, Value};
 use serde_json::json;
 
@@ -133,6 +133,11 @@ fn rows(settings: &Settings) -> Vec<Row> {
             it.dns_hosts.value.display(),
             it.dns_hosts.origin,
         ),
+        row(
+            "proxy",
+            way_out(it.proxies.value.as_ref()),
+            it.proxies.origin,
+        ),
         time("timeouts.connect", &it.connect_ms),
         time("timeouts.tls", &it.tls_ms),
         time("timeouts.head", &it.head_ms),
@@ -163,6 +168,30 @@ fn rows(settings: &Settings) -> Vec<Row> {
 fn joined(them: &[impl fmt::Display]) -> String {
     let them: Vec<String> = them.iter().map(ToString::to_string).collect();
     them.join(", ")
+}
+
+/// Without names and passwords.
+fn way_out(said: Option<&ProxySettings>) -> String {
+    let or_else = |fallback: &[Route]| match fallback.is_empty() {
+        true => String::new(),
+        false => format!(", or else {}", joined(fallback)),
+    };
+    match said {
+        None => "as the command does by itself".to_owned(),
+        Some(ProxySettings::Direct) => "direct".to_owned(),
+        Some(ProxySettings::System) => "as the system says".to_owned(),
+        Some(settings @ ProxySettings::Fixed(fixed)) => match &settings.named()[..] {
+            [] => "direct".to_owned(),
+            named if fixed.digest => format!("{}, by digest", joined(named)),
+            named => joined(named),
+        },
+        Some(ProxySettings::Pac { source, fallback }) => {
+            format!("the script {source}{}", or_else(fallback))
+        }
+        Some(ProxySettings::Wpad { fallback }) => {
+            format!("the script that WPAD finds{}", or_else(fallback))
+        }
+    }
 }
 
 /// Nothing said stands for what that file says.
