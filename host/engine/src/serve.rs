@@ -167,6 +167,8 @@ impl Desk {
             ToEngine::Routed(asks) => self.hub.proxy.routed(asks),
             ToEngine::RouteFragment { id, bytes } => self.hub.proxy.assemble_route(id, &bytes),
             ToEngine::Route { id, bytes } => self.hub.proxy.take_route(id, &bytes),
+            ToEngine::TokenFragment { id, bytes } => self.hub.tokens.assemble(id, &bytes),
+            ToEngine::Token { id, bytes } => self.hub.tokens.answer(id, &bytes),
             ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
             ToEngine::Admitted { id, grant } => self.hub.proxy.admitted(id, grant),
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),

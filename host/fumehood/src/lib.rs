@@ -67,6 +67,7 @@ mod process;
 mod proxies;
 mod proxy;
 mod proxy_status;
+mod questions;
 pub mod replay;
 mod request;
 mod retry;
@@ -119,7 +120,10 @@ pub use traffic::{
     DURATION_BOUNDS_US, DatagramTraffic, DenialGround, DropGround, Durations, MAX_DENIAL_GROUNDS,
     Outcome, ProxyTraffic, Traffic,
 };
-pub use upstream::{Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+pub use upstream::{
+    Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, TokenConversation, TokenError,
+    TokenFuture, TokenSource, UpstreamProxy,
+};
 pub use users::{Users, UsersError};
 
 /// The messages' types that appear in this interface.

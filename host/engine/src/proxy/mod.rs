@@ -71,6 +71,7 @@ use fumehood_policy::Policy;
 use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
+pub(crate) use flow::{Found, Inbound};
 use listener::Listener;
 pub(crate) use names::datagram;
 use places::Places;

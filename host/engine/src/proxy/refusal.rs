@@ -81,6 +81,11 @@ impl Refusal {
                 ProxyFault::Refused { status, .. } => {
                     format!("{target} was not reached: the proxy {server} says no ({status})")
                 }
+                ProxyFault::Token(why) => {
+                    format!(
+                        "{target} was not reached: the proxy {server} is not told who asks: {why}"
+                    )
+                }
                 _ => format!("{target} was not reached through the proxy {server}: {error}"),
             },
             Cause::BadRequest(why) => {
@@ -88,6 +93,21 @@ impl Refusal {
             }
             _ => format!("{target} did not answer: {error}"),
         };
+        Refusal {
+            status,
+            detail,
+            denial: None,
+        }
+    }
+
+    /// Of a request whose proxy wants proof of who asks, anew, when content is on its
+    /// way already. What it wants is known now.
+    pub(super) fn content_spent(cause: &Cause, target: &Target) -> Refusal {
+        let Refusal { status, detail, .. } = Refusal::failed(cause, target);
+        let detail = format!(
+            "{detail}, as proof of who asks had grown stale; the request's content was on its \
+             way and is not kept: send it again"
+        );
         Refusal {
             status,
             detail,
