@@ -59,9 +59,9 @@ impl Policy {
         client: Option<&ClientName>,
         decide: impl Fn(&Target, &Terms) -> Decision,
     ) -> Decision {
-        let weigh = |scheme: &Scheme, port: u16, method: Option<Method>| {
+        let weigh = |scheme: Scheme, port: u16, method: Option<Method>| {
             let target = Target {
-                scheme: scheme.clone(),
+                scheme,
                 host: host.clone(),
                 port,
             };
@@ -74,7 +74,7 @@ impl Policy {
             decide(&target, &terms)
         };
         let (tunnel, requests) = (TUNNEL.parse().ok(), self.methods());
-        let mut best = weigh(&Scheme::Https, USUAL_PORTS[0], tunnel.clone());
+        let mut best = weigh(Scheme::Https, USUAL_PORTS[0], tunnel.clone());
         for port in self.ports(host) {
             let tunnels = std::iter::once((Scheme::Https, tunnel.clone()));
             let requests = requests.iter().map(|it| (Scheme::Http, Some(it.clone())));
@@ -82,7 +82,7 @@ impl Policy {
                 if matches!(best, Decision::Allow(_)) {
                     return best;
                 }
-                let decision = weigh(&scheme, port, method);
+                let decision = weigh(scheme, port, method);
                 if rank(&decision) > rank(&best) {
                     best = decision;
                 }

@@ -246,6 +246,7 @@ pub(super) enum Moving {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
     use super::*;
     use crate::transport::PlainStream;
     use tokio::io::AsyncWriteExt as _;

@@ -3,7 +3,7 @@
 //! Signatures are good unless they begin with `0xff`; digests are real, and so are the
 //! names that NSEC3 hashes. So whole chains of trust hold, and what lies behind the
 //! check is reached. What the guest then calls secure, or not there, must follow from
-//! the signatures that it has seen ([`witness`]).
+//! the signatures that it has seen (`witness`).
 //!
 //! An input is a list ([`crate::pieces`]): two bytes of options; the zone of the anchor;
 //! the anchor as DS data; the name that is asked for; then replies, each a byte of
@@ -94,8 +94,8 @@ const SMALL: usize = 4096;
 
 /// Most digests for one reply: every alias in it with a denial of its own, and keys
 /// against a delegation.
-const MAX_DIGESTS: u32 =
-    (2 + MAX_ALIASES as u32) * MAX_NSEC3_HASHES * (MAX_NSEC3_ITERATIONS as u32 + 1) + 1024;
+const MAX_DIGESTS: usize =
+    (2 + MAX_ALIASES) * MAX_NSEC3_HASHES as usize * (MAX_NSEC3_ITERATIONS as usize + 1) + 1024;
 
 /// The guest survives, and says nothing that does not follow from what it was told.
 pub fn run(data: &[u8]) {
@@ -117,7 +117,7 @@ pub fn security(data: &[u8]) -> Option<Security> {
 struct Log {
     signed: Vec<Signed>,
     checks: u32,
-    digests: u32,
+    digests: usize,
 }
 
 /// The host's arithmetic, with signatures that are good if they say so.

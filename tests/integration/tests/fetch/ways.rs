@@ -155,7 +155,7 @@ fn the_configuration_goes_before_variables_and_behind_flags() {
     // The file's URL goes with the file's mode.
     assert_eq!(variable.run().code(), 6);
     // What is exempt is said with the proxies, and these are the file's.
-    let exempt = fetch(&file).args(["--noproxy", "*"]).run();
+    let exempt = fetch(&file).args(["--noproxy", "*", "--show-error"]).run();
     assert_eq!(exempt.code(), 2, "{}", exempt.stderr);
     assert!(exempt.stderr.contains("proxy.bypass"), "{}", exempt.stderr);
     let file = write("[proxy]\nmode = \"direct\"\n".to_owned());

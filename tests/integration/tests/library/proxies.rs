@@ -1,5 +1,6 @@
 //! The way out of an engine, and one that others go out by.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use fumehood::policy::{FixedProxies, ProxyServer, ProxySettings};
@@ -81,15 +82,20 @@ async fn drained() {
     let engine = engine().await;
     let (drained, gone) = serving(&engine).await;
     let (_stays, there) = serving(&engine).await;
-    // A client that stays keeps it from its end.
-    let client = TcpStream::connect(gone).unwrap();
+    let restarted = async |times: u64| {
+        while engine.launch_report().await.restarts < times {
+            tokio::task::yield_now().await;
+        }
+    };
+    // A request that has begun keeps it from its end.
+    let mut client = TcpStream::connect(gone).unwrap();
+    client.write_all(b"G").unwrap();
     drained.begin_drain().await.unwrap();
     own("engine").kill().unwrap();
+    restarted(1).await;
     drained.drained().await;
     own("broker").kill().unwrap();
-    while engine.launch_report().await.restarts < 2 {
-        tokio::task::yield_now().await;
-    }
+    restarted(2).await;
     // All that comes back has come back.
     assert!(TcpStream::connect(there).is_ok());
     assert!(TcpStream::connect(gone).is_err());

@@ -5,10 +5,15 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
 
 use crate::support::{Client, PATIENCE, Proxy};
+
+/// Of two processes on one machine, most answers come sooner.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -93,8 +98,13 @@ impl Association {
 
     /// The next datagram: whose it is, and what follows its header.
     pub(crate) fn hear(&self) -> (SocketAddr, Vec<u8>) {
+        self.hear_in_time().unwrap()
+    }
+
+    /// The same, unless none comes within the socket's time.
+    fn hear_in_time(&self) -> Option<(SocketAddr, Vec<u8>)> {
         let mut bytes = vec![0; 65_536];
-        let (count, from) = self.socket.recv_from(&mut bytes).unwrap();
+        let (count, from) = self.socket.recv_from(&mut bytes).ok()?;
         assert_eq!(from, self.relay);
         bytes.truncate(count);
         let (address, port, payload) = match &bytes[..] {
@@ -109,7 +119,21 @@ impl Association {
             other => panic!("{other:?}"),
         };
         let from = SocketAddr::new(address, u16::from_be_bytes(port));
-        (from, payload.to_vec())
+        Some((from, payload.to_vec()))
+    }
+
+    /// A question and its answer, while the policy changes: that drops what waits, as
+    /// a network may, and so it is asked again.
+    pub(crate) fn ask_until_answered(&self, echo: &Echo, payload: &[u8]) {
+        self.socket.set_read_timeout(Some(ASK_AGAIN)).unwrap();
+        let answer = (echo.address, payload.to_vec());
+        let answered = wait_for(PATIENCE, || {
+            self.send(echo.address, payload);
+            let mut heard = std::iter::from_fn(|| self.hear_in_time());
+            heard.find(|it| *it == answer)
+        });
+        assert!(answered.is_some());
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     /// A question and its answer. What was sent before it has then been dealt with,

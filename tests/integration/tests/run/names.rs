@@ -64,6 +64,12 @@ fn with_server(run: Fetch, server: SocketAddr) -> Fetch {
         .env("FUMEHOOD_DNS_HOSTS_FILE", "/nonexistent/hosts")
 }
 
+/// What the command said itself; `dig` remarks that it has no Unix sockets.
+fn said(stderr: &str) -> String {
+    let ours = stderr.lines().filter(|it| it.starts_with("fumehood: "));
+    ours.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// The question's name, and a reply.
 fn reply(question: &[u8], addresses: u8) -> (String, Vec<u8>) {
     let (mut labels, mut at) = (Vec::new(), 12);
@@ -93,11 +99,7 @@ fn what_may_be_reached_resolves_by_every_means() {
                   print(sorted({it[4][0] for it in socket.getaddrinfo(\"OriGin.known\", 443)}))";
     for (command, told) in [
         (
-            &["getent", "ahostsv4", "origin.known"][..],
-            "93.184.215.14   STREAM origin.known",
-        ),
-        (
-            &["getent", "hosts", "origin.known"],
+            &["getent", "hosts", "origin.known"][..],
             "93.184.215.14   origin.known",
         ),
         (&["/usr/bin/python3", "-c", python], "['93.184.215.14']"),
@@ -115,13 +117,12 @@ fn what_may_be_reached_resolves_by_every_means() {
             .run(&["--allow", "origin.known:443", "--"])
             .args(command)
             .run();
-        let content = text(finished.content());
         assert_eq!(
-            content.lines().next(),
+            text(&finished.stdout).lines().next(),
             Some(told),
             "{command:?}: {finished:?}"
         );
-        assert_eq!(finished.stderr, "");
+        assert_eq!(said(&finished.stderr), "");
     }
     let asked = server.asked();
     assert!(asked.iter().all(|name| name == "origin.known"), "{asked:?}");
@@ -223,7 +224,7 @@ fn addresses_that_may_not_be_connected_to_are_not_told() {
     let ask = |flags: &[&str], name: &str| {
         let words = ["--", "dig", "+noedns", name, "A"];
         let finished = with_server(run(flags).args(words), unbound.address()).run();
-        (text(finished.content()), finished.stderr)
+        (text(finished.content()), said(&finished.stderr))
     };
     let (told, summary) = ask(
         &["--allow", "private.fumehood.test"],
@@ -302,7 +303,7 @@ fn its_own_loopback_is_called_localhost() {
         ])
         .run();
     assert_eq!(text(finished.content()), "127.0.0.1\n::1\n");
-    assert_eq!(finished.stderr, "");
+    assert_eq!(said(&finished.stderr), "");
     assert_eq!(server.asked(), [""; 0]);
 }
 
@@ -329,11 +330,13 @@ fn names_outlive_the_engine() {
     );
 }
 
-/// Runs a script as root of a user namespace of its own, with mounts of its own,
-/// where `$0` is the command.
+/// Runs a script that may mount, in a user namespace of its own, where `$0` is the
+/// command.
 fn apart(script: &str, server: Option<SocketAddr>) -> (String, String) {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    let flags = ["--user", "--map-user=1000", "--map-group=1000"];
+    command.args(flags);
+    command.args(["--keep-caps", "--mount", "sh", "-c", script]);
     command
         .arg(program("fumehood"))
         .env("XDG_CONFIG_HOME", "/nonexistent");
