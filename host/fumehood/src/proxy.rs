@@ -482,7 +482,7 @@ impl Engine {
     /// Every request is judged by the policy of that moment; what is denied is
     /// answered with 403, `Proxy-Status` (RFC 9209) and problem details (RFC
     /// 9457). They go out the way that requests of this engine go which do not say
-    /// otherwise; a proxy there that wants proof of who asks (Digest) has none.
+    /// otherwise; a proxy there learns who asks of this engine, not of its clients.
     ///
     /// # Errors
     /// [`ProxyError`]

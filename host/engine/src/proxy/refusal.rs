@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyFault, ProxyStatus};
+use fumehood_control::{
+    AccessOutcome, Cause, DialFailure, Field, ProxyFault, ProxyStatus, TokenFault,
+};
 use fumehood_policy::{Denial, Reason, Target};
 
 use crate::instance::CodecError;
@@ -82,6 +84,11 @@ impl Refusal {
                     format!("{target} was not reached: the proxy {server} says no ({status})")
                 }
                 ProxyFault::Token(why) => {
+                    let why = match why {
+                        // The words may name people and files; the embedder logs them.
+                        TokenFault::Refused(_) => "whoever makes the tokens says no".to_owned(),
+                        why => why.to_string(),
+                    };
                     format!(
                         "{target} was not reached: the proxy {server} is not told who asks: {why}"
                     )

@@ -6,8 +6,8 @@
 //! squid answers that with 501 and closes, before it looks at who asks.
 
 use fumehood_control::{Hop, ProxyFault, TokenFault};
-use fumehood_policy::Target;
 
+use super::Trip;
 use super::errand::Errand;
 use super::tokens::{self, Plea};
 use crate::hub::Hub;
@@ -18,12 +18,12 @@ use crate::transport::Transport;
 pub(super) async fn settle(
     hub: &Hub,
     hop: &Hop,
-    target: &Target,
+    trip: &Trip<'_>,
     transport: &mut Transport,
 ) -> Result<(), ProxyFault> {
     let mut errand = Errand::new(hub)?;
-    let (url, host) = (format!("{target}/"), target.authority());
-    let plea = Plea::new("OPTIONS", &url, &host, &[]);
+    let (url, host) = (format!("{}/", trip.target), trip.target.authority());
+    let plea = Plea::new("OPTIONS", &url, &host, trip.fields());
     let answer = tokens::ask(hub, hop, &plea, &mut errand, transport).await?;
     if answer.status == 407 {
         return Err(errand.refused(&answer));

@@ -138,6 +138,14 @@ impl<'a> Trip<'a> {
         }
     }
 
+    /// What HTTP proxies are told besides: the way so far, so that circles end.
+    fn fields(&self) -> &'a [Field] {
+        match self.asker {
+            Asker::Client { fields, .. } => fields,
+            Asker::Exchange(..) => &[],
+        }
+    }
+
     /// Whether a proxy on it is spoken to in TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
         let mut hops = self.via.iter();
@@ -206,14 +214,10 @@ async fn ask(
 ) -> Result<(), ProxyFault> {
     match asked {
         Asked::Itself { settle: false } => Ok(()),
-        Asked::Itself { settle: true } => ahead::settle(hub, hop, trip.target, transport).await,
+        Asked::Itself { settle: true } => ahead::settle(hub, hop, trip, transport).await,
         Asked::Socks(to, login) => socks::connect(hub, trip, (hop, login), to, transport).await,
         Asked::Tunnel(to, fields) => {
-            let more = match trip.asker {
-                Asker::Client { fields, .. } => fields,
-                Asker::Exchange(..) => &[],
-            };
-            connect::connect(hub, hop, &to, [fields, more], transport).await
+            connect::connect(hub, hop, &to, [fields, trip.fields()], transport).await
         }
     }
 }

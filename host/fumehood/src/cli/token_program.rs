@@ -112,7 +112,11 @@ impl Spoken {
         let Some(Running { input, output, .. }) = &mut self.running else {
             return Ok(String::new());
         };
-        input.write_all(line).await?;
+        match input.write_all(line).await {
+            // It may have said why before it ended.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         let mut answer = String::new();
         output.take(MAX_ANSWER_BYTES).read_line(&mut answer).await?;
         Ok(answer.trim_end().to_owned())

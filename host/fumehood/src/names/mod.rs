@@ -163,13 +163,23 @@ impl From<ChannelError> for ResolveError {
     }
 }
 
+/// What is put behind names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Search {
+    /// By the engine's own resolver, in their order.
+    pub(crate) domains: Vec<DnsName>,
+    /// By the system's, where it dials.
+    pub(crate) system: Vec<DnsName>,
+    /// How many dots a name has that is looked for as it is before that.
+    pub(crate) ndots: u8,
+}
+
 impl Engine {
-    /// The search domains that are configured, or that `resolv.conf` has now, and
-    /// how many dots a name has that they do not come before.
+    /// The search domains that are configured, or that `resolv.conf` has now.
     ///
     /// # Errors
     /// [`ResolveError::File`].
-    pub(crate) async fn search_domains(&self) -> Result<(Vec<DnsName>, u8), ResolveError> {
+    pub(crate) async fn search(&self) -> Result<Search, ResolveError> {
         let dns = Arc::clone(&self.shared.current.now().dns);
         let configured = dns.search.clone();
         let path = dns.resolv_conf.display().to_string();
@@ -179,7 +189,11 @@ impl Engine {
             Err(ResolveError::File { path, why })
         });
         let resolv_conf = read?.resolv_conf;
-        Ok((configured.unwrap_or(resolv_conf.search), resolv_conf.ndots))
+        Ok(Search {
+            domains: configured.unwrap_or_else(|| resolv_conf.search.clone()),
+            system: resolv_conf.search,
+            ndots: resolv_conf.ndots,
+        })
     }
 
     /// Resolves a name with the engine's own resolver, the `dns` guest: `hosts`

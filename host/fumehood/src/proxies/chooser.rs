@@ -312,9 +312,9 @@ async fn find(engine: &Engine, settings: &ProxySettings) -> Result<Pac, ChooseEr
 /// The first script that WPAD finds.
 async fn discover(engine: &Engine) -> Result<Pac, ChooseError> {
     let mut why = "no search domain is one that somebody registered".to_owned();
-    let search = engine.search_domains().await;
-    let (search, ndots) = search.map_err(|why| ChooseError::Wpad(why.to_string()))?;
-    for name in wpad::names(&search, ndots) {
+    let search = engine.search().await;
+    let search = search.map_err(|why| ChooseError::Wpad(why.to_string()))?;
+    for name in wpad::names(&search) {
         // In full: no search domain comes behind it.
         let asked = Question::new(&format!("{name}."), Wanted::Addresses);
         let found = match asked {

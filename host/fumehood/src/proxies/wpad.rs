@@ -1,7 +1,9 @@
 //! Where WPAD by DNS looks for its script: at `wpad` under each search domain, and
 //! nowhere else. Nothing is cut off a domain to look above it.
 
-use fumehood_policy::{DnsName, RequestUrl, UrlError};
+use fumehood_policy::{RequestUrl, UrlError};
+
+use crate::names::Search;
 
 /// Most places that are looked at: as many search domains as a stub resolver takes.
 const MAX_PLACES: usize = 6;
@@ -15,12 +17,14 @@ const PRIVATE_SUFFIXES: [&str; 2] = ["home.arpa", "internal"];
 /// A domain that somebody can register names under (`com`, `co.uk`, and every name
 /// of one label, which may be such a domain tomorrow) is passed over: `wpad.co.uk` is
 /// anybody's. So is a name with fewer dots than `ndots`, where there is such a domain
-/// in the list: whoever resolves it would put that behind it first.
-pub(super) fn names(search: &[DnsName], ndots: u8) -> Vec<String> {
-    let all_own = search.iter().all(|domain| is_own(domain.as_str()));
-    let own = search.iter().filter(|domain| is_own(domain.as_str()));
+/// that a resolver could put behind it first.
+pub(super) fn names(search: &Search) -> Vec<String> {
+    let mut behind = search.domains.iter().chain(&search.system);
+    let all_own = behind.all(|domain| is_own(domain.as_str()));
+    let own = search.domains.iter().filter(|it| is_own(it.as_str()));
     let names = own.map(|domain| format!("wpad.{domain}"));
-    let alone = |name: &String| all_own || name.matches('.').count() >= usize::from(ndots);
+    let dots = usize::from(search.ndots);
+    let alone = |name: &String| all_own || name.matches('.').count() >= dots;
     names.filter(alone).take(MAX_PLACES).collect()
 }
 
@@ -41,17 +45,25 @@ fn is_own(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
-    use fumehood_policy::Host;
+    use fumehood_policy::{DnsName, Host};
 
     use super::*;
 
-    fn looked_for(search: &[&str], ndots: u8) -> Vec<String> {
+    fn domains(all: &[&str]) -> Vec<DnsName> {
         let name = |text: &&str| match Host::parse(text).unwrap() {
             Host::Name(name) => name,
             other => panic!("{other} is no name"),
         };
-        let search: Vec<DnsName> = search.iter().map(name).collect();
-        names(&search, ndots)
+        all.iter().map(name).collect()
+    }
+
+    fn looked_for(search: &[&str], ndots: u8) -> Vec<String> {
+        let domains = domains(search);
+        names(&Search {
+            system: domains.clone(),
+            domains,
+            ndots,
+        })
     }
 
     #[test]
@@ -78,6 +90,9 @@ mod tests {
             "github.io",
             "kobe.jp",
             "test",
+            // In letters beyond ASCII, as they are asked for: 公司.cn, 中国.
+            "xn--55qx5d.cn",
+            "xn--fiqs8s",
         ] {
             assert!(looked_for(&[suffix], 1).is_empty(), "{suffix}");
         }
@@ -90,5 +105,12 @@ mod tests {
         assert_eq!(looked_for(&both, 3), ["wpad.corp.example.com"]);
         assert!(looked_for(&both, 5).is_empty());
         assert_eq!(looked_for(&both[..1], 5), ["wpad.corp.example.com"]);
+        // Ours is configured, and the system's is not.
+        let search = Search {
+            domains: domains(&both[..1]),
+            system: domains(&both[1..]),
+            ndots: 5,
+        };
+        assert!(names(&search).is_empty());
     }
 }

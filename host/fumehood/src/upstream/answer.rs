@@ -86,7 +86,7 @@ impl Answers {
     ) -> bool {
         let key = self.key(server, login);
         let mut known = self.lock();
-        known.remove(&key);
+        let before = known.remove(&key);
         let demand = Demand::best(challenges).filter(|demand| round == 0 || demand.is_stale());
         let Some(demand) = demand else {
             return false;
@@ -94,7 +94,10 @@ impl Answers {
         if known.len() >= MAX_REMEMBERED {
             known.clear();
         }
-        known.insert(key, Known { demand, count: 0 });
+        // A count is told once for a nonce, also where two requests learn of it at once.
+        let same = before.filter(|it| it.demand.has_nonce_of(&demand));
+        let count = same.map_or(0, |it| it.count);
+        known.insert(key, Known { demand, count });
         true
     }
 
@@ -186,9 +189,12 @@ mod tests {
         assert!(answers.learn(&server(), &login, &stale, 1));
         assert!(told().unwrap().contains("three"));
         assert!(!answers.learn(&server(), &login, &[], 0));
-        // Two requests at once are told the same by some proxies.
-        for _ in 0..2 {
+        // Two requests at once are told the same by some proxies, and no count of
+        // theirs may be the same.
+        for count in ["nc=00000001", "nc=00000002"] {
             assert!(answers.learn(&server(), &login, &challenge("same"), 0));
+            let told = told().unwrap();
+            assert!(told.contains(count), "{told}");
         }
     }
 }

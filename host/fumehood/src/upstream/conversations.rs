@@ -8,8 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fumehood_control::{
-    MAX_TOKEN_BYTES, MAX_TOKEN_REFUSAL_BYTES, ToEmbedder, ToEngine, TokenAnswer, TokenFault,
-    TokenQuestion, TokenScheme, TokenStep,
+    MAX_CHALLENGE_BYTES, MAX_TOKEN_BYTES, MAX_TOKEN_LEGS, MAX_TOKEN_REFUSAL_BYTES, ToEmbedder,
+    ToEngine, TokenAnswer, TokenFault, TokenQuestion, TokenScheme, TokenStep,
 };
 use fumehood_policy::ProxyServer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -148,7 +148,9 @@ impl TokenDesk {
         lock(&self.running).insert(number, sender);
         let conversation = Conversation {
             number,
+            legs: 0,
             scheme: tokens.scheme,
+            server: question.server.clone(),
             with: tokens.source.begin(&question.server, tokens.scheme),
             running: Arc::downgrade(&self.running),
             _room: room,
@@ -168,7 +170,10 @@ impl TokenDesk {
 /// One connection's.
 struct Conversation {
     number: u64,
+    /// How many tokens were asked for.
+    legs: usize,
     scheme: TokenScheme,
+    server: ProxyServer,
     with: Box<dyn TokenConversation>,
     running: Weak<Running>,
     _room: OwnedSemaphorePermit,
@@ -186,6 +191,9 @@ impl Conversation {
                 // Another question before the answer, or nobody waits for it.
                 _early = steps.recv() => return,
             };
+            if let Err(why) = &answer {
+                tracing::warn!(proxy = %self.server, %why, "the proxy is not told who asks");
+            }
             tell(&to, id, &answer).await;
             if is_last || answer.is_err() {
                 return;
@@ -197,12 +205,18 @@ impl Conversation {
         let heard = match &step {
             TokenStep::Begin | TokenStep::End(None) => None,
             TokenStep::Challenge(text) | TokenStep::End(Some(text)) => {
-                Some(STANDARD.decode(text).map_err(|_| TokenFault::Malformed)?)
+                let fits = Some(text).filter(|it| it.len() <= MAX_CHALLENGE_BYTES);
+                let decoded = fits.and_then(|it| STANDARD.decode(it).ok());
+                Some(decoded.ok_or(TokenFault::Malformed)?)
             }
         };
         if let TokenStep::End(_) = step {
             self.with.end(heard.as_deref()).await.map_err(refused)?;
             return Ok(Vec::new());
+        }
+        self.legs += 1;
+        if self.legs > MAX_TOKEN_LEGS {
+            return Err(TokenFault::TooManyLegs);
         }
         let token = self.with.token(heard.as_deref()).await.map_err(refused)?;
         if token.len() > MAX_TOKEN_BYTES {
@@ -221,7 +235,9 @@ impl Drop for Conversation {
     }
 }
 
-fn refused(TokenError(mut why): TokenError) -> TokenFault {
+fn refused(TokenError(why): TokenError) -> TokenFault {
+    // It is shown to people, on terminals and in logs.
+    let mut why = why.replace(char::is_control, "?");
     why.truncate(why.floor_char_boundary(MAX_TOKEN_REFUSAL_BYTES));
     TokenFault::Refused(why)
 }
@@ -237,4 +253,72 @@ async fn tell(channel: &EngineChannel, id: u64, answer: &TokenAnswer) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+    use crate::upstream::TokenFuture;
+
+    /// Answers with what it hears; where that is nothing, with a no.
+    struct Echo;
+
+    impl TokenConversation for Echo {
+        fn token<'a>(&'a mut self, challenge: Option<&'a [u8]>) -> TokenFuture<'a, Vec<u8>> {
+            let heard = challenge.map(<[u8]>::to_vec);
+            let no = || TokenError(format!("no\u{1b}[2J{}", "\u{e4}".repeat(400)));
+            Box::pin(std::future::ready(heard.ok_or_else(no)))
+        }
+    }
+
+    fn conversation() -> Conversation {
+        Conversation {
+            number: 0,
+            legs: 0,
+            scheme: TokenScheme::Ntlm,
+            server: "http://proxy.test:3128".parse().unwrap(),
+            with: Box::new(Echo),
+            running: Weak::new(),
+            _room: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        }
+    }
+
+    fn challenge(bytes: usize) -> TokenStep {
+        TokenStep::Challenge("A".repeat(bytes))
+    }
+
+    #[tokio::test]
+    async fn an_engine_gets_no_more_tokens_than_a_connection_takes() {
+        let mut conversation = conversation();
+        for _ in 0..MAX_TOKEN_LEGS {
+            let told = conversation.answer(challenge(4)).await;
+            assert_eq!(told, Ok(b"NTLM AAAA".to_vec()));
+        }
+        let told = conversation.answer(challenge(4)).await;
+        assert_eq!(told, Err(TokenFault::TooManyLegs));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_challenge_comes_to_nobody() {
+        let mut conversation = conversation();
+        let longest = challenge(MAX_CHALLENGE_BYTES);
+        assert!(conversation.answer(longest).await.is_ok());
+        let over = MAX_CHALLENGE_BYTES + 4;
+        let end = TokenStep::End(Some("A".repeat(over)));
+        for wrong in [challenge(over), challenge(1), challenge(5), end] {
+            let told = conversation.answer(wrong).await;
+            assert_eq!(told, Err(TokenFault::Malformed));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_no_is_plain_text_and_bounded() {
+        let told = conversation().answer(TokenStep::Begin).await;
+        let Err(TokenFault::Refused(why)) = told else {
+            panic!("{told:?}");
+        };
+        assert!(why.starts_with("no?[2J\u{e4}"), "{why}");
+        assert!(why.len() <= MAX_TOKEN_REFUSAL_BYTES);
+    }
 }

@@ -95,6 +95,10 @@ impl Demand {
         self.stale
     }
 
+    pub(super) fn has_nonce_of(&self, other: &Demand) -> bool {
+        self.nonce == other.nonce
+    }
+
     /// The value of `proxy-authorization` (RFC 7616 section 3.4).
     pub(super) fn answer(&self, asked: &Asked<'_>) -> String {
         let name = &asked.user.username;

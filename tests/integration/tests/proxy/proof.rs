@@ -207,24 +207,92 @@ while read -r line; do
 done
 ";
 
+/// The program, in a folder that lives as long as it is needed.
+fn program(text: &str) -> (TempDir, String) {
+    let folder = TempDir::new().unwrap();
+    let program = folder.write("program", text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = program.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn no_client_is_served_on_a_connection_that_learned_for_another() {
+    let second = "HTTP/1.1 407 Who\r\nproxy-authenticate: Negotiate c2Vjb25k\r\n\
+                  content-length: 0\r\n\r\n";
+    let known = "HTTP/1.1 204 Known\r\n\r\n";
+    let script = Script::answers(&[second, known, HELLO, HELLO]);
+    let server = Server::start(vec![script]);
+    let (_folder, program) = program(PROGRAM);
+    let upstream = server.url("");
+    let arguments = ["--upstream", &upstream, "--proxy-auth-program", &program];
+    let proxy = Proxy::strict(&arguments);
+    let mut clients = [proxy.connect(), proxy.connect()];
+    for _ in 0..2 {
+        for client in &mut clients {
+            client.say(PLAIN);
+            let reply = client.reply().unwrap();
+            assert_eq!(reply.content, b"hello", "{}", reply.head);
+        }
+    }
+    let connections = server.requests();
+    assert_eq!(connections.len(), 2);
+    for requests in &connections {
+        let told: Vec<_> = requests
+            .iter()
+            .map(|it| (&*it.method, it.field("proxy-authorization")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("OPTIONS", Some("Negotiate Zmlyc3Q=")),
+                ("OPTIONS", Some("Negotiate dGhpcmQ=")),
+                ("GET", None),
+                ("GET", None),
+            ]
+        );
+        // By that a circle ends, whatever goes around in it.
+        for request in requests {
+            assert_eq!(request.field("via"), Some("1.1 fumehood"));
+        }
+    }
+}
+
+#[test]
+fn what_is_said_for_want_of_a_token_is_not_for_clients() {
+    let server = Server::start(vec![Script::new().then_stall()]);
+    let (_folder, program) = program("#!/bin/sh\nread -r line\necho 'BH alice has no ticket'\n");
+    let upstream = server.url("");
+    let arguments = ["--upstream", &upstream, "--proxy-auth-program", &program];
+    let proxy = Proxy::strict(&arguments);
+    for ask in [PLAIN, TUNNEL] {
+        let reply = proxy.ask(ask);
+        assert_eq!(reply.status, 502, "{ask}");
+        let told = reply.head + &String::from_utf8_lossy(&reply.content);
+        assert!(told.contains("is not told who asks"), "{told}");
+        assert!(
+            !told.contains("alice") && !told.contains(&program),
+            "{told}"
+        );
+    }
+    assert!(server.requests().concat().is_empty());
+}
+
 #[test]
 fn squid_learns_by_tokens_who_asks_once_a_connection() {
-    let folder = TempDir::new().unwrap();
-    let program = folder.write("program", PROGRAM).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (_folder, program) = program(PROGRAM);
     for (kind, scheme) in [
         (Kind::SquidNegotiate, "--proxy-negotiate"),
         (Kind::SquidNtlm, "--proxy-ntlm"),
     ] {
         let squid = RealProxy::start(kind).unwrap();
         let upstream = format!("http://{}", squid.address());
-        let program = program.to_str().unwrap();
         let arguments = [
             "--upstream",
             &upstream,
             scheme,
             "--proxy-auth-program",
-            program,
+            &program,
         ];
         let proxy = Proxy::start(&arguments);
         let origin = Server::start(vec![Script::answers(&[HELLO, HELLO, HELLO]); 16]);
