@@ -36,6 +36,7 @@
 //! - [`Error`] is split by who has to change something.
 
 pub mod admin;
+mod admitted;
 mod anchors;
 mod asking;
 mod body;
@@ -82,6 +83,7 @@ mod unix_socket;
 mod upload;
 mod upstream;
 mod users;
+mod watched;
 
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
@@ -115,6 +117,7 @@ pub use routes::{Event, Progress};
 pub use settings::{
     MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
 };
+pub use admitted::UsersStatus;
 pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
     DURATION_BOUNDS_US, DatagramTraffic, DenialGround, DropGround, Durations, MAX_DENIAL_GROUNDS,
