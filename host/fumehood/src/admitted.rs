@@ -61,9 +61,11 @@ impl Admitted {
         new: impl FnOnce() -> StandingGrant,
     ) -> Option<StandingGrant> {
         let mut now = self.now();
-        let same = now.users.as_ref().is_some_and(|it| Arc::ptr_eq(it, users));
-        let leave = same.then(|| now.leaves.entry(user.clone()).or_insert_with(new));
-        leave.cloned()
+        if !now.users.as_ref().is_some_and(|it| Arc::ptr_eq(it, users)) {
+            return None;
+        }
+        let leave = now.leaves.entry(user.clone()).or_insert_with(new);
+        Some(leave.clone())
     }
 
     pub(crate) fn leaves(&self) -> Vec<StandingGrant> {

@@ -610,6 +610,9 @@ impl Proxy {
     ///
     /// # Errors
     /// [`ProxyError::NoUsers`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn follow_users(&mut self, file: PathBuf) -> Result<(), ProxyError> {
         let following = self.door()?.follow(Arc::downgrade(&self.engine.shared), file);
         let task = tokio::spawn(following).abort_handle();
