@@ -85,6 +85,7 @@ mod upstream;
 mod users;
 mod watched;
 
+pub use admitted::UsersStatus;
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
 pub use body::Body;
@@ -117,7 +118,6 @@ pub use routes::{Event, Progress};
 pub use settings::{
     MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
 };
-pub use admitted::UsersStatus;
 pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{
     DURATION_BOUNDS_US, DatagramTraffic, DenialGround, DropGround, Durations, MAX_DENIAL_GROUNDS,

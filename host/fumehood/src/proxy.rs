@@ -614,7 +614,9 @@ impl Proxy {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn follow_users(&mut self, file: PathBuf) -> Result<(), ProxyError> {
-        let following = self.door()?.follow(Arc::downgrade(&self.engine.shared), file);
+        let following = self
+            .door()?
+            .follow(Arc::downgrade(&self.engine.shared), file);
         let task = tokio::spawn(following).abort_handle();
         self.keep_beside(task);
         Ok(())

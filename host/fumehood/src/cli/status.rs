@@ -89,8 +89,14 @@ fn page(status: &Status) -> String {
         ),
     );
     for users in &status.users {
-        let of = users.file.as_ref().map(|it| format!(", of {}", it.display()));
-        row("users", &format!("{}{}", users.users, of.unwrap_or_default()));
+        let of = users
+            .file
+            .as_ref()
+            .map(|it| format!(", of {}", it.display()));
+        row(
+            "users",
+            &format!("{}{}", users.users, of.unwrap_or_default()),
+        );
         if let Some(error) = &users.last_error {
             row("", &format!("not taken since: {error}"));
         }

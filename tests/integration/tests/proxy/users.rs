@@ -142,7 +142,10 @@ fn a_file_that_is_refused_leaves_those_before() {
     let told = Fetch::command("status").arg("--socket");
     let told = told.arg(guarded.folder.join("admin.sock")).run();
     let page = String::from_utf8(told.stdout).unwrap();
-    assert!(page.contains("users") && page.contains("chmod 600"), "{page}");
+    assert!(
+        page.contains("users") && page.contains("chmod 600"),
+        "{page}"
+    );
     let metrics = Fetch::command("status").arg("--metrics").arg("--socket");
     let metrics = metrics.arg(guarded.folder.join("admin.sock")).run();
     let metrics = String::from_utf8(metrics.stdout).unwrap();
