@@ -241,6 +241,9 @@ pub enum ToEngine {
         /// Bytes of the encoded answer.
         bytes: Vec<u8>,
     },
+    /// A listener has other users: who was admitted is asked about again at the next
+    /// request.
+    Users(ListenerId),
 }
 
 impl Message for ToEngine {
@@ -279,7 +282,8 @@ impl Message for ToEngine {
             | ToEngine::Preferences(_)
             | ToEngine::Question { .. }
             | ToEngine::TokenFragment { .. }
-            | ToEngine::Token { .. } => 0,
+            | ToEngine::Token { .. }
+            | ToEngine::Users(_) => 0,
         }
     }
 }

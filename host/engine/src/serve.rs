@@ -170,6 +170,7 @@ impl Desk {
             ToEngine::TokenFragment { id, bytes } => self.hub.tokens.assemble(id, &bytes),
             ToEngine::Token { id, bytes } => self.hub.tokens.answer(id, &bytes),
             ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
+            ToEngine::Users(listener) => self.hub.proxy.ask_anew(listener),
             ToEngine::Admitted { id, grant } => self.hub.proxy.admitted(id, grant),
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
             ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),

@@ -36,6 +36,7 @@
 //! - [`Error`] is split by who has to change something.
 
 pub mod admin;
+mod admitted;
 mod anchors;
 mod asking;
 mod body;
@@ -82,7 +83,9 @@ mod unix_socket;
 mod upload;
 mod upstream;
 mod users;
+mod watched;
 
+pub use admitted::UsersStatus;
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
 pub use body::Body;

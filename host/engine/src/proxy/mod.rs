@@ -124,6 +124,13 @@ impl Proxy {
         self.admissions.answer(id, grant);
     }
 
+    /// Who was admitted at this listener is asked about again.
+    pub(crate) fn ask_anew(&self, id: ListenerId) {
+        if let Some(listener) = self.listener(id) {
+            listener.ask_anew();
+        }
+    }
+
     /// Says whether the embedder is asked which way a request goes out.
     pub(crate) fn routed(&self, asks: bool) {
         self.routes.ask_or_not(asks);

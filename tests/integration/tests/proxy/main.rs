@@ -18,4 +18,5 @@ mod socks;
 mod strays;
 mod support;
 mod upstream;
+mod users;
 mod wpad;
