@@ -81,6 +81,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         packages::require_programs(&["wget", "git", "npm"])?;
         packages::require("pip3", "python3-pip")?;
         packages::require("dig", "bind9-dnsutils")?;
+        packages::require("ip", "iproute2")?;
         packages::require_file("/usr/lib/python3/dist-packages/socks.py", "python3-socks")
     });
     // By itself: not every distribution has it under this name.

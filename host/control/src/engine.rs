@@ -227,6 +227,23 @@ pub enum ToEngine {
         /// At most [`crate::MAX_QUESTION_BYTES`]; nobody has looked at them.
         bytes: Vec<u8>,
     },
+    /// A piece of a [`crate::TokenAnswer`].
+    TokenFragment {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// The last piece.
+    Token {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded answer.
+        bytes: Vec<u8>,
+    },
+    /// A listener has other users: who was admitted is asked about again at the next
+    /// request.
+    Users(ListenerId),
 }
 
 impl Message for ToEngine {
@@ -263,7 +280,10 @@ impl Message for ToEngine {
             | ToEngine::Unresolve { .. }
             | ToEngine::Admitted { .. }
             | ToEngine::Preferences(_)
-            | ToEngine::Question { .. } => 0,
+            | ToEngine::Question { .. }
+            | ToEngine::TokenFragment { .. }
+            | ToEngine::Token { .. }
+            | ToEngine::Users(_) => 0,
         }
     }
 }
@@ -474,6 +494,25 @@ pub enum ToEmbedder {
         id: u64,
         /// At most [`crate::MAX_REPLY_DATAGRAM_BYTES`]; none where nothing is sent.
         bytes: Vec<u8>,
+    },
+    /// A piece of a [`crate::TokenQuestion`].
+    TokenFragment {
+        /// By which the answer refers to it; never used twice.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// The last piece. The answer is [`ToEngine::Token`].
+    Token {
+        /// Of the question.
+        id: u64,
+        /// Bytes of the encoded question.
+        bytes: Vec<u8>,
+    },
+    /// Nobody goes on with this conversation. It is not answered.
+    TokenOver {
+        /// Its number.
+        conversation: u64,
     },
 }
 

@@ -36,6 +36,7 @@ mod replay;
 mod resolve;
 mod route;
 mod socket;
+mod token;
 mod upstream;
 
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
@@ -86,10 +87,14 @@ pub use resolve::{
     ServiceParameter, TrustAnchor, Unresolved, Wanted,
 };
 pub use route::{
-    ClientWay, MAX_NAMED_PROXIES, MAX_NO_WAY_BYTES, MAX_WAYS, ProxyLeave, RouteAnswer,
-    RouteQuestion, RouteTried, WayFailure,
+    Challenged, ClientWay, MAX_CHALLENGE_ROUNDS, MAX_NAMED_PROXIES, MAX_NO_WAY_BYTES, MAX_WAYS,
+    ProxyLeave, RouteAnswer, RouteQuestion, RouteTried, WayFailure,
 };
 pub use socket::{MAX_PLACES, Place, SocketGrant};
+pub use token::{
+    MAX_TOKEN_BYTES, MAX_TOKEN_LEGS, MAX_TOKEN_REFUSAL_BYTES, TokenAnswer, TokenFault,
+    TokenQuestion, TokenScheme, TokenStep,
+};
 pub use upstream::{
     Challenge, FirstHop, Hop, HopAsk, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS,
     MAX_CHALLENGES, MAX_HOPS, MAX_PROXY_STATUS_BYTES, ProxyFault, SocksLogin,

@@ -4,7 +4,7 @@
 use fumehood_policy::{Naming, ProxyServer, Route, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, DialFailure, Field, FirstHop, Hop, HopAsk, ProxyFault};
+use crate::{Cause, Challenge, DialFailure, Field, FirstHop, Hop, HopAsk, ProxyFault};
 
 /// Most ways that are tried for one request. Scripts name two or three.
 pub const MAX_WAYS: usize = 8;
@@ -26,6 +26,10 @@ pub struct ProxyLeave {
 /// Most bytes of the sentence that says why there is no way.
 pub const MAX_NO_WAY_BYTES: usize = 1024;
 
+/// Most times that one request's way is asked for anew since a proxy wants proof of
+/// who asks: once for what it wants, and again where that grew stale meanwhile.
+pub const MAX_CHALLENGE_ROUNDS: u8 = 3;
+
 /// What a client asks for. The answer is a [`RouteAnswer`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteQuestion {
@@ -38,6 +42,22 @@ pub struct RouteQuestion {
     /// Proxies are to lead to the target itself, also where they could be asked
     /// for what it has.
     pub tunnel: bool,
+    /// It has content, which can be sent once.
+    pub content: bool,
+    /// The way before ended at a proxy that wants proof of who asks. Where none can
+    /// be given, the answer is that there is no way.
+    pub challenge: Option<Challenged>,
+}
+
+/// What a proxy said with a 407.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenged {
+    /// Which.
+    pub server: ProxyServer,
+    /// At most [`crate::MAX_CHALLENGES`].
+    pub challenges: Vec<Challenge>,
+    /// How often it said so to this request before.
+    pub round: u8,
 }
 
 /// The ways to try, in this order, 1 to [`MAX_WAYS`]; or why there is none, in at
@@ -112,28 +132,35 @@ pub enum WayFailure {
     Final,
     /// The proxy, or the way to it, does not work: the next one may.
     OfTheWay,
-    /// The policy denies the proxy: the next one may be allowed, and nothing is
-    /// held against this one.
-    DeniedProxy,
+    /// It is not for this request, and the next one may be: the policy denies its
+    /// proxy, or what that has to be told is not found here. Nothing is held against
+    /// it.
+    NotThisOne,
 }
 
 impl WayFailure {
-    /// By what happened before a request was sent. A proxy that answers, and be it
-    /// with a no, works.
+    /// By what happened before a request was sent, on a way straight to the target
+    /// or through proxies. A proxy that answers, and be it with a no, works.
     #[must_use]
-    pub fn of(cause: &Cause) -> Self {
+    pub fn of(cause: &Cause, straight: bool) -> Self {
         match cause {
             Cause::Proxy { fault, .. } => match &**fault {
-                ProxyFault::Cause(Cause::Dial(DialFailure::Denied(_))) => WayFailure::DeniedProxy,
+                ProxyFault::Cause(Cause::Dial(DialFailure::Denied(_))) => WayFailure::NotThisOne,
                 ProxyFault::Cause(_) | ProxyFault::Violation(_) => WayFailure::OfTheWay,
                 ProxyFault::Refused { .. }
                 | ProxyFault::Socks { .. }
                 | ProxyFault::NoMethod
-                | ProxyFault::Login => WayFailure::Final,
+                | ProxyFault::Login
+                | ProxyFault::Token(_) => WayFailure::Final,
             },
+            // Behind a proxy it is the target's name that was looked for.
             Cause::Dial(
                 DialFailure::Connect(_) | DialFailure::Resolve(_) | DialFailure::Timeout { .. },
-            ) => WayFailure::OfTheWay,
+            ) => match straight {
+                true => WayFailure::OfTheWay,
+                false => WayFailure::NotThisOne,
+            },
+            Cause::BadRequest(_) if !straight => WayFailure::NotThisOne,
             _ => WayFailure::Final,
         }
     }

@@ -3,7 +3,7 @@
 use fumehood_policy::{Naming, ProxyServer};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Field, TlsOptions};
+use crate::{Cause, Field, TlsOptions, TokenFault, TokenScheme};
 
 /// Most proxies in a row. A chain of two is rare; each costs a round trip, and
 /// the last ones see who asked.
@@ -21,6 +21,23 @@ pub struct Hop {
     /// By which connections made with some credentials are told from those with
     /// others, so that nobody is served on another's; 0 for none.
     pub partition: u64,
+    /// By which tokens it learns who asks, of the embedder's making; only for HTTP
+    /// proxies. It learns so before anything of the request is sent, and the
+    /// connection is good for nobody else.
+    pub tokens: Option<TokenScheme>,
+}
+
+impl Hop {
+    /// Whether a connection that was led this way can be used by who goes that one:
+    /// what differs from request to request is not looked at.
+    #[must_use]
+    pub fn leads_as(&self, other: &Hop) -> bool {
+        self.server == other.server
+            && self.tls == other.tls
+            && self.partition == other.partition
+            && self.tokens == other.tokens
+            && std::mem::discriminant(&self.ask) == std::mem::discriminant(&other.ask)
+    }
 }
 
 /// What a proxy is asked.
@@ -32,6 +49,9 @@ pub enum HopAsk {
         /// A 407 ends the exchange with [`ProxyFault::Refused`], and its content
         /// goes nowhere.
         hold_challenge: bool,
+        /// The request has content that cannot be sent again, and what the proxy
+        /// wants to be told is not known: it is asked for that first, by an OPTIONS.
+        ahead: bool,
     },
     /// A tunnel, by CONNECT with these fields beside `host` (RFC 9110 section 9.3.6).
     Connect {
@@ -100,6 +120,8 @@ pub enum ProxyFault {
     NoMethod,
     /// It does not know the name or the password.
     Login,
+    /// It was not told who asks by tokens.
+    Token(TokenFault),
 }
 
 impl From<Cause> for ProxyFault {

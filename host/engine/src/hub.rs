@@ -21,6 +21,7 @@ use crate::proxy::Proxy;
 use crate::registry::Registry;
 use crate::tls::KeyLogFile;
 use crate::turns::Turns;
+use crate::upstream::Tokens;
 
 /// Guest instances that a connection needs: codec and TLS.
 pub(crate) const INSTANCES_PER_CONNECTION: u32 = 2;
@@ -43,6 +44,8 @@ pub(crate) struct Hub {
     pub key_log: Option<Arc<KeyLogFile>>,
     /// Listeners, and who is served over them.
     pub proxy: Proxy,
+    /// What proxies are told of who asks, leg by leg.
+    pub tokens: Tokens,
     /// Share of the memory outside that is in use, in percent, as last told.
     pub pressure: AtomicU16,
 }

@@ -9,6 +9,7 @@
 //! turns      how many connections there may be to one place, and who is next
 //! reach      a new connection: dialled, led through proxies, TLS where asked for
 //! upstream   proxies on the way
+//! questions  what the embedder is asked, and who waits for its answers
 //! dialer     asks the broker for connected sockets
 //! tls        handshake in the guest, records here
 //! exchange   head and payload, both ways at once, under deadlines
@@ -49,6 +50,7 @@ mod outbox;
 mod pac;
 mod payload;
 mod proxy;
+mod questions;
 mod reach;
 mod registry;
 mod replay;

@@ -17,6 +17,7 @@ use crate::registry::{Limits, Registry};
 use crate::serve;
 use crate::tls::{Anchors, KeyLogFile};
 use crate::turns::Turns;
+use crate::upstream::Tokens;
 use fumehood_control::{
     DialReply, DialRequest, DriverSchemes, EngineSetup, GuestPreferences, LayerReport, MAX_DRIVERS,
     MAX_VERSIONS, ModuleHeader, PROTOCOL_VERSION, ToEmbedder, ToEngine,
@@ -308,6 +309,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
         outbox,
         key_log: key_log(offer)?,
         proxy: Proxy::new(),
+        tokens: Tokens::default(),
         pressure: AtomicU16::new(0),
     };
     Ok((hub, held))

@@ -155,6 +155,7 @@ fn proxy(server: &ProxyServer, fault: &ProxyFault, target: &Target) -> String {
              it with --proxy-user, or UpstreamProxy::login"
         ),
         ProxyFault::Login => format!("the proxy {server} refused the name or the password"),
+        ProxyFault::Token(why) => format!("the proxy {server} was not told who asks: {why}"),
     }
 }
 

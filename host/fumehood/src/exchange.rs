@@ -8,8 +8,9 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use fumehood_control::{
-    Cause, Deadlines, Exchange, ExchangeId, GrantId, PayloadLength, Place, ProxyFault, RetrySafety,
-    SocketGrant, SourceEnd, Summary, TlsOptions, ToBroker, ToEngine, WayFailure, fragments,
+    Cause, Deadlines, Exchange, ExchangeId, GrantId, MAX_CHALLENGE_ROUNDS, PayloadLength, Place,
+    ProxyFault, RetrySafety, SocketGrant, SourceEnd, Summary, TlsOptions, ToBroker, ToEngine,
+    WayFailure, fragments,
 };
 use fumehood_policy::{
     ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Target, Terms,
@@ -157,6 +158,8 @@ struct Again {
     ways: VecDeque<Candidate>,
     /// When it was first sent: its deadline is of all ways together.
     begun: Instant,
+    /// How often a proxy wanted proof of who asks.
+    round: u8,
 }
 
 impl std::fmt::Debug for Again {
@@ -180,19 +183,29 @@ impl Again {
     /// Where the error is of the way and there is another, or is a challenge that
     /// can be answered; and nothing of the request has gone further than to the proxy.
     fn after(mut self: Box<Self>, error: &Error) -> Option<Restarting> {
-        let not_sent = error.retry_safety() == RetrySafety::NotSent;
-        let cause = error.cause().filter(|_| not_sent)?;
-        let next = match WayFailure::of(cause) {
+        let cause = error.cause()?;
+        if error.retry_safety() != RetrySafety::NotSent {
+            // The next request can do with what the proxy wants by now.
+            self.can_answer(cause);
+            return None;
+        }
+        let way = self.candidate.proxies.way_to(&self.exchange.target);
+        let straight = !matches!(way, Ok(Some(_)));
+        let next = match WayFailure::of(cause, straight) {
             WayFailure::OfTheWay => {
                 self.candidate.failed();
                 self.ways.pop_front()
             }
-            WayFailure::DeniedProxy => self.ways.pop_front(),
+            WayFailure::NotThisOne => self.ways.pop_front(),
             WayFailure::Final => None,
         };
         match next {
-            Some(next) => self.candidate = next,
-            None if self.can_answer(cause) => {}
+            Some(next) => (self.candidate, self.round) = (next, 0),
+            None if self.can_answer(cause) => {
+                self.round += 1;
+                // The one before is of no use, or was told something else.
+                self.exchange.fresh_connection = true;
+            }
             None => return None,
         }
         Some(Restarting(Box::pin(self.start())))
@@ -213,9 +226,12 @@ impl Again {
         };
         let way = self.candidate.proxies.way_to(&self.exchange.target);
         let answers = &self.engine.shared.answers;
-        way.ok()
-            .flatten()
-            .is_some_and(|way| way.learn(server, challenges, answers))
+        let told = (&challenges[..], self.round);
+        self.round < MAX_CHALLENGE_ROUNDS
+            && way
+                .ok()
+                .flatten()
+                .is_some_and(|way| way.learn(server, told, answers))
     }
 
     async fn start(self: Box<Self>) -> Restarted {
@@ -240,9 +256,7 @@ impl Again {
             .engine
             .start(&exchange, &self.terms, grant, way.as_ref(), &self.fds)
             .await?;
-        // A challenge is answered once.
-        let again = (!self.ways.is_empty()).then_some(self);
-        Ok((inbox, cancel, again))
+        Ok((inbox, cancel, Some(self)))
     }
 }
 
@@ -338,6 +352,7 @@ impl Engine {
                 candidate,
                 ways,
                 begun,
+                round: 0,
             })
         });
         Ok(InFlight {

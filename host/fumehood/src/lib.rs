@@ -36,6 +36,7 @@
 //! - [`Error`] is split by who has to change something.
 
 pub mod admin;
+mod admitted;
 mod anchors;
 mod asking;
 mod body;
@@ -67,6 +68,7 @@ mod process;
 mod proxies;
 mod proxy;
 mod proxy_status;
+mod questions;
 pub mod replay;
 mod request;
 mod retry;
@@ -81,7 +83,9 @@ mod unix_socket;
 mod upload;
 mod upstream;
 mod users;
+mod watched;
 
+pub use admitted::UsersStatus;
 pub use anchors::Anchors;
 pub use asking::{Answer, Asked};
 pub use body::Body;
@@ -119,7 +123,10 @@ pub use traffic::{
     DURATION_BOUNDS_US, DatagramTraffic, DenialGround, DropGround, Durations, MAX_DENIAL_GROUNDS,
     Outcome, ProxyTraffic, Traffic,
 };
-pub use upstream::{Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+pub use upstream::{
+    Exempt, ExemptError, Proxies, ProxiesError, ProxyAuth, TokenConversation, TokenError,
+    TokenFuture, TokenSource, UpstreamProxy,
+};
 pub use users::{Users, UsersError};
 
 /// The messages' types that appear in this interface.

@@ -22,6 +22,7 @@ use crate::proxy::Listeners;
 use crate::routes::{Leave, Routes};
 use crate::settings::Current;
 use crate::traffic::Counters;
+use crate::upstream::TokenDesk;
 
 /// The processes as they were last seen.
 #[derive(Clone)]
@@ -154,6 +155,7 @@ impl LiveEngine {
             listeners: listeners.clone(),
             orders: live.orders.downgrade(),
             guide: Guide::new(&listeners.whom, &live.channel),
+            tokens: TokenDesk::new(&listeners.whom, &live.channel),
         };
         tokio::spawn(watch_engine(
             launched.process,
@@ -206,6 +208,7 @@ struct Hears {
     listeners: Arc<Listeners>,
     orders: WeakUnboundedSender<ToEngine>,
     guide: Guide,
+    tokens: TokenDesk,
 }
 
 impl Hears {
@@ -227,6 +230,7 @@ impl Hears {
             it if PacBook::takes(it) => self.pac.take(message),
             it if Listeners::takes(it) => self.listeners.take(message),
             it if Guide::takes(it) => self.guide.take(message),
+            it if TokenDesk::takes(it) => self.tokens.take(message),
             _ => self.routes.take(message),
         }
     }

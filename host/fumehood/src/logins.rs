@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use fumehood_control::{ListenerId, Login, MAX_LOGINS, StandingGrant, ToBroker, ToEngine};
+use fumehood_control::{GrantId, ListenerId, Login, MAX_LOGINS, StandingGrant, ToBroker, ToEngine};
 use fumehood_policy::ClientName;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -100,25 +100,44 @@ pub(crate) async fn answer_all(shared: Weak<Shared>) {
 
 /// What a client may dial by, if it is somebody.
 async fn leave(shared: &Shared, question: &Question, hashing: &Semaphore) -> Option<StandingGrant> {
-    let listeners = &shared.listeners;
-    let users = listeners.users_of(question.listener)?;
-    let user = judge(users, &question.login, hashing).await?;
-    let leave = listeners.leave_of(question.listener, &user, || shared.number())?;
+    let admitted = shared.listeners.admitted(question.listener)?;
+    let leave = loop {
+        let users = admitted.users()?;
+        let user = judge(&users, &question.login, hashing).await?;
+        let new = || StandingGrant {
+            id: GrantId(shared.number()),
+            client: Some(user.clone()),
+        };
+        // Where others took their place meanwhile, those say who it is.
+        if let Some(leave) = admitted.leave_of(&users, &user, new) {
+            break leave;
+        }
+    };
     // It is there before the engine knows of it, also where another login of the
     // user's is answered at this moment. A broker that is gone is given it with the
     // listener, when another takes its place.
     let broker = shared.as_it_is().await.broker;
     let told = ToBroker::StandingGrant(leave.clone());
     let _gone = broker.channel.send(&told, &[]).await;
+    if !admitted.has(&leave) {
+        // It was taken back before it was there.
+        let back = ToBroker::Revoke(leave.id);
+        let _gone = broker.channel.send(&back, &[]).await;
+        return None;
+    }
     Some(leave)
 }
 
-async fn judge(users: Arc<Users>, login: &Login, hashing: &Semaphore) -> Option<ClientName> {
+async fn judge(users: &Arc<Users>, login: &Login, hashing: &Semaphore) -> Option<ClientName> {
     if let Some(known) = users.known(login) {
         return Some(known);
     }
     let _turn = hashing.acquire().await.ok()?;
-    let login = login.clone();
+    // Many connections of one user ask at once where all are asked about again.
+    if let Some(known) = users.known(login) {
+        return Some(known);
+    }
+    let (users, login) = (Arc::clone(users), login.clone());
     let judging = tokio::task::spawn_blocking(move || users.judge(&login));
     judging.await.ok().flatten()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::status::Status;
 use crate::traffic::{DURATION_BOUNDS_US, Durations, Outcome, ProxyTraffic};
-use crate::{ModuleInfo, ModuleUse};
+use crate::{ModuleInfo, ModuleUse, UsersStatus};
 
 /// What an HTTP answer with it says of its content.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -87,6 +87,13 @@ impl Page {
             "gauge",
             "1 when the last attempt to read the policy again failed.",
             u64::from(status.policy.last_error.is_some()),
+        );
+        let refused = |it: &UsersStatus| it.last_error.is_some();
+        self.single(
+            "fumehood_users_stale",
+            "gauge",
+            "1 when the last attempt to read a proxy's users again failed.",
+            u64::from(status.users.iter().any(refused)),
         );
     }
 

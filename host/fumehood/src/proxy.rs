@@ -18,6 +18,7 @@ use rustix::process::{Uid, geteuid};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
+use crate::admitted::{Admitted, Door, UsersStatus};
 use crate::error::ChannelError;
 use crate::live::Running;
 use crate::logins::Logins;
@@ -149,6 +150,9 @@ pub enum ProxyError {
     /// The name for `Via` is not a token.
     #[error("the name for Via is not a token (RFC 9110 section 5.6.2): {0:?}")]
     Via(String),
+    /// It serves whoever can connect.
+    #[error("this proxy was begun without users, and serves whoever can connect")]
+    NoUsers,
     /// The processes could not be launched.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -169,7 +173,7 @@ pub struct Proxy {
     state: Arc<State>,
     records: mpsc::Receiver<Vec<AccessRecord>>,
     /// What goes on beside, for as long as it listens.
-    beside: Option<AbortHandle>,
+    beside: Vec<AbortHandle>,
 }
 
 /// One proxy, to whoever sets it up again.
@@ -179,9 +183,7 @@ struct State {
     address: ProxyAddress,
     /// Of a Unix socket, until the proxy is drained.
     unix: Mutex<Option<(Arc<OwnedFd>, SocketFile)>>,
-    users: Option<Arc<Users>>,
-    /// Leave of users that have been here.
-    leaves: Mutex<BTreeMap<ClientName, StandingGrant>>,
+    admitted: Arc<Admitted>,
     /// Where the broker listens, or why it does not.
     bound: watch::Sender<Option<Result<Option<SocketAddr>, i32>>>,
     /// It is to end: nothing launches it again.
@@ -313,25 +315,15 @@ impl Listeners {
         }
     }
 
-    /// The users of a listener.
-    pub(crate) fn users_of(&self, listener: ListenerId) -> Option<Arc<Users>> {
-        self.all().get(&listener)?.users.clone()
+    /// Who may ask at a listener.
+    pub(crate) fn admitted(&self, listener: ListenerId) -> Option<Arc<Admitted>> {
+        Some(Arc::clone(&self.all().get(&listener)?.admitted))
     }
 
-    /// The leave of a user of a listener, under this number where there is none yet.
-    pub(crate) fn leave_of(
-        &self,
-        listener: ListenerId,
-        user: &ClientName,
-        number: impl FnOnce() -> u64,
-    ) -> Option<StandingGrant> {
-        let state = Arc::clone(self.all().get(&listener)?);
-        let mut leaves = state.leaves();
-        let leave = leaves.entry(user.clone()).or_insert_with(|| StandingGrant {
-            id: GrantId(number()),
-            client: Some(user.clone()),
-        });
-        Some(leave.clone())
+    /// The users of all that have some.
+    pub(crate) fn users(&self) -> Vec<UsersStatus> {
+        let all = self.all();
+        all.values().filter_map(|it| it.admitted.status()).collect()
     }
 
     /// Takes what the broker says of a listener.
@@ -452,10 +444,6 @@ impl State {
         Ok(())
     }
 
-    fn leaves(&self) -> MutexGuard<'_, BTreeMap<ClientName, StandingGrant>> {
-        self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn unix(&self) -> MutexGuard<'_, Option<(Arc<OwnedFd>, SocketFile)>> {
         self.unix.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -466,7 +454,7 @@ impl State {
         match &self.setup.admission {
             Admission::Anyone(_) if self.setup.serves == Serves::Names => Vec::new(),
             Admission::Anyone(leave) => vec![leave.clone()],
-            Admission::Login => self.leaves().values().cloned().collect(),
+            Admission::Login => self.admitted.leaves(),
         }
     }
 
@@ -482,7 +470,7 @@ impl Engine {
     /// Every request is judged by the policy of that moment; what is denied is
     /// answered with 403, `Proxy-Status` (RFC 9209) and problem details (RFC
     /// 9457). They go out the way that requests of this engine go which do not say
-    /// otherwise; a proxy there that wants proof of who asks (Digest) has none.
+    /// otherwise; a proxy there learns who asks of this engine, not of its clients.
     ///
     /// # Errors
     /// [`ProxyError`]
@@ -542,8 +530,7 @@ impl Engine {
             setup,
             address,
             unix: Mutex::new(unix),
-            users,
-            leaves: Mutex::default(),
+            admitted: Arc::new(Admitted::new(users)),
             bound: watch::Sender::new(None),
             draining: AtomicBool::new(false),
             drained: watch::Sender::new(false),
@@ -554,7 +541,7 @@ impl Engine {
             engine: self.clone(),
             state: Arc::clone(&state),
             records: told,
-            beside: None,
+            beside: Vec::new(),
         };
         {
             let mut all = shared.listeners.all();
@@ -606,9 +593,48 @@ impl Proxy {
         }
     }
 
+    /// Serves these users from now on, and nobody else. Who was admitted before is
+    /// asked about again at the next request; a request or a tunnel that is under way
+    /// goes on.
+    ///
+    /// # Errors
+    /// [`ProxyError::NoUsers`].
+    pub async fn set_users(&self, users: Arc<Users>) -> Result<(), ProxyError> {
+        self.door()?.set_users(&self.engine.shared, users).await;
+        Ok(())
+    }
+
+    /// Has the users read from this file whenever it changes, as by
+    /// [`Proxy::set_users`]. A file that [`Users::read`] refuses leaves those before,
+    /// and [`crate::Status::users`] says so, and the log.
+    ///
+    /// # Errors
+    /// [`ProxyError::NoUsers`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn follow_users(&mut self, file: PathBuf) -> Result<(), ProxyError> {
+        let following = self
+            .door()?
+            .follow(Arc::downgrade(&self.engine.shared), file);
+        let task = tokio::spawn(following).abort_handle();
+        self.keep_beside(task);
+        Ok(())
+    }
+
+    fn door(&self) -> Result<Door, ProxyError> {
+        match self.state.setup.admission {
+            Admission::Anyone(_) => Err(ProxyError::NoUsers),
+            Admission::Login => Ok(Door {
+                listener: self.state.setup.id,
+                admitted: Arc::clone(&self.state.admitted),
+            }),
+        }
+    }
+
     /// Has something go on beside for as long as it listens.
     pub(crate) fn keep_beside(&mut self, task: AbortHandle) {
-        self.beside = Some(task);
+        self.beside.push(task);
     }
 
     /// Where it listens; nowhere that has an address on a Unix socket.
@@ -673,9 +699,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         let listeners = &self.engine.shared.listeners;
         listeners.all().remove(&self.state.setup.id);
-        if let Some(task) = &self.beside {
-            task.abort();
-        }
+        self.beside.iter().for_each(AbortHandle::abort);
         let (engine, id) = (self.engine.clone(), self.state.setup.id);
         let leaves = self.state.all_leaves();
         // Without a runtime nothing runs any more.

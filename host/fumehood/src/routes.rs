@@ -192,7 +192,11 @@ impl Routes {
             | ToEmbedder::RouteFragment { .. }
             | ToEmbedder::Route { .. }
             | ToEmbedder::RouteTried(_)
-            | ToEmbedder::Replied { .. } => Err(ChannelError::OutOfOrder),
+            | ToEmbedder::Replied { .. }
+            // Of tokens.
+            | ToEmbedder::TokenFragment { .. }
+            | ToEmbedder::Token { .. }
+            | ToEmbedder::TokenOver { .. } => Err(ChannelError::OutOfOrder),
             ToEmbedder::Journey { id, event } => table.route(id)?.tell(Event::Journey(event)),
             ToEmbedder::HeadFragment { id, bytes } => Ok(table.route(id)?.assembly.push(&bytes)?),
             ToEmbedder::Informational { id, bytes } => {

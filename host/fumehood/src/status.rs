@@ -3,6 +3,7 @@
 use fumehood_policy::Mode;
 use serde::{Deserialize, Serialize};
 
+use crate::admitted::UsersStatus;
 use crate::live::Running;
 use crate::pressure::resident_bytes;
 use crate::{Engine, GrantStatus, Listing, Revision, Traffic};
@@ -26,6 +27,8 @@ pub struct Status {
     pub policy: PolicyStatus,
     /// Grants that somebody holds.
     pub grants: Vec<GrantStatus>,
+    /// Of the proxies that serve users alone.
+    pub users: Vec<UsersStatus>,
 }
 
 /// How a process is.
@@ -85,6 +88,7 @@ impl Engine {
             traffic: shared.counters.snapshot(),
             modules,
             grants: shared.grants.list(),
+            users: shared.listeners.users(),
             policy: PolicyStatus {
                 revision: now.revision.clone(),
                 rules: now.policy.rules().len(),

@@ -169,6 +169,14 @@ impl Users {
         Ok(format!("{name}:{hash}"))
     }
 
+    pub(crate) fn has(&self, name: &ClientName) -> bool {
+        self.hashes.contains_key(name)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.hashes.len()
+    }
+
     /// Whose login it is, where the same was right before.
     pub(crate) fn known(&self, login: &Login) -> Option<ClientName> {
         let name = name_of(login)?;

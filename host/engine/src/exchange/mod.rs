@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use fumehood_control::{
     Blame, Cause, Deadlines, Exchange, ExchangeId, Failure, Hop, HopAsk, JourneyEvent, ProxyFault,
-    ResponseHead, RetrySafety, Summary, Timings, ToEmbedder,
+    ResponseHead, RetrySafety, Summary, Timings, ToEmbedder, TokenFault,
 };
 use tokio::time::{Instant, Sleep};
 
@@ -160,10 +160,10 @@ impl<'a> Running<'a> {
             timings: Timings::default(),
             reusable: false,
             challenger: exchange.via.last().filter(|hop| {
-                let holds = HopAsk::Request {
-                    hold_challenge: true,
+                let HopAsk::Request { hold_challenge, .. } = hop.ask else {
+                    return false;
                 };
-                hop.ask == holds
+                hold_challenge
             }),
         })
     }
@@ -346,6 +346,10 @@ fn blame_for(cause: &Cause) -> Blame {
             ProxyFault::Cause(cause) => blame_for(cause),
             ProxyFault::Violation(_) => Blame::Peer,
             ProxyFault::NoMethod | ProxyFault::Login => Blame::Caller,
+            ProxyFault::Token(
+                TokenFault::Malformed | TokenFault::Unbound | TokenFault::TooManyLegs,
+            ) => Blame::Peer,
+            ProxyFault::Token(_) => Blame::Caller,
             ProxyFault::Refused { status: 407, .. } => Blame::Caller,
             ProxyFault::Refused { .. } | ProxyFault::Socks { .. } => Blame::Network,
         },

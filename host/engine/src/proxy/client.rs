@@ -42,6 +42,7 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
         seat,
         leave,
         login: None,
+        users: 0,
         transport: Transport::Plain(PlainStream::new(stream)),
         codec: None,
         server: None,
@@ -63,6 +64,8 @@ pub(super) struct Client {
     pub(super) leave: Option<StandingGrant>,
     /// What it said for that, where it had to.
     pub(super) login: Option<Login>,
+    /// By which of the listener's users that was judged.
+    pub(super) users: u64,
     pub(super) transport: Transport,
     pub(super) codec: Option<Guest>,
     /// To the server of the last request. It is this client's alone.

@@ -18,7 +18,7 @@ const FULL: usize = 64 * 1024;
 const DIRECT: usize = 16 * 1024;
 
 /// A stream as a codec takes it apart.
-pub(super) struct Inbound {
+pub(crate) struct Inbound {
     state: State,
 }
 
@@ -34,7 +34,7 @@ enum State {
 }
 
 /// What came.
-pub(super) enum Found {
+pub(crate) enum Found {
     /// [`Inbound::piece`], for the codec.
     Piece,
     /// The stream ended, so many bytes into the demand.
@@ -44,7 +44,7 @@ pub(super) enum Found {
 }
 
 impl Inbound {
-    pub(super) fn new(demand: &Demand, then: Option<LineDemand>) -> Inbound {
+    pub(crate) fn new(demand: &Demand, then: Option<LineDemand>) -> Inbound {
         let state = match demand {
             Demand::EmptyLine(at_most) => {
                 State::Collect(Collector::new(Delimiter::EmptyLine, *at_most))
@@ -62,7 +62,7 @@ impl Inbound {
     }
 
     /// Nothing more is to come.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Nothing)
     }
 
@@ -70,7 +70,7 @@ impl Inbound {
     ///
     /// What was read at once may be tens of thousands of small things, each for a
     /// guest: others, and deadlines, have their turn in between.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Transport,
@@ -110,7 +110,7 @@ impl Inbound {
     }
 
     /// What was collected.
-    pub(super) fn piece(&self) -> &[u8] {
+    pub(crate) fn piece(&self) -> &[u8] {
         match &self.state {
             State::Collect(collector) => collector.bytes(),
             _ => &[],
@@ -119,7 +119,7 @@ impl Inbound {
 
     /// So many bytes of payload were moved. Returns how many the codec is to be
     /// told of, where it is.
-    pub(super) fn moved(&mut self, count: u64) -> Option<u64> {
+    pub(crate) fn moved(&mut self, count: u64) -> Option<u64> {
         let State::Payload {
             demanded,
             left,

@@ -166,11 +166,13 @@ impl<'a> Forward<'a> {
     /// The server has begun to answer, or content of the request is spent: it
     /// cannot be sent again.
     pub(super) fn is_spent(&self) -> bool {
-        // A piece is taken from its first byte on, not once it is whole.
-        let in_pieces = [&self.up.inbound, &self.down.inbound]
-            .iter()
-            .any(|inbound| !inbound.piece().is_empty());
-        in_pieces || self.down.begun || self.up.begun || self.up.bytes > 0
+        self.down.begun || !self.down.inbound.piece().is_empty() || self.has_spent_content()
+    }
+
+    /// Content of the request is spent. A piece is taken from its first byte on, not
+    /// once it is whole.
+    pub(super) fn has_spent_content(&self) -> bool {
+        self.up.begun || self.up.bytes > 0 || !self.up.inbound.piece().is_empty()
     }
 
     /// Runs to the end.

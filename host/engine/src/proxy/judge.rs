@@ -1,6 +1,6 @@
 //! What a request asks for, read once into a target, and whether it may have it.
 
-use fumehood_control::{Cause, DialFailure, FirstHop};
+use fumehood_control::{Cause, DialFailure, FirstHop, PayloadLength};
 use fumehood_policy::{
     Decision, Denial, Host, HostError, Method, Policy, RequestUrl, Scheme, Target, Terms, UrlError,
 };
@@ -16,6 +16,8 @@ pub(super) struct Wanted {
     /// Of a request that is forwarded; empty for a tunnel.
     pub(super) path: String,
     pub(super) tunnel: bool,
+    /// It has content, which comes once.
+    pub(super) content: bool,
 }
 
 /// The last origin that was asked for and what it meant: most requests of a
@@ -64,6 +66,7 @@ impl Reader {
             terms,
             path,
             tunnel,
+            content: request.payload != PayloadLength::None,
         })
     }
 
@@ -81,6 +84,7 @@ impl Reader {
             terms,
             path: String::new(),
             tunnel: true,
+            content: false,
         })
     }
 

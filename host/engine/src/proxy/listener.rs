@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) struct Listener {
     /// Those of a Unix socket have none.
     by_address: Mutex<HashMap<Option<IpAddr>, u32>>,
     draining: watch::Sender<bool>,
+    /// Counts how often it had other users.
+    users: AtomicU64,
     /// The socket is closed on this side.
     closed: Notify,
 }
@@ -51,6 +54,7 @@ impl Listener {
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             by_address: Mutex::default(),
             draining: watch::Sender::new(false),
+            users: AtomicU64::new(0),
             closed: Notify::new(),
         });
         tokio::spawn(Arc::clone(&listener).run(Arc::clone(hub), socket));
@@ -60,6 +64,16 @@ impl Listener {
     /// Becomes true when the listener is to end.
     pub(super) fn draining(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()
+    }
+
+    /// It has other users from now on.
+    pub(super) fn ask_anew(&self) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Which users it has. Who was admitted by others is not admitted.
+    pub(super) fn users(&self) -> u64 {
+        self.users.load(Ordering::Acquire)
     }
 
     /// It is to end.

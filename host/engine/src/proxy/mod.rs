@@ -71,6 +71,7 @@ use fumehood_policy::Policy;
 use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
+pub(crate) use flow::{Found, Inbound};
 use listener::Listener;
 pub(crate) use names::datagram;
 use places::Places;
@@ -121,6 +122,13 @@ impl Proxy {
     /// Takes the embedder's word on a client's login.
     pub(crate) fn admitted(&self, id: u64, grant: Option<StandingGrant>) {
         self.admissions.answer(id, grant);
+    }
+
+    /// Who was admitted at this listener is asked about again.
+    pub(crate) fn ask_anew(&self, id: ListenerId) {
+        if let Some(listener) = self.listener(id) {
+            listener.ask_anew();
+        }
     }
 
     /// Says whether the embedder is asked which way a request goes out.

@@ -1,9 +1,8 @@
 //! A request on its way: to a server and back, or as a tunnel.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use fumehood_control::{AccessOutcome, Cause, ClientWay, Field, GrantId, PayloadLength};
+use fumehood_control::{AccessOutcome, Cause, ClientWay, Field, PayloadLength};
 use fumehood_policy::Target;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -11,13 +10,12 @@ use super::client::{Client, Next};
 use super::forward::{ClientSide, End, Forward, Terms};
 use super::head::{head_for, via};
 use super::judge::{Wanted, judge_again};
-use super::listener::Seat;
 use super::refusal::Refusal;
 use super::request::Come;
 use super::route::Traveller;
 use super::told::Told;
 use crate::connection::Connection;
-use crate::hub::{Hub, is_idempotent, was_dead};
+use crate::hub::{is_idempotent, was_dead};
 use crate::instance::{Fields, Request, ServerAnswer};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
@@ -44,24 +42,30 @@ pub(super) struct Unreached {
     pub(super) cause: Option<Box<Cause>>,
 }
 
+/// What of a request cannot be had again.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    /// Some of it, or the server has begun to answer.
+    any: bool,
+    content: bool,
+}
+
 impl Client {
     /// A request to a server, and its response back.
     pub(super) async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
         let so_far = self.via_so_far(&come.request);
         let passing = (&so_far[..], come.request.upgrade);
-        let ways = match traveller(&self.hub, &self.seat, self.grant(), &wanted, passing)
-            .ways()
-            .await
-        {
+        let mut ways = match self.traveller(&wanted, passing).ways().await {
             Ok(ways) => ways,
             Err(refusal) => return self.refuse(told, &refusal).await,
         };
+        let mut round = 0;
         let mut kept = self.kept(&wanted, &ways);
         loop {
             told.reused = kept.is_some();
             let mut server = match kept.take() {
                 Some(kept) => kept,
-                None => match self.connect(&wanted, passing, &ways).await {
+                None => match self.connect(&wanted, passing, (&ways, &mut round)).await {
                     Ok(reached) => reached,
                     Err(cause) => {
                         let refusal = Refusal::failed(&cause, &wanted.target);
@@ -74,9 +78,20 @@ impl Client {
             else {
                 return Next::Drop;
             };
+            // A proxy that was asked itself wants proof of who asks.
+            if let End::Failed(cause) = &end
+                && let Some(proven) = self.traveller(&wanted, passing).proven(cause, round).await
+            {
+                if spent.content {
+                    let refusal = Refusal::content_spent(cause, &wanted.target);
+                    return self.refuse(told, &refusal).await;
+                }
+                (ways, round) = (proven, round + 1);
+                continue;
+            }
             if let End::Failed(cause) = &end
                 && told.reused
-                && !spent
+                && !spent.any
                 && was_dead(cause)
                 && is_idempotent(&come.request.method)
             {
@@ -87,15 +102,15 @@ impl Client {
         }
     }
 
-    /// Request and response with one server: how it ended, and whether the request
-    /// cannot be sent again. `None` where there is no guest.
+    /// Request and response with one server: how it ended, and what of it cannot be
+    /// had again. `None` where there is no guest.
     async fn exchange(
         &mut self,
         server: &mut Kept,
         wanted: &Wanted,
         come: &Come,
         told: &mut Told,
-    ) -> Option<(End, bool)> {
+    ) -> Option<(End, Spent)> {
         let setup = &self.seat.listener().setup;
         let name = setup.via.as_deref();
         let via = name.map(|name| via(come.request.minor_version, name));
@@ -118,9 +133,13 @@ impl Client {
                 let end = forward.run(&mut self.patience).await;
                 (told.received, told.sent) = forward.bytes();
                 told.status = forward.status();
-                (end, forward.is_spent())
+                let spent = Spent {
+                    any: forward.is_spent(),
+                    content: forward.has_spent_content(),
+                };
+                (end, spent)
             }
-            Err(cause) => (End::Failed(cause), false),
+            Err(cause) => (End::Failed(cause), Spent::default()),
         })
     }
 
@@ -184,10 +203,10 @@ impl Client {
         &mut self,
         wanted: &Wanted,
         passing: (&[Field], bool),
-        ways: &[ClientWay],
+        (ways, round): (&[ClientWay], &mut u8),
     ) -> Result<Kept, Cause> {
-        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
-        let reached = traveller.reach(ways.to_vec()).await?;
+        let traveller = self.traveller(wanted, passing);
+        let reached = traveller.reach(ways.to_vec(), round).await?;
         let connection = Connection {
             transport: reached.transport,
             codec: SteadyCodec::new(&self.hub.registry)?,
@@ -239,12 +258,12 @@ impl Client {
         wanted: &Wanted,
         via: &[Field],
     ) -> Result<(SocketAddr, Far), Unreached> {
-        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
+        let traveller = self.traveller(wanted, (via, false));
         let ways = traveller.ways().await.map_err(|refusal| Unreached {
             refusal,
             cause: None,
         })?;
-        let reached = traveller.reach(ways).await;
+        let reached = traveller.reach(ways, &mut 0).await;
         let reached = reached.map_err(|cause| Unreached {
             refusal: Refusal::failed(&cause, &wanted.target),
             cause: Some(Box::new(cause)),
@@ -254,6 +273,23 @@ impl Client {
             room: reached.room,
         };
         Ok((reached.peer, far))
+    }
+
+    /// Who goes for a request, with the `via` that it passes on and whether it asks
+    /// for an upgrade.
+    fn traveller<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        (via, upgrade): (&'a [Field], bool),
+    ) -> Traveller<'a> {
+        Traveller {
+            hub: &self.hub,
+            grant: self.grant(),
+            deadlines: self.seat.listener().setup.deadlines,
+            wanted,
+            upgrade,
+            via,
+        }
     }
 
     /// `via` of a request as it is passed on.
@@ -276,25 +312,9 @@ impl Kept {
     /// Whether it can carry a request that is to go this way.
     fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
         let everywhere = way.asked().is_some();
-        self.way.via == way.via && (everywhere || self.target == wanted.target)
-    }
-}
-
-/// Who goes for a request, with the `via` that it passes on and whether it asks
-/// for an upgrade. Its parts are lent one by one, as a connection is not shared.
-fn traveller<'a>(
-    hub: &'a Arc<Hub>,
-    seat: &'a Seat,
-    grant: GrantId,
-    wanted: &'a Wanted,
-    (via, upgrade): (&'a [Field], bool),
-) -> Traveller<'a> {
-    Traveller {
-        hub,
-        grant,
-        deadlines: seat.listener().setup.deadlines,
-        wanted,
-        upgrade,
-        via,
+        let mut pairs = self.way.via.iter().zip(&way.via);
+        let same = self.way.via.len() == way.via.len();
+        same && pairs.all(|(one, other)| one.leads_as(other))
+            && (everywhere || self.target == wanted.target)
     }
 }

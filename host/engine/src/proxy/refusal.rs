@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use fumehood_control::{AccessOutcome, Cause, DialFailure, Field, ProxyFault, ProxyStatus};
+use fumehood_control::{
+    AccessOutcome, Cause, DialFailure, Field, ProxyFault, ProxyStatus, TokenFault,
+};
 use fumehood_policy::{Denial, Reason, Target};
 
 use crate::instance::CodecError;
@@ -81,6 +83,16 @@ impl Refusal {
                 ProxyFault::Refused { status, .. } => {
                     format!("{target} was not reached: the proxy {server} says no ({status})")
                 }
+                ProxyFault::Token(why) => {
+                    let why = match why {
+                        // The words may name people and files; the embedder logs them.
+                        TokenFault::Refused(_) => "whoever makes the tokens says no".to_owned(),
+                        why => why.to_string(),
+                    };
+                    format!(
+                        "{target} was not reached: the proxy {server} is not told who asks: {why}"
+                    )
+                }
                 _ => format!("{target} was not reached through the proxy {server}: {error}"),
             },
             Cause::BadRequest(why) => {
@@ -88,6 +100,21 @@ impl Refusal {
             }
             _ => format!("{target} did not answer: {error}"),
         };
+        Refusal {
+            status,
+            detail,
+            denial: None,
+        }
+    }
+
+    /// Of a request whose proxy wants proof of who asks, anew, when content is on its
+    /// way already. What it wants is known now.
+    pub(super) fn content_spent(cause: &Cause, target: &Target) -> Refusal {
+        let Refusal { status, detail, .. } = Refusal::failed(cause, target);
+        let detail = format!(
+            "{detail}, as proof of who asks had grown stale; the request's content was on its \
+             way and is not kept: send it again"
+        );
         Refusal {
             status,
             detail,

@@ -75,8 +75,10 @@ impl Client {
         if matches!(setup.admission, Admission::Anyone(_)) {
             return Ok(());
         }
+        let users = self.seat.listener().users();
         if let (Some(login), Some(before)) = (&login, &self.login)
             && is_same(login, before)
+            && self.users == users
         {
             return Ok(());
         }
@@ -89,7 +91,7 @@ impl Client {
         let asking = admissions.ask(&self.hub.outbox, setup.id, login.clone(), deadline);
         let leave = asking.await.map_err(|_| Refusal::unknown())?;
         self.leave = Some(leave.ok_or_else(Refusal::nobody)?);
-        self.login = Some(login);
+        (self.login, self.users) = (Some(login), users);
         Ok(())
     }
 

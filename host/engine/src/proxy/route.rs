@@ -1,24 +1,23 @@
 //! The way out of a client's request: straight, or through proxies, which the
 //! embedder chooses for each request.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Cause, ClientWay, Deadlines, DialFailure, Field, GrantId, MAX_WAYS, ProxyFault,
-    RouteAnswer, RouteQuestion, RouteTried, ToEmbedder, WayFailure, fragments,
+    Cause, Challenged, ClientWay, Deadlines, DialFailure, Field, GrantId, MAX_CHALLENGE_ROUNDS,
+    MAX_WAYS, ProxyFault, RouteAnswer, RouteQuestion, RouteTried, ToEmbedder, WayFailure,
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::judge::Wanted;
-use super::lock;
 use super::refusal::Refusal;
 use crate::dialer::Dialled;
 use crate::hub::Hub;
+use crate::questions::{Questions, Unanswered};
 use crate::tls::HandshakeError;
 use crate::transport::Transport;
 use crate::upstream::{self, Asker, Trip};
@@ -31,18 +30,23 @@ const MAX_VIA: usize = 16;
 /// fetch a script and to look its names up.
 const CHOSEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// Questions to the embedder that wait for their answers.
-#[derive(Default)]
+/// Questions to the embedder about ways.
 pub(super) struct Routes {
     /// Whether to ask at all.
     asks: AtomicBool,
-    next: AtomicU64,
-    waiting: Mutex<HashMap<u64, Waiting>>,
+    questions: Questions<RouteAnswer>,
 }
 
-struct Waiting {
-    assembly: Assembly,
-    answer: oneshot::Sender<RouteAnswer>,
+impl Default for Routes {
+    fn default() -> Self {
+        Routes {
+            asks: AtomicBool::new(false),
+            questions: Questions::new(
+                |id, bytes| ToEmbedder::RouteFragment { id, bytes },
+                |id, bytes| ToEmbedder::Route { id, bytes },
+            ),
+        }
+    }
 }
 
 impl Routes {
@@ -55,62 +59,26 @@ impl Routes {
         self.asks.load(Ordering::Acquire)
     }
 
-    /// Takes a piece of an answer. One that does not decode answers nothing.
+    /// Takes a piece of an answer.
     pub(super) fn assemble(&self, id: u64, bytes: &[u8]) {
-        let mut waiting = lock(&self.waiting);
-        if let Some(question) = waiting.get_mut(&id)
-            && question.assembly.push(bytes).is_err()
-        {
-            waiting.remove(&id);
-        }
+        self.questions.assemble(id, bytes);
     }
 
     /// Takes the last piece.
     pub(super) fn answer(&self, id: u64, bytes: &[u8]) {
-        let waiting = lock(&self.waiting).remove(&id);
-        if let Some(Waiting { assembly, answer }) = waiting
-            && let Ok(ways) = assembly.finish(bytes)
-        {
-            // Whoever asked may have given up.
-            let _unheard = answer.send(ways);
-        }
+        self.questions.answer(id, bytes);
     }
 
     /// Asks which ways to try.
     async fn ask(&self, hub: &Hub, question: &RouteQuestion) -> RouteAnswer {
-        let no_way = |why: &str| Err(why.to_owned());
-        let Ok(mut pieces) = fragments(question) else {
-            return no_way("what is asked for is too long to choose a way for");
-        };
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = oneshot::channel();
-        let assembly = Assembly::default();
-        lock(&self.waiting).insert(id, Waiting { assembly, answer });
-        let _pending = Pending { routes: self, id };
-        let last = pieces.pop().unwrap_or_default();
-        for bytes in pieces {
-            let piece = ToEmbedder::RouteFragment { id, bytes };
-            // Nobody is left to ask when this fails.
-            let _gone = hub.outbox.send(piece).await;
-        }
-        let last = ToEmbedder::Route { id, bytes: last };
-        let _gone = hub.outbox.send(last).await;
-        match tokio::time::timeout(CHOSEN_WITHIN, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => no_way("no way was chosen in time"),
-        }
-    }
-}
-
-/// A question; it is forgotten with whoever asks.
-struct Pending<'a> {
-    routes: &'a Routes,
-    id: u64,
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        lock(&self.routes.waiting).remove(&self.id);
+        let asking = self.questions.ask(&hub.outbox, question, CHOSEN_WITHIN);
+        asking.await.unwrap_or_else(|why| {
+            Err(match why {
+                Unanswered::TooLong => "what is asked for is too long to choose a way for",
+                Unanswered::Late => "no way was chosen in time",
+            }
+            .to_owned())
+        })
     }
 }
 
@@ -149,6 +117,35 @@ impl Traveller<'_> {
             let why = format!("it came through more than {MAX_VIA} proxies: they go in a circle");
             return Err(Refusal::new(502, "proxy_loop_detected", why));
         }
+        self.chosen(None).await.map_err(no_way)
+    }
+
+    /// The ways to try after one that ended so: with proof of who asks, where a proxy
+    /// wants that and it can be given. `round` counts how often it said so before.
+    pub(super) async fn proven(&self, cause: &Cause, round: u8) -> Option<Vec<ClientWay>> {
+        let Cause::Proxy { server, fault } = cause else {
+            return None;
+        };
+        let ProxyFault::Refused {
+            status: 407,
+            challenges,
+            ..
+        } = &**fault
+        else {
+            return None;
+        };
+        if round >= MAX_CHALLENGE_ROUNDS {
+            return None;
+        }
+        let challenged = Challenged {
+            server: server.clone(),
+            challenges: challenges.clone(),
+            round,
+        };
+        self.chosen(Some(challenged)).await.ok()
+    }
+
+    async fn chosen(&self, challenge: Option<Challenged>) -> RouteAnswer {
         let wanted = self.wanted;
         let question = RouteQuestion {
             target: wanted.target.clone(),
@@ -160,27 +157,47 @@ impl Traveller<'_> {
                 .unwrap_or_default(),
             path: wanted.path.clone(),
             tunnel: wanted.tunnel || self.upgrade,
+            content: wanted.content,
+            challenge,
         };
-        match routes.ask(self.hub, &question).await {
-            Ok(mut ways) if !ways.is_empty() => {
-                ways.truncate(MAX_WAYS);
-                Ok(ways)
-            }
-            Ok(_) => Err(no_way("none was chosen".to_owned())),
-            Err(why) => Err(no_way(why)),
+        let mut ways = self.hub.proxy.routes.ask(self.hub, &question).await?;
+        ways.truncate(MAX_WAYS);
+        match ways.is_empty() {
+            true => Err("none was chosen".to_owned()),
+            false => Ok(ways),
         }
     }
 
-    /// Goes the first way that can be gone.
-    pub(super) async fn reach(&self, ways: Vec<ClientWay>) -> Result<Reached, Cause> {
+    /// Goes the first way that can be gone, and again where a proxy of it wants proof
+    /// of who asks, which is counted.
+    pub(super) async fn reach(
+        &self,
+        mut ways: Vec<ClientWay>,
+        round: &mut u8,
+    ) -> Result<Reached, Cause> {
+        loop {
+            let cause = match self.try_all(ways).await {
+                Ok(reached) => return Ok(reached),
+                Err(cause) => cause,
+            };
+            match self.proven(&cause, *round).await {
+                Some(proven) => ways = proven,
+                None => return Err(cause),
+            }
+            *round += 1;
+        }
+    }
+
+    async fn try_all(&self, ways: Vec<ClientWay>) -> Result<Reached, Cause> {
         let (mut failed, count) = (Vec::new(), ways.len());
         let mut outcome = Err(Cause::Busy);
         for way in ways {
-            let route = way.route();
+            let (route, straight) = (way.route(), way.via.is_empty());
             outcome = self.go(way).await;
-            match outcome.as_ref().err().map(WayFailure::of) {
+            let failure = outcome.as_ref().err();
+            match failure.map(|cause| WayFailure::of(cause, straight)) {
                 Some(WayFailure::OfTheWay) => failed.push(route),
-                Some(WayFailure::DeniedProxy) => {}
+                Some(WayFailure::NotThisOne) => {}
                 Some(WayFailure::Final) | None => break,
             }
         }

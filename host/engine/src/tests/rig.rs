@@ -31,6 +31,7 @@ use crate::registry::{Limits, Registry, fixtures};
 use crate::serve;
 use crate::tls::Anchors;
 use crate::turns::Turns;
+use crate::upstream::Tokens;
 
 /// After which a test that waits has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,6 +142,7 @@ impl Rig {
                 outbox,
                 key_log: None,
                 proxy: Proxy::new(),
+                tokens: Tokens::default(),
                 pressure: AtomicU16::new(0),
             });
             (hub, theirs.into_async().unwrap())

@@ -2,26 +2,34 @@
 //!
 //! ```text
 //! connect    HTTP's way, spoken by the http1 guest
+//! ahead      a proxy that is asked itself learns who asks, before that
+//! tokens     who asks, told leg by leg over one connection
+//! errand     one request of ours to a proxy, and its answer
 //! socks      SOCKS's ways, spoken by the socks guest
 //! ```
 //!
 //! What a proxy says is read by guests alone, and only so much of it as its
 //! answer takes. What comes behind that is the tunnel's.
 
+mod ahead;
 mod connect;
+mod errand;
 mod socks;
+mod tokens;
 
-pub(crate) use connect::refused;
+pub(crate) use errand::refused;
+pub(crate) use tokens::Tokens;
 
 use std::time::Duration;
 
 use fumehood_control::{
     Cause, Deadlines, Exchange, ExchangeId, Field, GrantId, Hop, HopAsk, JourneyEvent, MAX_HOPS,
-    ProxyFault,
+    ProxyFault, SocksLogin,
 };
 use fumehood_policy::{Host, Method, ProxyScheme, Target};
 
 use crate::hub::Hub;
+use crate::instance::socks::Endpoint;
 use crate::reach::TlsVersion;
 use crate::tls::HandshakeError;
 use crate::transport::Transport;
@@ -32,6 +40,61 @@ pub(crate) struct Destination<'a> {
     pub port: u16,
     /// Where it is the target, and no proxy before it.
     pub target: Option<&'a Target>,
+}
+
+impl<'a> Destination<'a> {
+    /// The next proxy, or the target where there is none.
+    fn of(next: Option<&'a Hop>, target: &'a Target) -> Destination<'a> {
+        match next {
+            Some(next) => Destination {
+                host: &next.server.host,
+                port: next.server.port,
+                target: None,
+            },
+            None => Destination {
+                host: &target.host,
+                port: target.port,
+                target: Some(target),
+            },
+        }
+    }
+}
+
+/// What a proxy is asked, where all of it is known.
+enum Asked<'a> {
+    /// For the target's content, later; whether it is settled before who asks.
+    Itself {
+        settle: bool,
+    },
+    Tunnel(Destination<'a>, &'a [Field]),
+    Socks(Endpoint, Option<&'a SocksLogin>),
+}
+
+impl<'a> Asked<'a> {
+    /// What goes wrong is not this proxy's fault: a name that is not found here is
+    /// that of the next one, or of the target.
+    async fn of(
+        hub: &Hub,
+        trip: &Trip<'a>,
+        hop: &'a Hop,
+        next: Option<&'a Hop>,
+    ) -> Result<Asked<'a>, Cause> {
+        let to = Destination::of(next, trip.target);
+        Ok(match &hop.ask {
+            HopAsk::Request { ahead, .. } => Asked::Itself {
+                settle: *ahead || hop.tokens.is_some(),
+            },
+            HopAsk::Connect { fields } => Asked::Tunnel(to, fields),
+            HopAsk::Socks { login } => {
+                let found = socks::destination(hub, trip, hop.server.scheme, &to).await;
+                let found = found.map_err(|cause| match next {
+                    Some(next) => at(next, ProxyFault::Cause(cause)),
+                    None => cause,
+                });
+                Asked::Socks(found?, login.as_ref())
+            }
+        })
+    }
 }
 
 /// A way that is gone, and for whom.
@@ -75,6 +138,14 @@ impl<'a> Trip<'a> {
         }
     }
 
+    /// What HTTP proxies are told besides: the way so far, so that circles end.
+    fn fields(&self) -> &'a [Field] {
+        match self.asker {
+            Asker::Client { fields, .. } => fields,
+            Asker::Exchange(..) => &[],
+        }
+    }
+
     /// Whether a proxy on it is spoken to in TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
         let mut hops = self.via.iter();
@@ -96,21 +167,11 @@ pub(crate) async fn lead(
     }
     for (at_hop, hop) in trip.via.iter().enumerate() {
         transport = secure(hub, trip, (hop, version), transport).await?;
-        let to = match trip.via.get(at_hop + 1) {
-            Some(next) => Destination {
-                host: &next.server.host,
-                port: next.server.port,
-                target: None,
-            },
-            None => Destination {
-                host: &trip.target.host,
-                port: trip.target.port,
-                target: Some(trip.target),
-            },
-        };
+        let next = trip.via.get(at_hop + 1);
+        let asked = Asked::of(hub, trip, hop, next).await?;
         let milliseconds = trip.deadlines.connect_ms;
         let patience = Duration::from_millis(milliseconds.into());
-        let asking = ask(hub, trip, hop, &to, &mut transport);
+        let asking = ask(hub, trip, hop, asked, &mut transport);
         let asked = tokio::time::timeout(patience, asking).await;
         let asked = asked.unwrap_or_else(|_| {
             let phase = "proxy".to_owned();
@@ -148,20 +209,15 @@ async fn ask(
     hub: &Hub,
     trip: &Trip<'_>,
     hop: &Hop,
-    to: &Destination<'_>,
+    asked: Asked<'_>,
     transport: &mut Transport,
 ) -> Result<(), ProxyFault> {
-    match &hop.ask {
-        HopAsk::Request { .. } => Ok(()),
-        HopAsk::Connect { fields } => {
-            let more = match trip.asker {
-                Asker::Client { fields, .. } => fields,
-                Asker::Exchange(..) => &[],
-            };
-            connect::connect(hub, to, [fields, more], transport).await
-        }
-        HopAsk::Socks { login } => {
-            socks::connect(hub, trip, (hop, login.as_ref()), to, transport).await
+    match asked {
+        Asked::Itself { settle: false } => Ok(()),
+        Asked::Itself { settle: true } => ahead::settle(hub, hop, trip, transport).await,
+        Asked::Socks(to, login) => socks::connect(hub, trip, (hop, login), to, transport).await,
+        Asked::Tunnel(to, fields) => {
+            connect::connect(hub, hop, &to, [fields, trip.fields()], transport).await
         }
     }
 }

@@ -25,13 +25,9 @@ pub(super) async fn connect(
     hub: &Hub,
     trip: &Trip<'_>,
     (hop, login): (&Hop, Option<&SocksLogin>),
-    to: &Destination<'_>,
+    destination: Endpoint,
     transport: &mut Transport,
 ) -> Result<(), ProxyFault> {
-    let destination = Endpoint {
-        address: address(hub, trip, hop.server.scheme, to).await?,
-        port: to.port,
-    };
     let version = hub.registry.socks.current()?;
     let made = version.module.instantiate();
     let mut guest = made.map_err(|fault| ended(&fault))?;
@@ -70,18 +66,21 @@ fn truncated() -> Cause {
 }
 
 /// What the proxy is told: the host as it is, or an address of it that passed
-/// the policy, where it takes nothing else.
-async fn address(
+/// the policy, where it takes nothing else. What goes wrong is the host's.
+pub(super) async fn destination(
     hub: &Hub,
     trip: &Trip<'_>,
     scheme: ProxyScheme,
     to: &Destination<'_>,
-) -> Result<Address, ProxyFault> {
+) -> Result<Endpoint, Cause> {
     let address = match to.host {
         Host::V4(it) => IpAddr::from(*it),
         Host::V6(it) => IpAddr::from(*it),
         Host::Name(name) if !scheme.wants_address() => {
-            return Ok(Address::Name(name.as_str().to_owned()));
+            return Ok(Endpoint {
+                address: Address::Name(name.as_str().to_owned()),
+                port: to.port,
+            });
         }
         host @ Host::Name(_) => {
             let all = look_up(hub, trip, to).await?;
@@ -95,9 +94,13 @@ async fn address(
             })?
         }
     };
-    Ok(match address {
+    let address = match address {
         IpAddr::V4(it) => Address::Ipv4(it.octets().into()),
         IpAddr::V6(it) => Address::Ipv6(it.segments().into()),
+    };
+    Ok(Endpoint {
+        address,
+        port: to.port,
     })
 }
 

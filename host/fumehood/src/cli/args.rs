@@ -15,7 +15,7 @@ use fumehood::{DnsServer, EngineBuilder, ModuleKey};
 use super::exit;
 use fetch::seconds;
 pub(crate) use fetch::{Fetch, Request, Transfer, Way};
-pub(crate) use way_out::{Chosen, From, Upstream};
+pub(crate) use way_out::{Chosen, From, Told, Upstream};
 
 /// A network process: whatever comes off the wire is parsed behind glass.
 #[derive(Debug, Parser)]

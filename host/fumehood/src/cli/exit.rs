@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fumehood::control::{Blame, Cause, DialFailure, ProxyFault};
+use fumehood::control::{Blame, Cause, DialFailure, ProxyFault, TokenFault};
 use fumehood::policy::Denial;
 use fumehood::{CallerError, EngineError, Error};
 
@@ -29,6 +29,7 @@ pub(crate) enum Exit {
     Receive = 56,
     Certificate = 60,
     Anchors = 77,
+    ProxyToken = 94,
     Proxy = 97,
     Policy = 110,
     Guest = 111,
@@ -41,7 +42,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 28] = [
+    pub(crate) const ALL: [Exit; 29] = [
         Exit::Usage,
         Exit::Url,
         Exit::ProxyName,
@@ -61,6 +62,7 @@ impl Exit {
         Exit::Receive,
         Exit::Certificate,
         Exit::Anchors,
+        Exit::ProxyToken,
         Exit::Proxy,
         Exit::Policy,
         Exit::Guest,
@@ -108,6 +110,7 @@ impl Exit {
             Exit::Receive => ("receive", "the connection broke"),
             Exit::Certificate => ("certificate", "the server's certificate was refused"),
             Exit::Anchors => ("anchors", "the trust anchors could not be read"),
+            Exit::ProxyToken => ("proxy-token", "the proxy was not told who asks by tokens"),
             Exit::Proxy => ("proxy", "the SOCKS proxy refused"),
             Exit::Policy => (
                 "policy",
@@ -180,6 +183,8 @@ impl Exit {
             | ProxyFault::Socks { .. }
             | ProxyFault::NoMethod
             | ProxyFault::Login => Exit::Proxy,
+            ProxyFault::Token(TokenFault::Late) => Exit::Timeout,
+            ProxyFault::Token(_) => Exit::ProxyToken,
         }
     }
 

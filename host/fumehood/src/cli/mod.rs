@@ -38,6 +38,7 @@ mod settings;
 mod show;
 mod shown;
 mod status;
+mod token_program;
 mod transfer;
 mod verbose;
 mod way;

@@ -59,6 +59,9 @@ async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
     };
     let engine = builder(args)?.launch().await?;
     let mut proxy = engine.proxy(options).await?;
+    if let Some(file) = &args.auth_file {
+        proxy.follow_users(file.clone())?;
+    }
     manager.ready(&tell(args, &proxy)?);
     tokio::select! {
         () = signals.next() => {}
@@ -244,7 +247,7 @@ impl From<ProxyError> for Failed {
             ProxyError::Via(_) => Exit::Usage,
             ProxyError::Names(_) => Exit::Configuration,
             ProxyError::Launch(error) => Exit::of_launch(error),
-            ProxyError::TooMany | ProxyError::Channel(_) => Exit::Engine,
+            ProxyError::TooMany | ProxyError::NoUsers | ProxyError::Channel(_) => Exit::Engine,
         };
         Failed::new(exit, error.to_string())
     }

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use fumehood::control::TlsVersion;
-use fumehood::policy::{ANY_PORT, Effect, Mode, ProxySettings, Rule};
+use fumehood::policy::{ANY_PORT, Effect, Mode, ProxySettings, Route, Rule};
 use fumehood::{Origin, Settings, Value};
 use serde_json::json;
 
@@ -170,15 +170,27 @@ fn joined(them: &[impl fmt::Display]) -> String {
     them.join(", ")
 }
 
-/// Without what only its proxies are to know.
+/// Without names and passwords.
 fn way_out(said: Option<&ProxySettings>) -> String {
+    let or_else = |fallback: &[Route]| match fallback.is_empty() {
+        true => String::new(),
+        false => format!(", or else {}", joined(fallback)),
+    };
     match said {
-        None => "straight, but for the variables in fetch".to_owned(),
-        Some(ProxySettings::Direct) => "straight".to_owned(),
-        Some(ProxySettings::System) => "as the desktop says".to_owned(),
-        Some(ProxySettings::Wpad { .. }) => "wpad".to_owned(),
-        Some(ProxySettings::Pac { source, .. }) => format!("script {source}"),
-        Some(fixed) => joined(&fixed.named()),
+        None => "as the command does by itself".to_owned(),
+        Some(ProxySettings::Direct) => "direct".to_owned(),
+        Some(ProxySettings::System) => "as the system says".to_owned(),
+        Some(settings @ ProxySettings::Fixed(fixed)) => match &settings.named()[..] {
+            [] => "direct".to_owned(),
+            named if fixed.digest => format!("{}, by digest", joined(named)),
+            named => joined(named),
+        },
+        Some(ProxySettings::Pac { source, fallback }) => {
+            format!("the script {source}{}", or_else(fallback))
+        }
+        Some(ProxySettings::Wpad { fallback }) => {
+            format!("the script that WPAD finds{}", or_else(fallback))
+        }
     }
 }
 

@@ -88,6 +88,19 @@ fn page(status: &Status) -> String {
             policy.rules, policy.private_hosts, policy.mode, policy.address_mode, policy.reported
         ),
     );
+    for users in &status.users {
+        let of = users
+            .file
+            .as_ref()
+            .map(|it| format!(", of {}", it.display()));
+        row(
+            "users",
+            &format!("{}{}", users.users, of.unwrap_or_default()),
+        );
+        if let Some(error) = &users.last_error {
+            row("", &format!("not taken since: {error}"));
+        }
+    }
     for grant in &status.grants {
         let left = grant.left_ms.div_ceil(1000);
         row(

@@ -1,13 +1,16 @@
 //! `-x`, `-U`, `--noproxy`, `--proxy-pac` and the rest: the way out through proxies.
 
-use fumehood::control::{MAX_WAYS, TlsOptions, Verification};
+use std::sync::Arc;
+
+use fumehood::control::{MAX_WAYS, TlsOptions, TokenScheme, Verification};
 use fumehood::policy::{
     Bypass, ProxyScheme, ProxyServer, ProxySettings, UserInfo, from_environment,
 };
 use fumehood::{EngineBuilder, Proxies, ProxyAuth, Settings, UpstreamProxy};
 
-use super::args::{Chosen, From, Upstream, Way};
+use super::args::{Chosen, From, Told, Upstream, Way};
 use super::exit::{Exit, Failed};
+use super::token_program::TokenProgram;
 
 /// The way out that a command line says.
 #[derive(Debug)]
@@ -50,6 +53,9 @@ pub(crate) fn may_need_anchors(settings: &ProxySettings) -> bool {
 /// The way out of `fetch`: by the command line, or else by the environment, unless
 /// the configuration says it.
 pub(crate) fn of_fetch(way: &Way, settings: &Settings) -> Result<Option<WayOut>, Failed> {
+    if way.proxy.is_none() {
+        nobody_to_tell(&way.told, "--proxy")?;
+    }
     let noproxy = way.noproxy.as_deref();
     let said = chosen(&way.chosen, noproxy)?;
     let by_others = match &said {
@@ -80,16 +86,21 @@ pub(crate) fn of_fetch(way: &Way, settings: &Settings) -> Result<Option<WayOut>,
 /// and may name the proxy itself.
 pub(crate) fn of_proxy(upstream: &Upstream) -> Result<Option<WayOut>, Failed> {
     if let Some(settings) = chosen(&upstream.chosen, None)? {
+        nobody_to_tell(&upstream.told, "--upstream")?;
         return Ok(Some(WayOut::Chosen(settings)));
     }
-    if upstream.upstream.is_empty() {
+    let Some((last, before)) = upstream.upstream.split_last() else {
+        nobody_to_tell(&upstream.told, "--upstream")?;
         return Ok(None);
+    };
+    let mut chain = Vec::new();
+    for text in before {
+        chain.push(proxy("--upstream", text, None, auth(&upstream.told))?);
     }
-    let chain = upstream.upstream.iter();
-    let chain = chain.map(|text| proxy("--upstream", text, None, ProxyAuth::Basic));
+    chain.push(last_proxy("--upstream", last, None, &upstream.told)?);
     let bypass = upstream.noproxy.as_deref().unwrap_or_default().parse();
     Ok(Some(WayOut::Chain(Proxies {
-        chain: chain.collect::<Result<_, _>>()?,
+        chain,
         bypass: bypass.map_err(|why| usage(format!("--noproxy: {why}")))?,
         tunnel: false,
     })))
@@ -138,10 +149,6 @@ fn proxies(way: &Way, tls: TlsOptions) -> Result<Option<Proxies>, Failed> {
     let Some(last) = way.proxy.as_deref().filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let auth = match way.proxy_digest {
-        true => ProxyAuth::Digest,
-        false => ProxyAuth::Basic,
-    };
     let tls = TlsOptions {
         verification: match way.proxy_insecure {
             true => Verification::None,
@@ -152,9 +159,9 @@ fn proxies(way: &Way, tls: TlsOptions) -> Result<Option<Proxies>, Failed> {
     let user = way.proxy_user.as_deref().map(user_info).transpose()?;
     let mut chain = Vec::new();
     for text in &way.preproxy {
-        chain.push(proxy("--preproxy", text, None, auth)?.tls(tls));
+        chain.push(proxy("--preproxy", text, None, auth(&way.told))?.tls(tls));
     }
-    chain.push(proxy("--proxy", last, user, auth)?.tls(tls));
+    chain.push(last_proxy("--proxy", last, user, &way.told)?.tls(tls));
     let bypass = way.noproxy.as_deref().unwrap_or_default().parse();
     Ok(Some(Proxies {
         chain,
@@ -178,6 +185,48 @@ fn proxy(
         Some(user) => proxy
             .login(user, auth)
             .map_err(|why| usage(format!("{option}: {why}"))),
+    }
+}
+
+/// The last one of a way, which may be told who asks by tokens.
+fn last_proxy(
+    option: &str,
+    text: &str,
+    user: Option<UserInfo>,
+    told: &Told,
+) -> Result<UpstreamProxy, Failed> {
+    let Some(program) = &told.proxy_auth_program else {
+        return proxy(option, text, user, auth(told));
+    };
+    let refused = |why: String| usage(format!("{option}: {why}"));
+    let (server, in_url) = ProxyServer::parse(text).map_err(|why| refused(why.to_string()))?;
+    if user.or(in_url).is_some() {
+        let why = "a proxy is told a name and a password, or what --proxy-auth-program says";
+        return Err(refused(why.to_owned()));
+    }
+    let scheme = match told.proxy_ntlm {
+        true => TokenScheme::Ntlm,
+        false => TokenScheme::Negotiate,
+    };
+    UpstreamProxy::named(server)
+        .tokens(scheme, Arc::new(TokenProgram(program.clone())))
+        .map_err(|why| refused(why.to_string()))
+}
+
+fn auth(told: &Told) -> ProxyAuth {
+    match told.proxy_digest {
+        true => ProxyAuth::Digest,
+        false => ProxyAuth::Basic,
+    }
+}
+
+/// What is told is for proxies that are named one by one.
+fn nobody_to_tell(told: &Told, option: &str) -> Result<(), Failed> {
+    match told.is_said() {
+        false => Ok(()),
+        true => Err(usage(format!(
+            "--proxy-basic, --proxy-digest and --proxy-auth-program go with {option} alone"
+        ))),
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use fumehood_control::{
     Cause, NameAnswer, NameFailure, NameQuery, NameServer, ToEngine, Unresolved, Wanted,
 };
-use fumehood_policy::{Host, Policy};
+use fumehood_policy::{DnsName, Host, Policy};
 
 pub(crate) use anchors::MAX_DNS_ANCHORS;
 pub use anchors::{DnsAnchor, DnsAnchorError};
@@ -163,7 +163,39 @@ impl From<ChannelError> for ResolveError {
     }
 }
 
+/// What is put behind names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Search {
+    /// By the engine's own resolver, in their order.
+    pub(crate) domains: Vec<DnsName>,
+    /// By the system's, where it dials.
+    pub(crate) system: Vec<DnsName>,
+    /// How many dots a name has that is looked for as it is before that.
+    pub(crate) ndots: u8,
+}
+
 impl Engine {
+    /// The search domains that are configured, or that `resolv.conf` has now.
+    ///
+    /// # Errors
+    /// [`ResolveError::File`].
+    pub(crate) async fn search(&self) -> Result<Search, ResolveError> {
+        let dns = Arc::clone(&self.shared.current.now().dns);
+        let configured = dns.search.clone();
+        let path = dns.resolv_conf.display().to_string();
+        let reading = tokio::task::spawn_blocking(move || files::read(&dns));
+        let read = reading.await.unwrap_or_else(|error| {
+            let why = error.to_string();
+            Err(ResolveError::File { path, why })
+        });
+        let resolv_conf = read?.resolv_conf;
+        Ok(Search {
+            domains: configured.unwrap_or_else(|| resolv_conf.search.clone()),
+            system: resolv_conf.search,
+            ndots: resolv_conf.ndots,
+        })
+    }
+
     /// Resolves a name with the engine's own resolver, the `dns` guest: `hosts`
     /// and the rules for special names first, then the servers that the settings
     /// or `resolv.conf` name, with their search domains. The policy is not

@@ -1,20 +1,22 @@
 //! Which ways to try for a URL, by what is configured, and what failed lately.
 
 use std::sync::{Arc, Mutex as StateMutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use fumehood_control::Wanted;
 use fumehood_policy::{
     Bypass, Naming, PacSource, ProxySettings, Refetch, RequestUrl, RetryMemory, Route,
 };
 use tokio::sync::{Mutex, Semaphore};
 
 use super::stamps::Stamps;
-use super::{SystemProxyError, desktop_files, system_proxies};
-use crate::Engine;
+use super::{SystemProxyError, desktop_files, system_proxies, wpad};
 use crate::pac::{Pac, PacError, PacOptions};
+use crate::{Engine, Question};
 
-/// Where WPAD by DNS looks for the script: the name is the network's to answer.
-const WPAD_URL: &str = "http://wpad/wpad.dat";
+/// How long WPAD may look, in all places together: as long as a script that is named
+/// may take.
+const WPAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// Most questions to a script at once; others wait their turn. An engine takes more.
 const CALLS: usize = 64;
@@ -77,6 +79,9 @@ pub enum ChooseError {
         "no proxy is known for this: the script {0} could not be had, and is fetched again later"
     )]
     NoScript(String),
+    /// WPAD found no script under any search domain; why it did not under the last.
+    #[error("no proxy is known for this: WPAD found no script: {0}")]
+    Wpad(String),
     /// The system's settings.
     #[error(transparent)]
     System(#[from] SystemProxyError),
@@ -239,7 +244,6 @@ impl Choice {
         engine: &Engine,
         settings: &Arc<ProxySettings>,
     ) -> Result<Pac, ChooseError> {
-        let source = source(settings)?;
         let mut script = self.script.lock().await;
         if !Arc::ptr_eq(&script.of, settings) {
             *script = Script::of(settings);
@@ -249,7 +253,7 @@ impl Choice {
         let mut error = None;
         // Not before it became due just now.
         if script.refetch.is_due(Instant::now()) {
-            match fetch(engine, &source).await {
+            match find(engine, settings).await {
                 Ok(pac) => {
                     script.loaded = Some(pac);
                     script.refetch.succeeded(Instant::now());
@@ -263,8 +267,11 @@ impl Choice {
         match (&script.loaded, error) {
             // The one before holds.
             (Some(pac), _) => Ok(pac.clone()),
-            (None, Some(error)) => Err(error.into()),
-            (None, None) => Err(ChooseError::NoScript(source.to_string())),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(ChooseError::NoScript(match &**settings {
+                ProxySettings::Pac { source, .. } => source.to_string(),
+                _ => "that the network names".to_owned(),
+            })),
         }
     }
 }
@@ -293,15 +300,38 @@ async fn fetch(engine: &Engine, source: &PacSource) -> Result<Pac, PacError> {
     engine.pac(script, PacOptions::default()).await
 }
 
-/// Where the script of these settings is.
-fn source(settings: &ProxySettings) -> Result<PacSource, ChooseError> {
-    match settings {
-        ProxySettings::Pac { source, .. } => Ok(source.clone()),
-        _ => {
-            let url = WPAD_URL.parse().map_err(PacError::Url)?;
-            Ok(PacSource::Url(url))
+/// The script of these settings.
+async fn find(engine: &Engine, settings: &ProxySettings) -> Result<Pac, ChooseError> {
+    if let ProxySettings::Pac { source, .. } = settings {
+        return Ok(fetch(engine, source).await?);
+    }
+    let found = tokio::time::timeout(WPAD_WITHIN, discover(engine)).await;
+    found.unwrap_or_else(|_| Err(ChooseError::Wpad("it took too long".to_owned())))
+}
+
+/// The first script that WPAD finds.
+async fn discover(engine: &Engine) -> Result<Pac, ChooseError> {
+    let mut why = "no search domain is one that somebody registered".to_owned();
+    let search = engine.search().await;
+    let search = search.map_err(|why| ChooseError::Wpad(why.to_string()))?;
+    for name in wpad::names(&search) {
+        // In full: no search domain comes behind it.
+        let asked = Question::new(&format!("{name}."), Wanted::Addresses);
+        let found = match asked {
+            Ok(question) => engine.resolve(&question).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = found {
+            why = error.to_string();
+            continue;
+        }
+        let url = wpad::url(&name).map_err(PacError::Url)?;
+        match fetch(engine, &PacSource::Url(url)).await {
+            Ok(pac) => return Ok(pac),
+            Err(error) => why = error.to_string(),
         }
     }
+    Err(ChooseError::Wpad(why))
 }
 
 async fn read(settings: ProxySettings) -> Result<ProxySettings, SystemProxyError> {

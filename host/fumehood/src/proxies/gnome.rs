@@ -65,6 +65,7 @@ impl<'a> Settings<'a> {
             bypass: Bypass::parse(&ignored.unwrap_or_default())
                 .map_err(SystemProxyError::bypass("ignore-hosts"))?,
             credentials: Vec::new(),
+            digest: false,
         })
     }
 

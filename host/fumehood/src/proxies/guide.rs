@@ -1,28 +1,25 @@
 //! Answers an engine that asks which way a request of a listener's client goes out.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use fumehood_control::{
-    Assembly, ClientWay, FirstHop, MAX_NO_WAY_BYTES, MAX_WAYS, RouteAnswer, RouteQuestion,
-    ToEmbedder, ToEngine, fragments,
+    Challenged, ClientWay, FirstHop, MAX_NO_WAY_BYTES, MAX_WAYS, RouteAnswer, RouteQuestion,
+    ToEmbedder, ToEngine,
 };
-use fumehood_policy::{Naming, RequestUrl};
+use fumehood_policy::{Naming, RequestUrl, Target};
 use tokio::sync::Semaphore;
 
 use super::way_out::{Candidate, NoWayOut};
 use crate::Engine;
 use crate::error::ChannelError;
 use crate::launch::EngineChannel;
+use crate::questions::{Parts, say};
 use crate::shared::Shared;
+use crate::upstream::Sought;
 
 /// Most questions under way at once: one for each client of an engine, which has
 /// 16,384 descriptors for them. More go unanswered.
 const MAX_QUESTIONS: usize = 16_384;
-
-/// Most questions that came in part: those with URLs of over 15 KiB. The rest of
-/// what comes beyond that is answered with a no.
-const MAX_PARTS: usize = 256;
 
 /// Whom to ask: known once there is somebody.
 pub(crate) type Whom = OnceLock<Weak<Shared>>;
@@ -31,7 +28,7 @@ pub(crate) type Whom = OnceLock<Weak<Shared>>;
 pub(crate) struct Guide {
     whom: Arc<Whom>,
     channel: Arc<EngineChannel>,
-    parts: Mutex<HashMap<u64, Assembly>>,
+    parts: Parts,
     room: Arc<Semaphore>,
 }
 
@@ -40,7 +37,7 @@ impl Guide {
         Guide {
             whom: Arc::clone(whom),
             channel: Arc::clone(channel),
-            parts: Mutex::default(),
+            parts: Parts::default(),
             room: Arc::new(Semaphore::new(MAX_QUESTIONS)),
         }
     }
@@ -58,18 +55,10 @@ impl Guide {
     /// # Errors
     /// [`ChannelError`] when the engine says what it cannot.
     pub(crate) fn take(&self, message: ToEmbedder) -> Result<(), ChannelError> {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         match message {
-            ToEmbedder::RouteFragment { id, bytes } => {
-                if parts.len() < MAX_PARTS || parts.contains_key(&id) {
-                    parts.entry(id).or_default().push(&bytes)?;
-                }
-                Ok(())
-            }
+            ToEmbedder::RouteFragment { id, bytes } => self.parts.push(id, &bytes),
             ToEmbedder::Route { id, bytes } => {
-                let question = parts.remove(&id).unwrap_or_default().finish(&bytes).ok();
-                drop(parts);
-                self.answer(id, question);
+                self.answer(id, self.parts.finish(id, &bytes));
                 Ok(())
             }
             ToEmbedder::RouteTried(tried) => {
@@ -100,23 +89,14 @@ impl Guide {
                 None => Err("the question did not come whole".to_owned()),
             };
             let _room = room;
+            let messages: [fn(u64, Vec<u8>) -> ToEngine; 2] = [
+                |id, bytes| ToEngine::RouteFragment { id, bytes },
+                |id, bytes| ToEngine::Route { id, bytes },
+            ];
             // An engine that is gone needs no answer.
-            let _gone = say(&channel, id, &answer).await;
+            let _gone = say(&channel, id, &answer, messages).await;
         });
     }
-}
-
-async fn say(channel: &EngineChannel, id: u64, answer: &RouteAnswer) -> Result<(), ChannelError> {
-    let mut pieces = fragments(answer)?;
-    let last = pieces.pop().unwrap_or_default();
-    for bytes in pieces {
-        channel
-            .send(&ToEngine::RouteFragment { id, bytes }, &[])
-            .await?;
-    }
-    Ok(channel
-        .send(&ToEngine::Route { id, bytes: last }, &[])
-        .await?)
 }
 
 /// The ways to try.
@@ -132,17 +112,40 @@ async fn ways(engine: &Engine, question: RouteQuestion) -> RouteAnswer {
     let way_out = engine.shared.way_out();
     let chosen = async {
         let candidates = way_out.candidates(engine, &url).await?;
+        let learns = |said| {
+            candidates
+                .iter()
+                .any(|it| learns(engine, &question.target, it, said))
+        };
+        if question
+            .challenge
+            .as_ref()
+            .is_some_and(|said| !learns(said))
+        {
+            return Ok(Vec::new());
+        }
         engine.shared.tell_leave().await;
         let ways = candidates.iter().take(MAX_WAYS);
         ways.map(|it| way(engine, &question, it)).collect()
     };
     let chosen: Result<Vec<ClientWay>, NoWayOut> = chosen.await;
-    chosen.map_err(|why| {
-        tracing::warn!(%why, target = %question.target, "there is no way out");
-        let mut why = why.to_string();
-        why.truncate(why.floor_char_boundary(MAX_NO_WAY_BYTES));
-        why
-    })
+    match chosen {
+        Ok(ways) if ways.is_empty() => Err("a proxy wants proof that cannot be given".to_owned()),
+        Ok(ways) => Ok(ways),
+        Err(why) => {
+            tracing::warn!(%why, target = %question.target, "there is no way out");
+            let mut why = why.to_string();
+            why.truncate(why.floor_char_boundary(MAX_NO_WAY_BYTES));
+            Err(why)
+        }
+    }
+}
+
+/// Whether what a proxy wants can be proven to it, on this way.
+fn learns(engine: &Engine, target: &Target, candidate: &Candidate, said: &Challenged) -> bool {
+    let way = candidate.proxies.way_to(target).ok().flatten();
+    let told = (&said.challenges[..], said.round);
+    way.is_some_and(|way| way.learn(&said.server, told, &engine.shared.answers))
 }
 
 /// One of them, as the engine goes it.
@@ -154,12 +157,14 @@ fn way(
     let Some(way) = candidate.proxies.way_to(&question.target)? else {
         return Ok(ClientWay::straight());
     };
-    let led = way.led(
-        &question.method,
-        (&question.target, &question.path, question.tunnel),
-        engine.tls(),
-        &engine.shared.answers,
-    );
+    let sought = Sought {
+        method: &question.method,
+        target: &question.target,
+        path: &question.path,
+        tunnel: question.tunnel,
+        content: question.content,
+    };
+    let led = way.led(&sought, engine.tls(), &engine.shared.answers);
     Ok(ClientWay {
         naming: way
             .first()

@@ -101,6 +101,7 @@ fn fixed<'a>(value: impl Fn(&str) -> &'a str) -> Result<FixedProxies, SystemProx
         bypass: Bypass::parse_no_proxy(value("NoProxyFor"))
             .map_err(SystemProxyError::bypass("NoProxyFor"))?,
         credentials,
+        digest: false,
     })
 }
 

@@ -10,6 +10,7 @@ mod guide;
 mod kde;
 mod stamps;
 mod way_out;
+mod wpad;
 
 use std::env;
 use std::io;

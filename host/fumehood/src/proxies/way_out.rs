@@ -152,15 +152,18 @@ fn upstream(
     naming: Naming,
     settings: &ProxySettings,
 ) -> Result<UpstreamProxy, ProxiesError> {
-    let user = match settings {
-        ProxySettings::Fixed(fixed) => fixed.credentials_for(server),
-        _ => None,
+    let (user, auth) = match settings {
+        ProxySettings::Fixed(fixed) if fixed.digest => {
+            (fixed.credentials_for(server), ProxyAuth::Digest)
+        }
+        ProxySettings::Fixed(fixed) => (fixed.credentials_for(server), ProxyAuth::Basic),
+        _ => (None, ProxyAuth::Basic),
     };
     match (naming, user) {
         (Naming::Script, _) => Ok(UpstreamProxy::nominated(server.clone())),
         (Naming::User, None) => Ok(UpstreamProxy::named(server.clone())),
         (Naming::User, Some(user)) => {
-            UpstreamProxy::named(server.clone()).login(user.clone(), ProxyAuth::Basic)
+            UpstreamProxy::named(server.clone()).login(user.clone(), auth)
         }
     }
 }

@@ -198,6 +198,19 @@ pub(crate) struct ProxyTable {
     /// The ways to try where a script cannot be had or has no answer: proxies, or
     /// "direct". Without it that is an error.
     pub(crate) fallback: Option<Vec<Read<ProxyFallback>>>,
+    /// How an HTTP proxy of the mode "fixed" learns the user and the password of its
+    /// URL: "basic" (the default), which tells them, or "digest", which proves them.
+    #[cfg_attr(test, schemars(with = "Option<ProxyAuthName>"))]
+    pub(crate) auth: Option<Spanned<ProxyAuthName>>,
+}
+
+/// How a proxy learns who asks, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProxyAuthName {
+    Basic,
+    Digest,
 }
 
 /// How requests find their way out, as it is written.

@@ -1,27 +1,18 @@
 //! What holds now, and how another version takes its place while all goes on.
 
-use std::ffi::OsStr;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use fumehood_control::{Deadlines, GuestPreferences, TlsOptions};
 use fumehood_policy::{Denial, Policy, ProxySettings};
-use fumehood_sandbox::ReadyFd;
-use rustix::fs::inotify;
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, SettingsError, SettingsSource};
 use crate::config::Configured;
 use crate::shared::Shared;
+use crate::watched::Watched;
 use crate::{Dns, Engine, hex};
-
-/// Bytes read of notices at once: a dozen of the longest names.
-const NOTICE_BYTES: usize = 4096;
 
 /// Bytes of a policy's digest that are shown.
 const DIGEST_BYTES: usize = 8;
@@ -331,12 +322,12 @@ fn again(follow: &Follow) -> Result<Settings, SettingsError> {
 /// Reads settings again whenever their file changes, for as long as there is
 /// an engine.
 pub(crate) async fn watch(engine: Weak<Shared>, file: PathBuf) {
-    let notices = match notices(&file) {
-        Ok(notices) => notices,
+    let watched = match Watched::new(&file) {
+        Ok(watched) => watched,
         Err(error) => return tracing::warn!(%error, "the configuration is not watched"),
     };
     loop {
-        if let Err(error) = changed(&notices, &file).await {
+        if let Err(error) = watched.changed().await {
             return tracing::warn!(%error, "the configuration is not watched any more");
         }
         let Some(shared) = engine.upgrade() else {
@@ -345,46 +336,4 @@ pub(crate) async fn watch(engine: Weak<Shared>, file: PathBuf) {
         // It is logged, and kept for whoever asks.
         let _told = Engine { shared }.reload().await;
     }
-}
-
-/// Something readable when files beside this one are closed after writing or
-/// moved in. A file that is being written is not told of.
-fn notices(file: &Path) -> std::io::Result<ReadyFd> {
-    let folder = match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-    let notices: OwnedFd = inotify::init(flags)?;
-    let wanted = inotify::WatchFlags::CLOSE_WRITE
-        | inotify::WatchFlags::MOVED_TO
-        | inotify::WatchFlags::ONLYDIR;
-    inotify::add_watch(&notices, folder, wanted)?;
-    ReadyFd::new(notices).map_err(|(_, error)| error)
-}
-
-/// Waits until one of the notices is of this file.
-async fn changed(notices: &ReadyFd, file: &Path) -> std::io::Result<()> {
-    let wanted = file.file_name();
-    let mut buffer = [MaybeUninit::uninit(); NOTICE_BYTES];
-    let mut heard = false;
-    while !heard {
-        let mut ready = notices.readable().await?;
-        let mut reader = inotify::Reader::new(notices, &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(notice) => {
-                    let name = notice
-                        .file_name()
-                        .map(|it| OsStr::from_bytes(it.to_bytes()));
-                    // A notice without a name says that notices were lost.
-                    heard |= name.is_none() || name == wanted;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break ready.clear_ready(),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-    }
-    Ok(())
 }

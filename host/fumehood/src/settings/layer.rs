@@ -13,7 +13,7 @@ use crate::store::read_file;
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 30] = [
+const VARIABLES: [(&str, &str, Kind); 31] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -60,6 +60,7 @@ const VARIABLES: [(&str, &str, Kind); 30] = [
     ("FUMEHOOD_PROXY_URL", "proxy.url", Kind::Text),
     ("FUMEHOOD_PROXY_BYPASS", "proxy.bypass", Kind::List),
     ("FUMEHOOD_PROXY_FALLBACK", "proxy.fallback", Kind::List),
+    ("FUMEHOOD_PROXY_AUTH", "proxy.auth", Kind::Text),
     (
         "FUMEHOOD_TIMEOUTS_CONNECT",
         "timeouts.connect",

@@ -8,7 +8,7 @@ use fumehood_policy::{
 };
 
 use super::error::SettingsError;
-use super::file::{ProxyModeName, ProxyTable};
+use super::file::{ProxyAuthName, ProxyModeName, ProxyTable};
 use super::layer::Layer;
 use super::{Origin, Value};
 
@@ -33,6 +33,7 @@ pub(super) fn build(
     let url = said(both, |it| it.url.as_ref());
     let fallback = said(both, |it| it.fallback.as_ref());
     let bypass = said(both, |it| it.bypass.as_ref());
+    let auth = said(both, |it| it.auth.as_ref());
     let Some(Said { layer, value: mode }) = said(both, |it| it.mode.as_ref()) else {
         return match url {
             Some(url) => Err(url.refused("proxy.url says nothing without proxy.mode")),
@@ -57,6 +58,9 @@ pub(super) fn build(
     }
     if bypass.is_some() && named != ProxyModeName::Fixed {
         return Err(refused("proxy.bypass goes with the mode \"fixed\" alone"));
+    }
+    if auth.is_some() && named != ProxyModeName::Fixed {
+        return Err(refused("proxy.auth goes with the mode \"fixed\" alone"));
     }
     let ways = match fallback {
         Some(Said { layer, value }) => layer.values(Some(value))?.unwrap_or_default(),
@@ -91,6 +95,7 @@ pub(super) fn build(
                     .into_iter()
                     .collect(),
                 other: vec![server],
+                digest: auth.is_some_and(|it| *it.value.get_ref() == ProxyAuthName::Digest),
                 bypass: match bypass {
                     Some(Said { layer, value }) => {
                         let entries = layer.values(Some(value))?.unwrap_or_default();

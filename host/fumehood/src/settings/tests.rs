@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fumehood_policy::{Decision, Mode, RequestUrl, ServedScheme, Terms, Transport};
+use fumehood_policy::{Decision, FixedProxies, Mode, RequestUrl, ServedScheme, Terms, Transport};
 use proptest::prelude::*;
 
 use super::error::position;
@@ -508,6 +508,7 @@ fn the_way_out_is_said_whole_or_not_at_all() {
         panic!("it is fixed");
     };
     assert_eq!(settings.proxies.origin, Origin::File { line: 2 });
+    assert!(!fixed.digest);
     assert!(
         fixed
             .credentials_for(&"http://p.test:1".parse().unwrap())
@@ -516,6 +517,13 @@ fn the_way_out_is_said_whole_or_not_at_all() {
     let ways = |url: &str| fixed.routes(&RequestUrl::parse(url).unwrap().target);
     assert_eq!(ways("http://x.q.test/"), [fumehood_policy::Route::Direct]);
     assert_ne!(ways("https://x.test/"), [fumehood_policy::Route::Direct]);
+    let proven = load_with(text, &[("FUMEHOOD_PROXY_AUTH", "digest")]).unwrap();
+    assert!(matches!(
+        proven.proxies.value,
+        Some(ProxySettings::Fixed(FixedProxies { digest: true, .. }))
+    ));
+    assert!(load("[proxy]\nmode = \"direct\"\nauth = \"digest\"\n").is_err());
+    assert!(load("[proxy]\nmode = \"fixed\"\nurl = \"p\"\nauth = \"ntlm\"\n").is_err());
     let many = format!(
         "[proxy]\nmode = \"wpad\"\nfallback = [{}]\n",
         "\"direct\", ".repeat(9)

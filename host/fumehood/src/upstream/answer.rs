@@ -11,8 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use fumehood_control::Challenge;
 use fumehood_policy::ProxyServer;
 
+use super::conversations::Sources;
 use super::digest::{Asked, Demand};
-use super::{Login, ProxyAuth};
+use super::{Login, ProxyAuth, Who};
 use crate::hex;
 
 /// Most challenges remembered; people have one proxy, or two.
@@ -27,6 +28,8 @@ const CNONCE_BYTES: usize = 16;
 pub(crate) struct Answers {
     known: Mutex<HashMap<(ProxyServer, u64), Known>>,
     hasher: RandomState,
+    /// Who makes tokens.
+    pub(super) sources: Sources,
 }
 
 struct Known {
@@ -38,8 +41,8 @@ struct Known {
 impl Answers {
     /// By which the engine tells connections made for one login from those for
     /// another, without knowing it.
-    pub(super) fn partition_of(&self, login: Option<&Login>) -> u64 {
-        login.map_or(0, |login| self.hasher.hash_one(login).max(1))
+    pub(super) fn partition_of(&self, who: Option<&Who>) -> u64 {
+        who.map_or(0, |who| self.hasher.hash_one(who).max(1))
     }
 
     /// The value of `proxy-authorization`, where it can be told now.
@@ -70,32 +73,36 @@ impl Answers {
         }
     }
 
-    /// Takes in a proxy's challenges. False where none can be answered, or the
-    /// one that was answered is all there is.
+    /// Takes in a proxy's challenges, which it made this request `round` times
+    /// before. False where none can be answered, or where the one before was, and
+    /// the proxy does not say that it is stale by now: then it does not know the
+    /// name or the password (RFC 7616 section 3.3).
     pub(super) fn learn(
         &self,
         server: &ProxyServer,
         login: &Login,
         challenges: &[Challenge],
+        round: u8,
     ) -> bool {
-        let Some(demand) = Demand::best(challenges) else {
-            return false;
-        };
         let key = self.key(server, login);
         let mut known = self.lock();
         let before = known.remove(&key);
-        if before.is_some_and(|before| before.demand.nonce() == demand.nonce()) {
+        let demand = Demand::best(challenges).filter(|demand| round == 0 || demand.is_stale());
+        let Some(demand) = demand else {
             return false;
-        }
+        };
         if known.len() >= MAX_REMEMBERED {
             known.clear();
         }
-        known.insert(key, Known { demand, count: 0 });
+        // A count is told once for a nonce, also where two requests learn of it at once.
+        let same = before.filter(|it| it.demand.has_nonce_of(&demand));
+        let count = same.map_or(0, |it| it.count);
+        known.insert(key, Known { demand, count });
         true
     }
 
     fn key(&self, server: &ProxyServer, login: &Login) -> (ProxyServer, u64) {
-        (server.clone(), self.partition_of(Some(login)))
+        (server.clone(), self.hasher.hash_one(login))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(ProxyServer, u64), Known>> {
@@ -159,20 +166,35 @@ mod tests {
         );
         let told = |login: &Login| answers.authorization(&server(), login, "CONNECT", "a:1");
         assert_eq!(told(&alice), None);
-        assert!(answers.learn(&server(), &alice, &challenge("one")));
+        assert!(answers.learn(&server(), &alice, &challenge("one"), 0));
         assert!(told(&alice).unwrap().contains("nc=00000001"));
         assert!(told(&alice).unwrap().contains("nc=00000002"));
         assert_eq!(told(&bob), None, "one login's challenge is not another's");
-        assert!(answers.learn(&server(), &alice, &challenge("two")));
+        assert!(answers.learn(&server(), &alice, &challenge("two"), 0));
         assert!(told(&alice).unwrap().contains("nc=00000001"));
     }
 
     #[test]
-    fn a_proxy_that_asks_the_same_again_has_said_no() {
+    fn a_proxy_that_asks_again_has_said_no_unless_its_challenge_is_stale() {
         let answers = Answers::default();
         let login = login("alice", ProxyAuth::Digest);
-        assert!(answers.learn(&server(), &login, &challenge("one")));
-        assert!(!answers.learn(&server(), &login, &challenge("one")));
-        assert!(!answers.learn(&server(), &login, &[]));
+        let told = || answers.authorization(&server(), &login, "GET", "http://a/");
+        assert!(answers.learn(&server(), &login, &challenge("one"), 0));
+        assert!(!answers.learn(&server(), &login, &challenge("two"), 1));
+        assert_eq!(told(), None, "what was refused is forgotten");
+        let mut stale = challenge("three");
+        stale[0]
+            .parameters
+            .push(("stale".to_owned(), "TRUE".to_owned()));
+        assert!(answers.learn(&server(), &login, &stale, 1));
+        assert!(told().unwrap().contains("three"));
+        assert!(!answers.learn(&server(), &login, &[], 0));
+        // Two requests at once are told the same by some proxies, and no count of
+        // theirs may be the same.
+        for count in ["nc=00000001", "nc=00000002"] {
+            assert!(answers.learn(&server(), &login, &challenge("same"), 0));
+            let told = told().unwrap();
+            assert!(told.contains(count), "{told}");
+        }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Demand {
     qop: bool,
     /// Send the name's hash.
     userhash: bool,
+    /// What was answered before was right, and too old.
+    stale: bool,
 }
 
 /// Which hash, the better last.
@@ -84,12 +86,17 @@ impl Demand {
             session,
             qop,
             userhash: is("userhash", "true"),
+            stale: is("stale", "true"),
         })
     }
 
-    /// By which one challenge is told from the next.
-    pub(super) fn nonce(&self) -> &str {
-        &self.nonce
+    /// The answer before was to a challenge whose time was up (RFC 7616 section 3.3).
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    pub(super) fn has_nonce_of(&self, other: &Demand) -> bool {
+        self.nonce == other.nonce
     }
 
     /// The value of `proxy-authorization` (RFC 7616 section 3.4).

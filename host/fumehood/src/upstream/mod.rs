@@ -1,19 +1,25 @@
 //! Proxies to go through: which, for what, and who is said to ask.
 
 mod answer;
+mod conversations;
 mod digest;
 mod exempt;
+mod token;
 
 use std::fmt;
+use std::sync::Arc;
 
 use fumehood_control::{
-    Challenge, Exchange, Field, FirstHop, Hop, HopAsk, MAX_HOPS, SocksLogin, TlsOptions,
-    Verification,
+    Challenge, Exchange, Field, FirstHop, Hop, HopAsk, MAX_HOPS, PayloadLength, SocksLogin,
+    TlsOptions, TokenScheme, Verification,
 };
 use fumehood_policy::{Naming, ProxyScheme, ProxyServer, Scheme, Target, UserInfo};
 
 pub(crate) use answer::Answers;
+pub(crate) use conversations::TokenDesk;
 pub use exempt::{Exempt, ExemptError};
+use token::Tokens;
+pub use token::{TokenConversation, TokenError, TokenFuture, TokenSource};
 
 /// Longest name and longest password for SOCKS, in bytes (RFC 1929 section 2).
 const MAX_SOCKS_LOGIN_BYTES: usize = 255;
@@ -41,11 +47,18 @@ pub struct Proxies {
 pub struct UpstreamProxy {
     server: ProxyServer,
     naming: Naming,
-    login: Option<Login>,
+    who: Option<Who>,
     tls: Option<TlsOptions>,
 }
 
 /// Who is said to ask.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Login(Login),
+    Tokens(Tokens),
+}
+
+/// A name and a password.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Login {
     user: UserInfo,
@@ -88,6 +101,9 @@ pub enum ProxiesError {
          a name alone"
     )]
     SocksLogin,
+    /// SOCKS has no room for tokens (RFC 1961 is not spoken).
+    #[error("a SOCKS proxy takes no Negotiate and no NTLM")]
+    SocksTokens,
     /// It opens sockets of its own.
     #[error("a driver's scheme does not go through proxies; exempt its host from them")]
     Driver,
@@ -112,7 +128,7 @@ impl UpstreamProxy {
         UpstreamProxy {
             server,
             naming,
-            login: None,
+            who: None,
             tls: None,
         }
     }
@@ -136,7 +152,33 @@ impl UpstreamProxy {
                 return Err(ProxiesError::SocksLogin);
             }
         }
-        self.login = Some(Login { user, scheme });
+        self.who = Some(Who::Login(Login { user, scheme }));
+        Ok(self)
+    }
+
+    /// Says who asks by tokens that `source` makes, in this process, for each
+    /// connection to the proxy: Negotiate (RFC 4559) or NTLM. The connection is then
+    /// used by those who go through this very proxy of theirs and by nobody else.
+    /// The first token goes unasked. A proxy that is asked for http content itself
+    /// is told before that, by an OPTIONS to the same origin.
+    ///
+    /// What a source says no to ends the request with
+    /// [`fumehood_control::TokenFault`] in its cause; nothing of it was sent.
+    ///
+    /// # Errors
+    /// [`ProxiesError::ScriptLogin`] and [`ProxiesError::SocksTokens`].
+    pub fn tokens(
+        mut self,
+        scheme: TokenScheme,
+        source: Arc<dyn TokenSource>,
+    ) -> Result<Self, ProxiesError> {
+        if self.naming == Naming::Script {
+            return Err(ProxiesError::ScriptLogin);
+        }
+        if !self.server.scheme.is_http() {
+            return Err(ProxiesError::SocksTokens);
+        }
+        self.who = Some(Who::Tokens(Tokens::new(scheme, source)));
         Ok(self)
     }
 
@@ -211,7 +253,7 @@ impl Way<'_> {
 
     /// Whether a proxy may want proof of who asks.
     pub(crate) fn proves(&self) -> bool {
-        self.chain.iter().any(UpstreamProxy::is_asked_for_proof)
+        self.chain.iter().any(UpstreamProxy::proves)
     }
 
     /// Whether the last proxy resolves the target's name.
@@ -235,8 +277,14 @@ impl Way<'_> {
 
     /// Puts the way into an exchange whose `path` is in origin-form.
     pub(crate) fn lead(&self, exchange: &mut Exchange, answers: &Answers) {
-        let asked = (&exchange.target, &exchange.path[..], false);
-        let Led { via, fields } = self.led(&exchange.method, asked, exchange.tls, answers);
+        let sought = Sought {
+            method: &exchange.method,
+            target: &exchange.target,
+            path: &exchange.path,
+            tunnel: false,
+            content: exchange.payload != PayloadLength::None,
+        };
+        let Led { via, fields } = self.led(&sought, exchange.tls, answers);
         if matches!(via.last(), Some(hop) if matches!(hop.ask, HopAsk::Request { .. })) {
             exchange.path = format!("{}{}", exchange.target, exchange.path);
         }
@@ -244,30 +292,27 @@ impl Way<'_> {
         exchange.via = via;
     }
 
-    /// What each proxy is asked for a request, whose path is in origin-form; with
-    /// `tunnel` they lead to the target itself in any case.
-    pub(crate) fn led(
-        &self,
-        method: &str,
-        (target, path, tunnel): (&Target, &str, bool),
-        tls: TlsOptions,
-        answers: &Answers,
-    ) -> Led {
+    /// What each proxy is asked for a request.
+    pub(crate) fn led(&self, sought: &Sought<'_>, tls: TlsOptions, answers: &Answers) -> Led {
+        let &Sought { target, path, .. } = sought;
         let last = self.chain.len() - 1;
-        let is_asked = target.scheme == Scheme::Http && !self.tunnel && !tunnel;
+        let is_asked = target.scheme == Scheme::Http && !self.tunnel && !sought.tunnel;
         let mut led = Led::default();
         for (at, proxy) in self.chain.iter().enumerate() {
             let direct = at == last && is_asked && proxy.server.scheme.is_http();
             let (method, uri) = match (direct, self.chain.get(at + 1)) {
-                (true, _) => (method, format!("{target}{path}")),
+                (true, _) => (sought.method, format!("{target}{path}")),
                 (false, Some(next)) => ("CONNECT", next.server.as_target().host_and_port()),
                 (false, None) => ("CONNECT", target.host_and_port()),
             };
             let authorization = proxy.authorization(method, &uri, answers);
             let ask = if direct {
+                let proves = proxy.proves();
+                let ahead = sought.content && proves && authorization.is_none();
                 led.fields.extend(authorization);
                 HopAsk::Request {
-                    hold_challenge: proxy.is_asked_for_proof(),
+                    hold_challenge: proves,
+                    ahead,
                 }
             } else if proxy.server.scheme.is_http() {
                 HopAsk::Connect {
@@ -275,7 +320,7 @@ impl Way<'_> {
                 }
             } else {
                 HopAsk::Socks {
-                    login: proxy.login.as_ref().map(|login| SocksLogin {
+                    login: proxy.login_said().map(|login| SocksLogin {
                         name: login.user.username.clone(),
                         password: login.user.password.clone(),
                     }),
@@ -288,26 +333,43 @@ impl Way<'_> {
                     verification: Verification::Full,
                     ..tls
                 }),
-                partition: answers.partition_of(proxy.login.as_ref()),
+                partition: answers.partition_of(proxy.who.as_ref()),
+                tokens: proxy.note_tokens(answers),
             });
         }
         led
     }
 
-    /// Takes in what a proxy of the way said with a 407. True where asking once
-    /// more, with that, could help.
+    /// Takes in what a proxy of the way said with a 407, after `round` before it to
+    /// this request. True where asking once more could help: with that, or on another
+    /// connection where this one was told who asks and the proxy forgot.
     pub(crate) fn learn(
         &self,
         server: &ProxyServer,
-        challenges: &[Challenge],
+        (challenges, round): (&[Challenge], u8),
         answers: &Answers,
     ) -> bool {
         let proxy = self.chain.iter().find(|it| it.server == *server);
-        let Some(login) = proxy.and_then(|it| it.login.as_ref()) else {
-            return false;
-        };
-        login.scheme == ProxyAuth::Digest && answers.learn(server, login, challenges)
+        match proxy.and_then(|it| it.who.as_ref()) {
+            Some(Who::Login(login)) if login.scheme == ProxyAuth::Digest => {
+                answers.learn(server, login, challenges, round)
+            }
+            Some(Who::Tokens(_)) => round == 0,
+            Some(Who::Login(_)) | None => false,
+        }
     }
+}
+
+/// A request, as far as proxies are asked for it.
+pub(crate) struct Sought<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a Target,
+    /// In origin-form.
+    pub(crate) path: &'a str,
+    /// Proxies lead to the target itself in any case.
+    pub(crate) tunnel: bool,
+    /// It has content.
+    pub(crate) content: bool,
 }
 
 impl UpstreamProxy {
@@ -318,7 +380,7 @@ impl UpstreamProxy {
 
     /// The field that says who asks, as far as it can be said now.
     fn authorization(&self, method: &str, uri: &str, answers: &Answers) -> Option<Field> {
-        let login = self.login.as_ref();
+        let login = self.login_said();
         let login = login.filter(|_| self.server.scheme.is_http())?;
         let value = answers.authorization(&self.server, login, method, uri)?;
         Some(Field {
@@ -327,8 +389,29 @@ impl UpstreamProxy {
         })
     }
 
-    fn is_asked_for_proof(&self) -> bool {
-        let scheme = self.login.as_ref().map(|login| login.scheme);
-        scheme == Some(ProxyAuth::Digest)
+    fn login_said(&self) -> Option<&Login> {
+        match &self.who {
+            Some(Who::Login(login)) => Some(login),
+            Some(Who::Tokens(_)) | None => None,
+        }
+    }
+
+    /// Whether it may want proof, by a challenge that has to be answered.
+    fn proves(&self) -> bool {
+        match &self.who {
+            Some(Who::Login(login)) => login.scheme == ProxyAuth::Digest,
+            Some(Who::Tokens(_)) => true,
+            None => false,
+        }
+    }
+
+    /// By which tokens it learns who asks. Whoever makes them can be asked then.
+    fn note_tokens(&self, answers: &Answers) -> Option<TokenScheme> {
+        let Some(who @ Who::Tokens(tokens)) = &self.who else {
+            return None;
+        };
+        let partition = answers.partition_of(Some(who));
+        answers.sources.note(&self.server, partition, tokens);
+        Some(tokens.scheme)
     }
 }

@@ -19,9 +19,9 @@ pub enum ProxySettings {
         /// for an error. It never is DIRECT unless somebody wrote that.
         fallback: Vec<Route>,
     },
-    /// As [`ProxySettings::Pac`], the script found by asking DNS for
-    /// `wpad` (WPAD). Whoever answers that name decides on all proxies, so it
-    /// is for networks that are trusted.
+    /// As [`ProxySettings::Pac`], the script found by asking DNS for `wpad` under
+    /// the search domains (WPAD). Whoever answers that name decides on all proxies,
+    /// so it is for networks that are trusted.
     Wpad {
         /// As above.
         fallback: Vec<Route>,
@@ -76,6 +76,8 @@ pub struct FixedProxies {
     pub bypass: Bypass,
     /// What proxies are told of who asks.
     pub credentials: Vec<(ProxyServer, UserInfo)>,
+    /// HTTP proxies are not told it as it is, but proven by Digest (RFC 7616).
+    pub digest: bool,
 }
 
 impl FixedProxies {

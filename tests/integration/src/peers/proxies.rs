@@ -18,6 +18,11 @@ pub enum Kind {
     Squid,
     /// The same; `alice` has to prove, by Digest, that she knows `secret`.
     SquidDigest,
+    /// The same, by Negotiate: the tokens `first` and `third` are wanted, in that
+    /// order, on one connection, and `second` and `last` are what it says.
+    SquidNegotiate,
+    /// The same by NTLM, which has no last word.
+    SquidNtlm,
     /// An HTTP proxy that wants `alice:secret` by Basic.
     Tinyproxy,
     /// A SOCKS 4, 4a and 5 proxy that asks nobody.
@@ -87,6 +92,18 @@ fn command(kind: Kind, folder: &TempDir, port: u16) -> io::Result<Command> {
     let (name, configuration) = match kind {
         Kind::Squid => ("squid", squid(root, port, "http_access allow all\n")),
         Kind::SquidDigest => ("squid", squid(root, port, &digest(folder)?)),
+        Kind::SquidNegotiate => (
+            "squid",
+            squid(
+                root,
+                port,
+                &tokens(folder, "negotiate", "AF bGFzdA== alice")?,
+            ),
+        ),
+        Kind::SquidNtlm => (
+            "squid",
+            squid(root, port, &tokens(folder, "ntlm", "AF alice")?),
+        ),
         Kind::Tinyproxy => (
             "tinyproxy",
             format!(
@@ -99,7 +116,7 @@ fn command(kind: Kind, folder: &TempDir, port: u16) -> io::Result<Command> {
     let file = folder.write("configuration", configuration)?;
     let mut command = Command::new(find_program(name)?);
     match kind {
-        Kind::Squid | Kind::SquidDigest => {
+        Kind::Squid | Kind::SquidDigest | Kind::SquidNegotiate | Kind::SquidNtlm => {
             command.args(["-N", "-n", &service(port), "-f"]).arg(file)
         }
         Kind::Tinyproxy => command.args(["-d", "-c"]).arg(file),
@@ -128,6 +145,22 @@ fn digest(folder: &TempDir) -> io::Result<String> {
          auth_param digest children 1\nacl known proxy_auth REQUIRED\nhttp_access allow known\n\
          http_access deny all\n",
         users.display()
+    ))
+}
+
+/// A helper that knows four tokens, in base64, and the configuration that has it.
+fn tokens(folder: &TempDir, scheme: &str, accepts: &str) -> io::Result<String> {
+    let helper = format!(
+        "#!/bin/sh\nwhile read -r word token rest; do\n  case \"$word $token\" in\n    \
+         'YR Zmlyc3Q=') echo 'TT c2Vjb25k' ;;\n    'KK dGhpcmQ=') echo '{accepts}' ;;\n    \
+         *) echo 'BH who is this' ;;\n  esac\ndone\n"
+    );
+    let helper = folder.write("helper", helper)?;
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755))?;
+    Ok(format!(
+        "auth_param {scheme} program {}\nauth_param {scheme} children 4 startup=1 idle=1\n\
+         acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all\n",
+        helper.display()
     ))
 }
 

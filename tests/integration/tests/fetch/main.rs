@@ -18,6 +18,7 @@ mod resume;
 mod shown;
 mod time;
 mod tls;
+mod tokens;
 mod truncation;
 mod uploads;
 mod ways;

@@ -2,16 +2,21 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 
+use fumehood::control::{Cause, MAX_TOKEN_BYTES, ProxyFault, TokenFault, TokenScheme};
 use fumehood::policy::{FixedProxies, ProxyServer, ProxySettings};
-use fumehood::{Engine, ProxyAddress, ProxyOptions, Settings, SettingsError, SettingsSource};
+use fumehood::{
+    Engine, Error, Options, Proxies, ProxiesError, ProxyAddress, ProxyOptions, Settings,
+    SettingsError, SettingsSource, TokenConversation, TokenFuture, TokenSource, UpstreamProxy,
+};
 use fumehood_tests::hostile::{Script, Server};
 use fumehood_tests::temp::TempDir;
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, engine, fetch, own};
+use crate::support::{HELLO, builder, cause, content, engine, fetch, get, own};
 
-pub(crate) const TESTS: [Test; 2] = [
+pub(crate) const TESTS: [Test; 4] = [
     test(
         "proxies::what_was_said_before_holds_where_the_file_is_silent",
         || Box::pin(silent_file()),
@@ -19,6 +24,11 @@ pub(crate) const TESTS: [Test; 2] = [
     test("proxies::one_that_is_drained_does_not_come_back", || {
         Box::pin(drained())
     }),
+    test(
+        "proxies::what_learned_by_tokens_serves_those_of_that_entry",
+        || Box::pin(identities()),
+    ),
+    test("proxies::a_token_has_a_longest", || Box::pin(long_tokens())),
 ];
 
 /// A target that cannot be (RFC 6761 section 6.4): who has its content, went by a
@@ -112,4 +122,96 @@ async fn drained() {
     assert!(TcpStream::connect(there).is_ok());
     assert!(TcpStream::connect(gone).is_err());
     drop(client);
+}
+
+/// Always says the same.
+struct Says(Vec<u8>);
+
+impl TokenSource for Says {
+    fn begin(&self, _: &ProxyServer, _: TokenScheme) -> Box<dyn TokenConversation> {
+        Box::new(Says(self.0.clone()))
+    }
+}
+
+impl TokenConversation for Says {
+    fn token<'a>(&'a mut self, _: Option<&'a [u8]>) -> TokenFuture<'a, Vec<u8>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+/// A proxy that learns by this token who asks.
+fn by_token(server: &Server, token: &[u8]) -> UpstreamProxy {
+    let (proxy, _) = ProxyServer::parse(&server.url("")).unwrap();
+    let source = Arc::new(Says(token.to_vec()));
+    let proxy = UpstreamProxy::named(proxy).tokens(TokenScheme::Negotiate, source);
+    proxy.unwrap()
+}
+
+async fn fetch_through(engine: &Engine, proxies: &Arc<Proxies>) -> Result<Vec<u8>, Error> {
+    let mut request = get(NOWHERE);
+    request.extensions_mut().insert(Options {
+        proxies: Some(Arc::clone(proxies)),
+        ..Options::default()
+    });
+    content(engine.client().send(request).await?).await
+}
+
+async fn identities() {
+    let engine = engine().await;
+    let server = Server::start(vec![Script::answers(&[HELLO; 8])]);
+    let (proxy, _) = ProxyServer::parse(&server.url("")).unwrap();
+    let ways = [
+        by_token(&server, b"alice"),
+        by_token(&server, b"bob"),
+        // The same token, of another entry.
+        by_token(&server, b"alice"),
+        UpstreamProxy::named(proxy.clone()),
+    ];
+    let ways = ways.map(|proxy| Arc::new(Proxies::through(proxy)));
+    for _ in 0..2 {
+        for way in &ways {
+            assert_eq!(fetch_through(&engine, way).await.unwrap(), b"hello");
+        }
+    }
+    let told: Vec<Vec<_>> = server
+        .requests()
+        .iter()
+        .map(|asked| {
+            let told = asked.iter().map(|it| it.field("proxy-authorization"));
+            told.map(|it| it.map(str::to_owned)).collect()
+        })
+        .collect();
+    let alone = |token: &str| vec![Some(format!("Negotiate {token}")), None, None];
+    let wanted = [
+        alone("YWxpY2U="),
+        alone("Ym9i"),
+        alone("YWxpY2U="),
+        vec![None, None],
+    ];
+    assert_eq!(told, wanted, "one connection each, and nobody else on it");
+
+    let script = UpstreamProxy::nominated(proxy);
+    let told = script.tokens(TokenScheme::Ntlm, Arc::new(Says(Vec::new())));
+    assert_eq!(told, Err(ProxiesError::ScriptLogin));
+}
+
+async fn long_tokens() {
+    let engine = engine().await;
+    let server = Server::start(vec![Script::answers(&[HELLO; 8])]);
+    let through = |bytes: usize| {
+        let proxy = by_token(&server, &vec![7; bytes]);
+        Arc::new(Proxies::through(proxy))
+    };
+    let longest = fetch_through(&engine, &through(MAX_TOKEN_BYTES)).await;
+    assert_eq!(longest.unwrap(), b"hello");
+    let requests = server.requests().concat();
+    let told = requests[0].field("proxy-authorization").unwrap();
+    assert_eq!(told.len(), "Negotiate ".len() + MAX_TOKEN_BYTES / 3 * 4);
+
+    let over = fetch_through(&engine, &through(MAX_TOKEN_BYTES + 1)).await;
+    let Cause::Proxy { fault, .. } = cause(over) else {
+        panic!("it is the proxy that is not told");
+    };
+    assert_eq!(*fault, ProxyFault::Token(TokenFault::TooLong));
+    assert_eq!(server.requests().concat().len(), requests.len());
 }

@@ -422,3 +422,30 @@ fn a_circle_is_seen_however_its_field_is_written() {
     );
     assert_eq!(server.connections(), 0);
 }
+
+/// A name that is not found here is the target's, and the proxy that was to be told
+/// its address is asked first again.
+#[test]
+fn a_target_that_is_not_found_is_not_held_against_a_proxy() {
+    let socks = Server::start(vec![Script::new().then_stall()]);
+    let http = Server::start(vec![Script::answers(&[HELLO])]);
+    let (first, second) = (socks.port(), http.port());
+    // Version 4 has to be told an address.
+    let body = format!("return 'SOCKS 127.0.0.1:{first}; PROXY 127.0.0.1:{second}';");
+    let unbound = Unbound::start().unwrap();
+    let folder = TempDir::new().unwrap();
+    let servers = unbound.address();
+    let text = format!("[dns]\nmode = \"guest\"\nservers = [\"{servers}\"]\n");
+    let config = folder.write("config.toml", text).unwrap();
+    let arguments = [
+        "--proxy-pac",
+        &script(&body),
+        "--config",
+        config.to_str().unwrap(),
+    ];
+    let proxy = Proxy::start(&arguments);
+    for request in 1..=3 {
+        assert_eq!(proxy.ask(PLAIN).content, b"hello");
+        assert_eq!(socks.connections(), request, "it is tried first");
+    }
+}

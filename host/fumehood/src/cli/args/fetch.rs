@@ -8,7 +8,7 @@ use fumehood::ModuleKey;
 use fumehood::control::TlsVersion;
 use fumehood::policy::ClientName;
 
-use super::{Chosen, MissingLayers, Permissions, module_key};
+use super::{Chosen, MissingLayers, Permissions, Told, module_key};
 
 /// What `fetch` takes.
 #[derive(Debug, Args)]
@@ -179,12 +179,8 @@ pub(crate) struct Way {
     /// Tell the proxy who asks
     #[arg(short = 'U', long, value_name = "USER:PASSWORD", requires = "proxy")]
     pub(crate) proxy_user: Option<String>,
-    /// Tell an HTTP proxy name and password as they are; the default
-    #[arg(long, requires = "proxy", conflicts_with = "proxy_digest")]
-    pub(crate) proxy_basic: bool,
-    /// Prove to an HTTP proxy to know them, once it has asked
-    #[arg(long, requires = "proxy")]
-    pub(crate) proxy_digest: bool,
+    #[command(flatten)]
+    pub(crate) told: Told,
     /// Do not verify the certificate of an https proxy
     #[arg(long, requires = "proxy")]
     pub(crate) proxy_insecure: bool,

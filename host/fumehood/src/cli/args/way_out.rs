@@ -1,6 +1,8 @@
 //! The way out, as `fetch` and `proxy` both take it: a script, or what is set
 //! elsewhere.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use fumehood::ProxyFallback;
 use fumehood::policy::PacSource;
@@ -31,6 +33,35 @@ pub(crate) enum From {
     System,
 }
 
+/// How HTTP proxies that are named one by one learn who asks.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Proxies")]
+pub(crate) struct Told {
+    /// Tell an HTTP proxy name and password as they are; the default
+    #[arg(long, conflicts_with_all = ["proxy_digest", "proxy_auth_program"])]
+    pub(crate) proxy_basic: bool,
+    /// Prove to an HTTP proxy to know them, once it has asked
+    #[arg(long, conflicts_with = "proxy_auth_program")]
+    pub(crate) proxy_digest: bool,
+    /// Tell an HTTP proxy by Negotiate (Kerberos), with what --proxy-auth-program says
+    #[arg(long, requires = "proxy_auth_program", conflicts_with = "proxy_ntlm")]
+    pub(crate) proxy_negotiate: bool,
+    /// The same by NTLM
+    #[arg(long, requires = "proxy_auth_program")]
+    pub(crate) proxy_ntlm: bool,
+    /// Makes the tokens for the last proxy, line by line as Samba's ntlm_auth does:
+    /// run once a connection. It is Negotiate unless --proxy-ntlm is said
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) proxy_auth_program: Option<PathBuf>,
+}
+
+impl Told {
+    /// Whether any of it was said.
+    pub(crate) fn is_said(&self) -> bool {
+        self.proxy_basic || self.proxy_digest || self.proxy_auth_program.is_some()
+    }
+}
+
 /// What `proxy` goes through.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Proxies")]
@@ -48,6 +79,8 @@ pub(crate) struct Upstream {
         allow_hyphen_values = true
     )]
     pub(crate) noproxy: Option<String>,
+    #[command(flatten)]
+    pub(crate) told: Told,
     #[command(flatten)]
     pub(crate) chosen: Chosen,
 }

@@ -1,0 +1,116 @@
+//! Where WPAD by DNS looks for its script: at `wpad` under each search domain, and
+//! nowhere else. Nothing is cut off a domain to look above it.
+
+use fumehood_policy::{RequestUrl, UrlError};
+
+use crate::names::Search;
+
+/// Most places that are looked at: as many search domains as a stub resolver takes.
+const MAX_PLACES: usize = 6;
+
+/// Suffixes that nobody outside can register a name under: of RFC 8375, and the one
+/// that ICANN keeps for private use.
+const PRIVATE_SUFFIXES: [&str; 2] = ["home.arpa", "internal"];
+
+/// The names, to be tried in this order.
+///
+/// A domain that somebody can register names under (`com`, `co.uk`, and every name
+/// of one label, which may be such a domain tomorrow) is passed over: `wpad.co.uk` is
+/// anybody's. So is a name with fewer dots than `ndots`, where there is such a domain
+/// that a resolver could put behind it first.
+pub(super) fn names(search: &Search) -> Vec<String> {
+    let mut behind = search.domains.iter().chain(&search.system);
+    let all_own = behind.all(|domain| is_own(domain.as_str()));
+    let own = search.domains.iter().filter(|it| is_own(it.as_str()));
+    let names = own.map(|domain| format!("wpad.{domain}"));
+    let dots = usize::from(search.ndots);
+    let alone = |name: &String| all_own || name.matches('.').count() >= dots;
+    names.filter(alone).take(MAX_PLACES).collect()
+}
+
+/// Where the script is at such a name.
+pub(super) fn url(name: &str) -> Result<RequestUrl, UrlError> {
+    format!("http://{name}/wpad.dat").parse()
+}
+
+/// Whether `wpad` under a domain belongs to whoever has that domain, by the Public
+/// Suffix List as it was when this was built.
+fn is_own(domain: &str) -> bool {
+    let name = format!("wpad.{domain}");
+    let registered = psl::domain(name.as_bytes());
+    PRIVATE_SUFFIXES.contains(&domain)
+        || registered.is_some_and(|it| it.as_bytes() != name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use fumehood_policy::{DnsName, Host};
+
+    use super::*;
+
+    fn domains(all: &[&str]) -> Vec<DnsName> {
+        let name = |text: &&str| match Host::parse(text).unwrap() {
+            Host::Name(name) => name,
+            other => panic!("{other} is no name"),
+        };
+        all.iter().map(name).collect()
+    }
+
+    fn looked_for(search: &[&str], ndots: u8) -> Vec<String> {
+        let domains = domains(search);
+        names(&Search {
+            system: domains.clone(),
+            domains,
+            ndots,
+        })
+    }
+
+    #[test]
+    fn it_is_looked_for_under_each_domain_and_never_above() {
+        assert_eq!(
+            looked_for(&["a.b.corp.example.com", "example.co.uk", "home.arpa"], 1),
+            [
+                "wpad.a.b.corp.example.com",
+                "wpad.example.co.uk",
+                "wpad.home.arpa",
+            ]
+        );
+        let url = url("wpad.example.co.uk").unwrap();
+        assert_eq!(url.to_string(), "http://wpad.example.co.uk/wpad.dat");
+    }
+
+    #[test]
+    fn a_suffix_that_anybody_registers_under_is_passed_over() {
+        for suffix in [
+            "com",
+            "co.uk",
+            "corp",
+            "lan",
+            "github.io",
+            "kobe.jp",
+            "test",
+            // In letters beyond ASCII, as they are asked for: 公司.cn, 中国.
+            "xn--55qx5d.cn",
+            "xn--fiqs8s",
+        ] {
+            assert!(looked_for(&[suffix], 1).is_empty(), "{suffix}");
+        }
+        assert_eq!(looked_for(&["a.test"; 9], 1).len(), MAX_PLACES);
+    }
+
+    #[test]
+    fn a_name_that_such_a_suffix_would_come_behind_is_passed_over() {
+        let both = ["corp.example.com", "co.uk"];
+        assert_eq!(looked_for(&both, 3), ["wpad.corp.example.com"]);
+        assert!(looked_for(&both, 5).is_empty());
+        assert_eq!(looked_for(&both[..1], 5), ["wpad.corp.example.com"]);
+        // Ours is configured, and the system's is not.
+        let search = Search {
+            domains: domains(&both[..1]),
+            system: domains(&both[1..]),
+            ndots: 5,
+        };
+        assert!(names(&search).is_empty());
+    }
+}
