@@ -19,7 +19,8 @@ use crate::layers::{Failed, because};
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Folders of the sockets by which C libraries have names resolved outside: of
-/// systemd-resolved, of name service caches, of Avahi.
+/// systemd-resolved, of name service caches, of Avahi. Those that are there now: the
+/// kernel takes a mount away whose folder or file is removed or replaced outside.
 const SIDE_DOORS: [&str; 5] = [
     "/run/systemd/resolve",
     "/run/nscd",
