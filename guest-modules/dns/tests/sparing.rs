@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fumehood_guest_dns::{
-    Cause, Config, FAILURE_SECONDS, Failure, MAX_FAILURE_SECONDS, Preferences, Security,
+    Cause, Config, FAILURE_SECONDS, Failure, MAX_FAILURE_SECONDS, MAX_PROOF_QUESTIONS, Preferences,
+    Security,
 };
 use hickory_proto::op::{Message, ResponseCode};
 use rig::zones::{A, DNSKEY, DS, RRSIG, World};
@@ -152,6 +153,25 @@ fn who_follows_goes_on_where_who_leads_is_cancelled() {
     serve(&mut rig, &world, honest);
     assert_eq!(rig.answer(ids[0]).security, Some(Security::Secure));
     assert!(rig.outcome(ids[1]).is_none());
+}
+
+#[test]
+fn who_follows_does_not_pay_for_those_who_led() {
+    let world = World::new();
+    let mut rig = validating(&world);
+    let ask = |number: u32| rig.ask(&format!("n{number}.wild.signed.test"), A_RECORDS);
+    let lead: Vec<u64> = (0..=MAX_PROOF_QUESTIONS).map(ask).collect();
+    let last = rig.ask("www.signed.test", A_RECORDS);
+    for question in rig.sent() {
+        rig.deliver(&question, world.reply(&question).to_vec().unwrap());
+    }
+    // All but the last give up, and each time the next asks in their place.
+    for id in lead {
+        assert_eq!(asked(&rig.one()), (".".to_owned(), DNSKEY));
+        rig.resolver.cancel(id, rig.now);
+    }
+    serve(&mut rig, &world, honest);
+    assert_eq!(rig.answer(last).security, Some(Security::Secure));
 }
 
 #[test]
