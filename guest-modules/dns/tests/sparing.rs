@@ -236,6 +236,35 @@ fn what_is_bogus_is_remembered_for_a_while_that_grows_to_its_bound() {
 }
 
 #[test]
+fn a_failure_hides_no_answer_that_still_holds() {
+    let mut rig = Rig::new(&config(1));
+    rig.ask("a.example", A_RECORDS);
+    let question = rig.one();
+    rig.reply(&question, |it| {
+        it.add_answer(a("a.example", 3, "192.0.2.1"));
+    });
+    // Who wants no cache asks, in vain.
+    let mut query = rig.query("a.example", A_RECORDS);
+    query.cached = false;
+    let uncached = query.id;
+    rig.resolver.resolve(query, rig.now);
+    while let Some(question) = rig.sent().pop() {
+        rig.reply(&question, |it| {
+            it.metadata.response_code = ResponseCode::ServFail;
+        });
+    }
+    assert_eq!(failed(&mut rig, uncached), Cause::ServerFailure(2));
+    let id = rig.ask("a.example", A_RECORDS);
+    assert!(rig.sent().is_empty());
+    assert_eq!(rig.answer(id).records, [v4("192.0.2.1")]);
+    // Once that has expired, the failure is all that is known.
+    rig.pass(Duration::from_secs(3));
+    let id = rig.ask("a.example", A_RECORDS);
+    assert!(rig.sent().is_empty());
+    assert_eq!(failed(&mut rig, id), Cause::ServerFailure(2));
+}
+
+#[test]
 fn other_failures_of_servers_are_remembered_and_where_nothing_is_kept_none_is() {
     let refused = |rig: &mut Rig| {
         let id = rig.ask("a.example", A_RECORDS);
