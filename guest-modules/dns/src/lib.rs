@@ -12,6 +12,9 @@
 //! [`drive`] connects it with a [`Network`]: WASI's sockets in the component,
 //! plain ones or none at all in tests. Types and bounds are those of
 //! `wit/dns/dns.wit`.
+//!
+//! [`questions`] is another matter, of which an instance is made for every call: a
+//! server's side, which reads what a confined program asks (`wit/dns/questions.wit`).
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
 mod bounds;

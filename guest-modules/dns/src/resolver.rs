@@ -259,13 +259,14 @@ impl Resolver {
         if !pending.query.cached {
             return None;
         }
-        let settled = match self.cache.failure(About::Answer, key, now) {
-            Some(cause) => Err(cause),
-            None => {
-                let (known, ttl) = self.cache.get(key, now)?;
-                let source = Source::Cache;
-                Ok(Outcome { known, ttl, source })
-            }
+        // Where both are known, a query that wanted no cache failed after the answer.
+        let settled = match self.cache.get(key, now) {
+            Some((known, ttl)) => Ok(Outcome {
+                known,
+                ttl,
+                source: Source::Cache,
+            }),
+            None => Err(self.cache.failure(About::Answer, key, now)?),
         };
         if pending.query.traced {
             pending.trail.note(now, Happening::CacheHit);

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fumehood_guest_dns::{
-    Cause, Config, FAILURE_SECONDS, Failure, MAX_FAILURE_SECONDS, Preferences, Security,
+    Cause, Config, FAILURE_SECONDS, Failure, MAX_FAILURE_SECONDS, MAX_PROOF_QUESTIONS, Preferences,
+    Security,
 };
 use hickory_proto::op::{Message, ResponseCode};
 use rig::zones::{A, DNSKEY, DS, RRSIG, World};
@@ -155,6 +156,25 @@ fn who_follows_goes_on_where_who_leads_is_cancelled() {
 }
 
 #[test]
+fn who_follows_does_not_pay_for_those_who_led() {
+    let world = World::new();
+    let mut rig = validating(&world);
+    let ask = |number: u32| rig.ask(&format!("n{number}.wild.signed.test"), A_RECORDS);
+    let lead: Vec<u64> = (0..=MAX_PROOF_QUESTIONS).map(ask).collect();
+    let last = rig.ask("www.signed.test", A_RECORDS);
+    for question in rig.sent() {
+        rig.deliver(&question, world.reply(&question).to_vec().unwrap());
+    }
+    // All but the last give up, and each time the next asks in their place.
+    for id in lead {
+        assert_eq!(asked(&rig.one()), (".".to_owned(), DNSKEY));
+        rig.resolver.cancel(id, rig.now);
+    }
+    serve(&mut rig, &world, honest);
+    assert_eq!(rig.answer(last).security, Some(Security::Secure));
+}
+
+#[test]
 fn a_way_that_fails_fails_for_all_and_is_not_gone_again_at_once() {
     let world = World::new();
     let mut rig = validating(&world);
@@ -213,6 +233,35 @@ fn what_is_bogus_is_remembered_for_a_while_that_grows_to_its_bound() {
     assert_eq!(questions(&mut rig, true), Some(2));
     rig.pass(Duration::from_secs(FAILURE_SECONDS.into()));
     assert_eq!(questions(&mut rig, true), Some(2));
+}
+
+#[test]
+fn a_failure_hides_no_answer_that_still_holds() {
+    let mut rig = Rig::new(&config(1));
+    rig.ask("a.example", A_RECORDS);
+    let question = rig.one();
+    rig.reply(&question, |it| {
+        it.add_answer(a("a.example", 3, "192.0.2.1"));
+    });
+    // Who wants no cache asks, in vain.
+    let mut query = rig.query("a.example", A_RECORDS);
+    query.cached = false;
+    let uncached = query.id;
+    rig.resolver.resolve(query, rig.now);
+    while let Some(question) = rig.sent().pop() {
+        rig.reply(&question, |it| {
+            it.metadata.response_code = ResponseCode::ServFail;
+        });
+    }
+    assert_eq!(failed(&mut rig, uncached), Cause::ServerFailure(2));
+    let id = rig.ask("a.example", A_RECORDS);
+    assert!(rig.sent().is_empty());
+    assert_eq!(rig.answer(id).records, [v4("192.0.2.1")]);
+    // Once that has expired, the failure is all that is known.
+    rig.pass(Duration::from_secs(3));
+    let id = rig.ask("a.example", A_RECORDS);
+    assert!(rig.sent().is_empty());
+    assert_eq!(failed(&mut rig, id), Cause::ServerFailure(2));
 }
 
 #[test]

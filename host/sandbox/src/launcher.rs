@@ -16,6 +16,7 @@
 
 use std::convert::Infallible;
 use std::env;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -41,6 +42,11 @@ const FIRST_OWN_FD: i32 = 3;
 
 /// Connections to the proxy that wait to be accepted: what a parallel download begins with.
 const BACKLOG: i32 = 1024;
+
+/// Of loopback, beside its first. For programs that want only addresses of families
+/// that are configured (`AI_ADDRCONFIG`), glibc counts every address of IPv4 but
+/// 127.0.0.1. All of 127.0.0.0/8 leads here as it is, so this makes nothing reachable.
+const SECOND_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 type Speaker = Channel<FromLauncher, ToLauncher>;
 
@@ -135,6 +141,7 @@ struct Inside {
 /// Enters the network, listens in it, and gives up what could lead out of it.
 fn isolate(ledger: &mut Ledger, unix_sockets: bool) -> Result<Inside, Stopped> {
     steps::enter_own_network(ledger)?;
+    raise_loopback()?;
     let inside = listen_inside()?;
     steps::ask_inside(ledger);
     let unix = match unix_sockets {
@@ -143,6 +150,13 @@ fn isolate(ledger: &mut Ledger, unix_sockets: bool) -> Result<Inside, Stopped> {
     };
     steps::confine_program(ledger, unix)?;
     Ok(inside)
+}
+
+fn raise_loopback() -> Result<(), Failed> {
+    let (family, flags) = (AddressFamily::INET, SocketFlags::CLOEXEC);
+    let socket = socket_with(family, SocketType::DGRAM, flags, None).map_err(because("socket"))?;
+    sys::loopback_up(socket.as_fd()).map_err(because("ioctl(SIOCSIFFLAGS)"))?;
+    sys::add_to_loopback(socket.as_fd(), SECOND_ADDRESS).map_err(because("ioctl(SIOCSIFADDR)"))
 }
 
 fn listen_inside() -> Result<Inside, Failed> {
@@ -155,7 +169,6 @@ fn listen_inside() -> Result<Inside, Failed> {
         let flags = SocketFlags::CLOEXEC;
         let socket =
             socket_with(AddressFamily::INET, kind, flags, None).map_err(because("socket"))?;
-        sys::loopback_up(socket.as_fd()).map_err(because("ioctl(SIOCSIFFLAGS)"))?;
         // Ports under 1024 take a capability, which it still has in there.
         bind(&socket, &address).map_err(because("bind"))?;
         if kind == SocketType::STREAM {

@@ -1,5 +1,7 @@
 //! The ledger in which each step writes how its layer is.
 
+use std::io;
+
 use fumehood_control::{Layer, LayerReport, LayerState};
 use rustix::io::Errno;
 
@@ -30,6 +32,11 @@ impl Failed {
 /// Shortens `call().map_err(|errno| Failed::new("call", errno))`.
 pub(crate) fn because(call: &'static str) -> impl Fn(Errno) -> Failed {
     move |errno| Failed::new(call, errno)
+}
+
+/// The same of a call that the standard library made.
+pub(crate) fn because_io(call: &'static str) -> impl Fn(io::Error) -> Failed {
+    move |error| Failed::new(call, Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 /// How each layer is. A layer that no step has written counts as missing.

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::ffi::{c_char, c_int, c_short, c_uint, c_ulong, c_void};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,18 +83,55 @@ fn ignore(signal: c_int) -> Result<(), Errno> {
 /// Sets the loopback interface of this network namespace up. Any socket of the
 /// Internet's families will do.
 pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let up = c_short::try_from(libc::IFF_UP).map_err(|_| Errno::INVAL)?;
+    set_interface(socket, b"lo", Setting::Flags(up))
+}
+
+/// Gives that interface, which must be up, another address beside its first. The
+/// socket is one of IPv4.
+pub(crate) fn add_to_loopback(socket: BorrowedFd<'_>, address: Ipv4Addr) -> Result<(), Errno> {
+    let family = libc::sa_family_t::try_from(libc::AF_INET).map_err(|_| Errno::INVAL)?;
+    let mut data = [0; 14];
+    // Behind the two bytes of a port that there is none of.
+    for (to, from) in data[2..].iter_mut().zip(address.octets()) {
+        *to = c_char::from_ne_bytes([from]);
+    }
+    let address = libc::sockaddr {
+        sa_family: family,
+        sa_data: data,
+    };
+    // With the plain name it would take the first one's place.
+    set_interface(socket, b"lo:1", Setting::Address(address))
+}
+
+/// What can be set of an interface.
+enum Setting {
+    Flags(c_short),
+    Address(libc::sockaddr),
+}
+
+fn set_interface(socket: BorrowedFd<'_>, interface: &[u8], setting: Setting) -> Result<(), Errno> {
+    let (request, value) = match setting {
+        Setting::Flags(ifru_flags) => (
+            libc::SIOCSIFFLAGS,
+            libc::__c_anonymous_ifr_ifru { ifru_flags },
+        ),
+        Setting::Address(ifru_addr) => (
+            libc::SIOCSIFADDR,
+            libc::__c_anonymous_ifr_ifru { ifru_addr },
+        ),
+    };
     let mut name = [0; libc::IFNAMSIZ];
-    for (to, from) in name.iter_mut().zip(b"lo") {
+    for (to, from) in name.iter_mut().zip(interface) {
         *to = c_char::from_ne_bytes([*from]);
     }
-    let up = c_short::try_from(libc::IFF_UP).map_err(|_| Errno::INVAL)?;
-    let request = libc::ifreq {
+    let change = libc::ifreq {
         ifr_name: name,
-        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: up },
+        ifr_ifru: value,
     };
-    // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which lives until the call
-    // returns, and of its union the flags, which are set. It writes nothing.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    // SAFETY: both requests read one `ifreq`, which lives until the call returns,
+    // and of its union what is set with them. They write nothing.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw const change) };
     if result == 0 {
         Ok(())
     } else {

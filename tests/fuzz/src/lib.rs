@@ -13,6 +13,7 @@ pub mod glass;
 pub mod http1;
 pub mod pieces;
 pub mod policy;
+pub mod questions;
 pub mod record;
 pub mod replay;
 pub mod socks;
@@ -35,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -112,6 +113,13 @@ pub const TARGETS: [Target; 17] = [
         run: dns::run,
         beside_glass: None,
         corpus: "dns",
+    },
+    Target {
+        name: "dns-questions",
+        what: "the dns guest survives any question, and replies to it within bounds",
+        run: questions::run,
+        beside_glass: None,
+        corpus: "dns-questions",
     },
     Target {
         name: "control",

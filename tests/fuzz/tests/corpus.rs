@@ -88,6 +88,11 @@ fn dns() {
 }
 
 #[test]
+fn dns_questions() {
+    run("dns-questions");
+}
+
+#[test]
 fn control() {
     run("control");
 }

@@ -134,8 +134,12 @@ impl Proof {
             let place = signer.clone().unwrap_or(place);
             let (security, ttl) = match zones.reach(&place, tools.now) {
                 Reach::Ask(name, kind) => {
-                    tools.work.question()?;
-                    self.asked = Some((name, kind));
+                    let next = Some((name, kind));
+                    // Who waited in vain for another's reply still needs the same.
+                    if self.asked != next {
+                        tools.work.question()?;
+                    }
+                    self.asked = next;
                     return Ok(Step::Ask);
                 }
                 Reach::Indeterminate => (Security::Indeterminate, u32::MAX),

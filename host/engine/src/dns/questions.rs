@@ -34,10 +34,7 @@ use bindings::{DnsQuestions, DnsQuestionsPre};
 pub(crate) use wire::{Asked, Carrier, Found, Reading, Sought, Verdict};
 
 /// Longest message of a stream, in bytes: what 16 bits of length can say, and these.
-const MAX_STREAM_MESSAGE_BYTES: usize = 2 + u16::MAX as usize;
-
-/// Most bytes that may be wanted of a stream at once.
-const MAX_WANTED: u32 = 2 + u16::MAX as u32;
+const MAX_STREAM_MESSAGE_BYTES: u32 = 2 + u16::MAX as u32;
 
 /// Longest name that a guest may tell, in bytes: 255 on the wire, each of which
 /// may take four.
@@ -76,7 +73,7 @@ impl Questions {
         let wanted = self.call(
             ("missing", received.len()),
             |guest, store| guest.call_missing(store, received),
-            |wanted| *wanted <= MAX_WANTED,
+            |wanted| *wanted <= MAX_STREAM_MESSAGE_BYTES,
         )?;
         Ok(usize::try_from(wanted).unwrap_or(usize::MAX))
     }
@@ -140,7 +137,7 @@ impl Questions {
 fn is_sendable(bytes: &[u8], carrier: Carrier) -> bool {
     let most = match carrier {
         Carrier::Datagram => MAX_REPLY_DATAGRAM_BYTES,
-        Carrier::Stream => MAX_STREAM_MESSAGE_BYTES,
+        Carrier::Stream => MAX_STREAM_MESSAGE_BYTES as usize,
     };
     !bytes.is_empty() && bytes.len() <= most
 }

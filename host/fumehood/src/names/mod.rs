@@ -71,7 +71,8 @@ impl Question {
         })
     }
 
-    /// Has the servers asked, whatever is known already.
+    /// Has the servers asked for it, whatever is known already. With DNSSEC, what was
+    /// learnt of the zones above it holds; that they failed, for a minute at most.
     #[must_use]
     pub fn uncached(mut self) -> Self {
         self.cached = false;

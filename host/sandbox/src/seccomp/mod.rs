@@ -13,7 +13,6 @@ mod engine;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io;
 
 use libc::c_long;
 use rustix::io::Errno;
@@ -23,7 +22,7 @@ use seccompiler::{
     SeccompCondition, SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-use crate::layers::Failed;
+use crate::layers::{Failed, because_io};
 
 pub(crate) use broker::BROKER;
 pub(crate) use compiler::COMPILER;
@@ -198,8 +197,8 @@ fn apply(programs: &[BpfProgram]) -> Result<u64, Failed> {
     let mut count = 0;
     for program in programs {
         apply_filter_all_threads(program).map_err(|error| match error {
-            Error::Prctl(e) => failed("prctl(PR_SET_NO_NEW_PRIVS)", &e),
-            Error::Seccomp(e) => failed("seccomp(SECCOMP_SET_MODE_FILTER)", &e),
+            Error::Prctl(e) => because_io("prctl(PR_SET_NO_NEW_PRIVS)")(e),
+            Error::Seccomp(e) => because_io("seccomp(SECCOMP_SET_MODE_FILTER)")(e),
             _ => Failed::ineffective("seccomp(SECCOMP_FILTER_FLAG_TSYNC)"),
         })?;
         count += 1;
@@ -214,8 +213,4 @@ fn program(
 ) -> Result<BpfProgram, BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     SeccompFilter::new(rules, otherwise, matched, arch)?.try_into()
-}
-
-fn failed(call: &'static str, error: &io::Error) -> Failed {
-    Failed::new(call, Errno::from_io_error(error).unwrap_or(Errno::IO))
 }

@@ -7,19 +7,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fumehood_control::NAMES_INSIDE;
-use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change,
     mount_remount, unmount,
 };
 
-use crate::layers::{Failed, because};
+use super::root::PLACE;
+use crate::layers::{Failed, because, because_io};
 
 /// What C libraries, and most programs without one, read.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Folders of the sockets by which C libraries have names resolved outside: of
-/// systemd-resolved, of name service caches, of Avahi.
+/// systemd-resolved, of name service caches, of Avahi. Those that are there now: the
+/// kernel takes a mount away whose folder or file is removed or replaced outside.
 const SIDE_DOORS: [&str; 5] = [
     "/run/systemd/resolve",
     "/run/nscd",
@@ -27,10 +28,6 @@ const SIDE_DOORS: [&str; 5] = [
     "/run/avahi-daemon",
     "/var/run/avahi-daemon",
 ];
-
-/// Where the files are made before they are mounted where they belong: a
-/// directory that is certain to exist, since the maps were written in it.
-const PLACE: &str = "/proc";
 
 /// Has programs ask in their network, in a mount namespace of our own.
 pub(super) fn ask_inside() -> Result<String, Failed> {
@@ -73,12 +70,12 @@ fn content() -> String {
 fn cover(doors: &BTreeSet<PathBuf>, file: Option<&Path>) -> Result<(), Failed> {
     for (number, door) in doors.iter().enumerate() {
         let folder = Path::new(PLACE).join(number.to_string());
-        fs::create_dir(&folder).map_err(failed("mkdir"))?;
+        fs::create_dir(&folder).map_err(because_io("mkdir"))?;
         if let Some(behind) = file.and_then(|it| it.strip_prefix(door).ok()) {
             let file = folder.join(behind);
             let parents = file.parent().map_or(Ok(()), fs::create_dir_all);
-            parents.map_err(failed("mkdir"))?;
-            fs::write(file, content()).map_err(failed("write resolv.conf"))?;
+            parents.map_err(because_io("mkdir"))?;
+            fs::write(file, content()).map_err(because_io("write resolv.conf"))?;
         }
         mount_bind(&folder, door).map_err(because("mount(MS_BIND)"))?;
     }
@@ -86,7 +83,7 @@ fn cover(doors: &BTreeSet<PathBuf>, file: Option<&Path>) -> Result<(), Failed> {
         return Ok(());
     };
     let made = Path::new(PLACE).join("resolv.conf");
-    fs::write(&made, content()).map_err(failed("write resolv.conf"))?;
+    fs::write(&made, content()).map_err(because_io("write resolv.conf"))?;
     mount_bind(&made, file).map_err(because("mount(MS_BIND)"))
 }
 
@@ -101,7 +98,10 @@ fn verify(doors: &BTreeSet<PathBuf>, file: Option<&Path>) -> Result<String, Fail
             let path = entry.map(|it| it.path());
             path.is_ok_and(|path| !file.is_some_and(|file| file.starts_with(path)))
         };
-        if fs::read_dir(door).map_err(failed("open"))?.any(leads_out) {
+        if fs::read_dir(door)
+            .map_err(because_io("open"))?
+            .any(leads_out)
+        {
             return Err(ineffective());
         }
     }
@@ -113,8 +113,4 @@ fn verify(doors: &BTreeSet<PathBuf>, file: Option<&Path>) -> Result<String, Fail
             closed.join(", ")
         ),
     })
-}
-
-fn failed(call: &'static str) -> impl Fn(io::Error) -> Failed {
-    move |error| Failed::new(call, Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }

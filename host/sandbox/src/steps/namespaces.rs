@@ -1,7 +1,6 @@
 //! Namespaces of its own: user first, which makes the others possible.
 
 use std::fs;
-use std::io;
 
 use fumehood_control::Layer;
 use rustix::fs::readlink;
@@ -13,7 +12,7 @@ use rustix::net::{
 use rustix::process::{getegid, geteuid};
 use rustix::thread::UnshareFlags;
 
-use crate::layers::{Failed, Ledger, because};
+use crate::layers::{Failed, Ledger, because, because_io};
 use crate::sys;
 
 /// Any port will do: nothing is to be reachable.
@@ -99,7 +98,5 @@ fn unshare(flags: UnshareFlags, name: &str, call: &'static str) -> Result<(), Fa
 }
 
 fn write_map(path: &str, call: &'static str, text: &str) -> Result<(), Failed> {
-    fs::write(path, text).map_err(|error: io::Error| {
-        Failed::new(call, Errno::from_io_error(&error).unwrap_or(Errno::IO))
-    })
+    fs::write(path, text).map_err(because_io(call))
 }

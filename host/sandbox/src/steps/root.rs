@@ -9,9 +9,9 @@ use rustix::process::{chdir, pivot_root};
 
 use crate::layers::{Failed, because};
 
-/// Where the empty file system is mounted before it becomes the root: a
-/// directory that is certain to exist, since the maps were written in it.
-const PLACE: &str = "/proc";
+/// Where a file system is mounted before it goes where it belongs: a directory
+/// that is certain to exist, since the maps were written in it.
+pub(super) const PLACE: &str = "/proc";
 
 /// `TMPFS_MAGIC` of `statfs(2)`.
 const TMPFS_MAGIC: u64 = 0x0102_1994;

@@ -6,6 +6,7 @@ mod chains;
 mod handshakes;
 mod messages;
 mod names;
+mod questions;
 #[path = "../../../../guest-modules/dns/tests/rig/mod.rs"]
 mod rig;
 mod streams;
@@ -19,6 +20,7 @@ fn main() {
     chains::write();
     messages::write();
     names::write();
+    questions::write();
 }
 
 /// Writes one input of a corpus.

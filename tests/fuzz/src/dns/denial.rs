@@ -30,6 +30,17 @@ impl Witness {
         in_order || self.hashed().any(|it| !it.opt_out && it.covers(&next))
     }
 
+    /// Whether anything is signed that shows where what is signed ends: a delegation
+    /// without DS, or with none that anybody goes by; hashes that leave such out, or
+    /// that are too costly.
+    pub(super) fn shows_an_end(&self) -> bool {
+        let of = |kind: u16| self.good.iter().filter(move |it| it.code == kind);
+        of(code::DS).any(|it| !it.data.iter().any(|ds| is_usable(ds)))
+            || of(code::NSEC3).any(is_costly)
+            || self.in_order().any(|it| is_unsigned(&it.types))
+            || self.hashed().any(|it| it.opt_out || is_unsigned(&it.types))
+    }
+
     fn in_order(&self) -> impl Iterator<Item = InOrder> {
         let sets = self.good.iter().filter(|it| it.code == code::NSEC);
         sets.filter_map(InOrder::read)
@@ -194,6 +205,25 @@ fn lacks(types: &[u16], owner: &[u8], code: u16) -> bool {
 fn is_left(types: &[u16]) -> bool {
     let has = |code| types.contains(&code);
     has(code::DNAME) || (has(code::NS) && !has(code::SOA))
+}
+
+/// Whether another zone begins at a name with these types, of which nothing is signed.
+fn is_unsigned(types: &[u16]) -> bool {
+    let has = |code| types.contains(&code);
+    has(code::NS) && !has(code::SOA) && !has(code::DS)
+}
+
+/// Whether anybody goes by a DS record: by its algorithm, and its kind of digest.
+fn is_usable(ds: &[u8]) -> bool {
+    matches!(ds, [_, _, 8 | 10 | 13 | 14 | 15, 1 | 2 | 4, ..])
+}
+
+/// Whether a NSEC3 record asks for more hashing than anybody has to do.
+fn is_costly(signed: &Signed) -> bool {
+    match signed.data.first().map(Vec::as_slice) {
+        Some([_, _, a, b, ..]) => u16::from_be_bytes([*a, *b]) > MAX_NSEC3_ITERATIONS,
+        _ => false,
+    }
 }
 
 /// All types of a bitmap (RFC 4034 section 4.1.2).

@@ -174,6 +174,17 @@ type Outcome = Result<Answer, Failure>;
 
 /// Runs an input; the answer, if a question came of it.
 fn drive(data: &[u8]) -> Option<Outcome> {
+    let (query, anchor, mut run) = prepare(data)?;
+    let outcome = run.resolve(&query);
+    let first = std::mem::take(&mut run.log.borrow_mut().signed);
+    verdict::check(&query, &outcome, &anchor, first);
+    run.asks_no_more(&query, &outcome);
+    run.leaves_nothing();
+    Some(outcome)
+}
+
+/// What an input asks for, and the resolver and the servers that it is asked of.
+fn prepare(data: &[u8]) -> Option<(Query, TrustAnchor, Run<'_>)> {
     let pieces = pieces::split(data);
     let [options, zone, anchor, name, replies @ ..] = &pieces[..] else {
         return None;
@@ -196,13 +207,8 @@ fn drive(data: &[u8]) -> Option<Outcome> {
             _ => PrivateAnswers::Refused,
         },
     };
-    let mut run = Run::new(&config(options, &anchor), replies);
-    let outcome = run.resolve(&query);
-    let first = std::mem::take(&mut run.log.borrow_mut().signed);
-    verdict::check(&query, &outcome, &anchor, first);
-    run.asks_no_more(&query, &outcome);
-    run.leaves_nothing();
-    Some(outcome)
+    let run = Run::new(&config(options, &anchor), replies);
+    Some((query, anchor, run))
 }
 
 /// An anchor of any zone, of at most as many bytes as an SHA-384 digest takes.
@@ -452,4 +458,30 @@ fn asked(message: &[u8]) -> Option<(wire::Wire, [u8; 2])> {
 
 fn copy((to, from): (&mut u8, &u8)) {
     *to = *from;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    /// Where all is signed nothing shows an end, though every delegation on the way is.
+    #[test]
+    fn only_what_is_not_signed_shows_an_end() {
+        for (seed, expected) in [
+            (&include_bytes!("../../corpus/dns/chain")[..], false),
+            (include_bytes!("../../corpus/dns/no-name-by-names"), false),
+            (include_bytes!("../../corpus/dns/no-name-by-hashes"), false),
+            (include_bytes!("../../corpus/dns/unsigned"), true),
+            (include_bytes!("../../corpus/dns/delegation-left-out"), true),
+            (include_bytes!("../../corpus/dns/costly"), true),
+        ] {
+            let (query, anchor, mut run) = prepare(seed).unwrap();
+            let outcome = run.resolve(&query);
+            let signed = std::mem::take(&mut run.log.borrow_mut().signed);
+            let witness = witness::Witness::new(&anchor, signed);
+            assert_eq!(witness.shows_an_end(), expected, "{outcome:?}");
+        }
+    }
 }

@@ -140,12 +140,6 @@ impl Witness {
         let mut holding = of_kind.filter(holds);
         holding.any(|it| names.iter().any(|name| self.is_at(it, name)))
     }
-
-    /// Whether anything is signed that can show a zone to be insecure.
-    pub(super) fn shows_an_end(&self) -> bool {
-        let kinds = [code::NSEC, code::NSEC3, code::DS];
-        self.good.iter().any(|it| kinds.contains(&it.code))
-    }
 }
 
 impl Signed {

@@ -84,6 +84,11 @@ fn what_may_be_reached_resolves_by_every_means() {
             &["getent", "hosts", "origin.known"][..],
             "93.184.215.14   origin.known",
         ),
+        // With `AI_ADDRCONFIG`.
+        (
+            &["getent", "ahosts", "origin.known"],
+            "93.184.215.14   STREAM origin.known",
+        ),
         (&["/usr/bin/python3", "-c", python], "['93.184.215.14']"),
         (&["dig", "+short", "origin.known"], "93.184.215.14"),
         (
