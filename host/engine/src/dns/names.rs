@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::{
-    Aftermath, Cause, DialFailure, NameAnswer, NameCause, NameFailure, NameQuery, RecordData,
+    Aftermath, Cause, DialFailure, GrantId, NameAnswer, NameCause, NameFailure, NameQuery, RecordData,
     ResolverSetup, Unresolved, Wanted,
 };
-use fumehood_policy::Host;
+use fumehood_policy::{DnsName, Host};
 use tokio::sync::Notify;
 
 use super::inbox::{Burial, Inbox, Outcome, failure};
@@ -77,13 +77,9 @@ impl Names {
         host: &Host,
         deadline: Duration,
     ) -> Result<Option<Vec<IpAddr>>, Cause> {
-        let Host::Name(name) = host else {
+        let Some(name) = self.to_find(host) else {
             return Ok(None);
         };
-        let dials = self.inbox.setup().is_some_and(|setup| setup.dials);
-        if !dials || name.is_localhost() {
-            return Ok(None);
-        }
         let query = NameQuery {
             name: name.as_str().to_owned(),
             wanted: Wanted::Addresses,
@@ -98,6 +94,39 @@ impl Names {
             Err(Unresolved::Guest(cause)) => Err(cause),
             Err(Unresolved::Failure(failure)) => Err(Cause::Dial(as_dial(&failure))),
         }
+    }
+
+    /// The same of what a grant may not cover, or the policy deny: the broker is
+    /// asked first, so that no name server hears of it.
+    ///
+    /// # Errors
+    /// As for [`Names::found`], and the broker's no.
+    pub(crate) async fn found_under(
+        &self,
+        dialer: &Dialer,
+        grant: GrantId,
+        host: &Host,
+        deadline: Duration,
+    ) -> Result<Option<Vec<IpAddr>>, Cause> {
+        if self.to_find(host).is_none() {
+            return Ok(None);
+        }
+        let nothing_yet = Some(Vec::new());
+        let leave = dialer.look_up(grant, host.clone(), deadline, nothing_yet);
+        match leave.await {
+            // There is leave; what it lacks are addresses.
+            Ok(_) | Err(Cause::Dial(DialFailure::Resolve(_))) => self.found(host, deadline).await,
+            Err(no) => Err(no),
+        }
+    }
+
+    /// The name, if it is one that is to be found here.
+    fn to_find<'a>(&self, host: &'a Host) -> Option<&'a DnsName> {
+        let Host::Name(name) = host else {
+            return None;
+        };
+        let dials = self.inbox.setup().is_some_and(|setup| setup.dials);
+        (dials && !name.is_localhost()).then_some(name)
     }
 
     /// Keeps an instance running while names are asked for; never returns.

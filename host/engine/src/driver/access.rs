@@ -335,7 +335,8 @@ impl Access {
         let (dialer, grant, deadline) = (Arc::clone(&leave.dialer), leave.grant, leave.deadline);
         let (names, log) = (Arc::clone(&leave.names), Arc::clone(&self.log));
         Work::begin(async move {
-            let looked_up = match names.found(&host, deadline).await {
+            let found = names.found_under(&dialer, grant, &host, deadline);
+            let looked_up = match found.await {
                 Ok(found) => dialer.look_up(grant, host, deadline, found).await,
                 Err(cause) => Err(cause),
             };

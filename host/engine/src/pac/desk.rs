@@ -342,7 +342,8 @@ impl Book {
     ) -> Result<Vec<IpAddr>, String> {
         let looking = Instant::now();
         let looked_up = async {
-            let found = hub.names.found(&host, deadline).await?;
+            let found = hub.names.found_under(&hub.dialer, grant, &host, deadline);
+            let found = found.await?;
             let left = deadline.saturating_sub(looking.elapsed());
             hub.dialer.look_up(grant, host, left, found).await
         };

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use fumehood::control::{
     AnswerSource, Cause, DialFailure, NameCause, RecordData, RecordType, Wanted,
 };
+use fumehood::pac::PacOptions;
+use fumehood::policy::{Effect, Policy, Route, Rule};
 use fumehood::{
     Dns, DnsMode, Engine, EngineBuilder, ProxyAddress, ProxyOptions, Question, ResolveError,
     Resolved,
@@ -24,7 +26,7 @@ use tokio::sync::watch;
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, fetch, own, with_faulty_dns, with_probe};
 
-pub(crate) const TESTS: [Test; 11] = [
+pub(crate) const TESTS: [Test; 12] = [
     test("names::a_trap_loses_no_other_query", || {
         Box::pin(fault("trap"))
     }),
@@ -57,6 +59,9 @@ pub(crate) const TESTS: [Test; 11] = [
     }),
     test("names::a_driver_is_led_by_the_guest_too", || {
         Box::pin(driven())
+    }),
+    test("names::what_a_script_may_not_know_is_not_asked_for", || {
+        Box::pin(scripted())
     }),
 ];
 
@@ -286,6 +291,34 @@ async fn driven() {
     let told = fetch(&engine, "probe://127.0.0.1:7777/lookup/other.known").await;
     assert_eq!(told.unwrap(), b"access-denied");
     assert!(!server.asked().contains(&"other.known".to_owned()));
+}
+
+/// A script's lookups are judged before anybody is asked, too.
+async fn scripted() {
+    let server = NameServer::start(PUBLIC);
+    let dns = Dns {
+        mode: DnsMode::Guest,
+        ..server.dns()
+    };
+    let mut policy = Policy::default();
+    let denied = Rule::new(Effect::Deny, "denied.known".parse().unwrap());
+    policy.add_rule(denied).unwrap();
+    let engine = launched(builder().policy(policy), dns).await;
+    let script = "function FindProxyForURL(url, host) {
+        return 'PROXY ' + (dnsResolve('denied.known') || 'none.test') + ':1; ' +
+               'PROXY ' + (dnsResolve('good.known') || 'none.test') + ':2';
+    }";
+    let pac = engine.pac(script, PacOptions::default()).await.unwrap();
+    let routes = pac.find_proxy("http://www.test/").await.unwrap();
+    let hosts = routes.iter().map(|route| match route {
+        Route::Proxy(proxy) => proxy.host.to_string(),
+        Route::Direct => panic!("{routes:?}"),
+    });
+    let hosts: Vec<String> = hosts.collect();
+    assert_eq!(hosts, ["none.test", "93.184.215.14"]);
+    let asked = server.asked();
+    assert!(asked.contains(&"good.known".to_owned()), "{asked:?}");
+    assert!(!asked.contains(&"denied.known".to_owned()), "{asked:?}");
 }
 
 /// What is under way knows nothing of it; what is asked later does.
