@@ -58,6 +58,9 @@ pub struct Challenged {
     pub challenges: Vec<Challenge>,
     /// How often it said so to this request before.
     pub round: u8,
+    /// The request's content is spent, so that it goes none of the ways of the answer:
+    /// nothing is proven for it. Those after it have what it takes.
+    pub spent: bool,
 }
 
 /// The ways to try, in this order, 1 to [`MAX_WAYS`]; or why there is none, in at

@@ -79,8 +79,9 @@ impl Client {
                 return Next::Drop;
             };
             // A proxy that was asked itself wants proof of who asks.
+            let asked = (round, spent.content);
             if let End::Failed(cause) = &end
-                && let Some(proven) = self.traveller(&wanted, passing).proven(cause, round).await
+                && let Some(proven) = self.traveller(&wanted, passing).proven(cause, asked).await
             {
                 if spent.content {
                     let refusal = Refusal::content_spent(cause, &wanted.target);

@@ -122,7 +122,12 @@ impl Traveller<'_> {
 
     /// The ways to try after one that ended so: with proof of who asks, where a proxy
     /// wants that and it can be given. `round` counts how often it said so before.
-    pub(super) async fn proven(&self, cause: &Cause, round: u8) -> Option<Vec<ClientWay>> {
+    /// Where the request is `spent`, they are for none to go.
+    pub(super) async fn proven(
+        &self,
+        cause: &Cause,
+        (round, spent): (u8, bool),
+    ) -> Option<Vec<ClientWay>> {
         let Cause::Proxy { server, fault } = cause else {
             return None;
         };
@@ -141,6 +146,7 @@ impl Traveller<'_> {
             server: server.clone(),
             challenges: challenges.clone(),
             round,
+            spent,
         };
         self.chosen(Some(challenged)).await.ok()
     }
@@ -180,7 +186,7 @@ impl Traveller<'_> {
                 Ok(reached) => return Ok(reached),
                 Err(cause) => cause,
             };
-            match self.proven(&cause, *round).await {
+            match self.proven(&cause, (*round, false)).await {
                 Some(proven) => ways = proven,
                 None => return Err(cause),
             }

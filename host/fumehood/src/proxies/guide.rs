@@ -163,6 +163,7 @@ fn way(
         path: &question.path,
         tunnel: question.tunnel,
         content: question.content,
+        spent: question.challenge.as_ref().is_some_and(|it| it.spent),
     };
     let led = way.led(&sought, engine.tls(), &engine.shared.answers);
     Ok(ClientWay {

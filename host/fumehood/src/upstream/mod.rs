@@ -283,6 +283,7 @@ impl Way<'_> {
             path: &exchange.path,
             tunnel: false,
             content: exchange.payload != PayloadLength::None,
+            spent: false,
         };
         let Led { via, fields } = self.led(&sought, exchange.tls, answers);
         if matches!(via.last(), Some(hop) if matches!(hop.ask, HopAsk::Request { .. })) {
@@ -305,7 +306,10 @@ impl Way<'_> {
                 (false, Some(next)) => ("CONNECT", next.server.as_target().host_and_port()),
                 (false, None) => ("CONNECT", target.host_and_port()),
             };
-            let authorization = proxy.authorization(method, &uri, answers);
+            let authorization = match sought.spent {
+                true => None,
+                false => proxy.authorization(method, &uri, answers),
+            };
             let ask = if direct {
                 let proves = proxy.proves();
                 let ahead = sought.content && proves && authorization.is_none();
@@ -370,6 +374,8 @@ pub(crate) struct Sought<'a> {
     pub(crate) tunnel: bool,
     /// It has content.
     pub(crate) content: bool,
+    /// It is sent to nobody any more: no count of a nonce's is for it.
+    pub(crate) spent: bool,
 }
 
 impl UpstreamProxy {
