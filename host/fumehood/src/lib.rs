@@ -59,6 +59,7 @@ mod logins;
 mod metrics;
 mod modules;
 mod names;
+mod network;
 pub mod pac;
 mod places;
 mod pressure;
