@@ -75,6 +75,7 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         packages::require_programs(&["squid", "tinyproxy", "haproxy"])?;
         packages::require("ldns-signzone", "ldnsutils")?;
         packages::require("named", "bind9")?;
+        packages::require("ip", "iproute2")?;
         packages::require("danted", "dante-server")
     });
     run.check("their clients", |_| {

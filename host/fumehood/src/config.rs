@@ -10,7 +10,9 @@ use fumehood_policy::{Policy, PrivateHost, ProxySettings, TooManyRules};
 
 use crate::asking::{Answer, Asked, Asker};
 use crate::modules::{COMPILE_WITHIN, Maker};
-use crate::settings::{Current, Follow, FollowedProxies, Preferences, Settings, SettingsSource};
+use crate::settings::{
+    Current, Follow, FollowedProxies, ModuleSettings, Preferences, Settings, SettingsSource,
+};
 use crate::{
     Anchors, CrashReports, Dns, Engine, LaunchError, Module, ModuleTrust, OnChange, Proxies, Retry,
 };
@@ -249,8 +251,9 @@ impl EngineBuilder {
 
     /// Goes by settings: takes their policy, timeouts, TLS versions, DNS, proxies,
     /// preferences of guests and limits in place of what was said before. Where
-    /// they say nothing of proxies, what was said before holds. They are read again
-    /// by [`Engine::reload`] and, with `watch`, whenever their file changes.
+    /// they say nothing of proxies or modules, what was said before holds. They are
+    /// read again by [`Engine::reload`] and, with `watch`, whenever their file changes;
+    /// what they say of modules holds for the launch.
     pub fn follow(mut self, settings: &Settings, source: &SettingsSource, watch: bool) -> Self {
         self.config.policy = settings.policy.clone();
         self.config.dns = settings.dns();
@@ -271,7 +274,7 @@ impl EngineBuilder {
             file: settings.file.clone(),
             watch,
         });
-        self
+        self.module_settings(&settings.modules)
     }
 
     /// Asks where a rule of the policy wants it ([`fumehood_policy::Effect::Ask`]):
@@ -458,6 +461,17 @@ impl EngineBuilder {
     /// [`crate::Modules::list`]. Default none.
     pub fn module_directory(mut self, folder: impl Into<PathBuf>, on_change: OnChange) -> Self {
         self.config.module_directory = Some((folder.into(), on_change));
+        self
+    }
+
+    /// Takes directory and trust of settings, each where they say something.
+    pub fn module_settings(mut self, settings: &ModuleSettings) -> Self {
+        if let Some(trust) = settings.trust() {
+            self = self.trust(trust);
+        }
+        if let Some(folder) = &settings.directory.value {
+            self = self.module_directory(folder, settings.on_change.value);
+        }
         self
     }
 

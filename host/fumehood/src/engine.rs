@@ -81,8 +81,8 @@ impl Engine {
     }
 
     /// Has requests that begin later go by other proxy settings; the system's are
-    /// read now. To be called when they changed, and with the same ones when the
-    /// network did: what failed is forgotten, and a script fetched anew.
+    /// read now, what failed is forgotten, and a script fetched anew. When the network
+    /// is another, that comes about by itself.
     ///
     /// # Errors
     /// [`CallerError::NoWay`] where the system's cannot be used; those before hold

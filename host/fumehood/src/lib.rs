@@ -60,6 +60,7 @@ mod logins;
 mod metrics;
 mod modules;
 mod names;
+mod network;
 pub mod pac;
 mod places;
 mod pressure;
@@ -101,9 +102,9 @@ pub use grant::{Grant, GrantStatus, GrantTerms, MAX_HELD_GRANTS, TooManyGrants};
 pub use launch::Readiness;
 pub use log::{LOG_VARIABLE, LogError, log_to_stderr};
 pub use modules::{
-    CompileLimit, Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
-    ModuleTrust, ModuleUse, Modules, OnChange, Refusal, SignatureState, Swapped, module_directory,
-    signed_statement, verify_module,
+    CompileLimit, Listing, Loaded, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey, ModulePin,
+    ModuleTrust, ModuleUse, Modules, NotAKey, NotAPin, OnChange, Refusal, SignatureState, Swapped,
+    module_directory, signed_statement, verify_module,
 };
 pub use names::{
     Dns, DnsAnchor, DnsAnchorError, DnsMode, DnsServer, DnsServerError, NameOptions, Question,
@@ -116,7 +117,8 @@ pub use retry::Retry;
 pub use roles::{Role, init};
 pub use routes::{Event, Progress};
 pub use settings::{
-    MAX_SETTINGS_BYTES, Origin, Revision, Settings, SettingsError, SettingsSource, Value,
+    MAX_SETTINGS_BYTES, ModuleSettings, Origin, Revision, Settings, SettingsError, SettingsSource,
+    Value,
 };
 pub use status::{PolicyStatus, ProcessStatus, Status};
 pub use traffic::{

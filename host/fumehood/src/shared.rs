@@ -16,6 +16,7 @@ use crate::launch::{self, EngineChannel, Launched};
 use crate::live::{LiveBroker, LiveEngine, Running};
 use crate::modules::Registry;
 use crate::names::Teller;
+use crate::network::Network;
 use crate::proxies::{Choice, ChooseError, NoWayOut, WayOut};
 use crate::proxy::{self, Listeners};
 use crate::settings::{self, Current};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// How often an engine took the place of one that had died.
     restarts: AtomicU64,
     pub(crate) permits: Arc<Semaphore>,
+    /// Which network this is on.
+    pub(crate) network: Network,
     /// What proxies have asked, and are told.
     pub(crate) answers: upstream::Answers,
     /// Which modules an engine is given.
@@ -93,6 +96,7 @@ impl Shared {
             names: Teller::new(RESOLVER_GRANT),
             running: Mutex::new(running),
             numbers: AtomicU64::new(RESOLVER_GRANT.0 + 1),
+            network: Network::default(),
             answers: upstream::Answers::default(),
             restarts: AtomicU64::new(0),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
@@ -295,12 +299,21 @@ impl Shared {
 
     /// Has what dies launched again from now on, and not only at the next request.
     pub(crate) fn keep_running(self: &Arc<Self>) {
+        self.watch_network();
         let watching = proxy::keep_running(Arc::downgrade(self), Arc::clone(&self.listeners));
         let answering = logins::answer_all(Arc::downgrade(self));
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.listeners.watched() {
             tasks.push(tokio::spawn(watching).abort_handle());
             tasks.push(tokio::spawn(answering).abort_handle());
+        }
+    }
+
+    /// Has changes of the network noticed from now on.
+    pub(crate) fn watch_network(self: &Arc<Self>) {
+        if let Some(watching) = self.network.watch(self) {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.push(watching);
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::{
-    Aftermath, Cause, DialFailure, GrantId, NameAnswer, NameCause, NameFailure, NameQuery, RecordData,
-    ResolverSetup, Unresolved, Wanted,
+    Aftermath, Cause, DialFailure, GrantId, NameAnswer, NameCause, NameFailure, NameQuery,
+    RecordData, ResolverSetup, Unresolved, Wanted,
 };
 use fumehood_policy::{DnsName, Host};
 use tokio::sync::Notify;

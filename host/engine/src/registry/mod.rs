@@ -232,7 +232,7 @@ impl Registry {
         }
     }
 
-    /// Forgets a version that is not current.
+    /// Forgets a version that is not current; of a driver also one that is.
     ///
     /// # Errors
     /// One sentence on why not.
@@ -244,7 +244,11 @@ impl Registry {
             "dns" => self.dns.withdraw(digest),
             "pac" => self.pac.withdraw(digest),
             "socks" => self.socks.withdraw(digest),
-            other => Err(format!("there is no kind of module called {other}")),
+            driver => match self.drivers.get(driver) {
+                Some(shelf) => shelf.retire(digest),
+                // Of a driver that is not there nothing is left to forget.
+                None => Ok(()),
+            },
         }
     }
 

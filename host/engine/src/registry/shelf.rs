@@ -101,6 +101,16 @@ impl<M> Shelf<M> {
         Ok(())
     }
 
+    /// The same of a version that is current too, where nothing has to be: the one
+    /// before takes its place, or else any that is good, or nothing does.
+    ///
+    /// # Errors
+    /// One sentence when it was made current again meanwhile.
+    pub(crate) fn retire(&self, digest: Digest) -> Result<(), String> {
+        self.write().step_down(digest, self.supervisor.limits.drain);
+        self.withdraw(digest)
+    }
+
     /// The module's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -124,12 +134,12 @@ impl<M> Shelf<M> {
         Some(Arc::clone(&inner.entries[at].version))
     }
 
-    /// Whether some version is so.
+    /// Whether some version that was not withdrawn is so.
     pub(crate) fn any(&self, is_so: impl Fn(&Version<M>) -> bool) -> bool {
         self.read()
             .entries
             .iter()
-            .any(|entry| is_so(&entry.version))
+            .any(|entry| !entry.withdrawn && is_so(&entry.version))
     }
 
     /// Takes a version off the shelf: it should not have been put there.
@@ -380,6 +390,27 @@ impl<M> Inner<M> {
             .extend(before.filter(|before| *before != digest));
         self.settle();
         before.unwrap_or_default()
+    }
+
+    /// Has another be current in this one's place, or none.
+    fn step_down(&mut self, digest: Digest, drain: Duration) {
+        let is_it = |version: &Arc<Version<M>>| version.digest() == digest;
+        let Some(at) = self.position(digest) else {
+            return;
+        };
+        if !self.current.as_ref().is_some_and(is_it) {
+            return;
+        }
+        let others = self.entries.iter().map(|entry| entry.version.digest());
+        let mut heirs = self.history.iter().rev().copied().chain(others);
+        let heir = heirs.find(|it| *it != digest && self.good(*it).is_some());
+        match heir.and_then(|it| self.position(it)) {
+            Some(heir) => drop(self.make_current(heir, drain)),
+            None => {
+                self.current = None;
+                self.entries[at].standing.supersede(Instant::now() + drain);
+            }
+        }
     }
 
     fn settle(&mut self) {

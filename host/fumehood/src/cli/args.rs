@@ -388,7 +388,8 @@ pub(crate) enum ModulesAction {
     Verify {
         #[command(flatten)]
         file: ModuleFile,
-        /// Trust signatures of this ed25519 key (64 hexadecimal digits) alone
+        /// Trust signatures of this ed25519 key (64 hexadecimal digits) alone, and not
+        /// what the configuration says
         #[arg(long, value_name = "KEY", value_parser = module_key)]
         key: Vec<ModuleKey>,
         /// Print what a signature is made over, and do nothing else
@@ -416,7 +417,8 @@ pub(crate) struct Reach {
     /// The admin socket of a running engine (see `fumehood fetch --admin-socket`)
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// The module directory, where there is no socket [default: that of the user]
+    /// The module directory, where there is no socket [default: that of the
+    /// configuration, or else of the user]
     #[arg(long, value_name = "DIR", conflicts_with = "socket")]
     pub(crate) directory: Option<PathBuf>,
     /// Print one JSON object instead of text

@@ -7,9 +7,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use fumehood::policy::Scheme;
-use fumehood::{
-    Anchors, CrashReports, Engine, EngineBuilder, LaunchReport, ModuleTrust, OnChange, Settings,
-};
+use fumehood::{Anchors, CrashReports, Engine, EngineBuilder, LaunchReport, OnChange, Settings};
 
 use super::args::Fetch;
 use super::data::Data;
@@ -93,7 +91,8 @@ fn prepare(
 }
 
 fn builder(args: &Fetch) -> Result<(EngineBuilder, Settings), Failed> {
-    let source = settings::source(&args.trust.permissions);
+    let mut source = settings::source(&args.trust.permissions);
+    source.module_keys.clone_from(&args.guests.module_key);
     let settings = settings::load(&source)?;
     let way_out = way::of_fetch(&args.way, &settings)?;
     let on_the_way = match (&way_out, &settings.proxies.value) {
@@ -132,10 +131,6 @@ fn guests(mut builder: EngineBuilder, args: &Fetch) -> EngineBuilder {
             false => OnChange::Candidate,
         };
         builder = builder.module_directory(folder, on_change);
-    }
-    if !args.module_key.is_empty() {
-        let keys = args.module_key.iter().copied();
-        builder = builder.trust(keys.fold(ModuleTrust::new().signed_only(), ModuleTrust::key));
     }
     if let Some(folder) = &args.crash_reports {
         builder = builder.crash_reports(CrashReports::In(folder.clone()));

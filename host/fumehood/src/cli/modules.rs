@@ -9,7 +9,7 @@ use fumehood::admin::{self, AdminError, Request};
 use fumehood::replay::{ReplayError, Replayed, replay};
 use fumehood::{
     Anchors, CrashReports, Engine, Listing, Module, ModuleError, ModuleId, ModuleInfo, ModuleKey,
-    ModuleTrust, crashes, module_directory, signed_statement,
+    ModuleSettings, ModuleTrust, SettingsSource, crashes, module_directory, signed_statement,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::args::{ModuleFile, Modules, ModulesAction, Reach};
 use super::escape::for_terminal;
 use super::exit::{Exit, Failed};
+use super::settings;
 
 /// Runs the command.
 pub(crate) async fn run(args: &Modules) -> ExitCode {
@@ -168,7 +169,7 @@ async fn verify(file: &ModuleFile, keys: &[ModuleKey], statement: bool, reach: &
         }
         None => {
             let trust = match keys {
-                [] => ModuleTrust::new(),
+                [] => configured()?.trust().unwrap_or_default(),
                 keys => keys
                     .iter()
                     .copied()
@@ -228,12 +229,19 @@ async fn play(trail: &Path, module: Option<&Path>, as_json: bool) -> Done {
     ))
 }
 
+/// What the configuration of the user says of modules.
+fn configured() -> Result<ModuleSettings, Failed> {
+    Ok(settings::load(&SettingsSource::default())?.modules)
+}
+
 /// An engine of our own, which loads the embedded modules, the evaluator of
 /// scripts among them, and those of the directory, and speaks to nobody.
 async fn looker(reach: &Reach) -> Result<Engine, Failed> {
+    let configured = configured()?;
     let mut modules = Module::embedded_defaults();
     modules.push(Module::embedded_pac());
     let builder = Engine::builder()
+        .trust(configured.trust().unwrap_or_default())
         .modules(modules)
         .anchors(Anchors::Nothing)
         .crash_reports(CrashReports::Off);
@@ -241,6 +249,7 @@ async fn looker(reach: &Reach) -> Result<Engine, Failed> {
     let folder = reach
         .directory
         .clone()
+        .or(configured.directory.value)
         .or_else(|| module_directory().filter(|path| path.is_dir()));
     if let Some(folder) = folder {
         engine.modules().load_directory(&folder).await?;

@@ -20,6 +20,7 @@ pub(crate) fn of_file(said: &Configuration) -> SettingsSource {
         private_hosts: Vec::new(),
         dns_servers: Vec::new(),
         dnssec: false,
+        module_keys: Vec::new(),
     }
 }
 

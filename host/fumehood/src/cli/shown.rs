@@ -2,10 +2,11 @@
 //! its origin.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use fumehood::control::TlsVersion;
 use fumehood::policy::{ANY_PORT, Effect, Mode, ProxySettings, Route, Rule};
-use fumehood::{Origin, Settings, Value};
+use fumehood::{OnChange, Origin, Settings, Value};
 use serde_json::json;
 
 use super::args::Show;
@@ -162,7 +163,51 @@ fn rows(settings: &Settings) -> Vec<Row> {
             it.memory_bytes.value >> 20,
             it.memory_bytes.origin,
         ),
+        row(
+            "modules.directory",
+            path(it.modules.directory.value.as_deref()),
+            it.modules.directory.origin,
+        ),
+        row(
+            "modules.on-change",
+            match it.modules.on_change.value {
+                OnChange::Candidate => "candidate",
+                OnChange::Swap => "swap",
+            },
+            it.modules.on_change.origin,
+        ),
+        row(
+            "modules.keys",
+            or_none(joined(&it.modules.keys.value)),
+            it.modules.keys.origin,
+        ),
+        row(
+            "modules.required",
+            it.modules.required.value,
+            it.modules.required.origin,
+        ),
+        row(
+            "modules.pins",
+            or_none(joined(&it.modules.pins.value)),
+            it.modules.pins.origin,
+        ),
+        row(
+            "modules.accepted-versions",
+            path(it.modules.accepted_versions.value.as_deref()),
+            it.modules.accepted_versions.origin,
+        ),
     ]
+}
+
+fn path(said: Option<&Path>) -> String {
+    said.map_or("none".to_owned(), |path| path.display().to_string())
+}
+
+fn or_none(said: String) -> String {
+    match said.is_empty() {
+        true => "none".to_owned(),
+        false => said,
+    }
 }
 
 fn joined(them: &[impl fmt::Display]) -> String {

@@ -29,7 +29,8 @@ pub use identity::ModuleId;
 pub use info::{Listing, ModuleInfo, ModuleUse, Refusal};
 pub use live::{Loaded, Modules, Swapped};
 pub(crate) use registry::{Origin, Registry};
-pub use trust::{ModuleKey, ModuleTrust, SignatureState};
+pub(crate) use trust::{MAX_KEYS, MAX_PINS};
+pub use trust::{ModuleKey, ModulePin, ModuleTrust, NotAKey, NotAPin, SignatureState};
 pub use watch::OnChange;
 pub(crate) use watch::watch;
 

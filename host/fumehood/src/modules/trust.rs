@@ -1,7 +1,9 @@
 //! Which modules are taken: signatures, pinned digests, no way back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use fumehood_control::Digest;
@@ -18,7 +20,10 @@ const KEY_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 64;
 
 /// Most keys; each is tried on every signature.
-const MAX_KEYS: usize = 16;
+pub(crate) const MAX_KEYS: usize = 16;
+
+/// Most pins of a configuration: as many as files of a directory are looked at.
+pub(crate) const MAX_PINS: usize = 64;
 
 /// An ed25519 public key that signs modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,71 @@ impl ModuleKey {
     #[must_use]
     pub fn to_hex(self) -> String {
         hex::encode(&self.0)
+    }
+}
+
+/// A text is not the 64 hexadecimal digits of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a module key is an ed25519 public key as 64 hexadecimal digits")]
+pub struct NotAKey;
+
+impl FromStr for ModuleKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        ModuleKey::from_hex(text).ok_or(NotAKey)
+    }
+}
+
+impl fmt::Display for ModuleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+/// A digest that files of a name are to have. As text: `http1 9f86d081…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModulePin {
+    name: String,
+    digest: Digest,
+}
+
+/// A text is no pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a pin is a module's name, a space, and a SHA-256 digest as 64 hexadecimal digits")]
+pub struct NotAPin;
+
+impl ModulePin {
+    /// Which modules it is for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What they are to have.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+impl FromStr for ModulePin {
+    type Err = NotAPin;
+
+    fn from_str(text: &str) -> Result<Self, NotAPin> {
+        let (name, digest) = text.split_once(' ').ok_or(NotAPin)?;
+        // Whether it can be a name does not depend on a version.
+        let id = ModuleId::new(name, "0.0.0").ok_or(NotAPin)?;
+        Ok(ModulePin {
+            name: id.name().to_owned(),
+            digest: hex::decode_exactly(digest).ok_or(NotAPin)?,
+        })
+    }
+}
+
+impl fmt::Display for ModulePin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, hex::encode(&self.digest))
     }
 }
 

@@ -39,7 +39,8 @@ struct Told {
     engine: Weak<LiveEngine>,
     dns: Arc<Dns>,
     stamps: Stamps,
-    looked: Instant,
+    /// When the files were last looked at; `None` where they are to be now.
+    looked: Option<Instant>,
     setup: ResolverSetup,
     servers: Arc<[NameServer]>,
 }
@@ -51,6 +52,13 @@ impl Teller {
             grant,
             told: Mutex::default(),
             dials: AtomicBool::new(false),
+        }
+    }
+
+    /// Has the files looked at before names are resolved again.
+    pub(crate) async fn look_again(&self) {
+        if let Some(told) = self.told.lock().await.as_mut() {
+            told.looked = None;
         }
     }
 
@@ -77,7 +85,7 @@ impl Teller {
             let dns = Arc::clone(dns);
             tokio::task::spawn_blocking(move || {
                 // The stamps first: what changes while it is read is read again.
-                let (stamps, looked) = (Stamps::of(&dns), Instant::now());
+                let (stamps, looked) = (Stamps::of(&dns), Some(Instant::now()));
                 files::read(&dns).map(|files| (files, stamps, looked))
             })
         };
@@ -123,11 +131,12 @@ impl Told {
         if !self.is_of(running) || self.dns != *dns {
             return false;
         }
-        if self.looked.elapsed() >= LOOKED_AT_EVERY {
+        let lately = |looked: Instant| looked.elapsed() < LOOKED_AT_EVERY;
+        if !self.looked.is_some_and(lately) {
             if Stamps::of(dns) != self.stamps {
                 return false;
             }
-            self.looked = Instant::now();
+            self.looked = Some(Instant::now());
         }
         true
     }

@@ -1,5 +1,6 @@
 //! Which ways to try for a URL, by what is configured, and what failed lately.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StateMutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,8 @@ const CALLS: usize = 64;
 /// one before holds. The system's settings are read again when a file that they
 /// stand in changed; both are looked at when a way is chosen, at most once a
 /// second. Where there is none, or it fails, the settings' fallback is what there is. Proxies
-/// that failed come last for a while.
+/// that failed come last for a while. When the network is another, all of that begins
+/// anew: the system's settings, the script, and what failed.
 #[derive(Clone)]
 pub struct ProxyChooser {
     engine: Engine,
@@ -45,6 +47,8 @@ pub(crate) struct Choice {
     given: ProxySettings,
     /// What the system's are read from, which is watched.
     desktop: Stamps,
+    /// The engine's count of networks, as of the one that all of this is for.
+    network: AtomicU64,
     settings: StateMutex<Arc<ProxySettings>>,
     failed: StateMutex<RetryMemory<Route>>,
 }
@@ -99,8 +103,7 @@ impl ProxyChooser {
         })
     }
 
-    /// Goes by other settings from now on, and forgets what failed. To be called
-    /// when they changed, and with the same ones when the network did.
+    /// Goes by other settings from now on, and forgets what failed.
     ///
     /// # Errors
     /// [`ChooseError::System`]; those before hold on then.
@@ -148,6 +151,7 @@ impl Choice {
             calls: Semaphore::new(CALLS),
             given,
             desktop,
+            network: AtomicU64::new(0),
             settings: StateMutex::new(settings),
             failed: StateMutex::default(),
         })
@@ -158,10 +162,21 @@ impl Choice {
         self.given == ProxySettings::Direct
     }
 
-    /// Reads the system's settings again where they changed. Those that cannot be
-    /// read are somebody's half-done work, and those before hold on.
-    async fn follow(&self) {
-        if !self.desktop.changed() || self.given != ProxySettings::System {
+    /// Begins anew where the network is another, and reads the system's settings
+    /// again then and where they changed. Those that cannot be read are somebody's
+    /// half-done work, and those before hold on.
+    async fn follow(&self, engine: &Engine) {
+        if self.is_straight() {
+            return;
+        }
+        engine.shared.watch_network();
+        let changes = engine.shared.network.changes();
+        let is_another = self.network.swap(changes, Ordering::AcqRel) != changes;
+        if is_another {
+            self.begin_anew();
+        }
+        let changed = self.desktop.changed() || is_another;
+        if !changed || self.given != ProxySettings::System {
             return;
         }
         match read(ProxySettings::System).await {
@@ -174,6 +189,14 @@ impl Choice {
         }
     }
 
+    /// What failed is forgotten, and a script is fetched for settings of its own.
+    fn begin_anew(&self) {
+        let mut settings = lock(&self.settings);
+        *settings = Arc::new(ProxySettings::clone(&settings));
+        drop(settings);
+        lock(&self.failed).clear();
+    }
+
     /// What holds now.
     pub(crate) fn settings(&self) -> Arc<ProxySettings> {
         Arc::clone(&lock(&self.settings))
@@ -184,7 +207,7 @@ impl Choice {
         engine: &Engine,
         url: &RequestUrl,
     ) -> Result<Chosen, ChooseError> {
-        self.follow().await;
+        self.follow(engine).await;
         let settings = self.settings();
         let (routes, naming) = match &*settings {
             // Read when the settings were taken.

@@ -6,9 +6,9 @@ use fumehood_policy::DnsName;
 use fumehood_policy::resolver::{MAX_NAME_SERVERS, MAX_SEARCH_DOMAINS};
 
 use super::error::SettingsError;
-use super::file::{DnsTable, PrivateAnswersName, Read};
+use super::file::PrivateAnswersName;
 use super::layer::Layer;
-use super::{Origin, SettingsSource, Value, pick};
+use super::{Origin, SettingsSource, Value, list, pick};
 use crate::names::MAX_DNS_ANCHORS;
 use crate::{Dns, DnsAnchor, DnsMode, DnsServer};
 
@@ -30,13 +30,13 @@ pub(super) fn build(
     source: &SettingsSource,
 ) -> Result<Built, SettingsError> {
     let (both, default) = ([environment, file], Dns::default());
-    let search = list(both, |it| it.search.as_ref(), MAX_SEARCH_DOMAINS)?;
+    let search = list(both, |it| it.dns.search.as_ref(), MAX_SEARCH_DOMAINS)?;
     let mode = pick(both, |it| it.dns.mode.as_ref(), |mode| *mode, default.mode);
     let dnssec = dnssec(both, mode.value, source)?;
     Ok(Built {
         mode,
         servers: match source.dns_servers.is_empty() {
-            true => list(both, |it| it.servers.as_ref(), MAX_NAME_SERVERS)?.unwrap_or(Value {
+            true => list(both, |it| it.dns.servers.as_ref(), MAX_NAME_SERVERS)?.unwrap_or(Value {
                 value: default.servers,
                 origin: Origin::Default,
             }),
@@ -62,7 +62,7 @@ pub(super) fn build(
             default.private_answers,
         ),
         dnssec,
-        trust_anchors: list(both, |it| it.trust_anchors.as_ref(), MAX_DNS_ANCHORS)?.unwrap_or(
+        trust_anchors: list(both, |it| it.dns.trust_anchors.as_ref(), MAX_DNS_ANCHORS)?.unwrap_or(
             Value {
                 value: default.trust_anchors,
                 origin: Origin::Default,
@@ -113,27 +113,4 @@ fn dnssec(
             false => Origin::Default,
         },
     })
-}
-
-/// What the first layer that has the list says.
-fn list<T: Clone>(
-    layers: [&Layer; 2],
-    find: impl Fn(&DnsTable) -> Option<&Vec<Read<T>>>,
-    most: usize,
-) -> Result<Option<Value<Vec<T>>>, SettingsError> {
-    for layer in layers {
-        let Some(said) = find(&layer.file.dns) else {
-            continue;
-        };
-        if let Some(one_more) = said.get(most) {
-            let message = format!("there are at most {most} of these");
-            return Err(layer.refused(&one_more.span, message));
-        }
-        let origin = said.first().map(|first| layer.origin(&first.span));
-        return Ok(layer.values(Some(said))?.map(|value| Value {
-            value,
-            origin: origin.unwrap_or_default(),
-        }));
-    }
-    Ok(None)
 }

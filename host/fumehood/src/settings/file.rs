@@ -16,7 +16,7 @@ use fumehood_policy::{
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
-use crate::{DnsAnchor, DnsMode, DnsServer, ProxyFallback};
+use crate::{DnsAnchor, DnsMode, DnsServer, ModuleKey, ModulePin, ProxyFallback};
 
 /// Longest time that can be set, in seconds; the broker dials no longer.
 const MAX_SECONDS: f64 = 4_000_000.0;
@@ -47,6 +47,8 @@ pub(crate) struct File {
     pub(crate) timeouts: TimeoutTable,
     /// What an engine may take; read when an engine is launched.
     pub(crate) limits: LimitTable,
+    /// Which modules of files are taken; read when an engine is launched.
+    pub(crate) modules: ModuleTable,
 }
 
 /// `[policy]`
@@ -336,6 +338,44 @@ impl From<TlsName> for TlsVersion {
             TlsName::V1_3 => TlsVersion::V1_3,
         }
     }
+}
+
+/// `[modules]`
+#[derive(Debug, Default, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ModuleTable {
+    /// Modules in this directory are loaded, and what is put there meanwhile:
+    /// "http1@1.2.0.wasm". Default none.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) directory: Option<Spanned<PathBuf>>,
+    /// What becomes of a file there: a "candidate" (the default), or current at once
+    /// where it is not older than what is: "swap".
+    #[cfg_attr(test, schemars(with = "Option<OnChangeName>"))]
+    pub(crate) on_change: Option<Spanned<OnChangeName>>,
+    /// Ed25519 keys whose signatures are believed, at most 16, each as 64 hexadecimal
+    /// digits.
+    pub(crate) keys: Option<Vec<Read<ModuleKey>>>,
+    /// Whether what none of these keys signed is refused. Default true where there
+    /// are keys; with false only a signature that none of them made is.
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    pub(crate) required: Option<Spanned<bool>>,
+    /// Of these names only files with these SHA-256 digests are taken, at most 64:
+    /// "http1 9f86d081…".
+    pub(crate) pins: Option<Vec<Read<ModulePin>>>,
+    /// Where the newest version that was ever taken of each name is remembered; older
+    /// ones are refused. Its folder must be this user's alone. Default nowhere.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) accepted_versions: Option<Spanned<PathBuf>>,
+}
+
+/// What becomes of a module's file, as it is written.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnChangeName {
+    Candidate,
+    Swap,
 }
 
 /// A string that is read into a type of ours. What is wrong with it is told

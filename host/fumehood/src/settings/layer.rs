@@ -13,7 +13,7 @@ use crate::store::read_file;
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 31] = [
+const VARIABLES: [(&str, &str, Kind); 37] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -88,6 +88,28 @@ const VARIABLES: [(&str, &str, Kind); 31] = [
         "FUMEHOOD_LIMITS_MEMORY_MIB",
         "limits.memory-mib",
         Kind::Number,
+    ),
+    (
+        "FUMEHOOD_MODULES_DIRECTORY",
+        "modules.directory",
+        Kind::Text,
+    ),
+    (
+        "FUMEHOOD_MODULES_ON_CHANGE",
+        "modules.on-change",
+        Kind::Text,
+    ),
+    ("FUMEHOOD_MODULES_KEYS", "modules.keys", Kind::List),
+    (
+        "FUMEHOOD_MODULES_REQUIRED",
+        "modules.required",
+        Kind::Switch,
+    ),
+    ("FUMEHOOD_MODULES_PINS", "modules.pins", Kind::List),
+    (
+        "FUMEHOOD_MODULES_ACCEPTED_VERSIONS",
+        "modules.accepted-versions",
+        Kind::Text,
     ),
 ];
 

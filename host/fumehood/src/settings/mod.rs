@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod follow;
 mod layer;
+mod modules;
 mod proxy;
 mod rules;
 #[cfg(test)]
@@ -28,10 +29,11 @@ use fumehood_control::{
 use fumehood_policy::{DnsName, Policy, PrivateHost, ProxySettings};
 use layer::Layer;
 pub use layer::MAX_SETTINGS_BYTES;
+pub use modules::ModuleSettings;
 use toml::Spanned;
 
 use crate::config::{Limits, default_deadlines, default_tls};
-use crate::{Dns, DnsAnchor, DnsMode, DnsServer, places};
+use crate::{Dns, DnsAnchor, DnsMode, DnsServer, ModuleKey, places};
 
 /// The environment variable that names the file.
 const FILE_VARIABLE: &str = "FUMEHOOD_CONFIG";
@@ -50,6 +52,8 @@ pub struct SettingsSource {
     /// What [`crate::Engine::resolve`] finds is validated, whatever the layers say;
     /// names of requests only where `dns.mode` is `guest`.
     pub dnssec: bool,
+    /// Keys of flags, in place of the others; what none of them signed is refused.
+    pub module_keys: Vec<ModuleKey>,
 }
 
 /// What a program goes by: the policy, and preferences.
@@ -114,6 +118,8 @@ pub struct Settings {
     pub max_idle_connections: Value<u32>,
     /// Memory of the engine, in bytes.
     pub memory_bytes: Value<u64>,
+    /// Modules of files: where they are, and which are taken.
+    pub modules: ModuleSettings,
     /// The file that was read, if one was.
     pub file: Option<PathBuf>,
     /// The file that was looked for.
@@ -121,7 +127,7 @@ pub struct Settings {
 }
 
 /// A setting and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Value<T> {
     /// What holds.
     pub value: T,
@@ -323,6 +329,7 @@ impl Settings {
                 |it| u64::from(it.0) << 20,
                 limits.memory_bytes,
             ),
+            modules: modules::build(&file, environment, source)?,
             file: looked_for.filter(|_| was_there).map(Path::to_owned),
             looked_for: looked_for.map(Path::to_owned),
         };
@@ -429,4 +436,27 @@ fn pick<S, T>(
         value: default,
         origin: Origin::Default,
     }
+}
+
+/// What the first layer that has the list says.
+fn list<T: Clone>(
+    layers: [&Layer; 2],
+    find: impl Fn(&file::File) -> Option<&Vec<file::Read<T>>>,
+    most: usize,
+) -> Result<Option<Value<Vec<T>>>, SettingsError> {
+    for layer in layers {
+        let Some(said) = find(&layer.file) else {
+            continue;
+        };
+        if let Some(one_more) = said.get(most) {
+            let message = format!("there are at most {most} of these");
+            return Err(layer.refused(&one_more.span, message));
+        }
+        let origin = said.first().map(|first| layer.origin(&first.span));
+        return Ok(layer.values(Some(said))?.map(|value| Value {
+            value,
+            origin: origin.unwrap_or_default(),
+        }));
+    }
+    Ok(None)
 }

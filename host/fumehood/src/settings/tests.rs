@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::error::position;
 use super::*;
+use crate::OnChange;
 
 /// Settings of a file with this content, and of these variables.
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -350,6 +351,56 @@ fn the_environment_goes_before_the_file_and_flags_add() {
             other => panic!("{name}={value}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn which_modules_are_taken_is_said_by_layers_each_with_its_origin() {
+    let (key, other) = ("ab".repeat(32), "cd".repeat(32));
+    let text = format!("[modules]\nkeys = [\"{key}\"]\npins = [\"http1 {other}\"]\n");
+    let modules = load(&text).unwrap().modules;
+    assert_eq!(modules.keys.value, [key.parse().unwrap()]);
+    assert_eq!(
+        (modules.required.value, modules.required.origin),
+        (true, Origin::Default)
+    );
+    assert_eq!(modules.pins.value[0].to_string(), format!("http1 {other}"));
+    assert!(modules.trust().is_some() && modules.directory.value.is_none());
+    assert!(Settings::defaults().modules.trust().is_none());
+    let variables = [
+        ("FUMEHOOD_MODULES_KEYS", other.as_str()),
+        ("FUMEHOOD_MODULES_REQUIRED", "false"),
+        ("FUMEHOOD_MODULES_ON_CHANGE", "swap"),
+    ];
+    let modules = load_with(&text, &variables).unwrap().modules;
+    assert_eq!(modules.keys.value, [other.parse().unwrap()]);
+    assert!(!modules.required.value && modules.on_change.value == OnChange::Swap);
+    // A flag's key is for what it signed alone, whatever else is said.
+    let source = SettingsSource {
+        module_keys: vec![key.parse().unwrap()],
+        ..SettingsSource::default()
+    };
+    let environment = Layer::of_environment(|name| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    });
+    let modules = modules::build(&Layer::default(), &environment.unwrap(), &source).unwrap();
+    assert_eq!(modules.keys.value, [key.parse().unwrap()]);
+    assert_eq!(
+        (modules.required.value, modules.required.origin),
+        (true, Origin::Flag("--module-key"))
+    );
+    for (text, part) in [
+        ("keys = [\"ab\"]", "2:9: a module key is"),
+        ("pins = [\"http1\"]", "2:9: a pin is"),
+        ("pins = [\"HTTP1 ab\"]", "2:9: a pin is"),
+        ("required = true", "2:12: no signature is believed"),
+        ("key = []", "did you mean `keys`?"),
+    ] {
+        let said = refusal(&format!("[modules]\n{text}\n"));
+        assert!(said.contains(part), "{text}: {said}");
+    }
+    let many = vec![format!("\"{key}\""); 17].join(",");
+    assert!(refusal(&format!("[modules]\nkeys = [{many}]\n")).contains("at most 16"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use fumehood::OnChange;
 
-use crate::setting::{Setting, in_state, put, until};
+use crate::setting::{Setting, component, in_state, put, until};
 
 pub(crate) fn what_is_put_there_is_taken(it: &Setting) {
     it.run(async {
@@ -93,6 +93,45 @@ pub(crate) fn what_is_deleted_is_withdrawn(it: &Setting) {
         let back = modules.rollback("http1").await.unwrap();
         let (state, digest) = find("0.1.0").await.unwrap();
         assert_eq!((state.as_str(), back.to), ("current", digest_of(&digest)));
+    });
+}
+
+pub(crate) fn a_driver_goes_with_its_files(it: &Setting) {
+    it.run(async {
+        let first = it.path("dir/gopher@1.0.0.wasm");
+        fs::create_dir(it.path("dir")).unwrap();
+        put(&component("gopher"), &first);
+        let builder = it
+            .builder()
+            .module_directory(it.path("dir"), OnChange::Swap);
+        let engine = builder.launch().await.unwrap();
+        // Each version and its state.
+        let all = async || {
+            let mut all = engine.modules().list().await.unwrap().modules;
+            all.retain(|info| info.name == "gopher");
+            let all = all.into_iter();
+            all.map(|info| (info.version, info.state.unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        let current = |version: &str| (version.to_owned(), "current".to_owned());
+        let serves = async || engine.parse_url("gopher://origin.test/").await.is_ok();
+        until(async || (all().await == [current("1.0.0")]).then_some(())).await;
+        assert!(serves().await);
+        // Where there is one that was current before, it is so again.
+        let second = other_digest(it, &first, "dir/gopher@1.1.0.wasm");
+        until(async || all().await.contains(&current("1.1.0")).then_some(())).await;
+        fs::remove_file(second).unwrap();
+        until(async || (all().await == [current("1.0.0")]).then_some(())).await;
+        assert!(serves().await);
+        // With the last its scheme goes, and nothing is refused.
+        fs::remove_file(&first).unwrap();
+        until(async || all().await.is_empty().then_some(())).await;
+        assert!(!serves().await);
+        assert!(engine.modules().list().await.unwrap().refused.is_empty());
+        // Another brings it back.
+        other_digest(it, &component("gopher"), "dir/gopher@2.0.0.wasm");
+        until(async || (all().await == [current("2.0.0")]).then_some(())).await;
+        assert!(serves().await);
     });
 }
 

@@ -19,7 +19,7 @@ use setting::Setting;
 
 type Test = (&'static str, fn(&Setting));
 
-const TESTS: [Test; 18] = [
+const TESTS: [Test; 19] = [
     (
         "a_file_becomes_current_and_goes_back",
         live::a_file_becomes_current_and_goes_back,
@@ -61,6 +61,10 @@ const TESTS: [Test; 18] = [
     (
         "what_is_deleted_from_the_directory_is_withdrawn",
         directory::what_is_deleted_is_withdrawn,
+    ),
+    (
+        "a_driver_goes_with_its_files",
+        directory::a_driver_goes_with_its_files,
     ),
     (
         "a_compiler_s_processor_time_is_a_limit_by_name",

@@ -8,3 +8,4 @@ mod faults;
 mod metrics;
 mod recordings;
 mod support;
+mod trusted;

@@ -11,6 +11,7 @@ mod forwarding;
 mod hostile;
 mod identity;
 mod life;
+mod network;
 mod policy;
 mod proof;
 mod service;

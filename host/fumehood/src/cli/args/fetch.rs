@@ -38,13 +38,15 @@ pub(crate) struct Guests {
     /// Listen there for `fumehood modules --socket` while it lasts
     #[arg(long, value_name = "PATH")]
     pub(crate) admin_socket: Option<PathBuf>,
-    /// Load the modules in this directory, and what is put there meanwhile
+    /// Load the modules in this directory, and what is put there meanwhile, in place
+    /// of that of the configuration
     #[arg(long, value_name = "DIR")]
     pub(crate) module_directory: Option<PathBuf>,
     /// Make what is put there current, and not just a candidate
     #[arg(long, requires = "module_directory")]
     pub(crate) swap_on_change: bool,
-    /// Take only modules signed by this ed25519 key (64 hexadecimal digits)
+    /// Take only modules signed by this ed25519 key (64 hexadecimal digits), whatever
+    /// keys the configuration has
     #[arg(long, value_name = "KEY", value_parser = module_key)]
     pub(crate) module_key: Vec<ModuleKey>,
     /// Put crash reports there [default: the user's state directory]

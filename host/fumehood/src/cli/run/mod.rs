@@ -154,7 +154,8 @@ async fn engine(args: &Run, settings: &Settings, policy: Policy) -> Result<Engin
         .tls(settings.tls())
         .dns(settings.dns())
         .guest_preferences(settings.guest_preferences())
-        .limits(proxy::limits(settings));
+        .limits(proxy::limits(settings))
+        .module_settings(&settings.modules);
     if let Some(proxies) = &settings.proxies.value {
         builder = builder.proxy_settings(proxies.clone());
     }
