@@ -146,6 +146,7 @@ impl Exit {
         match error {
             fumehood::LaunchError::Anchors(_) => Exit::Anchors,
             fumehood::LaunchError::Proxies(_) => Exit::Configuration,
+            fumehood::LaunchError::MetricsPort { .. } => Exit::Listen,
             _ => Exit::Launch,
         }
     }
