@@ -319,7 +319,7 @@ mod tests {
             let message = format!("{request}\r\n{field}\r\n\r\n");
             assert_eq!(judged(&message, sender), wanted, "{message}");
         }
-        assert_eq!(judged("GET /metrics\n\n", Owner), Ok(()));
+        assert_eq!(judged("GET /metrics HTTP/1.1\n\n", Owner), Ok(()));
     }
 
     #[test]
