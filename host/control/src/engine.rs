@@ -351,12 +351,12 @@ pub enum ToEmbedder {
     },
     /// A piece of an inventory.
     InventoryFragment {
-        /// Bytes of the encoded `Vec<ModuleStatus>`.
+        /// Bytes of the encoded [`crate::Inventory`].
         bytes: Vec<u8>,
     },
     /// The last piece of an inventory.
     Inventory {
-        /// Bytes of the encoded `Vec<ModuleStatus>`.
+        /// Bytes of the encoded [`crate::Inventory`].
         bytes: Vec<u8>,
     },
     /// A piece of a report.

@@ -17,6 +17,7 @@
 //! How many file descriptors go with a message is fixed by its type
 //! ([`Message::fd_count`]); a packet with another number is refused.
 
+mod activity;
 mod codec;
 mod compiler;
 mod dial;
@@ -39,6 +40,7 @@ mod socket;
 mod token;
 mod upstream;
 
+pub use activity::{Activity, Inventory, NameActivity, PoolActivity, ScriptActivity};
 pub use codec::{CodecError, MAX_PACKET_BYTES, Message, decode, encode};
 pub use compiler::{FromCompiler, MAX_INTERFACE_BYTES, MAX_INTERFACES, ToCompiler};
 pub use dial::{

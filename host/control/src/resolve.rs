@@ -556,6 +556,14 @@ pub struct NameFailure {
     pub steps: Vec<NameStep>,
 }
 
+impl NameFailure {
+    /// The name is known not to exist, or to have no such record.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self.cause, NameCause::NoSuchName | NameCause::NoSuchRecord)
+    }
+}
+
 /// Why the engine has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unresolved {

@@ -1,10 +1,12 @@
 //! What all exchanges share, and how one runs from dial to done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
-use fumehood_control::{Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary};
+use fumehood_control::{
+    Activity, Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary,
+};
 use fumehood_policy::Scheme;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -36,6 +38,10 @@ pub(crate) struct Hub {
     /// One permit a connection that there may be and the instance pool has room
     /// for; one more for each proxy on its way.
     pub room: Arc<Semaphore>,
+    /// Permits of `room`, taken or not.
+    pub places: u32,
+    /// Connections made for exchanges of the embedder's.
+    pub made: AtomicU64,
     /// Told when somebody waits for room: a proxy's client that waits for its next
     /// request gives its own back.
     pub wanted: Notify,
@@ -66,6 +72,20 @@ impl Hub {
         } else if percent > SHED_ABOVE {
             self.idle.shed();
         }
+    }
+
+    /// How its connections and its resolver fare.
+    pub(crate) fn tell(&self, activity: &mut Activity) {
+        let Activity { pool, names, .. } = activity;
+        self.idle.tell(pool);
+        let (served, waiting) = self.turns.count();
+        pool.in_use = served as u64;
+        pool.waiting = waiting as u64;
+        pool.made = self.made.load(Ordering::Relaxed);
+        pool.places = self.places.into();
+        let free = self.room.available_permits() as u64;
+        pool.places_taken = pool.places.saturating_sub(free);
+        *names = self.names.activity();
     }
 
     /// Memory is so scarce that no exchange should begin.
@@ -147,6 +167,7 @@ impl Hub {
         }
         self.idle.leave_room(&key, &turn);
         let (connection, reached) = self.open(id, exchange, began).await.map_err(not_sent)?;
+        self.made.fetch_add(1, Ordering::Relaxed);
         let mut result = self
             .attempt(id, exchange, connection, &pipes, began)
             .await

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::{Exchange, Hop, HopAsk, TlsOptions};
+use fumehood_control::{Exchange, Hop, HopAsk, PoolActivity, TlsOptions};
 use fumehood_policy::{ProxyScheme, ProxyServer, Scheme, Target};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -78,6 +78,8 @@ struct Parked {
     count: usize,
     /// How many wait for what idle connections hold.
     wanted: usize,
+    /// How many were taken for another request.
+    reused: u64,
     /// Connections made before this moment are not kept.
     since: Option<Instant>,
     by_key: HashMap<Key, Vec<(Instant, Connection)>>,
@@ -111,6 +113,7 @@ impl Idle {
             let (since, mut connection) = parked.by_key.get_mut(key)?.pop()?;
             parked.count -= 1;
             if since.elapsed() < self.keep && connection.is_alive() {
+                parked.reused += 1;
                 return Some(connection);
             }
         }
@@ -210,6 +213,14 @@ impl Idle {
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.lock().count
+    }
+
+    /// Tells how many there are, were taken, and are waited for.
+    pub(crate) fn tell(&self, pool: &mut PoolActivity) {
+        let parked = self.lock();
+        pool.idle = parked.count as u64;
+        pool.reused = parked.reused;
+        pool.waiting_for_place = parked.wanted as u64;
     }
 
     /// Closes all.

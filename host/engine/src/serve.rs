@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Cause, Digest, Exchange, ExchangeId, Failure, RetrySafety, Summary, ToEmbedder,
-    ToEngine, fragments,
+    Assembly, Cause, Digest, Exchange, ExchangeId, Failure, Inventory, RetrySafety, Summary,
+    ToEmbedder, ToEngine, fragments,
 };
 use fumehood_policy::Lapse;
 use fumehood_sandbox::{AsyncChannel, ChannelError};
@@ -255,8 +255,14 @@ impl Desk {
     }
 
     async fn inventory(&self) {
+        let mut inventory = Inventory {
+            modules: self.hub.registry.inventory(),
+            ..Inventory::default()
+        };
+        self.hub.tell(&mut inventory.activity);
+        inventory.activity.scripts = self.pac.activity();
         // Bounded by the number of versions; what does not fit is not there.
-        let mut pieces = fragments(&self.hub.registry.inventory()).unwrap_or_default();
+        let mut pieces = fragments(&inventory).unwrap_or_default();
         let last = pieces.pop().unwrap_or_default();
         for bytes in pieces {
             self.say(ToEmbedder::InventoryFragment { bytes }).await;

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicU16, AtomicU64};
 use std::time::Duration;
 
 use crate::dialer::Dialer;
@@ -304,6 +304,8 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
         ),
         turns: Turns::new(setup.max_per_origin, setup.max_per_proxy),
         room: Arc::new(Semaphore::new(connections as usize)),
+        places: connections,
+        made: AtomicU64::new(0),
         wanted: Notify::new(),
         ticker,
         outbox,

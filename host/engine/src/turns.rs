@@ -44,6 +44,15 @@ impl Turns {
         };
         Turn { origin, proxy }
     }
+
+    /// How many have their turn, and how many wait for it.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let (at_origins, before_origins) = self.origins.count();
+        let (_, before_proxies) = self.proxies.count();
+        // Who waits at a proxy has come past the origin, or is on its way there now.
+        let served = at_origins.saturating_sub(before_proxies);
+        (served, before_origins + before_proxies)
+    }
 }
 
 impl Turn {
@@ -88,8 +97,21 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
         }
     }
 
+    /// How many are served, and how many wait.
+    fn count(&self) -> (usize, usize) {
+        let lanes = lock(&self.by_key);
+        lanes.values().fold((0, 0), |(served, waiting), lane| {
+            let here = self.width() - lane.places.available_permits();
+            (served + here, waiting + lane.inside.saturating_sub(here))
+        })
+    }
+
+    fn width(&self) -> usize {
+        self.width.min(Semaphore::MAX_PERMITS)
+    }
+
     async fn enter(&self, key: &K) -> Place<K> {
-        let width = self.width.min(Semaphore::MAX_PERMITS);
+        let width = self.width();
         let lane = {
             let mut lanes = lock(&self.by_key);
             let lane = lanes.entry(key.clone()).or_insert_with(|| Lane {
@@ -114,8 +136,9 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
 /// Whoever leaves last takes the lane away.
 impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        self.permit = None;
         let mut lanes = lock(&self.by_key);
+        // Under the lock, so that nobody who is gone is counted as waiting.
+        self.permit = None;
         let Some(lane) = lanes.get_mut(&self.key) else {
             return;
         };
@@ -162,6 +185,25 @@ mod tests {
         assert!(third.is_some());
         drop(second);
         assert!(served(fourth.as_mut()).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_is_served_and_who_waits_is_counted() {
+        let lanes = Lanes::new(1);
+        assert_eq!(lanes.count(), (0, 0));
+        let first = lanes.enter(&"a").await;
+        let mut second = Box::pin(lanes.enter(&"a"));
+        let mut third = Box::pin(lanes.enter(&"a"));
+        assert!(served(second.as_mut()).is_none() && served(third.as_mut()).is_none());
+        let elsewhere = lanes.enter(&"b").await;
+        assert_eq!(lanes.count(), (2, 2));
+        drop(first);
+        // The second has its turn, and has not noticed yet.
+        assert_eq!(lanes.count(), (2, 1));
+        drop((second, elsewhere));
+        assert_eq!(lanes.count(), (1, 0));
+        drop(third);
+        assert_eq!(lanes.count(), (0, 0));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! How an engine is to be, and the builder that says so.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -140,6 +141,7 @@ pub(crate) struct Config {
     pub(crate) follow: Option<Follow>,
     pub(crate) asker: Option<Asker>,
     pub(crate) way_out: Configured,
+    pub(crate) metrics_address: Option<SocketAddr>,
 }
 
 /// How requests that do not say otherwise are to find their way out.
@@ -204,7 +206,7 @@ fn milliseconds(duration: Duration) -> u32 {
 /// required; [`default_deadlines`], [`default_tls`], [`Limits::default`]; no key
 /// log; a version is quarantined after 3 faults in 60 s, and drained for 30 s
 /// when another takes its place; crash reports in the user's state directory,
-/// without content; no admin socket, no module directory.
+/// without content; no admin socket, no port for metrics, no module directory.
 #[must_use = "an engine runs once it is launched"]
 pub struct EngineBuilder {
     config: Config,
@@ -239,6 +241,7 @@ impl EngineBuilder {
                 follow: None,
                 asker: None,
                 way_out: Configured::Straight,
+                metrics_address: None,
             },
         }
     }
@@ -479,6 +482,15 @@ impl EngineBuilder {
     /// user alone. Default none.
     pub fn admin_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.admin_socket = Some(path.into());
+        self
+    }
+
+    /// Tells metrics at this loopback address and port (0 is any:
+    /// [`Engine::metrics_address`]), to whoever connects and sends `GET /metrics`:
+    /// every user of the machine can. Nothing else can be asked for there. Default
+    /// none; any other address is refused at the launch.
+    pub fn metrics_listen(mut self, address: SocketAddr) -> Self {
+        self.config.metrics_address = Some(address);
         self
     }
 

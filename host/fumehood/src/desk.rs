@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Digest, FaultReport, MAX_REPORT_STEPS, MAX_SCHEMES, ModuleStatus, SwapReason,
+    Assembly, Digest, FaultReport, Inventory, MAX_REPORT_STEPS, MAX_SCHEMES, SwapReason,
     ToEmbedder, ToEngine,
 };
 use fumehood_policy::ServedScheme;
@@ -42,7 +42,7 @@ pub(crate) enum Answer {
     },
     Withdrawn,
     Refused(String),
-    Inventory(Vec<ModuleStatus>),
+    Inventory(Box<Inventory>),
 }
 
 /// What the engine says unasked.
@@ -178,11 +178,11 @@ impl Desk {
             }
             ToEmbedder::InventoryFragment { bytes } => Ok(inner.inventory.push(&bytes)?),
             ToEmbedder::Inventory { bytes } => {
-                let all: Vec<ModuleStatus> = std::mem::take(&mut inner.inventory).finish(&bytes)?;
-                if all.len() > MAX_INVENTORY {
+                let all: Inventory = std::mem::take(&mut inner.inventory).finish(&bytes)?;
+                if all.modules.len() > MAX_INVENTORY {
                     return Err(ChannelError::OutOfOrder);
                 }
-                inner.answer(Answer::Inventory(all))
+                inner.answer(Answer::Inventory(Box::new(all)))
             }
             ToEmbedder::ReportFragment { number, bytes } => {
                 Ok(inner.assembly(number)?.push(&bytes)?)

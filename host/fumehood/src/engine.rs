@@ -1,5 +1,6 @@
 //! The engine as an embedder holds it: launched, watched, launched again.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fumehood_control::ToEngine;
@@ -102,6 +103,12 @@ impl Engine {
             let _answer = desk::ask(&engine, ToEngine::Inspect, None).await;
             engine.desk.flush().await;
         }
+    }
+
+    /// Where metrics are told ([`EngineBuilder::metrics_listen`]), the port known.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.shared.metrics_address
     }
 
     /// How the latest launch went: times, and every layer of both sandboxes.

@@ -193,6 +193,20 @@ pub enum LaunchError {
     /// The system's proxy settings could not be read.
     #[error(transparent)]
     Proxies(#[from] crate::SystemProxyError),
+    /// Metrics are for this machine.
+    #[error(
+        "metrics are not told at {0}, which others can reach: they name hosts, rules and \
+         files; take 127.0.0.1 or [::1], and a tunnel or an HTTP server that asks who is there"
+    )]
+    MetricsBeyondLoopback(std::net::SocketAddr),
+    /// The port for metrics cannot be had.
+    #[error("metrics cannot be told at {address}: {source}; take another port, or 0 for any")]
+    MetricsPort {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
 }
 
 impl Error {

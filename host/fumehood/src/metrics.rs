@@ -1,5 +1,7 @@
 //! A status as Prometheus reads it (text exposition format 0.0.4).
 
+mod activity;
+
 use std::fmt::Write as _;
 
 use crate::status::Status;
@@ -19,6 +21,9 @@ impl Status {
         page.traffic(self);
         page.processes(self);
         page.modules(&self.modules.modules);
+        if let Some(activity) = &self.activity {
+            page.activity(activity);
+        }
         page.0
     }
 }

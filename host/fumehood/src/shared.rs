@@ -1,5 +1,6 @@
 //! What the clones of an engine share: what it was set up with, and what runs now.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
@@ -59,7 +60,9 @@ pub(crate) struct Shared {
     proxies_said: Mutex<Option<ProxySettings>>,
     /// Held while the evaluator of scripts is fetched, so that it is once.
     pub(crate) evaluator: Mutex<()>,
-    /// What goes on beside: admin socket, module directory, memory.
+    /// Where metrics are told to whoever asks.
+    pub(crate) metrics_address: Option<SocketAddr>,
+    /// What goes on beside: admin socket, metrics, module directory, memory.
     tasks: std::sync::Mutex<Vec<AbortHandle>>,
 }
 
@@ -72,6 +75,10 @@ impl Shared {
         // First, as it may be refused.
         let admin = match &config.admin_socket {
             Some(path) => Some(admin::Listener::bind(path)?),
+            None => None,
+        };
+        let metrics = match config.metrics_address {
+            Some(address) => Some(admin::MetricsPort::bind(address).await?),
             None => None,
         };
         let registry = Arc::new(Registry::new(&config.modules));
@@ -105,19 +112,27 @@ impl Shared {
             way_out: std::sync::Mutex::new(way_out),
             proxies_said: Mutex::new(proxies_said),
             evaluator: Mutex::default(),
+            metrics_address: metrics.as_ref().map(admin::MetricsPort::address),
             tasks: std::sync::Mutex::default(),
         });
         shared.listeners.answer_by(&shared);
-        shared.begin_tasks(admin);
+        shared.begin_tasks(admin, metrics);
         Ok(shared)
     }
 
     /// They end with whoever shares this.
-    fn begin_tasks(self: &Arc<Self>, admin: Option<admin::Listener>) {
+    fn begin_tasks(
+        self: &Arc<Self>,
+        admin: Option<admin::Listener>,
+        metrics: Option<admin::MetricsPort>,
+    ) {
         let weak = || Arc::downgrade(self);
         let mut tasks = vec![tokio::spawn(pressure::watch(weak())).abort_handle()];
         if let Some(listener) = admin {
             tasks.push(tokio::spawn(listener.serve(weak())).abort_handle());
+        }
+        if let Some(port) = metrics {
+            tasks.push(tokio::spawn(port.serve(weak())).abort_handle());
         }
         if let Some((folder, on_change)) = self.config.module_directory.clone() {
             let watching = modules::watch(weak(), folder, on_change);

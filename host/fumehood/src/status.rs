@@ -1,9 +1,11 @@
 //! How an engine is: for `fumehood status` and whoever holds it.
 
+use fumehood_control::{Activity, ToEngine};
 use fumehood_policy::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::admitted::UsersStatus;
+use crate::desk::{self, Answer};
 use crate::live::Running;
 use crate::pressure::resident_bytes;
 use crate::{Engine, GrantStatus, Listing, Revision, Traffic};
@@ -29,6 +31,9 @@ pub struct Status {
     pub grants: Vec<GrantStatus>,
     /// Of the proxies that serve users alone.
     pub users: Vec<UsersStatus>,
+    /// Connections, names and scripts of the engine that lives; none while none does.
+    #[serde(default)]
+    pub activity: Option<Activity>,
 }
 
 /// How a process is.
@@ -68,9 +73,13 @@ impl Engine {
     pub async fn status(&self) -> Status {
         let shared = &self.shared;
         let running = shared.as_it_is().await;
-        let modules = match running.engine.life.lasts() {
-            true => self.modules().list().await.unwrap_or_default(),
-            false => Listing::default(),
+        // This very engine is asked: in the place of one that is gone none is launched.
+        let asked = desk::ask(&running.engine, ToEngine::Inspect, None).await;
+        let (modules, activity) = match asked {
+            Ok(Answer::Inventory(all)) => {
+                (self.modules().listing(&all.modules), Some(all.activity))
+            }
+            _ => (Listing::default(), None),
         };
         let now = shared.current.now();
         let (mode, address_mode) = now.policy.modes();
@@ -87,6 +96,7 @@ impl Engine {
             restarts: shared.restarts(),
             traffic: shared.counters.snapshot(),
             modules,
+            activity,
             grants: shared.grants.list(),
             users: shared.listeners.users(),
             policy: PolicyStatus {

@@ -144,6 +144,11 @@ impl Inbox {
         })
     }
 
+    /// How many queries wait for an answer.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().queries.len()
+    }
+
     fn cancel(&self, id: u64) {
         let mut state = self.lock();
         let Some(pending) = state.queries.remove(&id) else {

@@ -1,12 +1,12 @@
 //! Who wants a name waits here; instances come and go behind it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fumehood_control::{
-    Aftermath, Cause, DialFailure, GrantId, NameAnswer, NameCause, NameFailure, NameQuery,
-    RecordData, ResolverSetup, Unresolved, Wanted,
+    Aftermath, AnswerSource, Cause, DialFailure, GrantId, NameActivity, NameAnswer, NameCause,
+    NameFailure, NameQuery, RecordData, ResolverSetup, Unresolved, Wanted,
 };
 use fumehood_policy::{DnsName, Host};
 use tokio::sync::Notify;
@@ -29,6 +29,8 @@ pub(crate) struct Names {
     inbox: Arc<Inbox>,
     /// The instance is to make way for another.
     replace: Notify,
+    /// What came of questions.
+    answered: Mutex<NameActivity>,
 }
 
 impl Names {
@@ -54,8 +56,27 @@ impl Names {
         self.replace.notify_one();
     }
 
+    /// What came of questions so far, and how many are under way.
+    pub(crate) fn activity(&self) -> NameActivity {
+        let under_way = self.inbox.waiting() as u64;
+        NameActivity {
+            under_way,
+            ..*self.answered()
+        }
+    }
+
+    fn answered(&self) -> MutexGuard<'_, NameActivity> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Resolves a name, or says why not, within the query's own deadline.
     pub(crate) async fn ask(&self, query: NameQuery) -> Outcome {
+        let outcome = self.ask_guest(query).await;
+        count(&mut self.answered(), &outcome);
+        outcome
+    }
+
+    async fn ask_guest(&self, query: NameQuery) -> Outcome {
         let (name, deadline) = (query.name.clone(), query.deadline_ms);
         let mut waiting = self.inbox.ask(query)?;
         let deadline = Duration::from_millis(deadline.into());
@@ -176,6 +197,19 @@ impl Names {
         };
         fault.settle(aftermath);
     }
+}
+
+fn count(answered: &mut NameActivity, outcome: &Outcome) {
+    let count = match outcome {
+        Ok(answer) => match answer.source {
+            AnswerSource::Server(_) => &mut answered.from_servers,
+            AnswerSource::Cache => &mut answered.from_cache,
+            AnswerSource::HostTable | AnswerSource::BuiltIn => &mut answered.from_here,
+        },
+        Err(Unresolved::Failure(failure)) if failure.is_absence() => &mut answered.absent,
+        Err(_) => &mut answered.failed,
+    };
+    *count += 1;
 }
 
 fn addresses(answer: &NameAnswer) -> Vec<IpAddr> {

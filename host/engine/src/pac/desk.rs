@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fumehood_control::{
     Assembly, Cause, DialFailure, GrantId, MAX_PAC_NAMES, MAX_PAC_SCRIPT_BYTES, MAX_PAC_SCRIPTS,
     PacAnswer, PacFailure, PacFound, PacMoment, PacNames, PacQuestion, PacRemark, PacScriptId,
-    PacSurroundings, PacTarget, ToEmbedder, fragments,
+    PacSurroundings, PacTarget, ScriptActivity, ToEmbedder, fragments,
 };
 use fumehood_policy::Host;
 use fumehood_sandbox::map_sealed;
@@ -21,7 +21,7 @@ use super::module::PacModule;
 use super::script::Script;
 use super::state::Known;
 use super::worker::Worker;
-use crate::hub::Hub;
+use crate::hub::{Hub, micros};
 use crate::registry::Version;
 
 /// Most names that a call is told, and so most times it is made again; the guest
@@ -40,15 +40,39 @@ pub(crate) struct PacDesk {
     scripts: Arc<Scripts>,
 }
 
-/// Scripts that are held, each on its thread.
+/// Scripts that are held, each on its thread, and what came of questions so far.
 #[derive(Default)]
-struct Scripts(Mutex<HashMap<PacScriptId, Held>>);
+struct Scripts {
+    by_id: Mutex<HashMap<PacScriptId, Held>>,
+    answered: Mutex<ScriptActivity>,
+}
 
 type Held = Arc<Worker<Script>>;
 
 impl Scripts {
     fn lock(&self) -> MutexGuard<'_, HashMap<PacScriptId, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) -> MutexGuard<'_, ScriptActivity> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an answer that took so long.
+    fn count(&self, answer: &PacAnswer, took: Duration) {
+        let mut answered = self.answered();
+        match answer {
+            PacAnswer::Loaded(Ok(())) => answered.loaded += 1,
+            PacAnswer::Loaded(Err(_)) => answered.not_loaded += 1,
+            PacAnswer::Found(found) => {
+                answered.calls_us += micros(took);
+                match found.outcome {
+                    Ok(_) => answered.calls += 1,
+                    Err(_) => answered.failed_calls += 1,
+                }
+            }
+            PacAnswer::Linted(_) => {}
+        }
     }
 
     /// A place for a script, at once, so that no more are loaded than may be held.
@@ -73,6 +97,15 @@ impl PacDesk {
         }
     }
 
+    /// What came of questions so far, and how many are under way.
+    pub(crate) fn activity(&self) -> ScriptActivity {
+        ScriptActivity {
+            held: self.scripts.lock().len() as u64,
+            under_way: (MAX_QUESTIONS - self.under_way.available_permits()) as u64,
+            ..*self.scripts.answered()
+        }
+    }
+
     /// A piece of a question. One too many is dropped: an embedder that sends
     /// more than it may waits in vain.
     pub(crate) fn assemble(&mut self, id: u64, bytes: &[u8]) {
@@ -93,10 +126,12 @@ impl PacDesk {
         let place = Arc::clone(&self.under_way).try_acquire_owned();
         let (hub, scripts) = (Arc::clone(&self.hub), Arc::clone(&self.scripts));
         tokio::spawn(async move {
+            let began = Instant::now();
             let answer = match place {
                 Ok(_place) => answer(&hub, &scripts, question, fds).await,
                 Err(_) => refusal(&question, PacFailure::Busy),
             };
+            scripts.count(&answer, began.elapsed());
             say(&hub, id, answer).await;
         });
     }

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicU16, AtomicU64};
 use std::time::Duration;
 
 use fumehood_control::{
-    Assembly, Cause, Exchange, ExchangeId, Failure, FaultReport, Field, Instance, JourneyEvent,
-    ModuleHeader, ModuleStatus, NameAnswer, NameQuery, ResolverSetup, ResponseHead, Summary,
-    ToEmbedder, ToEngine, Unresolved, fragments,
+    Assembly, Cause, Exchange, ExchangeId, Failure, FaultReport, Field, Instance, Inventory,
+    JourneyEvent, ModuleHeader, ModuleStatus, NameAnswer, NameQuery, ResolverSetup, ResponseHead,
+    Summary, ToEmbedder, ToEngine, Unresolved, fragments,
 };
 use fumehood_policy::Scheme;
 use fumehood_sandbox::Channel;
@@ -138,6 +138,8 @@ impl Rig {
                 // More than the pool has: it is the pool that these tests are about.
                 turns: Turns::new(32, 32),
                 room: Arc::new(Semaphore::new(16)),
+                places: 16,
+                made: AtomicU64::new(0),
                 wanted: Notify::new(),
                 outbox,
                 key_log: None,
@@ -203,6 +205,10 @@ impl Rig {
     }
 
     pub(crate) fn inventory(&mut self) -> Vec<ModuleStatus> {
+        self.inspect().modules
+    }
+
+    pub(crate) fn inspect(&mut self) -> Inventory {
         self.tell(&ToEngine::Inspect);
         let mut assembly = Assembly::default();
         let last = self.wait(|message| match message {

@@ -2,31 +2,26 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 
+use super::accept::accept_all;
 use super::protocol::{Answer, answer};
-use super::{MAX_LINE, MAX_REQUEST, scrape};
+use super::scrape::{self, Head, Sender};
+use super::{MAX_LINE, MAX_REQUEST};
 use crate::shared::Shared;
 use crate::unix_socket::{self, SocketFile};
 use crate::{Engine, LaunchError};
-
-/// Connections at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 8;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 8;
 
 /// How long a connection may be silent.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// Wait after accepting failed, as for want of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket. Dropped, its file goes.
 #[derive(Debug)]
@@ -50,30 +45,13 @@ impl Listener {
         })
     }
 
-    /// Serves until there is no engine any more.
+    /// Serves for as long as it is polled.
     pub(crate) async fn serve(self, shared: Weak<Shared>) {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            // Never closed.
-            let Ok(permit) = permits.clone().acquire_owned().await else {
-                return;
-            };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let shared = shared.clone();
-                    tokio::spawn(async move {
-                        let _permit = permit;
-                        if let Err(error) = connection(stream, &shared).await {
-                            tracing::debug!(%error, "an admin connection ended");
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "an admin connection was not accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
+        let serve = |(stream, _)| {
+            let shared = shared.clone();
+            async move { connection(stream, &shared).await }
+        };
+        accept_all(|cx| self.listener.poll_accept(cx), serve).await;
     }
 }
 
@@ -102,8 +80,14 @@ async fn connection(stream: UnixStream, shared: &Weak<Shared>) -> io::Result<()>
         };
         let engine = Engine { shared };
         if scrape::is_http(&line) {
-            let answering = scrape::answer(&engine, &line, &mut bounded, &mut writer);
-            return tokio::time::timeout(IDLE, answering).await?;
+            let scraped = async {
+                let Some(head) = Head::read(line, &mut bounded).await? else {
+                    return Ok(());
+                };
+                let verdict = head.and_then(|head| head.judge(Sender::Owner));
+                scrape::answer(verdict.map(|()| &engine), &mut writer).await
+            };
+            return tokio::time::timeout(IDLE, scraped).await?;
         }
         let answer = answer(&engine, &line).await;
         say(&mut writer, &answer).await?;

@@ -10,15 +10,25 @@
 //! ← {"ok":false,"error":{"code":"unknown-module","message":"there is no …"}}
 //! ```
 //!
-//! A connection that begins with `GET /metrics` is answered with metrics instead.
+//! A connection that begins with `GET /metrics` is answered with metrics instead;
+//! where that is asked for, so is one to a loopback port, with nothing else.
+//!
+//! ```text
+//! listener   the socket, whose owner alone is answered      protocol  its requests
+//! port       the port, where anybody may be at the other end
+//! accept     connections, a few at once                      scrape    their HTTP
+//! ```
 
+mod accept;
 mod listener;
+mod port;
 mod protocol;
 mod scrape;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use listener::Listener;
+pub(crate) use port::MetricsPort;
 pub use protocol::{AdminError, Answer, Problem, Request};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;

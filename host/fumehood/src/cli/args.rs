@@ -138,6 +138,10 @@ pub(crate) struct ProxyArgs {
     /// Listen there for `fumehood modules --socket`, `fumehood status` and the like
     #[arg(long, value_name = "PATH")]
     pub(crate) admin_socket: Option<PathBuf>,
+    /// Tell metrics there, at http://ADDRESS:PORT/metrics, to every program of this
+    /// machine that asks; port 0 is any. Loopback addresses alone are taken
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = on_loopback)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Tell the address in one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
@@ -158,6 +162,16 @@ fn listen_at(text: &str) -> Result<ListenAt, String> {
             .parse()
             .map(ListenAt::Tcp)
             .map_err(|_| "this is neither ADDRESS:PORT nor unix:PATH".to_owned()),
+    }
+}
+
+fn on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "this is no ADDRESS:PORT".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err(fumehood::LaunchError::MetricsBeyondLoopback(address).to_string()),
     }
 }
 

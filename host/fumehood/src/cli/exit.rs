@@ -149,6 +149,7 @@ impl Exit {
         match error {
             fumehood::LaunchError::Anchors(_) => Exit::Anchors,
             fumehood::LaunchError::Proxies(_) => Exit::Configuration,
+            fumehood::LaunchError::MetricsPort { .. } => Exit::Listen,
             _ => Exit::Launch,
         }
     }

@@ -62,7 +62,7 @@ async fn serve(args: &ProxyArgs) -> Result<(), Failed> {
     if let Some(file) = &args.auth_file {
         proxy.follow_users(file.clone())?;
     }
-    manager.ready(&tell(args, &proxy)?);
+    manager.ready(&tell(args, &proxy, engine.metrics_address())?);
     tokio::select! {
         () = signals.next() => {}
         () = manager.watch() => {}
@@ -101,6 +101,9 @@ fn builder(args: &ProxyArgs) -> Result<EngineBuilder, Failed> {
     builder = args.sandbox.put_into(builder);
     if let Some(path) = &args.admin_socket {
         builder = builder.admin_socket(path);
+    }
+    if let Some(address) = args.metrics_listen {
+        builder = builder.metrics_listen(address);
     }
     Ok(builder)
 }
@@ -143,15 +146,21 @@ fn options(args: &ProxyArgs) -> Result<ProxyOptions, Failed> {
 }
 
 /// Says where it listens, for people and for who waits for it.
-fn tell(args: &ProxyArgs, proxy: &Proxy) -> Result<String, Failed> {
+fn tell(args: &ProxyArgs, proxy: &Proxy, metrics: Option<SocketAddr>) -> Result<String, Failed> {
     let address = match (proxy.address(), &args.listen) {
         (Some(address), _) => address.to_string(),
         (None, ListenAt::Unix(path)) => format!("unix:{}", path.display()),
         (None, ListenAt::Tcp(address)) => address.to_string(),
     };
-    let line = match args.json {
-        true => json!({ "address": address, "pid": std::process::id() }).to_string(),
-        false => format!("fumehood proxy listens on {address}"),
+    let line = match (args.json, metrics) {
+        (true, _) => {
+            let pid = std::process::id();
+            json!({ "address": address, "metrics": metrics, "pid": pid }).to_string()
+        }
+        (false, Some(metrics)) => {
+            format!("fumehood proxy listens on {address}; metrics: http://{metrics}/metrics")
+        }
+        (false, None) => format!("fumehood proxy listens on {address}"),
     };
     let mut stdout = io::stdout().lock();
     let told = writeln!(stdout, "{line}").and_then(|()| stdout.flush());

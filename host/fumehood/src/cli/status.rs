@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use fumehood::admin::{self, Request};
+use fumehood::control::{Activity, NameActivity, ScriptActivity};
 use fumehood::{
     DatagramTraffic, DenialGround, Outcome, ProcessStatus, ProxyTraffic, Status, Traffic,
 };
@@ -60,6 +61,9 @@ fn page(status: &Status) -> String {
     row("engine", &process(&status.engine));
     traffic(&status.traffic, &mut row);
     proxied(&status.traffic.proxy, &mut row);
+    if let Some(it) = &status.activity {
+        activity(it, &mut row);
+    }
     for module in &status.modules.modules {
         let state = module.state.as_deref().unwrap_or("not loaded");
         let digest: String = module.digest.chars().take(12).collect();
@@ -135,6 +139,50 @@ fn proxied(proxy: &ProxyTraffic, row: &mut impl FnMut(&str, &str)) {
     row("", &line);
     datagrams(&proxy.datagrams, row);
     denied(&proxy.denials, row);
+}
+
+/// Connections; names and scripts where somebody asked for them.
+fn activity(activity: &Activity, row: &mut impl FnMut(&str, &str)) {
+    let Activity {
+        pool,
+        names,
+        scripts,
+    } = activity;
+    let line = format!(
+        "{} idle, {} in use, {} waiting; {} made, {} reused",
+        pool.idle, pool.in_use, pool.waiting, pool.made, pool.reused
+    );
+    row("pool", &line);
+    let line = format!(
+        "{} of {} places taken, {} waiting for one",
+        pool.places_taken, pool.places, pool.waiting_for_place
+    );
+    row("", &line);
+    if *names != NameActivity::default() {
+        let line = format!(
+            "{} from servers, {} from the cache, {} from here, {} absent, {} failed; {} under way",
+            names.from_servers,
+            names.from_cache,
+            names.from_here,
+            names.absent,
+            names.failed,
+            names.under_way
+        );
+        row("dns", &line);
+    }
+    if *scripts != ScriptActivity::default() {
+        let line = format!(
+            "{} held, {} loaded, {} not; {} calls, {} failed, {} µs in all; {} under way",
+            scripts.held,
+            scripts.loaded,
+            scripts.not_loaded,
+            scripts.calls,
+            scripts.failed_calls,
+            scripts.calls_us,
+            scripts.under_way
+        );
+        row("pac", &line);
+    }
 }
 
 /// Datagrams of a proxy's clients; nothing where there are none.

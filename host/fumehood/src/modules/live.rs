@@ -63,13 +63,13 @@ impl Modules {
     /// # Errors
     /// [`ModuleError::Engine`], [`ModuleError::NoAnswer`].
     pub async fn list(&self) -> Result<Listing, ModuleError> {
-        let statuses = self.inventory().await?;
+        Ok(self.listing(&self.inventory().await?))
+    }
+
+    /// What is known here, and what the engine says of it.
+    pub(crate) fn listing(&self, statuses: &[ModuleStatus]) -> Listing {
         let registry = &self.engine.shared.registry;
-        Ok(Listing::new(
-            &registry.all(),
-            &statuses,
-            &registry.refused(),
-        ))
+        Listing::new(&registry.all(), statuses, &registry.refused())
     }
 
     /// All versions of one module.
@@ -278,7 +278,7 @@ impl Modules {
 
     async fn inventory(&self) -> Result<Vec<ModuleStatus>, ModuleError> {
         match self.ask(ToEngine::Inspect, None).await? {
-            Answer::Inventory(all) => Ok(all),
+            Answer::Inventory(all) => Ok(all.modules),
             _ => Err(astray()),
         }
     }

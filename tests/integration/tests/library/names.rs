@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fumehood::control::{
-    AnswerSource, Cause, DialFailure, NameCause, RecordData, RecordType, Wanted,
+    AnswerSource, Cause, DialFailure, NameActivity, NameCause, RecordData, RecordType, Wanted,
 };
 use fumehood::pac::PacOptions;
 use fumehood::policy::{Effect, Policy, Route, Rule};
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, fetch, own, with_faulty_dns, with_probe};
 
-pub(crate) const TESTS: [Test; 12] = [
+pub(crate) const TESTS: [Test; 13] = [
     test("names::a_trap_loses_no_other_query", || {
         Box::pin(fault("trap"))
     }),
@@ -35,6 +35,9 @@ pub(crate) const TESTS: [Test; 12] = [
     }),
     test("names::black_holes_do_not_delay_what_is_known", || {
         Box::pin(black_holes())
+    }),
+    test("names::questions_are_counted_by_what_came_of_them", || {
+        Box::pin(counted())
     }),
     test("names::equal_questions_are_asked_once", || {
         Box::pin(sharing())
@@ -220,6 +223,50 @@ async fn black_holes() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(address(&engine, "b.known").await, PUBLIC);
     holes.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// What came of each is told with the engine's status, and is of that engine.
+async fn counted() {
+    let server = NameServer::start(PUBLIC);
+    let folder = TempDir::new().unwrap();
+    let hosts = folder.write("hosts", "192.0.2.7 printer\n").unwrap();
+    let dns = Dns {
+        hosts,
+        private_answers: true,
+        ..server.dns()
+    };
+    let engine = launched(builder(), dns).await;
+    for name in ["a.known", "b.known", "a.known", "printer"] {
+        address(&engine, name).await;
+    }
+    let absent = Question::new("a.known", Wanted::Records(RecordType::Aaaa)).unwrap();
+    assert!(engine.resolve(&absent).await.is_err());
+    let lost = question("a.hole").within(Duration::from_millis(300));
+    assert!(engine.resolve(&lost).await.is_err());
+    let names = async || engine.status().await.activity.unwrap().names;
+    let wanted = NameActivity {
+        from_servers: 2,
+        from_cache: 1,
+        from_here: 1,
+        absent: 1,
+        failed: 1,
+        under_way: 0,
+    };
+    assert_eq!(names().await, wanted);
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { resolved(&engine, "b.hole").await }
+    });
+    server.is_asked_about_holes(2).await;
+    assert_eq!(names().await.under_way, 1);
+    waiting.abort();
+    own("engine").kill().unwrap();
+    address(&engine, "a.known").await;
+    let anew = NameActivity {
+        from_servers: 1,
+        ..NameActivity::default()
+    };
+    assert_eq!(names().await, anew);
 }
 
 /// Equal questions that wait at once go out as one.

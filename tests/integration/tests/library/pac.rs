@@ -1,5 +1,6 @@
 //! Scripts by the library: typed answers, calls side by side, engines that die.
 
+use fumehood::control::ScriptActivity;
 use fumehood::pac::{MAX_PAC_SCRIPTS, Pac, PacCall, PacError, PacFailure, PacNames, PacOptions};
 use fumehood::policy::{ProxyScheme, ProxyServer, ProxySettings, RequestUrl, Route};
 use fumehood::{Engine, ProxyChooser};
@@ -65,6 +66,18 @@ async fn typed() {
         load(&engine, "(").await,
         Err(PacError::Script(PacFailure::Syntax(_)))
     ));
+    let scripts = engine.status().await.activity.unwrap().scripts;
+    let ScriptActivity { calls_us, .. } = scripts;
+    let wanted = ScriptActivity {
+        held: 1,
+        loaded: 1,
+        not_loaded: 1,
+        calls: 1,
+        calls_us,
+        ..ScriptActivity::default()
+    };
+    assert_eq!(scripts, wanted);
+    assert!(calls_us > 0);
 }
 
 async fn killed() {
@@ -105,6 +118,8 @@ async fn hang() {
     let Err(PacError::Script(PacFailure::Guest { kind, .. })) = ended else {
         panic!("{ended:?}");
     };
+    let scripts = engine.status().await.activity.unwrap().scripts;
+    assert_eq!((scripts.calls, scripts.failed_calls), (100, 1));
     assert_eq!(kind, "hang");
     let found = bad.find("http://count.test/", &PacCall::default()).await;
     let routes = found.unwrap().outcome.unwrap().routes;

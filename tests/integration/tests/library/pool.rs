@@ -1,7 +1,9 @@
 //! How many connections there are to one place, and who waits for whom.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use fumehood::control::PoolActivity;
 use fumehood::policy::ProxyServer;
 use fumehood::{Limits, Proxies, UpstreamProxy};
 use fumehood_tests::hostile::{Gate, Script, Server};
@@ -20,6 +22,9 @@ pub(crate) const TESTS: [Test; 3] = [
     ),
     test("pool::an_engine_has_as_many_as_it_may", || Box::pin(all())),
 ];
+
+/// A crowded machine gets the rest.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Requests that ask at once.
 const CROWD: usize = 20;
@@ -41,6 +46,19 @@ fn crowd(engine: &fumehood::Engine, urls: impl Iterator<Item = String>) -> JoinS
     crowd
 }
 
+/// How the pool fares, once it is as it should be.
+async fn pool(engine: &fumehood::Engine, is_so: impl Fn(&PoolActivity) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let activity = engine.status().await.activity.unwrap();
+        if is_so(&activity.pool) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{activity:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn wait_for(gate: &Gate, count: usize) {
     let gate = gate.clone();
     let waiting = tokio::task::spawn_blocking(move || gate.wait_for(count));
@@ -55,9 +73,18 @@ async fn one_origin() {
     wait_for(&gate, 6).await;
     assert_eq!(fetch(&engine, &other.url("/")).await.unwrap(), b"hello");
     assert_eq!(busy.connections(), 6);
+    pool(&engine, |it| {
+        (it.in_use, it.waiting, it.idle, it.made) == (6, 14, 1, 7)
+    })
+    .await;
     gate.open();
     assert_eq!(crowd.join_all().await, vec![b"hello".to_vec(); CROWD]);
     assert_eq!(busy.connections(), 6, "who waited took over a connection");
+    let waiting = (CROWD - 6) as u64;
+    pool(&engine, |it| {
+        (it.in_use, it.waiting, it.idle) == (0, 0, 7) && (it.made, it.reused) == (7, waiting)
+    })
+    .await;
 }
 
 async fn one_proxy() {
@@ -88,6 +115,7 @@ async fn one_proxy() {
     });
     assert!(engine.client().send(request).await.is_ok());
     assert_eq!(server.connections(), 3);
+    pool(&engine, |it| (it.in_use, it.waiting) == (3, 5)).await;
     gate.open();
     assert_eq!(crowd.join_all().await.len(), 8);
     assert_eq!(server.connections(), 8);
@@ -105,6 +133,10 @@ async fn all() {
     wait_for(&gate, 2).await;
     let connections = || servers.iter().map(Server::connections).sum::<usize>();
     assert_eq!(connections(), 2);
+    pool(&engine, |it| {
+        (it.places, it.places_taken, it.waiting_for_place) == (2, 2, 2)
+    })
+    .await;
     gate.open();
     assert_eq!(crowd.join_all().await.len(), 4);
     assert_eq!(connections(), 4);

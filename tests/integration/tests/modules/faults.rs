@@ -39,6 +39,12 @@ fn a_trap_is_resumed_told_reported_and_at_last_quarantined() {
     let table = it.modules(&["list"]);
     let table = String::from_utf8(table.content().to_vec()).unwrap();
     assert!(table.contains("2 faults"), "{table}");
+    for (count, value) in [("faults", 2), ("resumed", 2)] {
+        let labels = format!("module=\"http1\",version=\"9.0.0\",digest=\"{faulty}\"");
+        let line = format!("fumehood_module_{count}_total{{{labels},state=\"current\"}} {value}");
+        let page = it.status(&["--metrics"]);
+        assert!(page.lines().any(|it| it == line), "{line}\n{page}");
+    }
     gates[1].open();
 
     // The third is one too many: the version before is current again.

@@ -47,16 +47,7 @@ fn get(it: &Setting, path: &str) -> String {
 fn what_went_through_is_counted_and_told() {
     let it = Setting::new();
     let (running, gate, _server) = busy(&it);
-    let status = |how: &str| {
-        let finished = Fetch::command("status")
-            .arg(how)
-            .arg("--socket")
-            .arg(it.socket())
-            .run();
-        assert_eq!(finished.code(), 0, "{finished:?}");
-        String::from_utf8(finished.stdout).unwrap()
-    };
-    let page = status("--metrics");
+    let page = it.status(&["--metrics"]);
     for (metric, wanted) in [
         ("fumehood_exchanges_under_way", 1.0),
         ("fumehood_exchanges_total{outcome=\"ok\"}", 2.0),
@@ -74,6 +65,13 @@ fn what_went_through_is_counted_and_told() {
             2.0,
         ),
         ("fumehood_process_up{process=\"engine\"}", 1.0),
+        // The second request took the first one's connection, the third has one.
+        ("fumehood_pool_connections{state=\"in-use\"}", 1.0),
+        ("fumehood_pool_connections{state=\"idle\"}", 0.0),
+        ("fumehood_pool_waiting", 0.0),
+        ("fumehood_pool_connections_made_total", 2.0),
+        ("fumehood_pool_connections_reused_total", 1.0),
+        ("fumehood_connection_places{state=\"taken\"}", 1.0),
     ] {
         assert_eq!(
             value(&page, metric).to_bits(),
@@ -104,7 +102,15 @@ fn what_went_through_is_counted_and_told() {
         "there is no such page"
     );
 
-    let json: serde_json::Value = serde_json::from_str(&status("--json")).unwrap();
+    let text = it.status(&[]);
+    for row in [
+        "pool       0 idle, 1 in use, 0 waiting; 2 made, 1 reused\n",
+        "           1 of 128 places taken, 0 waiting for one\n",
+    ] {
+        assert!(text.contains(row), "{row}{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&it.status(&["--json"])).unwrap();
+    assert_eq!(json["activity"]["pool"]["in_use"], 1);
     assert_eq!(json["traffic"]["exchanges"]["ok"], 2);
     assert_eq!(json["traffic"]["denials"]["loopback-address"], 1);
     gate.open();

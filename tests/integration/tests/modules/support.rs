@@ -100,6 +100,14 @@ impl Setting {
         digest
     }
 
+    /// `fumehood status …` of the command under way.
+    pub(crate) fn status(&self, how: &[&str]) -> String {
+        let asked = Fetch::command("status").args(how);
+        let finished = asked.arg("--socket").arg(self.socket()).run();
+        assert_eq!(finished.code(), 0, "{finished:?}");
+        String::from_utf8(finished.stdout).unwrap()
+    }
+
     /// The version of `http1` with this digest, as it is listed.
     pub(crate) fn listed(&self, digest: &str) -> Value {
         let listing = self.ask(&["list"]);

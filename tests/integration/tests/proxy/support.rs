@@ -24,6 +24,8 @@ pub(crate) const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where it tells metrics, if it does.
+    pub(crate) metrics: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -87,9 +89,11 @@ impl Proxy {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let address = ready["address"].as_str().unwrap();
         let address = address.parse().unwrap_or(nowhere);
+        let metrics = ready["metrics"].as_str();
         Proxy {
             child,
             address,
+            metrics: metrics.map(|it| it.parse().unwrap()),
             folder,
         }
     }
