@@ -9,8 +9,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::client::{Client, Next};
 use super::forward::{ClientSide, End, Forward, Terms};
-use super::head::{head_for, via};
-use super::judge::{Wanted, judge_again};
+use super::head::head_for;
+use super::judge::Wanted;
 use super::listener::Seat;
 use super::refusal::Refusal;
 use super::request::Come;
@@ -48,7 +48,7 @@ impl Client {
     /// A request to a server, and its response back.
     pub(super) async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
         let so_far = self.via_so_far(&come.request);
-        let passing = (&so_far[..], come.request.upgrade);
+        let passing = (so_far.as_deref(), come.request.upgrade);
         let ways = match traveller(&self.hub, &self.seat, self.grant(), &wanted, passing)
             .ways()
             .await
@@ -96,21 +96,20 @@ impl Client {
         come: &Come,
         told: &mut Told,
     ) -> Option<(End, bool)> {
-        let setup = &self.seat.listener().setup;
-        let name = setup.via.as_deref();
-        let via = name.map(|name| via(come.request.minor_version, name));
+        let listener = self.seat.listener();
+        let via = listener.via(come.request.minor_version);
         let terms = Terms {
-            deadlines: setup.deadlines,
-            via: via.as_ref(),
+            deadlines: listener.setup.deadlines,
+            via,
             informational: come.request.minor_version >= 1,
             asked: server.way.asked(),
-            listener: self.seat.listener(),
+            listener,
         };
         let client = ClientSide {
             transport: &mut self.transport,
             codec: &mut self.codec.as_mut()?.codec,
         };
-        let head = head_for(&come.request, wanted, &server.way, via.as_ref());
+        let head = head_for(&come.request, wanted, &server.way, via);
         let inward = (&come.demand, come.then);
         let begun = Forward::begin(client, &mut server.connection, head, inward, terms);
         Some(match begun {
@@ -176,14 +175,16 @@ impl Client {
         // The same proxies, but who named them, and what they are told, may be others.
         kept.way = ways.first()?.clone();
         let first = kept.way.first();
-        judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
+        let address = kept.connection.peer.ip();
+        let judge = &mut self.judge;
+        judge.again(&policy, wanted, first.as_ref(), address).ok()?;
         Some(kept)
     }
 
     async fn connect(
         &mut self,
         wanted: &Wanted,
-        passing: (&[Field], bool),
+        passing: (Option<&[Field]>, bool),
         ways: &[ClientWay],
     ) -> Result<Kept, Cause> {
         let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
@@ -210,7 +211,7 @@ impl Client {
         request: &Request,
     ) -> Next {
         let via = self.via_so_far(request);
-        let (peer, far) = match self.far(wanted, &via).await {
+        let (peer, far) = match self.far(wanted, via.as_deref()).await {
             Ok(far) => far,
             Err(it) => return self.refuse(told, &it.refusal).await,
         };
@@ -237,7 +238,7 @@ impl Client {
     pub(super) async fn far(
         &mut self,
         wanted: &Wanted,
-        via: &[Field],
+        via: Option<&[Field]>,
     ) -> Result<(SocketAddr, Far), Unreached> {
         let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
         let ways = traveller.ways().await.map_err(|refusal| Unreached {
@@ -256,8 +257,11 @@ impl Client {
         Ok((reached.peer, far))
     }
 
-    /// `via` of a request as it is passed on.
-    fn via_so_far(&self, request: &Request) -> Vec<Field> {
+    /// `via` of a request as it is passed on, where a way is to be chosen for it.
+    fn via_so_far(&self, request: &Request) -> Option<Vec<Field>> {
+        if !self.hub.proxy.routes.asks() {
+            return None;
+        }
         let before = request
             .fields
             .iter()
@@ -266,9 +270,8 @@ impl Client {
                 name: "via".to_owned(),
                 value: value.to_vec(),
             });
-        let name = self.seat.listener().setup.via.as_deref();
-        let own = name.map(|name| via(request.minor_version, name));
-        before.chain(own).collect()
+        let own = self.seat.listener().via(request.minor_version);
+        Some(before.chain(own.cloned()).collect())
     }
 }
 
@@ -280,14 +283,14 @@ impl Kept {
     }
 }
 
-/// Who goes for a request, with the `via` that it passes on and whether it asks
-/// for an upgrade. Its parts are lent one by one, as a connection is not shared.
+/// Who goes for a request, with the `via` that it passes on where a way is to be
+/// chosen, and whether it asks for an upgrade. Its parts are lent one by one, as a connection is not shared.
 fn traveller<'a>(
     hub: &'a Arc<Hub>,
     seat: &'a Seat,
     grant: GrantId,
     wanted: &'a Wanted,
-    (via, upgrade): (&'a [Field], bool),
+    (via, upgrade): (Option<&'a [Field]>, bool),
 ) -> Traveller<'a> {
     Traveller {
         hub,
