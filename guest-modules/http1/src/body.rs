@@ -3,7 +3,8 @@
 use crate::bounds::{MAX_HEAD_BYTES, MAX_LINE_BYTES};
 use crate::chunk::MAX_NEXT_BYTES;
 use crate::framing::Framing;
-use crate::{Demand, Error, Field, LineDemand, Misuse, Truncation, chunk, head};
+use crate::types::Lent;
+use crate::{Demand, Error, LineDemand, Misuse, Truncation, chunk, head};
 
 /// Where in the content the stream is.
 #[derive(Debug)]
@@ -25,11 +26,11 @@ pub(crate) enum Body {
 
 /// What one look or move led to.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum Step<'a> {
     /// There is more to come.
     More(Body),
     /// The message is whole. These are its trailers.
-    End(Vec<Field>),
+    End(Vec<Lent<'a>>),
 }
 
 impl Body {
@@ -63,7 +64,7 @@ impl Body {
     }
 
     /// The demanded piece has come, and what was to be moved before it.
-    pub(crate) fn receive(self, data: &[u8]) -> Result<Step, Error> {
+    pub(crate) fn receive(self, data: &[u8]) -> Result<Step<'_>, Error> {
         let size = match self {
             Self::FirstChunkSize => chunk::first_size(data)?,
             Self::NextChunkSize | Self::Chunk { .. } => chunk::next_size(data)?,
@@ -80,7 +81,7 @@ impl Body {
     }
 
     /// So much of the demanded payload has been moved.
-    pub(crate) fn moved(self, count: u64) -> Result<Step, Error> {
+    pub(crate) fn moved(self, count: u64) -> Result<Step<'static>, Error> {
         let rest = |left: u64| left.checked_sub(count).ok_or(Misuse::UndemandedPayload);
         Ok(match self {
             Self::Length { left } => match rest(left)? {

@@ -1,6 +1,7 @@
 //! The codec's face: one connection, exchange after exchange.
 
 use crate::exchange::{Exchange, Next, Stepped};
+use crate::types::Lent;
 use crate::upload::Upload;
 use crate::{
     Completion, Demand, Error, Event, Line, Misuse, PayloadFrame, Preferences, Progress,
@@ -111,6 +112,11 @@ impl Client {
     /// When the peer broke the protocol or a bound, or when `data` is not the
     /// demanded piece.
     pub fn receive(&mut self, data: &[u8]) -> Result<Progress, Error> {
+        self.read(data).map(Progress::owned)
+    }
+
+    /// The same, with fields that lie in `data`.
+    pub(crate) fn read<'a>(&mut self, data: &'a [u8]) -> Result<Progress<Lent<'a>>, Error> {
         match self.take() {
             State::Busy(exchange) => self.settle(exchange.receive(data)),
             State::Idle if data.is_empty() => Err(Misuse::NotTheDemandedPiece.into()),
@@ -125,7 +131,7 @@ impl Client {
     /// [`Misuse`] when it is more than was demanded.
     pub fn payload_moved(&mut self, count: u64) -> Result<Progress, Error> {
         let exchange = self.busy()?;
-        self.settle(exchange.moved(count))
+        self.settle(exchange.moved(count)).map(Progress::owned)
     }
 
     /// The peer has closed its side, with `pending` bytes buffered for the
@@ -136,7 +142,7 @@ impl Client {
     /// exchange is under way; a violation when bytes came though none was.
     pub fn end_of_stream(&mut self, pending: u64) -> Result<Progress, Error> {
         match self.take() {
-            State::Busy(exchange) => self.settle(exchange.closed(pending)),
+            State::Busy(exchange) => self.settle(exchange.closed(pending)).map(Progress::owned),
             State::Idle if pending > 0 => Err(Violation::UnsolicitedBytes.into()),
             State::Idle => Ok(Progress {
                 events: Vec::new(),
@@ -171,7 +177,7 @@ impl Client {
         Ok(done)
     }
 
-    fn settle(&mut self, stepped: Stepped) -> Result<Progress, Error> {
+    fn settle<'a>(&mut self, stepped: Stepped<'a>) -> Result<Progress<Lent<'a>>, Error> {
         let (mut events, next) = stepped?;
         self.state = match next {
             Next::Ongoing(exchange) => State::Busy(exchange),

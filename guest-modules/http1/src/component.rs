@@ -46,7 +46,7 @@ impl wit::Guest for Http1 {
 
     fn receive(data: Vec<u8>) -> Result<wit::Progress, wit::Error> {
         with_client(|client| {
-            let progress = client.receive(&data)?;
+            let progress = client.read(&data)?;
             Ok(convert::progress(progress, client.completes()))
         })
     }

@@ -3,6 +3,7 @@
 use crate::body::{Body, Step, bound};
 use crate::bounds::MAX_INFORMATIONAL;
 use crate::framing::{self, Framing, Persistence};
+use crate::types::Lent;
 use crate::upload::Upload;
 use crate::{
     Completion, Demand, Error, Event, Limit, Line, LineDemand, Misuse, Preferences, RequestHead,
@@ -57,7 +58,7 @@ pub(crate) enum Next {
 
 /// A step's outcome: its events but the completion, and what it led to.
 /// Steps consume the exchange, so that an error ends it.
-pub(crate) type Stepped = Result<(Vec<Event>, Next), Error>;
+pub(crate) type Stepped<'a> = Result<(Vec<Event<Lent<'a>>>, Next), Error>;
 
 impl Exchange {
     /// Begins with the head that was sent.
@@ -110,7 +111,7 @@ impl Exchange {
     }
 
     /// The demanded piece has come.
-    pub(crate) fn receive(self, data: &[u8]) -> Stepped {
+    pub(crate) fn receive(self, data: &[u8]) -> Stepped<'_> {
         match self.stage {
             Stage::Head { informational } => {
                 let head = head::response(data, self.sent.preferences)?;
@@ -133,7 +134,7 @@ impl Exchange {
     }
 
     /// So much of the demanded payload has been moved.
-    pub(crate) fn moved(self, count: u64) -> Stepped {
+    pub(crate) fn moved(self, count: u64) -> Stepped<'static> {
         match self.stage {
             Stage::Head { .. } => Err(Misuse::UndemandedPayload.into()),
             Stage::Body { body, persistence } => {
@@ -144,7 +145,7 @@ impl Exchange {
     }
 
     /// The peer has closed, `pending` bytes into the demanded piece.
-    pub(crate) fn closed(self, pending: u64) -> Stepped {
+    pub(crate) fn closed(self, pending: u64) -> Stepped<'static> {
         match self.stage {
             // The request may be retried only if not a byte of an answer came.
             Stage::Head { informational: 0 } if pending == 0 => Err(Truncation::BeforeHead.into()),
@@ -159,7 +160,7 @@ impl Exchange {
 
 impl Sent {
     /// An informational head has come.
-    fn informed(self, head: ResponseHead, before: usize) -> Stepped {
+    fn informed(self, head: ResponseHead<Lent<'_>>, before: usize) -> Stepped<'_> {
         framing::check_informational(&head)?;
         if before == MAX_INFORMATIONAL {
             return Err(Limit::InformationalCount.into());
@@ -172,7 +173,7 @@ impl Sent {
     }
 
     /// The final head has come.
-    fn answered(self, head: ResponseHead) -> Stepped {
+    fn answered(self, head: ResponseHead<Lent<'_>>) -> Stepped<'_> {
         if self.tunnel && (200..=299).contains(&head.status) {
             let over = Next::Over(Completion { reusable: false });
             return Ok((vec![Event::Head(head)], over));
@@ -187,7 +188,7 @@ impl Sent {
     }
 
     /// The content has advanced.
-    fn stepped(self, step: Step, persistence: Persistence) -> (Vec<Event>, Next) {
+    fn stepped(self, step: Step<'_>, persistence: Persistence) -> (Vec<Event<Lent<'_>>>, Next) {
         match step {
             Step::More(body) => (Vec::new(), self.ongoing(body, persistence)),
             Step::End(trailers) if trailers.is_empty() => (Vec::new(), self.over(persistence)),

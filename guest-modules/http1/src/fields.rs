@@ -1,7 +1,8 @@
 //! Field sections: what heads and trailers have in common.
 
 use crate::bounds::MAX_LINE_BYTES;
-use crate::{Error, Field, Limit, Line, Violation};
+use crate::types::Lent;
+use crate::{Error, Limit, Line, Violation};
 
 /// Checks what is stricter here than in httparse, in one pass: every line ends
 /// in CRLF, none is over its bound (`start_line_bytes` before line
@@ -56,14 +57,11 @@ pub(crate) fn refusal(section: &[u8], error: httparse::Error, start_line: Violat
     .into()
 }
 
-/// Copies the fields out of the section.
-pub(crate) fn owned(headers: &[httparse::Header<'_>]) -> Vec<Field> {
+/// The fields, in the section.
+pub(crate) fn lent<'a>(headers: &[httparse::Header<'a>]) -> Vec<Lent<'a>> {
     headers
         .iter()
-        .map(|header| Field {
-            name: header.name.to_owned(),
-            value: header.value.to_vec(),
-        })
+        .map(|header| (header.name, header.value))
         .collect()
 }
 

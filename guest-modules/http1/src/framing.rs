@@ -2,7 +2,7 @@
 //! outlives it (section 9.3).
 
 use crate::fields::{lists, values};
-use crate::{Error, Field, PayloadLength, ResponseHead, Violation};
+use crate::{Error, Line, PayloadLength, ResponseHead, Violation};
 
 /// Where the content of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Persistence {
 
 impl Framing {
     /// Tells the framing of a final response; `head_only` when it answers HEAD.
-    pub(crate) fn of(head: &ResponseHead, head_only: bool) -> Result<Self, Error> {
+    pub(crate) fn of(head: &ResponseHead<impl Line>, head_only: bool) -> Result<Self, Error> {
         let length = content_length(head)?;
         let chunked = is_chunked(head, length)?;
         if head_only || matches!(head.status, 204 | 304) {
@@ -45,7 +45,7 @@ impl Framing {
 
 impl Persistence {
     /// Tells it from a final response's head and framing.
-    pub(crate) fn of(head: &ResponseHead, framing: Framing) -> Self {
+    pub(crate) fn of(head: &ResponseHead<impl Line>, framing: Framing) -> Self {
         let option = |name| values(&head.fields, "connection").any(|value| lists(value, name));
         // A 204 cannot have content. One that claims some comes from a server
         // that may go on to send it, where the next response should be.
@@ -65,7 +65,10 @@ impl Persistence {
 /// Tells the length of a request's content. Stricter than for a response: what
 /// an intermediary reads and what the next server reads must be one thing, so
 /// even a repeated `content-length` of one value is refused.
-pub(crate) fn of_request(fields: &[Field], minor_version: u8) -> Result<PayloadLength, Violation> {
+pub(crate) fn of_request(
+    fields: &[impl Line],
+    minor_version: u8,
+) -> Result<PayloadLength, Violation> {
     let mut lengths = values(fields, "content-length");
     let length = lengths.next();
     let mut codings = values(fields, "transfer-encoding");
@@ -87,13 +90,13 @@ pub(crate) fn of_request(fields: &[Field], minor_version: u8) -> Result<PayloadL
 }
 
 /// Checks the framing fields of a 1xx response, which can have no content.
-pub(crate) fn check_informational(head: &ResponseHead) -> Result<(), Violation> {
+pub(crate) fn check_informational(head: &ResponseHead<impl Line>) -> Result<(), Violation> {
     let length = content_length(head)?;
     is_chunked(head, length).map(|_| ())
 }
 
 /// The one value of all `content-length` fields and their list members.
-fn content_length(head: &ResponseHead) -> Result<Option<u64>, Violation> {
+fn content_length(head: &ResponseHead<impl Line>) -> Result<Option<u64>, Violation> {
     let mut length = None;
     for value in values(&head.fields, "content-length") {
         for member in value.split(|byte| *byte == b',') {
@@ -108,7 +111,7 @@ fn content_length(head: &ResponseHead) -> Result<Option<u64>, Violation> {
 }
 
 /// Whether `transfer-encoding` is there, and exactly `chunked`, and allowed.
-fn is_chunked(head: &ResponseHead, length: Option<u64>) -> Result<bool, Violation> {
+fn is_chunked(head: &ResponseHead<impl Line>, length: Option<u64>) -> Result<bool, Violation> {
     let mut codings = values(&head.fields, "transfer-encoding");
     let Some(coding) = codings.next() else {
         return Ok(false);

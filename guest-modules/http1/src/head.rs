@@ -4,7 +4,8 @@ use std::mem::MaybeUninit;
 
 use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES};
 use crate::piece::Piece;
-use crate::{Error, Field, Limit, Preferences, ResponseHead, Violation, fields};
+use crate::types::Lent;
+use crate::{Error, Limit, Preferences, ResponseHead, Violation, fields};
 
 /// Where the reason phrase begins: after `HTTP/1.1 200 `.
 const REASON_AT: usize = 13;
@@ -35,7 +36,10 @@ const FORBIDDEN_TRAILERS: [&str; 19] = [
 ];
 
 /// Parses one head: a status line, fields, and the empty line.
-pub(crate) fn response(data: &[u8], preferences: Preferences) -> Result<ResponseHead, Error> {
+pub(crate) fn response(
+    data: &[u8],
+    preferences: Preferences,
+) -> Result<ResponseHead<Lent<'_>>, Error> {
     let Piece::Whole(data) = Piece::to_empty_line(data, preferences.max_head_bytes)? else {
         return Err(Limit::HeadBytes.into());
     };
@@ -68,12 +72,12 @@ pub(crate) fn response(data: &[u8], preferences: Preferences) -> Result<Response
         minor_version,
         status,
         reason: reason(data).to_vec(),
-        fields: fields::owned(parsed.headers),
+        fields: fields::lent(parsed.headers),
     })
 }
 
 /// Parses a trailer section with its empty line, which may be all there is.
-pub(crate) fn trailers(data: &[u8]) -> Result<Vec<Field>, Error> {
+pub(crate) fn trailers(data: &[u8]) -> Result<Vec<Lent<'_>>, Error> {
     let Piece::Whole(data) = Piece::to_empty_line(data, MAX_HEAD_BYTES)? else {
         return Err(Limit::HeadBytes.into());
     };
@@ -83,14 +87,14 @@ pub(crate) fn trailers(data: &[u8]) -> Result<Vec<Field>, Error> {
     }
     let mut headers = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let trailers = match httparse::parse_headers(data, &mut headers) {
-        Ok(httparse::Status::Complete((end, found))) if end == data.len() => fields::owned(found),
+        Ok(httparse::Status::Complete((end, found))) if end == data.len() => fields::lent(found),
         Ok(_) => return Err(Violation::BadField.into()),
         Err(error) => return Err(fields::refusal(data, error, Violation::BadStatusLine)),
     };
-    let forbidden = |field: &Field| {
+    let forbidden = |(name, _): &Lent<'_>| {
         FORBIDDEN_TRAILERS
             .iter()
-            .any(|name| field.name.eq_ignore_ascii_case(name))
+            .any(|it| name.eq_ignore_ascii_case(it))
     };
     if trailers.iter().any(forbidden) {
         return Err(Violation::ForbiddenTrailer.into());

@@ -29,6 +29,7 @@ mod exchange;
 mod fields;
 mod framing;
 mod head;
+mod owned;
 mod piece;
 mod preferences;
 mod request;

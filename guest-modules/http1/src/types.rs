@@ -27,8 +27,10 @@ impl Line for Field {
     }
 }
 
-/// Name and value.
-impl Line for (&str, &[u8]) {
+/// Name and value, in the bytes they came in.
+pub(crate) type Lent<'a> = (&'a str, &'a [u8]);
+
+impl Line for Lent<'_> {
     fn name(&self) -> &str {
         self.0
     }
@@ -78,7 +80,7 @@ pub struct PayloadFrame {
 
 /// A response's status line and fields (RFC 9112 section 4).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResponseHead {
+pub struct ResponseHead<F = Field> {
     /// Minor version of HTTP/1: 0 or 1.
     pub minor_version: u8,
     /// 100–999. Those above 599 are outside the registry; a client treats them
@@ -87,7 +89,7 @@ pub struct ResponseHead {
     /// As sent, possibly empty.
     pub reason: Vec<u8>,
     /// In the order received, at most [`MAX_FIELDS`](crate::bounds::MAX_FIELDS).
-    pub fields: Vec<Field>,
+    pub fields: Vec<F>,
 }
 
 /// The piece of the inbound stream that must come next.
@@ -117,13 +119,13 @@ pub struct LineDemand {
 
 /// Something the stream said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<F = Field> {
     /// A 1xx response other than 101.
-    Informational(ResponseHead),
+    Informational(ResponseHead<F>),
     /// The final response's head.
-    Head(ResponseHead),
+    Head(ResponseHead<F>),
     /// Trailer fields; never empty.
-    Trailers(Vec<Field>),
+    Trailers(Vec<F>),
     /// The exchange is over.
     Complete(Completion),
 }
@@ -137,9 +139,9 @@ pub struct Completion {
 
 /// The outcome of a step: what was said, in stream order, and what must be seen next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct Progress<F = Field> {
     /// What was said.
-    pub events: Vec<Event>,
+    pub events: Vec<Event<F>>,
     /// What must be seen next.
     pub demand: Demand,
     /// With a demand for payload: the lines that may be shown right after it,
@@ -165,7 +167,7 @@ pub enum RequestTarget {
 
 /// A request that came, as it may be passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct Request<F = Field> {
     /// A token, as sent.
     pub method: String,
     /// Minor version of HTTP/1: 0 or 1.
@@ -174,7 +176,7 @@ pub struct Request {
     pub target: RequestTarget,
     /// In the order received, without what concerns this connection alone,
     /// without framing and without `host`.
-    pub fields: Vec<Field>,
+    pub fields: Vec<F>,
     /// How much content follows.
     pub payload: PayloadLength,
     /// The connection would be a WebSocket's (RFC 6455 section 4.1), if the
@@ -220,18 +222,18 @@ pub struct Answer<F = Field> {
 
 /// Something the client's stream said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerEvent {
+pub enum ServerEvent<F = Field> {
     /// A request's head. Payload may follow.
-    Request(Request),
+    Request(Request<F>),
     /// All of the request has come; trailers are dropped (RFC 9110 section 6.5.1).
     RequestEnd,
 }
 
 /// The outcome of a step in the server's role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerProgress {
+pub struct ServerProgress<F = Field> {
     /// What was said.
-    pub events: Vec<ServerEvent>,
+    pub events: Vec<ServerEvent<F>>,
     /// What must be seen next.
     pub demand: Demand,
     /// As [`Progress::then`].

@@ -1,9 +1,11 @@
 //! One connection to exactly one address.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
@@ -44,21 +46,7 @@ impl Connect for Tcp {
     async fn connect(&self, address: SocketAddr) -> Result<OwnedFd, Errno> {
         // It is never closed; were it, nothing could be connected.
         let _place = self.places.acquire().await.map_err(|_| Errno::CANCELED)?;
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|why| errno(&why))?;
-        // What was checked is what is handed on, whatever lay between. The
-        // scope and flow label are the kernel's to fill in.
-        let peer = stream.peer_addr().map_err(|why| errno(&why))?;
-        if (peer.ip(), peer.port()) != (address.ip(), address.port()) {
-            return Err(Errno::PROTO);
-        }
-        stream.set_nodelay(true).map_err(|why| errno(&why))?;
-        // Stays non-blocking, as the engine wants it.
-        stream
-            .into_std()
-            .map(OwnedFd::from)
-            .map_err(|why| errno(&why))
+        connect(address).await.map_err(|why| errno(&why))
     }
 
     async fn associate(&self, address: SocketAddr) -> Result<OwnedFd, Errno> {
@@ -66,8 +54,52 @@ impl Connect for Tcp {
     }
 }
 
+/// A connection, non-blocking as the engine wants it.
+async fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
+    let mut stream = begun(address)?;
+    let peer = match stream.peer_addr() {
+        Err(why) if why.kind() == io::ErrorKind::NotConnected => {
+            stream = answered(stream).await?;
+            stream.peer_addr()?
+        }
+        // A near server has answered already, and need not be waited for.
+        peer => peer?,
+    };
+    // What was checked is what is handed on, whatever lay between. The
+    // scope and flow label are the kernel's to fill in.
+    if (peer.ip(), peer.port()) != (address.ip(), address.port()) {
+        return Err(Errno::PROTO.into());
+    }
+    stream.set_nodelay(true)?;
+    Ok(stream.into())
+}
+
+/// A connection that is on its way.
+fn begun(address: SocketAddr) -> io::Result<std::net::TcpStream> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Waits for the server's answer.
+async fn answered(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
+    let stream = TcpStream::from_std(stream)?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(why) => Err(why),
+        None => stream.into_std(),
+    }
+}
+
 /// A connected UDP socket on a port of the kernel's choice.
-async fn associate(address: SocketAddr) -> std::io::Result<OwnedFd> {
+async fn associate(address: SocketAddr) -> io::Result<OwnedFd> {
     let any: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -81,6 +113,6 @@ async fn associate(address: SocketAddr) -> std::io::Result<OwnedFd> {
     socket.into_std().map(OwnedFd::from)
 }
 
-fn errno(why: &std::io::Error) -> Errno {
+fn errno(why: &io::Error) -> Errno {
     Errno::from_io_error(why).unwrap_or(Errno::IO)
 }

@@ -103,7 +103,14 @@ impl Prepared {
             },
             &[],
         )?;
-        let ended = runtime.block_on(async { broker.serve(embedder.into_async()?).await });
+        let ended = runtime.block_on(async {
+            // A task like its dials: what wakes it costs no system call, as what
+            // wakes the future that a runtime blocks on does.
+            let serving = tokio::spawn(broker.serve(embedder.into_async()?));
+            serving
+                .await
+                .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
+        });
         // Lookups under way cannot be cancelled, and nobody waits for them.
         runtime.shutdown_background();
         ended

@@ -48,12 +48,20 @@ impl Collector {
         let before = self.bytes.len();
         let room = self.at_most - before;
         let offered = &offered[..offered.len().min(room)];
-        self.bytes.extend_from_slice(offered);
-        match self.find_end(before) {
-            Some(end) => {
-                self.bytes.truncate(end);
-                (end - before, Collected::Piece)
-            }
+        let end = if before == 0 {
+            // As a rule it comes whole, and what follows it is not copied.
+            let end = self.delimiter.find_end(offered, 0);
+            let piece = &offered[..end.unwrap_or(offered.len())];
+            self.bytes.extend_from_slice(piece);
+            end
+        } else {
+            self.bytes.extend_from_slice(offered);
+            let end = self.delimiter.find_end(&self.bytes, before);
+            self.bytes.truncate(end.unwrap_or(usize::MAX));
+            end
+        };
+        match end {
+            Some(end) => (end - before, Collected::Piece),
             None if self.bytes.len() == self.at_most => (offered.len(), Collected::Piece),
             None => (offered.len(), Collected::More),
         }
@@ -63,15 +71,17 @@ impl Collector {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
 
+impl Delimiter {
     /// Where the piece ends, given that it did not end within the first `seen` bytes.
-    fn find_end(&mut self, seen: usize) -> Option<usize> {
-        match self.delimiter {
-            Delimiter::EmptyLine => empty_line_end(&self.bytes, seen),
-            Delimiter::Lines(ref mut left) => {
+    fn find_end(&mut self, bytes: &[u8], seen: usize) -> Option<usize> {
+        match self {
+            Delimiter::EmptyLine => empty_line_end(bytes, seen),
+            Delimiter::Lines(left) => {
                 let mut end = seen;
                 while *left > 0 {
-                    end += memchr::memchr(b'\n', &self.bytes[end..])? + 1;
+                    end += memchr::memchr(b'\n', &bytes[end..])? + 1;
                     *left -= 1;
                 }
                 Some(end)

@@ -2,13 +2,11 @@
 
 use super::wit;
 use crate::body::bound;
+use crate::types::Lent;
 use crate::{
-    Completion, Demand, Error, Event, Field, Limit, LineDemand, PayloadFrame, PayloadLength,
+    Completion, Demand, Error, Event, Limit, Line, LineDemand, PayloadFrame, PayloadLength,
     Progress, RequestHead, ResponseHead, Truncation, Violation,
 };
-
-/// A field line in the piece it came in.
-pub(super) type Lent<'a> = (&'a str, &'a [u8]);
 
 /// A head whose fields are lent.
 pub(super) fn request_head(head: &wit::RequestHead) -> RequestHead<Lent<'_>> {
@@ -38,12 +36,12 @@ pub(super) fn fields_of(told: &wit::Fields) -> Vec<Lent<'_>> {
 }
 
 /// Field lines in one piece.
-pub(super) fn in_one_piece(fields: &[Field]) -> wit::Fields {
-    let length = |field: &Field| field.name.len() + field.value.len();
+pub(super) fn in_one_piece<F: Line>(fields: &[F]) -> wit::Fields {
+    let length = |field: &F| field.name().len() + field.value().len();
     let mut bytes = Vec::with_capacity(fields.iter().map(length).sum());
     let mut ends = Vec::with_capacity(2 * fields.len());
     for field in fields {
-        for part in [field.name.as_bytes(), &field.value] {
+        for part in [field.name().as_bytes(), field.value()] {
             bytes.extend_from_slice(part);
             ends.push(bound(bytes.len()));
         }
@@ -80,7 +78,10 @@ impl From<PayloadFrame> for wit::PayloadFrame {
     }
 }
 
-pub(super) fn progress(progress: Progress, completes: Option<Completion>) -> wit::Progress {
+pub(super) fn progress(
+    progress: Progress<impl Line>,
+    completes: Option<Completion>,
+) -> wit::Progress {
     wit::Progress {
         events: progress.events.into_iter().map(Into::into).collect(),
         demand: progress.demand.into(),
@@ -116,8 +117,8 @@ impl From<LineDemand> for wit::LineDemand {
     }
 }
 
-impl From<Event> for wit::Event {
-    fn from(event: Event) -> Self {
+impl<F: Line> From<Event<F>> for wit::Event {
+    fn from(event: Event<F>) -> Self {
         match event {
             Event::Informational(head) => Self::Informational(head.into()),
             Event::Head(head) => Self::Head(head.into()),
@@ -127,8 +128,8 @@ impl From<Event> for wit::Event {
     }
 }
 
-impl From<ResponseHead> for wit::ResponseHead {
-    fn from(head: ResponseHead) -> Self {
+impl<F: Line> From<ResponseHead<F>> for wit::ResponseHead {
+    fn from(head: ResponseHead<F>) -> Self {
         Self {
             minor_version: head.minor_version,
             status: head.status,

@@ -5,9 +5,12 @@ use std::cell::RefCell;
 use fumehood_guest_sdk::panic;
 
 use super::bindings::exports::fumehood::http1::server as wit;
-use super::convert::{Lent, fields_of, in_one_piece};
+use super::convert::{fields_of, in_one_piece};
 use super::{Http1, preferred};
-use crate::{Answer, Ending, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress};
+use crate::types::Lent;
+use crate::{
+    Answer, Ending, Field, Line, Request, RequestTarget, Server, ServerEvent, ServerProgress,
+};
 
 impl wit::Guest for Http1 {
     fn current_demand() -> wit::Demand {
@@ -19,7 +22,7 @@ impl wit::Guest for Http1 {
             if server.awaits_head() {
                 server.prefer(preferred());
             }
-            Ok(server.receive(&data)?.into())
+            Ok(server.read(&data)?.into())
         })
     }
 
@@ -77,8 +80,8 @@ fn answer(answer: &wit::Answer) -> Answer<Lent<'_>> {
     }
 }
 
-impl From<ServerProgress> for wit::Progress {
-    fn from(progress: ServerProgress) -> Self {
+impl<F: Line> From<ServerProgress<F>> for wit::Progress {
+    fn from(progress: ServerProgress<F>) -> Self {
         Self {
             events: progress.events.into_iter().map(Into::into).collect(),
             demand: progress.demand.into(),
@@ -87,8 +90,8 @@ impl From<ServerProgress> for wit::Progress {
     }
 }
 
-impl From<ServerEvent> for wit::Event {
-    fn from(event: ServerEvent) -> Self {
+impl<F: Line> From<ServerEvent<F>> for wit::Event {
+    fn from(event: ServerEvent<F>) -> Self {
         match event {
             ServerEvent::Request(request) => Self::Request(request.into()),
             ServerEvent::RequestEnd => Self::RequestEnd,
@@ -96,8 +99,8 @@ impl From<ServerEvent> for wit::Event {
     }
 }
 
-impl From<Request> for wit::Request {
-    fn from(request: Request) -> Self {
+impl<F: Line> From<Request<F>> for wit::Request {
+    fn from(request: Request<F>) -> Self {
         Self {
             method: request.method,
             minor_version: request.minor_version,

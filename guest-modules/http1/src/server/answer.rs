@@ -45,7 +45,7 @@ enum Stage {
 
 impl Response {
     /// The response to a request.
-    pub(super) fn to(request: &Request, asked: Persistence) -> Self {
+    pub(super) fn to<F>(request: &Request<F>, asked: Persistence) -> Self {
         Response {
             to: To {
                 minor_version: request.minor_version,
@@ -197,7 +197,8 @@ impl Response {
 
 fn write_status_line(out: &mut Vec<u8>, answer: &Answer<impl Line>) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(answer.status.to_string().as_bytes());
+    let digit = |place| b"0123456789"[usize::from(answer.status / place % 10)];
+    out.extend([100, 10, 1].map(digit));
     out.push(b' ');
     if answer.reason.iter().copied().all(is_text) {
         out.extend_from_slice(&answer.reason);

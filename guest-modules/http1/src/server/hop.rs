@@ -1,7 +1,7 @@
 //! What concerns one connection alone and is not passed on (RFC 9110 section 7.6.1).
 
-use crate::Field;
-use crate::fields::{lists, values};
+use crate::fields::lists;
+use crate::types::Lent;
 
 /// Fields that are never passed on, in lower case: those of one connection, of
 /// this proxy, and of framing, which is made anew.
@@ -21,15 +21,17 @@ const OF_ONE_HOP: [&str; 11] = [
 
 /// The fields that go on to the next hop, in order: not those of one
 /// connection, and none that `connection` names.
-pub(super) fn passed_on(fields: Vec<Field>) -> Vec<Field> {
-    let named: Vec<Vec<u8>> = values(&fields, "connection").map(<[u8]>::to_vec).collect();
-    let mut fields = fields;
-    fields.retain(|field| !is_of_hop(&field.name, &named));
+pub(super) fn passed_on(mut fields: Vec<Lent<'_>>) -> Vec<Lent<'_>> {
+    let options = fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    let named: Vec<&[u8]> = options.map(|(_, value)| *value).collect();
+    fields.retain(|(name, _)| !is_of_hop(name, &named));
     fields
 }
 
 /// Whether a field stays behind, where `connection` has these values.
-pub(super) fn is_of_hop(name: &str, named: &[impl AsRef<[u8]>]) -> bool {
+pub(super) fn is_of_hop(name: &str, named: &[&[u8]]) -> bool {
     OF_ONE_HOP.iter().any(|it| name.eq_ignore_ascii_case(it))
-        || named.iter().any(|value| lists(value.as_ref(), name))
+        || named.iter().any(|value| lists(value, name))
 }

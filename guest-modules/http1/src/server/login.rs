@@ -1,7 +1,7 @@
 //! Who a client says it is: `proxy-authorization` of the Basic scheme (RFC 7617).
 
 use crate::fields::values;
-use crate::{Field, Login};
+use crate::{Line, Login};
 
 /// Longest value that is looked at, in bytes: the base64 of two texts of 255
 /// bytes and a colon, and the scheme before it.
@@ -9,7 +9,7 @@ const MAX_VALUE_BYTES: usize = 4 * (511_usize).div_ceil(3) + "basic ".len();
 
 /// What the one such field says; nothing where there are two, or what it says is
 /// of another scheme or broken.
-pub(super) fn of(fields: &[Field]) -> Option<Login> {
+pub(super) fn of(fields: &[impl Line]) -> Option<Login> {
     let mut all = values(fields, "proxy-authorization");
     let value = all.next()?;
     if all.next().is_some() || value.len() > MAX_VALUE_BYTES {

@@ -16,6 +16,7 @@ mod request;
 use crate::body::{Body, Step, bound};
 use crate::bounds::MAX_HEAD_BYTES;
 use crate::framing::{Framing, Persistence};
+use crate::types::Lent;
 use crate::{
     Answer, Demand, Ending, Error, Field, Line, LineDemand, Misuse, PayloadFrame, PayloadLength,
     Preferences, ServerEvent, ServerProgress, Truncation,
@@ -93,6 +94,11 @@ impl Server {
     /// When the client broke the protocol or a bound; one refusal may then be
     /// encoded.
     pub fn receive(&mut self, data: &[u8]) -> Result<ServerProgress, Error> {
+        self.read(data).map(ServerProgress::owned)
+    }
+
+    /// The same, with fields that lie in `data`.
+    pub(crate) fn read<'a>(&mut self, data: &'a [u8]) -> Result<ServerProgress<Lent<'a>>, Error> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Idle if data == EMPTY_LINE => {
                 self.state = State::IdleAfterLine;
@@ -110,7 +116,10 @@ impl Server {
     /// [`Misuse`] when it is more than was demanded.
     pub fn payload_moved(&mut self, count: u64) -> Result<ServerProgress, Error> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Busy(serving) => self.go_on(serving, |body| body.moved(count)),
+            State::Busy(serving) => {
+                let progress = self.go_on(serving, |body| body.moved(count));
+                progress.map(ServerProgress::owned)
+            }
             State::Idle | State::IdleAfterLine => Err(Misuse::NoExchange.into()),
             State::Over => Err(Misuse::ConnectionOver.into()),
         }
@@ -185,7 +194,7 @@ impl Server {
         Ok(Ending { bytes, persists })
     }
 
-    fn begin(&mut self, data: &[u8]) -> Result<ServerProgress, Error> {
+    fn begin<'a>(&mut self, data: &'a [u8]) -> Result<ServerProgress<Lent<'a>>, Error> {
         let Head { request, asked } = match request::parse(data, self.preferences) {
             Ok(head) => head,
             Err(error) => {
@@ -210,11 +219,11 @@ impl Server {
     }
 
     /// A step in a request's content.
-    fn go_on(
+    fn go_on<'a>(
         &mut self,
         serving: Serving,
-        step: impl FnOnce(Body) -> Result<Step, Error>,
-    ) -> Result<ServerProgress, Error> {
+        step: impl FnOnce(Body) -> Result<Step<'a>, Error>,
+    ) -> Result<ServerProgress<Lent<'a>>, Error> {
         let Serving { incoming, response } = serving;
         let body = incoming.ok_or(Misuse::NotTheDemandedPiece)?;
         let (incoming, events) = match step(body) {
@@ -229,7 +238,7 @@ impl Server {
         Ok(self.progress(events))
     }
 
-    fn progress(&self, events: Vec<ServerEvent>) -> ServerProgress {
+    fn progress<F>(&self, events: Vec<ServerEvent<F>>) -> ServerProgress<F> {
         ServerProgress {
             events,
             demand: self.demand(),

@@ -3,21 +3,22 @@
 use std::mem::MaybeUninit;
 
 use crate::bounds::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES, MAX_TARGET_BYTES};
-use crate::fields::{check_lines, lists, owned, refusal, values};
+use crate::fields::{check_lines, lent, lists, refusal, values};
 use crate::framing::{Persistence, of_request};
 use crate::piece::Piece;
-use crate::{Error, Field, Limit, PayloadLength, Preferences, Request, RequestTarget, Violation};
+use crate::types::Lent;
+use crate::{Error, Limit, Line, PayloadLength, Preferences, Request, RequestTarget, Violation};
 
 use super::{hop, login};
 
 /// A head, and what it says of the connection.
-pub(super) struct Head {
-    pub(super) request: Request,
+pub(super) struct Head<'a> {
+    pub(super) request: Request<Lent<'a>>,
     pub(super) asked: Persistence,
 }
 
 /// Parses one head: a request line, fields, and the empty line.
-pub(super) fn parse(data: &[u8], preferences: Preferences) -> Result<Head, Error> {
+pub(super) fn parse(data: &[u8], preferences: Preferences) -> Result<Head<'_>, Error> {
     let data = match Piece::to_empty_line(data, MAX_HEAD_BYTES)? {
         Piece::Whole(data) if data.len() <= preferences.max_head_bytes => data,
         Piece::Whole(_) | Piece::OverBound => return Err(Limit::HeadBytes.into()),
@@ -45,7 +46,7 @@ pub(super) fn parse(data: &[u8], preferences: Preferences) -> Result<Head, Error
     if !data.starts_with(method.as_bytes()) {
         return Err(Violation::BadRequestLine.into());
     }
-    let fields = owned(parsed.headers);
+    let fields = lent(parsed.headers);
     let payload = of_request(&fields, minor_version)?;
     check_host(&fields, minor_version)?;
     let target = read_target(method, target, payload)?;
@@ -65,15 +66,15 @@ pub(super) fn parse(data: &[u8], preferences: Preferences) -> Result<Head, Error
 
 /// Without `host`, which the target's own authority takes the place of
 /// (RFC 9112 section 3.2.2).
-fn forwarded(fields: Vec<Field>) -> Vec<Field> {
+fn forwarded(fields: Vec<Lent<'_>>) -> Vec<Lent<'_>> {
     let mut fields = hop::passed_on(fields);
-    fields.retain(|field| !field.name.eq_ignore_ascii_case("host"));
+    fields.retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
     fields
 }
 
 /// What the client says of the connection (RFC 9112 section 9.3), in either of
 /// the fields that clients of proxies use.
-fn asked(fields: &[Field], minor_version: u8) -> Persistence {
+fn asked(fields: &[impl Line], minor_version: u8) -> Persistence {
     let option = |option| {
         ["connection", "proxy-connection"]
             .iter()
@@ -89,7 +90,7 @@ fn asked(fields: &[Field], minor_version: u8) -> Persistence {
 
 /// The one upgrade that is passed on. Others, such as h2c, would carry requests
 /// that nobody judges.
-fn asks_for_websocket(fields: &[Field], minor_version: u8) -> bool {
+fn asks_for_websocket(fields: &[impl Line], minor_version: u8) -> bool {
     let mut offers = values(fields, "upgrade");
     let sole = offers
         .next()
@@ -100,7 +101,7 @@ fn asks_for_websocket(fields: &[Field], minor_version: u8) -> bool {
 
 /// Exactly one `host`, and nothing in it that an authority cannot have; HTTP/1.0
 /// may do without.
-fn check_host(fields: &[Field], minor_version: u8) -> Result<(), Violation> {
+fn check_host(fields: &[impl Line], minor_version: u8) -> Result<(), Violation> {
     let mut hosts = values(fields, "host");
     let sound = |host: &[u8]| {
         host.iter()
@@ -157,9 +158,10 @@ fn absolute(target: &str) -> Option<RequestTarget> {
     if !is_scheme || authority.is_empty() || authority.contains(['@', '\\']) {
         return None;
     }
+    let origin = &target[..target.len() - path.len()];
     let slash = if path.starts_with('/') { "" } else { "/" };
     Some(RequestTarget::Absolute {
-        origin: format!("{scheme}://{authority}"),
-        path: format!("{slash}{path}"),
+        origin: origin.to_owned(),
+        path: [slash, path].concat(),
     })
 }

@@ -4,14 +4,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use fumehood_control::{Instance, PayloadLength};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Instance as Linked, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use super::call::{Answer, Call, Opening, RequestHead};
 use super::http1::exports::fumehood::http1::client as wire;
+use super::http1::exports::fumehood::http1::server;
 use super::http1::fumehood::guest::panic;
 use super::http1::fumehood::http1::preferences;
-use super::http1::{Http1, Http1Pre};
 use super::words::{self, Nonsense};
 use super::{Fault, GuestState, arm, new_store};
 use crate::registry::About;
@@ -37,7 +37,11 @@ impl preferences::Host for GuestState {
 pub(crate) struct CodecModule {
     about: Arc<About>,
     engine: Engine,
-    pre: Http1Pre<GuestState>,
+    pre: InstancePre<GuestState>,
+    /// Where its exports are. An instance plays one role, and functions are checked
+    /// for each instance, so those of the other role are left alone.
+    client: wire::GuestIndices,
+    server: server::GuestIndices,
 }
 
 impl CodecModule {
@@ -53,10 +57,12 @@ impl CodecModule {
         let mut linker = Linker::new(engine);
         panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
         preferences::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
-        let pre = Http1Pre::new(linker.instantiate_pre(component)?)?;
+        let pre = linker.instantiate_pre(component)?;
         Ok(CodecModule {
             about,
             engine: engine.clone(),
+            client: wire::GuestIndices::new(&pre)?,
+            server: server::GuestIndices::new(&pre)?,
             pre,
         })
     }
@@ -66,7 +72,7 @@ impl CodecModule {
     /// # Errors
     /// When the pool has no room or the guest traps in its start.
     pub(crate) fn instantiate(&self) -> Result<Codec, Fault> {
-        let (store, client) = self.start()?;
+        let (store, client) = self.start(|store, linked| self.client.load(store, linked))?;
         Ok(Codec {
             store,
             client,
@@ -74,13 +80,35 @@ impl CodecModule {
         })
     }
 
-    /// A fresh instance, in whichever role.
-    pub(super) fn start(&self) -> Result<(Store<GuestState>, Http1), Fault> {
+    /// Makes an instance that is good for either role.
+    ///
+    /// # Errors
+    /// As for [`CodecModule::instantiate`], and when a function has other types than
+    /// its world's.
+    pub(crate) fn try_out(&self) -> Result<(), Fault> {
+        let both = |store: &mut Store<GuestState>, linked: &Linked| {
+            self.client.load(&mut *store, linked)?;
+            self.server.load(store, linked)
+        };
+        self.start(both).map(drop)
+    }
+
+    /// A fresh instance in the server's role.
+    pub(super) fn serve(&self) -> Result<(Store<GuestState>, server::Guest), Fault> {
+        self.start(|store, linked| self.server.load(store, linked))
+    }
+
+    /// A fresh instance, in the role that is loaded.
+    fn start<T>(
+        &self,
+        load: impl FnOnce(&mut Store<GuestState>, &Linked) -> wasmtime::Result<T>,
+    ) -> Result<(Store<GuestState>, T), Fault> {
         let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
-        match self.pre.instantiate(&mut store) {
-            Ok(http1) => {
+        let linked = self.pre.instantiate(&mut store);
+        match linked.and_then(|linked| load(&mut store, &linked)) {
+            Ok(guest) => {
                 store.data_mut().entered = true;
-                Ok((store, http1))
+                Ok((store, guest))
             }
             Err(error) => Err(Fault::of_call(store.data(), &error)),
         }
@@ -105,7 +133,7 @@ pub(crate) struct Answered {
 /// One connection's codec.
 pub(crate) struct Codec {
     store: Store<GuestState>,
-    client: Http1,
+    client: wire::Guest,
     bytes: u64,
 }
 
@@ -184,14 +212,13 @@ impl Codec {
     }
 
     fn make(
-        client: &Http1,
+        guest: &wire::Guest,
         store: &mut Store<GuestState>,
         call: &Call,
     ) -> wasmtime::Result<Result<Told, ProtocolError>> {
-        let guest = client.fumehood_http1_client();
         Ok(match call {
             Call::EncodeHead(head, _) => guest
-                .call_encode_head(store, &wire_head(head))?
+                .call_encode_head(store, wire_head(head))?
                 .map(Told::Opening),
             Call::FramePayload(length) => {
                 guest.call_frame_payload(store, *length)?.map(Told::Frame)
@@ -237,10 +264,10 @@ impl Told {
     }
 }
 
-fn wire_head(head: &RequestHead) -> wire::RequestHead {
+fn wire_head(head: &RequestHead) -> wire::RequestHead<'_> {
     wire::RequestHead {
-        method: head.method.clone(),
-        target: head.target.clone(),
+        method: &head.method,
+        target: &head.target,
         fields: head.fields.to_wire(),
         payload: match head.payload {
             PayloadLength::None => wire::PayloadLength::None,

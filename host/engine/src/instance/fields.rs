@@ -32,8 +32,8 @@ impl Fields {
 
     /// What a codec told, as the embedder and another codec may rely on it: names
     /// and values that cannot break out of a text (RFC 9110 sections 5.1 and 5.5).
-    pub(super) fn sound(told: wire::Fields) -> Result<Fields, Nonsense> {
-        let wire::Fields { bytes, ends } = told;
+    pub(super) fn sound(told: wire::FieldsResult) -> Result<Fields, Nonsense> {
+        let wire::FieldsResult { bytes, ends } = told;
         if ends.len() > 2 * MAX_FIELDS {
             return Err(Nonsense("more fields than its own bound"));
         }
@@ -66,11 +66,17 @@ impl Fields {
     }
 
     /// As a codec is told them.
-    pub(super) fn to_wire(&self) -> wire::Fields {
-        wire::Fields {
-            bytes: self.bytes.clone(),
-            ends: self.ends.clone(),
+    pub(super) fn to_wire(&self) -> wire::FieldsParam<'_> {
+        wire::FieldsParam {
+            bytes: &self.bytes,
+            ends: &self.ends,
         }
+    }
+
+    /// As a codec would tell them.
+    pub(super) fn into_told(self) -> wire::FieldsResult {
+        let Fields { bytes, ends } = self;
+        wire::FieldsResult { bytes, ends }
     }
 
     /// Adds one. A codec refuses what is too long or is no field.
@@ -189,8 +195,8 @@ static KINDS: [Kind; 256] = {
 mod tests {
     use super::*;
 
-    fn told(bytes: &[u8], ends: &[u32]) -> wire::Fields {
-        wire::Fields {
+    fn told(bytes: &[u8], ends: &[u32]) -> wire::FieldsResult {
+        wire::FieldsResult {
             bytes: bytes.to_vec(),
             ends: ends.to_vec(),
         }
@@ -207,7 +213,7 @@ mod tests {
         assert_eq!((fields.len(), fields.bytes()), (3, 5 + 6 + 1 + 8));
         let list = fields.to_list();
         assert_eq!(list.iter().collect::<Fields>(), fields);
-        assert_eq!(Fields::sound(fields.to_wire())?, fields);
+        assert_eq!(Fields::sound(fields.clone().into_told())?, fields);
         assert_eq!(format!("{fields:?}"), format!("{list:?}"));
         Ok(())
     }

@@ -30,6 +30,8 @@ pub(crate) mod http1 {
     wasmtime::component::bindgen!({
         world: "fumehood:http1/http1",
         path: ["../../wit/guest", "../../wit/http1"],
+        // What a guest is told is copied once, into its memory.
+        ownership: Borrowing { duplicate_if_necessary: true },
         additional_derives: [PartialEq, Eq, Hash],
     });
 }

@@ -11,7 +11,6 @@ use wasmtime::Store;
 
 use super::codec::CodecModule;
 use super::fields::is_token;
-use super::http1::Http1;
 use super::http1::exports::fumehood::http1::server as wire;
 use super::trail::Trace;
 use super::words::{self, Nonsense};
@@ -87,7 +86,7 @@ pub(crate) struct Step {
 /// One client connection's codec.
 pub(crate) struct ServerCodec {
     store: Store<GuestState>,
-    http1: Http1,
+    guest: wire::Guest,
     registry: Arc<Registry>,
     version: Arc<Version<CodecModule>>,
 }
@@ -99,13 +98,13 @@ impl ServerCodec {
     /// [`Cause::Guest`] when there is none to be had.
     pub(crate) fn new(registry: &Arc<Registry>) -> Result<ServerCodec, Cause> {
         let version = registry.http1.current()?;
-        let (store, http1) = version
+        let (store, guest) = version
             .module
-            .start()
+            .serve()
             .inspect_err(|fault| fault.settle(Aftermath::Failed))?;
         Ok(ServerCodec {
             store,
-            http1,
+            guest,
             registry: Arc::clone(registry),
             version,
         })
@@ -123,10 +122,7 @@ impl ServerCodec {
     /// was at first.
     pub(crate) fn demand(&mut self) -> Result<Demand, CodecError> {
         self.before(Trace::Call("current-demand"));
-        let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_current_demand(&mut self.store);
+        let told = self.guest.call_current_demand(&mut self.store);
         let demand = self.read(told.map(Ok))?;
         words::demand(demand).map_err(|Nonsense(what)| self.nonsense(what))
     }
@@ -135,30 +131,21 @@ impl ServerCodec {
     pub(crate) fn receive(&mut self, data: &[u8]) -> Result<Step, CodecError> {
         self.before(Trace::CallWith("receive", data.len() as u64));
         self.store.data_mut().preferences = self.registry.supervisor.preferences().http1;
-        let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_receive(&mut self.store, data);
+        let told = self.guest.call_receive(&mut self.store, data);
         self.step(told)
     }
 
     /// Reports payload moved.
     pub(crate) fn payload_moved(&mut self, count: u64) -> Result<Step, CodecError> {
         self.before(Trace::CallWith("payload-moved", count));
-        let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_payload_moved(&mut self.store, count);
+        let told = self.guest.call_payload_moved(&mut self.store, count);
         self.step(told)
     }
 
     /// Reports the client's close.
     pub(crate) fn end_of_stream(&mut self, pending: u64) -> Result<Step, CodecError> {
         self.before(Trace::CallWith("end-of-stream", pending));
-        let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_end_of_stream(&mut self.store, pending);
+        let told = self.guest.call_end_of_stream(&mut self.store, pending);
         self.step(told)
     }
 
@@ -168,7 +155,7 @@ impl ServerCodec {
         self.before(Trace::Head("encode-head", *status, fields.len()));
         let head = wire::Answer {
             status: *status,
-            reason: answer.reason.to_vec(),
+            reason: answer.reason,
             fields: fields.to_wire(),
             payload: match answer.payload {
                 PayloadLength::None => wire::PayloadLength::None,
@@ -178,10 +165,7 @@ impl ServerCodec {
             last: answer.last,
             challenge: answer.challenge,
         };
-        let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_encode_head(&mut self.store, &head);
+        let told = self.guest.call_encode_head(&mut self.store, head);
         let wire::Opening { bytes, persists } = self.read(told)?;
         Ok(Head { bytes, persists })
     }
@@ -189,10 +173,7 @@ impl ServerCodec {
     /// What to write around `length` bytes of response payload.
     pub(crate) fn frame_payload(&mut self, length: u64) -> Result<PayloadFrame, CodecError> {
         self.before(Trace::CallWith("frame-payload", length));
-        let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_frame_payload(&mut self.store, length);
+        let told = self.guest.call_frame_payload(&mut self.store, length);
         self.read(told)
     }
 
@@ -200,9 +181,8 @@ impl ServerCodec {
     pub(crate) fn end_payload(&mut self, trailers: &Fields) -> Result<Ending, CodecError> {
         self.before(Trace::CallWith("end-payload", trailers.len() as u64));
         let told = self
-            .http1
-            .fumehood_http1_server()
-            .call_end_payload(&mut self.store, &trailers.to_wire());
+            .guest
+            .call_end_payload(&mut self.store, trailers.to_wire());
         let wire::Ending { bytes, persists } = self.read(told)?;
         Ok(Ending { bytes, persists })
     }
@@ -319,7 +299,7 @@ mod tests {
                 origin: origin.to_owned(),
                 path: path.to_owned(),
             }),
-            fields: wire::Fields {
+            fields: wire::FieldsResult {
                 bytes: Vec::new(),
                 ends: Vec::new(),
             },

@@ -196,7 +196,7 @@ pub(crate) fn sound_head(
         minor_version: 1,
         status,
         reason: Vec::new(),
-        fields: all.to_wire(),
+        fields: all.into_told(),
     };
     head(told)
         .map(control::ResponseHead::from)
@@ -268,7 +268,7 @@ mod tests {
             minor_version: 1,
             status,
             reason: Vec::new(),
-            fields: fields.to_wire(),
+            fields: fields.into_told(),
         })
     }
 

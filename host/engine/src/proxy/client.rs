@@ -8,7 +8,7 @@ use fumehood_policy::ClientName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::judge::Reader;
+use super::judge::{Judge, Reader};
 use super::listener::Seat;
 use super::onward::Kept;
 use super::patience::{Patience, within};
@@ -47,6 +47,7 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
         codec: None,
         server: None,
         reader: Reader::default(),
+        judge: Judge::default(),
         patience: Patience::new(),
         draining,
     };
@@ -71,6 +72,7 @@ pub(super) struct Client {
     /// To the server of the last request. It is this client's alone.
     pub(super) server: Option<Kept>,
     pub(super) reader: Reader,
+    pub(super) judge: Judge,
     pub(super) patience: Patience,
     draining: watch::Receiver<bool>,
 }

@@ -16,10 +16,10 @@ pub(super) fn head_for(
     way: &ClientWay,
     via: Option<&Field>,
 ) -> RequestHead {
-    let host = wanted.target.authority();
+    let host = wanted.authority.as_bytes();
     let bytes = request.fields.bytes() + host.len() + ROOM_FOR_OURS;
     let mut fields = Fields::with_room(request.fields.len() + 2, bytes);
-    fields.push("host", host.as_bytes());
+    fields.push("host", host);
     fields.append(&request.fields);
     via.into_iter()
         .chain(&way.fields)

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use fumehood_control::{ListenerSetup, Serves};
+use fumehood_control::{Field, ListenerSetup, Serves};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::socket::{Accepted, Socket};
-use super::{client, lock, names};
+use super::{client, head, lock, names};
 use crate::hub::Hub;
 
 /// How long is waited after an accept that failed for want of something, such
@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A listener that is served.
 pub(super) struct Listener {
     pub(super) setup: ListenerSetup,
+    /// Its entry in `via`, of a request in HTTP/1.0 and in HTTP/1.1.
+    via: Option<[Field; 2]>,
     /// One permit a connection.
     room: Arc<Semaphore>,
     /// Those of a Unix socket have none.
@@ -49,7 +51,9 @@ impl Listener {
     ) -> Option<Arc<Listener>> {
         let socket = Socket::of(socket)?;
         let room = usize::try_from(setup.bounds.connections).unwrap_or(usize::MAX);
+        let via = setup.via.as_deref();
         let listener = Arc::new(Listener {
+            via: via.map(|name| [0, 1].map(|minor_version| head::via(minor_version, name))),
             setup,
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             by_address: Mutex::default(),
@@ -59,6 +63,15 @@ impl Listener {
         });
         tokio::spawn(Arc::clone(&listener).run(Arc::clone(hub), socket));
         Some(listener)
+    }
+
+    /// What it adds to `via`, if it does.
+    pub(super) fn via(&self, minor_version: u8) -> Option<&Field> {
+        let [http_1_0, http_1_1] = self.via.as_ref()?;
+        Some(match minor_version {
+            0 => http_1_0,
+            _ => http_1_1,
+        })
     }
 
     /// Becomes true when the listener is to end.

@@ -1,21 +1,23 @@
 //! A request on its way: to a server and back, or as a tunnel.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use fumehood_control::{AccessOutcome, Cause, ClientWay, Field, PayloadLength};
+use fumehood_control::{AccessOutcome, Cause, ClientWay, Field, GrantId, PayloadLength};
 use fumehood_policy::Target;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::client::{Client, Next};
 use super::forward::{ClientSide, End, Forward, Terms};
-use super::head::{head_for, via};
-use super::judge::{Wanted, judge_again};
+use super::head::head_for;
+use super::judge::Wanted;
+use super::listener::Seat;
 use super::refusal::Refusal;
 use super::request::Come;
 use super::route::Traveller;
 use super::told::Told;
 use crate::connection::Connection;
-use crate::hub::{is_idempotent, was_dead};
+use crate::hub::{Hub, is_idempotent, was_dead};
 use crate::instance::{Fields, Request, ServerAnswer};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
@@ -54,8 +56,11 @@ impl Client {
     /// A request to a server, and its response back.
     pub(super) async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
         let so_far = self.via_so_far(&come.request);
-        let passing = (&so_far[..], come.request.upgrade);
-        let mut ways = match self.traveller(&wanted, passing).ways().await {
+        let passing = (so_far.as_deref(), come.request.upgrade);
+        let mut ways = match traveller(&self.hub, &self.seat, self.grant(), &wanted, passing)
+            .ways()
+            .await
+        {
             Ok(ways) => ways,
             Err(refusal) => return self.refuse(told, &refusal).await,
         };
@@ -81,7 +86,10 @@ impl Client {
             // A proxy that was asked itself wants proof of who asks.
             let asked = (round, spent.content);
             if let End::Failed(cause) = &end
-                && let Some(proven) = self.traveller(&wanted, passing).proven(cause, asked).await
+                && let Some(proven) =
+                    traveller(&self.hub, &self.seat, self.grant(), &wanted, passing)
+                        .proven(cause, asked)
+                        .await
             {
                 if spent.content {
                     let refusal = Refusal::content_spent(cause, &wanted.target);
@@ -112,21 +120,20 @@ impl Client {
         come: &Come,
         told: &mut Told,
     ) -> Option<(End, Spent)> {
-        let setup = &self.seat.listener().setup;
-        let name = setup.via.as_deref();
-        let via = name.map(|name| via(come.request.minor_version, name));
+        let listener = self.seat.listener();
+        let via = listener.via(come.request.minor_version);
         let terms = Terms {
-            deadlines: setup.deadlines,
-            via: via.as_ref(),
+            deadlines: listener.setup.deadlines,
+            via,
             informational: come.request.minor_version >= 1,
             asked: server.way.asked(),
-            listener: self.seat.listener(),
+            listener,
         };
         let client = ClientSide {
             transport: &mut self.transport,
             codec: &mut self.codec.as_mut()?.codec,
         };
-        let head = head_for(&come.request, wanted, &server.way, via.as_ref());
+        let head = head_for(&come.request, wanted, &server.way, via);
         let inward = (&come.demand, come.then);
         let begun = Forward::begin(client, &mut server.connection, head, inward, terms);
         Some(match begun {
@@ -196,17 +203,19 @@ impl Client {
         // The same proxies, but who named them, and what they are told, may be others.
         kept.way = ways.first()?.clone();
         let first = kept.way.first();
-        judge_again(&policy, wanted, first.as_ref(), kept.connection.peer.ip()).ok()?;
+        let address = kept.connection.peer.ip();
+        let judge = &mut self.judge;
+        judge.again(&policy, wanted, first.as_ref(), address).ok()?;
         Some(kept)
     }
 
     async fn connect(
         &mut self,
         wanted: &Wanted,
-        passing: (&[Field], bool),
+        passing: (Option<&[Field]>, bool),
         (ways, round): (&[ClientWay], &mut u8),
     ) -> Result<Kept, Cause> {
-        let traveller = self.traveller(wanted, passing);
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
         let reached = traveller.reach(ways.to_vec(), round).await?;
         let connection = Connection {
             transport: reached.transport,
@@ -230,7 +239,7 @@ impl Client {
         request: &Request,
     ) -> Next {
         let via = self.via_so_far(request);
-        let (peer, far) = match self.far(wanted, &via).await {
+        let (peer, far) = match self.far(wanted, via.as_deref()).await {
             Ok(far) => far,
             Err(it) => return self.refuse(told, &it.refusal).await,
         };
@@ -257,9 +266,9 @@ impl Client {
     pub(super) async fn far(
         &mut self,
         wanted: &Wanted,
-        via: &[Field],
+        via: Option<&[Field]>,
     ) -> Result<(SocketAddr, Far), Unreached> {
-        let traveller = self.traveller(wanted, (via, false));
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
         let ways = traveller.ways().await.map_err(|refusal| Unreached {
             refusal,
             cause: None,
@@ -276,25 +285,11 @@ impl Client {
         Ok((reached.peer, far))
     }
 
-    /// Who goes for a request, with the `via` that it passes on and whether it asks
-    /// for an upgrade.
-    fn traveller<'a>(
-        &'a self,
-        wanted: &'a Wanted,
-        (via, upgrade): (&'a [Field], bool),
-    ) -> Traveller<'a> {
-        Traveller {
-            hub: &self.hub,
-            grant: self.grant(),
-            deadlines: self.seat.listener().setup.deadlines,
-            wanted,
-            upgrade,
-            via,
+    /// `via` of a request as it is passed on, where a way is to be chosen for it.
+    fn via_so_far(&self, request: &Request) -> Option<Vec<Field>> {
+        if !self.hub.proxy.routes.asks() {
+            return None;
         }
-    }
-
-    /// `via` of a request as it is passed on.
-    fn via_so_far(&self, request: &Request) -> Vec<Field> {
         let before = request
             .fields
             .iter()
@@ -303,9 +298,8 @@ impl Client {
                 name: "via".to_owned(),
                 value: value.to_vec(),
             });
-        let name = self.seat.listener().setup.via.as_deref();
-        let own = name.map(|name| via(request.minor_version, name));
-        before.chain(own).collect()
+        let own = self.seat.listener().via(request.minor_version);
+        Some(before.chain(own.cloned()).collect())
     }
 }
 
@@ -317,5 +311,25 @@ impl Kept {
         let same = self.way.via.len() == way.via.len();
         same && pairs.all(|(one, other)| one.leads_as(other))
             && (everywhere || self.target == wanted.target)
+    }
+}
+
+/// Who goes for a request, with the `via` that it passes on where a way is to be
+/// chosen, and whether it asks for an upgrade. Its parts are lent one by one, as a
+/// connection is not shared.
+fn traveller<'a>(
+    hub: &'a Arc<Hub>,
+    seat: &'a Seat,
+    grant: GrantId,
+    wanted: &'a Wanted,
+    (via, upgrade): (Option<&'a [Field]>, bool),
+) -> Traveller<'a> {
+    Traveller {
+        hub,
+        grant,
+        deadlines: seat.listener().setup.deadlines,
+        wanted,
+        upgrade,
+        via,
     }
 }

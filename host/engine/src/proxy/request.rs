@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::admission::is_same;
 use super::client::{Client, Guest, Next};
 use super::flow::{Found, Inbound};
-use super::judge::{Judged, Wanted, judge};
+use super::judge::{Judged, Wanted};
 use super::patience::within;
 use super::refusal::Refusal;
 use super::told::Told;
@@ -96,12 +96,12 @@ impl Client {
     }
 
     /// Judges a request of the client's, by the policy of this moment.
-    pub(super) fn judge(&self, wanted: &mut Wanted, told: &mut Told) -> Result<(), Refusal> {
+    pub(super) fn judge(&mut self, wanted: &mut Wanted, told: &mut Told) -> Result<(), Refusal> {
         let client = self.name();
         told.user.clone_from(&client);
         wanted.terms.client = client;
         let policy = self.hub.proxy.policy().ok_or_else(Refusal::no_policy)?;
-        match judge(&policy, &wanted.target, &wanted.terms) {
+        match self.judge.first(&policy, wanted) {
             Judged::Allowed => {}
             Judged::Reported(denial) => self.hub.outbox.try_send(ToEmbedder::Reported(denial)),
             Judged::Denied(denial) => return Err(Refusal::denied(denial)),
@@ -182,5 +182,5 @@ impl Client {
 
 /// The first `most` bytes of a text, which is ASCII.
 pub(super) fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
+    text[..text.floor_char_boundary(most)].to_owned()
 }

@@ -90,8 +90,8 @@ pub(super) struct Traveller<'a> {
     pub(super) wanted: &'a Wanted,
     /// It is to become a tunnel in the end, and so has to come to the target itself.
     pub(super) upgrade: bool,
-    /// What HTTP proxies are told of the way so far.
-    pub(super) via: &'a [Field],
+    /// What HTTP proxies are told of the way so far. Without it the way is straight.
+    pub(super) via: Option<&'a [Field]>,
 }
 
 /// A connection to the target, or to the proxy that is asked in its place.
@@ -109,11 +109,10 @@ pub(super) struct Reached {
 impl Traveller<'_> {
     /// The ways to try, at least one.
     pub(super) async fn ways(&self) -> Result<Vec<ClientWay>, Refusal> {
-        let routes = &self.hub.proxy.routes;
-        if !routes.asks() {
+        let Some(via) = self.via else {
             return Ok(vec![ClientWay::straight()]);
-        }
-        if entries(self.via) > MAX_VIA {
+        };
+        if entries(via) > MAX_VIA {
             let why = format!("it came through more than {MAX_VIA} proxies: they go in a circle");
             return Err(Refusal::new(502, "proxy_loop_detected", why));
         }
@@ -270,7 +269,7 @@ impl Traveller<'_> {
             asker: Asker::Client {
                 grant: self.grant,
                 method: self.wanted.terms.method.as_ref(),
-                fields: self.via,
+                fields: self.via.unwrap_or_default(),
             },
         };
         let version = match trip.speaks_tls() {

@@ -74,7 +74,8 @@ impl Client {
             };
             return self.refuse_socks(told, guest, &refusal, outcome).await;
         }
-        let (peer, far) = match self.far(&wanted, &[]).await {
+        let via = self.hub.proxy.routes.asks().then_some(&[][..]);
+        let (peer, far) = match self.far(&wanted, via).await {
             Ok(far) => far,
             Err(Unreached { refusal, cause }) => {
                 let outcome = match (refusal.reason(), &cause) {

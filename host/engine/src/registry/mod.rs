@@ -104,7 +104,7 @@ impl Registry {
                 code,
                 |about, component| {
                     let module = CodecModule::new(self.engine(), about, component)?;
-                    Ok((module.instantiate().map(drop), module))
+                    Ok((module.try_out(), module))
                 },
             ),
             "tls" => self.admit(&self.tls, &world::TLS, header, code, |about, component| {

@@ -23,9 +23,24 @@ pub(super) struct Step {
 /// Steps that were made so many times in a row.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// One, or two that alternate: a chunk's size and its payload.
-    pub steps: Vec<Step>,
+    pub step: Step,
+    /// Where two alternate: a chunk's size and its payload.
+    pub other: Option<Step>,
     pub times: u64,
+}
+
+impl Run {
+    fn once(step: Step) -> Run {
+        Run {
+            step,
+            other: None,
+            times: 1,
+        }
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        std::iter::once(&self.step).chain(&self.other)
+    }
 }
 
 /// The calls of one exchange. A body of equal chunks is one run, however long.
@@ -68,14 +83,14 @@ impl Journal {
         let times = |run: &Run| usize::try_from(run.times).unwrap_or(usize::MAX);
         self.runs
             .iter()
-            .flat_map(move |run| std::iter::repeat_n(&run.steps, times(run)).flatten())
+            .flat_map(move |run| std::iter::repeat_n(run.steps(), times(run)).flatten())
             .chain(&self.half)
     }
 
     fn add(&mut self, step: Step) {
         if let Some(half) = self.half.take() {
             if let Some(run) = self.runs.last_mut()
-                && run.steps.get(1) == Some(&step)
+                && run.other.as_ref() == Some(&step)
             {
                 run.times += 1;
                 return;
@@ -83,12 +98,10 @@ impl Journal {
             self.push(half);
         }
         match self.runs.last_mut() {
-            Some(Run { steps, times }) if matches!(&steps[..], [one] if *one == step) => {
-                *times += 1;
-            }
-            Some(Run { steps, .. }) if matches!(&steps[..], [one, _] if *one == step) => {
-                self.half = Some(step);
-            }
+            Some(run) if run.step == step => match run.other {
+                None => run.times += 1,
+                Some(_) => self.half = Some(step),
+            },
             _ => {
                 self.push(step);
                 self.fold();
@@ -98,10 +111,7 @@ impl Journal {
 
     fn push(&mut self, step: Step) {
         self.bytes += step.call.weight();
-        self.runs.push(Run {
-            steps: vec![step],
-            times: 1,
-        });
+        self.runs.push(Run::once(step));
     }
 
     /// Makes `a b a b` one run of two.
@@ -110,25 +120,22 @@ impl Journal {
             [.., a, b, c, d] => {
                 [a, b, c, d]
                     .iter()
-                    .all(|run| run.times == 1 && run.steps.len() == 1)
-                    && a.steps == c.steps
-                    && b.steps == d.steps
+                    .all(|run| run.times == 1 && run.other.is_none())
+                    && a.step == c.step
+                    && b.step == d.step
             }
             _ => false,
         };
         if !is_pair {
             return;
         }
-        let steps: Vec<Step> = self
-            .runs
-            .split_off(self.runs.len() - 2)
-            .into_iter()
-            .flat_map(|run| run.steps)
-            .collect();
-        self.bytes -= 2 * steps.iter().map(|step| step.call.weight()).sum::<usize>();
-        self.runs.truncate(self.runs.len() - 2);
-        self.bytes += steps.iter().map(|step| step.call.weight()).sum::<usize>();
-        self.runs.push(Run { steps, times: 2 });
+        let last = self.runs.split_off(self.runs.len() - 2);
+        self.bytes -= last.iter().map(|run| run.step.call.weight()).sum::<usize>();
+        let other = self.runs.pop();
+        if let Some(run) = self.runs.last_mut() {
+            run.other = other.map(|run| run.step);
+            run.times = 2;
+        }
     }
 }
 
