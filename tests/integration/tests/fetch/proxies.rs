@@ -1,11 +1,12 @@
 //! Through proxies: hostile ones, then the distribution's.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use fumehood_tests::certs::TestCa;
 use fumehood_tests::fetch::{Fetch, Finished};
 use fumehood_tests::hostile::{Nobody, Script, Server, Step, server_config};
-use fumehood_tests::peers::{Kind, RealProxy};
+use fumehood_tests::peers::{Kind, RealProxy, TlsFront};
 use fumehood_tests::temp::TempDir;
 use rustls::{ALL_VERSIONS, ServerConfig};
 
@@ -226,7 +227,7 @@ fn the_proxy_that_failed_is_named() {
 }
 
 #[test]
-fn tls_runs_inside_tls_to_an_https_proxy() {
+fn an_https_proxy_is_asked_for_http_inside_its_tls() {
     let ca = TestCa::new();
     let folder = TempDir::new().unwrap();
     let anchors = folder.write("ca.pem", ca.pem()).unwrap();
@@ -242,6 +243,41 @@ fn tls_runs_inside_tls_to_an_https_proxy() {
     let finished = via(&proxy, PLAIN).arg("--cacert").arg(&anchors).run();
     assert_eq!(finished.code(), 60, "{}", finished.stderr);
     assert!(server.requests().concat().is_empty());
+}
+
+#[test]
+fn tls_runs_inside_tls_to_an_https_proxy() {
+    let squid = RealProxy::start(Kind::Squid).unwrap();
+    let (outer, inner) = (TestCa::new(), TestCa::new());
+    let folder = TempDir::new().unwrap();
+    let both = folder
+        .write("both.pem", [outer.pem(), inner.pem()].concat())
+        .unwrap();
+    let proxys = folder.write("outer.pem", outer.pem()).unwrap();
+    let secure = Server::start_tls(config(&inner), vec![Script::answers(&[HELLO])]);
+    let fetch = |front: &TlsFront, anchors: &Path| {
+        let fetch = via(&front.url(), &secure.url("/in-both"));
+        fetch.arg("--cacert").arg(anchors).run()
+    };
+    let front = TlsFront::start(config(&outer), squid.address());
+    assert_hello(&fetch(&front, &both));
+    assert_eq!(secure.only_request().target, "/in-both", "origin-form");
+    // The proxy saw the head of its own request, and records.
+    let heard = front.heard();
+    let end = heard.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+    let asked = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", secure.port());
+    assert!(heard.starts_with(asked.as_bytes()));
+    assert_eq!(heard[end + 4..][..2], [22, 3], "a handshake");
+    assert!(!heard.windows(7).any(|it| it == b"in-both"));
+    // Each of the two is verified by itself: one is not the other's word.
+    let front = TlsFront::start(config(&outer), squid.address());
+    let finished = fetch(&front, &proxys);
+    assert_eq!(finished.code(), 60, "{}", finished.stderr);
+    assert!(front.heard().starts_with(asked.as_bytes()));
+    let front = TlsFront::start(config(&TestCa::new()), squid.address());
+    assert_eq!(fetch(&front, &both).code(), 60);
+    assert!(front.heard().is_empty());
+    assert_eq!(secure.requests().concat().len(), 1);
 }
 
 /// An origin with a certificate, and what to trust it by.

@@ -2,11 +2,15 @@
 //! circles; then the distribution's.
 
 use std::net::TcpStream;
+use std::process::Stdio;
 
-use fumehood_tests::hostile::{Canary, Nobody, Script, Server};
-use fumehood_tests::peers::{Kind, RealProxy, Unbound};
+use fumehood_tests::artifacts::fumehood;
+use fumehood_tests::certs::TestCa;
+use fumehood_tests::hostile::{Canary, Nobody, Script, Server, server_config};
+use fumehood_tests::peers::{Kind, RealProxy, TlsFront, Unbound};
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
+use rustls::ALL_VERSIONS;
 use serde_json::Value;
 
 use crate::support::{HELLO, PATIENCE, Proxy, Reply};
@@ -323,6 +327,42 @@ fn real_proxies_are_gone_through_alone_and_in_a_row() {
     let proxy = Proxy::start(&["--upstream", &unknown]);
     assert_eq!(proxy.ask(PLAIN).status, 502);
     assert!(TcpStream::connect(tinyproxy.address()).is_ok());
+}
+
+#[test]
+fn a_tunnels_tls_runs_inside_that_to_an_https_proxy() {
+    let squid = RealProxy::start(Kind::Squid).unwrap();
+    let (outer, inner) = (TestCa::new(), TestCa::new());
+    let folder = TempDir::new().unwrap();
+    let proxys = folder.write("outer.pem", outer.pem()).unwrap();
+    let origins = folder.write("inner.pem", inner.pem()).unwrap();
+    let config = |ca: &TestCa| server_config(&ca.issue(), ALL_VERSIONS);
+    let origin = Server::start_tls(config(&inner), vec![Script::answers(&[HELLO])]);
+    let through = |front: &TlsFront| {
+        let mut command = fumehood();
+        command
+            .args(["proxy", "--listen", "127.0.0.1:0", "--json"])
+            .args(["--allow-private", "127.0.0.1", "--upstream", &front.url()])
+            .env("SSL_CERT_FILE", &proxys)
+            .stdin(Stdio::null());
+        Proxy::spawn(command, TempDir::new().unwrap())
+    };
+    let front = TlsFront::start(config(&outer), squid.address());
+    // Of the origin's certificate the client is the judge.
+    let proxy = through(&front);
+    let arguments = ["--cacert", origins.to_str().unwrap(), &origin.url("/z")];
+    assert_eq!(proxy.curl(&arguments), "hello");
+    assert_eq!(origin.only_request().target, "/z");
+    let asked = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", origin.port());
+    assert!(front.heard().starts_with(asked.as_bytes()));
+    // One that nobody vouches for is told nothing.
+    let front = TlsFront::start(config(&inner), squid.address());
+    let reply = through(&front).ask(TUNNEL);
+    assert_eq!(
+        (reply.status, &*error(&reply)),
+        (502, "tls_certificate_error")
+    );
+    assert!(front.heard().is_empty());
 }
 
 #[test]
