@@ -195,6 +195,28 @@ fn a_codec_in_wrong_hands_cannot_answer_for_another_server() {
     }
 }
 
+/// The version before goes on in the place of one that traps, on the same socket.
+#[test]
+fn a_codec_that_traps_costs_no_client_its_response() {
+    let traps = "HTTP/1.1 200 OK\r\nx-fumehood-fault: trap\r\ncontent-length: 5\r\n\r\nhello";
+    let proxy = Proxy::with_module("http1", "http1-faulty");
+    let server = Server::start(vec![Script::answers(&[traps, HELLO])]);
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    let mut client = proxy.connect();
+    client.say(&get);
+    let reply = client.reply().unwrap();
+    assert_eq!((reply.status, &reply.content[..]), (200, &b"hello"[..]));
+    // Neither side's connection was lost by it.
+    client.say(&get);
+    assert_eq!(client.reply().unwrap().content, b"hello");
+    assert_eq!(server.connections(), 1, "the peer noticed");
+    for record in proxy.log(2) {
+        assert_eq!(record["outcome"], "served", "{record}");
+        assert_eq!(record["status"], 200, "{record}");
+        assert_eq!(record["sent"], 5, "{record}");
+    }
+}
+
 #[test]
 fn a_response_that_has_no_room_for_another_field_is_refused() {
     let fields = "x: y\r\n".repeat(255);
