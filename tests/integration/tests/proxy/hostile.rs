@@ -104,6 +104,18 @@ fn a_head_that_does_not_end_is_cut_off() {
     assert_eq!(proxy.ask(many).status, 431);
 }
 
+/// The time is the head's, and not that between two bytes of it.
+#[test]
+fn a_head_that_drips_is_cut_off() {
+    let proxy = Proxy::start(&["--head-timeout", "0.5"]);
+    let head = format!("GET http://a.example/ HTTP/1.1\r\nx: {}", "y".repeat(200));
+    let mut client = proxy.connect();
+    assert!(client.drips_until_answered(head.as_bytes()));
+    assert_eq!(client.reply().unwrap().status, 408);
+    assert!(client.is_ended());
+    assert_eq!(proxy.log(1)[0]["status"], 408);
+}
+
 #[test]
 fn other_protocols_are_not_answered() {
     let proxy = Proxy::start(&[]);

@@ -279,6 +279,26 @@ fn a_client_that_stops_is_waited_for_and_let_go() {
     assert!(endless.is_ended());
 }
 
+/// The time is the conversation's, and not that between two bytes of it.
+#[test]
+fn a_client_that_drips_is_let_go() {
+    let proxy = Proxy::start(&["--head-timeout", "0.5"]);
+    let mut client = proxy.connect();
+    client.say(GREETING);
+    assert_eq!(client.bytes(2), [5, 0]);
+    let request = by_name(&"a.".repeat(100), 443);
+    assert!(client.drips_until_answered(&request));
+    assert!(client.is_ended());
+    // Version 4 has a name without a length.
+    let mut client = proxy.connect();
+    let request = [b"\x04\x01\x01\xbb\x01\x02\x03\x04", &[b'a'; 200][..]].concat();
+    assert!(client.drips_until_answered(&request));
+    assert!(client.is_ended());
+    for record in proxy.log(2) {
+        assert_eq!(record["status"], 408, "{record}");
+    }
+}
+
 /// What a running proxy says of itself.
 fn status(socket: &std::path::Path) -> Value {
     let asked = Fetch::command("status")
