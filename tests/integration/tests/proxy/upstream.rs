@@ -2,6 +2,7 @@
 //! circles; then the distribution's.
 
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use fumehood_tests::artifacts::fumehood;
@@ -421,6 +422,73 @@ fn another_script_and_another_configuration_hold_without_a_start() {
         (reply.status == 502 && error(&reply) == "dns_error").then_some(())
     });
     assert!(changed.is_some());
+}
+
+/// What KDE keeps its settings in, and GNOME what its own program prints of them;
+/// a program of that name stands in for it.
+#[test]
+fn what_the_desktop_says_holds_and_is_followed() {
+    for desktop in ["KDE", "ubuntu:GNOME"] {
+        let folder = TempDir::new().unwrap();
+        let programs = folder.join("programs");
+        std::fs::create_dir(&programs).unwrap();
+        std::fs::create_dir(folder.join("dconf")).unwrap();
+        let printed = folder.join("printed");
+        let gsettings = folder.write(
+            "programs/gsettings",
+            format!(
+                "#!/bin/sh\n[ \"$*\" = 'list-recursively org.gnome.system.proxy' ] || exit 1\n\
+                 exec cat '{}'\n",
+                printed.display()
+            ),
+        );
+        let executable = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(gsettings.unwrap(), executable).unwrap();
+        // Put in its place at once, as the desktops do.
+        let put = |name: &str, text: String| {
+            let next = folder.write("next", text).unwrap();
+            std::fs::rename(next, folder.join(name)).unwrap();
+        };
+        let say = |server: &Server| {
+            let port = server.port();
+            put(
+                "kioslaverc",
+                format!("[Proxy Settings]\nProxyType=1\nhttpProxy=http://127.0.0.1 {port}\n"),
+            );
+            let schema = "org.gnome.system.proxy";
+            put(
+                "printed",
+                format!(
+                    "{schema} mode 'manual'\n{schema}.http host '127.0.0.1'\n\
+                     {schema}.http port {port}\n"
+                ),
+            );
+            // Not read: that it changes is what says that the rest may have.
+            put("dconf/user", port.to_string());
+        };
+        let hello = || Server::start(vec![Script::answers(&[HELLO])]);
+        let (one, other) = (hello(), hello());
+        say(&one);
+        let path = std::env::var("PATH").unwrap();
+        let mut command = fumehood();
+        command
+            .args(["proxy", "--listen", "127.0.0.1:0", "--json"])
+            .args(["--proxy-from", "system"])
+            .env("XDG_CURRENT_DESKTOP", desktop)
+            .env("XDG_CONFIG_HOME", folder.path())
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .stdin(Stdio::null());
+        let proxy = Proxy::spawn(command, TempDir::new().unwrap());
+        assert_eq!(proxy.ask(PLAIN).content, b"hello", "{desktop}");
+        assert_eq!((one.connections(), other.connections()), (1, 0));
+        say(&other);
+        let followed = wait_for(PATIENCE, || {
+            proxy.ask(PLAIN);
+            (other.connections() > 0).then_some(())
+        });
+        assert!(followed.is_some(), "{desktop}");
+        assert_eq!(proxy.ask(PLAIN).content, b"hello", "{desktop}");
+    }
 }
 
 /// What only its addresses could allow is denied where they are not seen, on a
