@@ -319,6 +319,7 @@ fn live(socket: &std::path::Path) -> u64 {
     served.map(of).sum()
 }
 
+/// However it came to be one: by SOCKS, by CONNECT, by an upgrade.
 #[test]
 fn a_tunnel_has_two_descriptors_and_no_guest() {
     if !rustix::process::geteuid().is_root() {
@@ -326,22 +327,50 @@ fn a_tunnel_has_two_descriptors_and_no_guest() {
         return;
     }
     const TUNNELS: usize = 20;
-    let server = Server::start(vec![Script::new().request().then_stall(); TUNNELS]);
-    let folder = TempDir::new().unwrap();
-    let socket = folder.join("admin.sock");
-    let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
-    let pid = proxy.engine(None).pid;
-    let descriptors = || {
-        std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .count()
-    };
-    // The first brings with it what stays.
-    let mut tunnels = vec![tunnel(&proxy, &server)];
-    let before = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
-    tunnels.extend((1..TUNNELS).map(|_| tunnel(&proxy, &server)));
-    let after = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
-    assert_eq!(after - before, 2 * (TUNNELS - 1));
+    for open in [tunnel, connected, upgraded] {
+        let script = Script::new().request().send(SWITCHED).request();
+        let server = Server::start(vec![script.then_stall(); TUNNELS]);
+        let folder = TempDir::new().unwrap();
+        let socket = folder.join("admin.sock");
+        let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
+        let pid = proxy.engine(None).pid;
+        let descriptors = || {
+            std::fs::read_dir(format!("/proc/{pid}/fd"))
+                .unwrap()
+                .count()
+        };
+        // The first brings with it what stays.
+        let mut tunnels = vec![open(&proxy, &server)];
+        let before = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
+        tunnels.extend((1..TUNNELS).map(|_| open(&proxy, &server)));
+        let after = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
+        assert_eq!(after - before, 2 * (TUNNELS - 1));
+    }
+}
+
+/// What a server answers that speaks something else from now on.
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+
+fn connected(proxy: &Proxy, server: &Server) -> Client {
+    let mut client = proxy.connect();
+    let port = server.port();
+    client.say(format!(
+        "CONNECT 127.0.0.1:{port} HTTP/1.1\r\nhost: x\r\n\r\n"
+    ));
+    assert!(client.head().unwrap().starts_with("http/1.1 200"));
+    client
+}
+
+fn upgraded(proxy: &Proxy, server: &Server) -> Client {
+    let mut client = proxy.connect();
+    client.say(format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-key: k\r\n\r\n",
+        server.url("/")
+    ));
+    assert!(client.head().unwrap().starts_with("http/1.1 101"));
+    client
 }
 
 fn tunnel(proxy: &Proxy, server: &Server) -> Client {
