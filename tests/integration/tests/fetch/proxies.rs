@@ -1,5 +1,7 @@
 //! Through proxies: hostile ones, then the distribution's.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,6 +124,44 @@ fn what_a_socks_proxy_gets_wrong_is_found_out() {
         let server = Server::start(vec![script]);
         let finished = via(&socks("socks5h", &server), SECURE).run();
         assert_eq!(finished.code(), exit, "{answer:?}: {}", finished.stderr);
+    }
+}
+
+/// Names and passwords of SOCKS 5 (RFC 1929), and what each side says around them.
+#[test]
+fn a_socks_proxy_is_told_who_asks() {
+    let connect = b"\x05\x01\x00\x03\x0borigin.test\x00\x50";
+    let login = b"\x01\x05alice\x06secret";
+    for (admitted, exit) in [(true, 0), (false, 97)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!(
+            "socks5h://127.0.0.1:{}",
+            listener.local_addr().unwrap().port()
+        );
+        let serving = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut hears = |expected: &[u8], answer: &[u8]| {
+                let mut heard = vec![0; expected.len()];
+                socket.read_exact(&mut heard).unwrap();
+                assert_eq!(heard, expected);
+                socket.write_all(answer).unwrap();
+            };
+            hears(b"\x05\x02\x00\x02", b"\x05\x02");
+            hears(login, &[1, u8::from(!admitted)]);
+            if admitted {
+                hears(connect, b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50");
+                hears(b"GET /path?q HTTP/1.1\r\n", HELLO.as_bytes());
+            }
+            // To its end: one who closes with something unread resets.
+            let mut rest = String::new();
+            socket.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        let finished = via(&proxy, PLAIN).args(["-U", "alice:secret"]).run();
+        assert_eq!(finished.code(), exit, "{}", finished.stderr);
+        let rest = serving.join().unwrap();
+        assert!(!rest.contains("authorization"), "{rest}");
+        assert!(admitted || rest.is_empty(), "{rest}");
     }
 }
 
