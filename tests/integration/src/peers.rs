@@ -2,6 +2,7 @@
 //! when dropped.
 
 mod bind;
+mod front;
 mod nginx;
 mod nsd;
 mod proxies;
@@ -10,6 +11,7 @@ mod site;
 mod unbound;
 
 pub use bind::Bind;
+pub use front::TlsFront;
 pub use nginx::{LoggedRequest, Nginx, Service};
 pub use nsd::Nsd;
 pub use proxies::{Kind, RealProxy};

@@ -1,10 +1,13 @@
 //! `fumehood pac`: scripts in the real engine, from where they come to what is said.
 
 use std::fs;
+use std::path::Path;
 
+use fumehood_tests::certs::TestCa;
 use fumehood_tests::fetch::{Fetch, Finished};
-use fumehood_tests::hostile::{Script, Server};
+use fumehood_tests::hostile::{Script, Server, server_config};
 use fumehood_tests::temp::TempDir;
+use rustls::ALL_VERSIONS;
 
 const SCRIPT: &str = "function FindProxyForURL(url, host) {
     alert('asked about ' + url);
@@ -60,6 +63,34 @@ https://a.far.test/secret  SOCKS5 [2001:db8::1]:1080; HTTPS far.test:443
 wss://elsewhere.test/  PROXY 10.1.2.3:1
 "
     );
+}
+
+#[test]
+fn the_zone_is_the_systems_unless_it_is_said() {
+    let script = "function FindProxyForURL() {
+        return 'PROXY hour-' + new Date().getHours() + '.test:1';
+    }";
+    let folder = TempDir::new().unwrap();
+    let file = folder.write("proxy.pac", script).unwrap();
+    // Of POSIX's names the sign is the other way round.
+    for (zone, said, hour) in [
+        ("Etc/GMT-2", &[][..], 16),
+        ("Etc/GMT+3", &[], 11),
+        ("Etc/GMT-2", &["--tz", "Etc/GMT+3"], 11),
+    ] {
+        let finished = Fetch::command("pac")
+            .args(["eval", "--now", "2026-09-21T14:13:20Z"])
+            .args(said)
+            .arg(&file)
+            .arg("http://a.test/")
+            .env("TZ", zone)
+            .run();
+        assert_eq!(
+            String::from_utf8_lossy(finished.content()),
+            format!("http://a.test/  PROXY hour-{hour}.test:1\n"),
+            "{zone}"
+        );
+    }
 }
 
 #[test]
@@ -197,6 +228,36 @@ fn a_script_comes_from_a_server_after_redirects() {
     let missing = run();
     assert_eq!(missing.code(), 26, "{missing:?}");
     assert!(missing.stderr.contains("404"), "{missing:?}");
+}
+
+#[test]
+fn a_script_comes_from_a_server_that_proves_who_it_is() {
+    let ca = TestCa::new();
+    let folder = TempDir::new().unwrap();
+    let anchors = folder.write("ca.pem", ca.pem()).unwrap();
+    let others = folder.write("other.pem", TestCa::new().pem()).unwrap();
+    let body = "function FindProxyForURL() { return 'PROXY served.test:1'; }";
+    let length = body.len();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+    let config = server_config(&ca.issue(), ALL_VERSIONS);
+    let server = Server::start_tls(config, vec![Script::answers(&[&answer])]);
+    let run = |anchors: &Path| {
+        Fetch::command("pac")
+            .args(["eval", "--allow-private", "127.0.0.1", "--cacert"])
+            .arg(anchors)
+            .arg(server.url("/proxy.pac"))
+            .arg("http://a.test/")
+            .run()
+    };
+    let told = run(&anchors);
+    assert_eq!(
+        String::from_utf8_lossy(told.content()),
+        "http://a.test/  PROXY served.test:1\n"
+    );
+    let refused = run(&others);
+    assert_eq!(refused.code(), 60, "{refused:?}");
+    assert!(refused.stderr.contains("certificate"), "{refused:?}");
+    assert_eq!(server.requests().concat().len(), 1);
 }
 
 #[test]

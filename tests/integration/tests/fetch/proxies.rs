@@ -1,11 +1,14 @@
 //! Through proxies: hostile ones, then the distribution's.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use fumehood_tests::certs::TestCa;
 use fumehood_tests::fetch::{Fetch, Finished};
 use fumehood_tests::hostile::{Nobody, Script, Server, Step, server_config};
-use fumehood_tests::peers::{Kind, RealProxy};
+use fumehood_tests::peers::{Kind, RealProxy, TlsFront};
 use fumehood_tests::temp::TempDir;
 use rustls::{ALL_VERSIONS, ServerConfig};
 
@@ -124,6 +127,44 @@ fn what_a_socks_proxy_gets_wrong_is_found_out() {
     }
 }
 
+/// Names and passwords of SOCKS 5 (RFC 1929), and what each side says around them.
+#[test]
+fn a_socks_proxy_is_told_who_asks() {
+    let connect = b"\x05\x01\x00\x03\x0borigin.test\x00\x50";
+    let login = b"\x01\x05alice\x06secret";
+    for (admitted, exit) in [(true, 0), (false, 97)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!(
+            "socks5h://127.0.0.1:{}",
+            listener.local_addr().unwrap().port()
+        );
+        let serving = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut hears = |expected: &[u8], answer: &[u8]| {
+                let mut heard = vec![0; expected.len()];
+                socket.read_exact(&mut heard).unwrap();
+                assert_eq!(heard, expected);
+                socket.write_all(answer).unwrap();
+            };
+            hears(b"\x05\x02\x00\x02", b"\x05\x02");
+            hears(login, &[1, u8::from(!admitted)]);
+            if admitted {
+                hears(connect, b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50");
+                hears(b"GET /path?q HTTP/1.1\r\n", HELLO.as_bytes());
+            }
+            // To its end: one who closes with something unread resets.
+            let mut rest = String::new();
+            socket.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        let finished = via(&proxy, PLAIN).args(["-U", "alice:secret"]).run();
+        assert_eq!(finished.code(), exit, "{}", finished.stderr);
+        let rest = serving.join().unwrap();
+        assert!(!rest.contains("authorization"), "{rest}");
+        assert!(admitted || rest.is_empty(), "{rest}");
+    }
+}
+
 #[test]
 fn credentials_go_to_the_proxy_and_never_to_the_target() {
     let server = Server::start(vec![Script::answers(&[HELLO])]);
@@ -226,7 +267,7 @@ fn the_proxy_that_failed_is_named() {
 }
 
 #[test]
-fn tls_runs_inside_tls_to_an_https_proxy() {
+fn an_https_proxy_is_asked_for_http_inside_its_tls() {
     let ca = TestCa::new();
     let folder = TempDir::new().unwrap();
     let anchors = folder.write("ca.pem", ca.pem()).unwrap();
@@ -242,6 +283,41 @@ fn tls_runs_inside_tls_to_an_https_proxy() {
     let finished = via(&proxy, PLAIN).arg("--cacert").arg(&anchors).run();
     assert_eq!(finished.code(), 60, "{}", finished.stderr);
     assert!(server.requests().concat().is_empty());
+}
+
+#[test]
+fn tls_runs_inside_tls_to_an_https_proxy() {
+    let squid = RealProxy::start(Kind::Squid).unwrap();
+    let (outer, inner) = (TestCa::new(), TestCa::new());
+    let folder = TempDir::new().unwrap();
+    let both = folder
+        .write("both.pem", [outer.pem(), inner.pem()].concat())
+        .unwrap();
+    let proxys = folder.write("outer.pem", outer.pem()).unwrap();
+    let secure = Server::start_tls(config(&inner), vec![Script::answers(&[HELLO])]);
+    let fetch = |front: &TlsFront, anchors: &Path| {
+        let fetch = via(&front.url(), &secure.url("/in-both"));
+        fetch.arg("--cacert").arg(anchors).run()
+    };
+    let front = TlsFront::start(config(&outer), squid.address());
+    assert_hello(&fetch(&front, &both));
+    assert_eq!(secure.only_request().target, "/in-both", "origin-form");
+    // The proxy saw the head of its own request, and records.
+    let heard = front.heard();
+    let end = heard.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+    let asked = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", secure.port());
+    assert!(heard.starts_with(asked.as_bytes()));
+    assert_eq!(heard[end + 4..][..2], [22, 3], "a handshake");
+    assert!(!heard.windows(7).any(|it| it == b"in-both"));
+    // Each of the two is verified by itself: one is not the other's word.
+    let front = TlsFront::start(config(&outer), squid.address());
+    let finished = fetch(&front, &proxys);
+    assert_eq!(finished.code(), 60, "{}", finished.stderr);
+    assert!(front.heard().starts_with(asked.as_bytes()));
+    let front = TlsFront::start(config(&TestCa::new()), squid.address());
+    assert_eq!(fetch(&front, &both).code(), 60);
+    assert!(front.heard().is_empty());
+    assert_eq!(secure.requests().concat().len(), 1);
 }
 
 /// An origin with a certificate, and what to trust it by.

@@ -111,6 +111,37 @@ fn a_scripts_ways_are_tried_in_turn() {
     canary.assert_alive();
 }
 
+/// Whoever writes a script may name any proxy: none of them is told a login, even
+/// where it was said for the very same one elsewhere.
+#[test]
+fn a_login_is_for_no_proxy_that_a_script_names() {
+    let challenge = "HTTP/1.1 407 Who\r\nproxy-authenticate: Basic realm=x\r\n\
+                     content-length: 0\r\n\r\n";
+    let folder = TempDir::new().unwrap();
+    // For a tunnel its answer is an error; else it is an answer like another.
+    for (url, exit) in [(PLAIN, 0), ("https://origin.invalid/", 56)] {
+        let server = Server::start(vec![Script::answers(&[challenge; 2])]);
+        let port = server.port();
+        let pac = script(&format!("return 'PROXY 127.0.0.1:{port}';"));
+        let known = format!("http://alice:secret@127.0.0.1:{port}");
+        let text = format!("[proxy]\nmode = \"fixed\"\nurl = \"{known}\"\n");
+        let file = folder.write("config.toml", text).unwrap();
+        let by_variable = at(url).env("all_proxy", &*known).env("http_proxy", &*known);
+        let by_file = at(url).arg("--config").arg(&file);
+        let by_flag = at(url).args(["-U", "alice:secret"]);
+        for fetch in [by_flag, by_variable, by_file] {
+            let finished = fetch.args(["--proxy-pac", &pac]).run();
+            assert_eq!(finished.code(), exit, "{url}: {}", finished.stderr);
+            assert!(finished.stderr.contains("407"), "{}", finished.stderr);
+        }
+        let asked = server.requests().concat();
+        assert_eq!(asked.len(), 3, "{url}: once each, whatever it answers");
+        for request in asked {
+            assert_eq!(request.field("proxy-authorization"), None, "{url}");
+        }
+    }
+}
+
 #[test]
 fn the_deadline_is_of_all_ways_together() {
     let stalls = Server::start(vec![Script::new().then_stall()]);

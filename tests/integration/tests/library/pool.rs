@@ -1,5 +1,7 @@
 //! How many connections there are to one place, and who waits for whom.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, fetch};
 
-pub(crate) const TESTS: [Test; 3] = [
+pub(crate) const TESTS: [Test; 5] = [
     test("pool::an_origin_has_six_and_holds_up_nobody_else", || {
         Box::pin(one_origin())
     }),
@@ -21,6 +23,10 @@ pub(crate) const TESTS: [Test; 3] = [
         || Box::pin(one_proxy()),
     ),
     test("pool::an_engine_has_as_many_as_it_may", || Box::pin(all())),
+    test("pool::it_is_as_large_as_it_says", || Box::pin(defaults())),
+    test("pool::an_idle_connection_is_ended_in_time", || {
+        Box::pin(idle())
+    }),
 ];
 
 /// A crowded machine gets the rest.
@@ -140,4 +146,48 @@ async fn all() {
     gate.open();
     assert_eq!(crowd.join_all().await.len(), 4);
     assert_eq!(connections(), 4);
+}
+
+async fn defaults() {
+    let it = Limits::default();
+    let (a_host, a_proxy, all) = (it.max_per_origin, it.max_per_proxy, it.max_connections);
+    assert_eq!((a_host, a_proxy, all), (6, 32, 512));
+    let idle = (it.max_idle_connections, it.idle_connection_ms);
+    assert_eq!(idle, (32, 90_000));
+}
+
+/// Answers one request, and says when the client has ended the connection: by FIN.
+fn once() -> (String, std::thread::JoinHandle<Instant>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        socket.write_all(HELLO.as_bytes()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0, "nothing but its end");
+        Instant::now()
+    });
+    (url, serving)
+}
+
+async fn idle() {
+    let kept_for = Duration::from_millis(300);
+    let limits = Limits {
+        idle_connection_ms: 300,
+        ..Limits::default()
+    };
+    let engine = builder().limits(limits).launch().await.unwrap();
+    let (url, serving) = once();
+    let begun = Instant::now();
+    assert_eq!(fetch(&engine, &url).await.unwrap(), b"hello");
+    let ended = tokio::task::spawn_blocking(|| serving.join().unwrap());
+    let ended = ended.await.unwrap();
+    // It was kept, and no longer.
+    assert!(ended - begun >= kept_for, "{:?}", ended - begun);
 }

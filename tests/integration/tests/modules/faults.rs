@@ -4,6 +4,7 @@
 use std::fs;
 
 use fumehood_tests::hostile::{Gate, Script, Server};
+use rcgen::{KeyPair, SigningKey as _};
 
 use crate::support::{POISON, Setting, held};
 
@@ -76,6 +77,93 @@ fn a_trap_is_resumed_told_reported_and_at_last_quarantined() {
     assert_eq!(finished.stderr.matches("goes on in its place").count(), 3);
     assert_eq!(server.connections(), 6, "the peer noticed");
     assert_crashes(&it);
+}
+
+#[test]
+fn the_version_before_is_gone_back_to_when_asked() {
+    let it = Setting::new();
+    let gate = Gate::new();
+    let server = Server::start(vec![held(&gate), Script::answer(POISON)]);
+    let running = it.fetch(&[server.url("/1"), server.url("/2")]).start();
+    gate.wait_for(1);
+    let sound = it.ask(&["inspect", "http1"])[0]["digest"].clone();
+    let sound = sound.as_str().unwrap();
+    let faulty = it.load_and_swap(&it.faulty("http1@9.0.0.wasm"));
+    assert_eq!(it.listed(&faulty)["state"], "current");
+    let back = it.ask(&["rollback", "http1"]);
+    assert_eq!(back["from"], faulty);
+    assert_eq!(back["to"], sound);
+    assert_eq!(it.listed(sound)["state"], "current");
+    assert_ne!(it.listed(&faulty)["state"], "current");
+    let unknown = it.modules(&["rollback", "nothing"]);
+    assert_eq!(unknown.code(), 114, "{unknown:?}");
+    gate.open();
+    let finished = running.finish();
+    // What asks for a trap found nobody who would.
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    assert_eq!(
+        finished.reports()[1]["resumed"].as_array().unwrap().len(),
+        0
+    );
+}
+
+#[test]
+fn native_code_is_among_the_users_caches() {
+    let it = Setting::new();
+    let gate = Gate::new();
+    let server = Server::start(vec![held(&gate)]);
+    let running = it.fetch(&[server.url("/")]).start();
+    gate.wait_for(1);
+    let loaded = it.load_and_swap(&it.faulty("http1@9.0.0.wasm"));
+    gate.open();
+    assert_eq!(running.finish().code(), 0);
+    // `XDG_CACHE_HOME` of the test.
+    let kept = fs::read_dir(it.path("home/fumehood/modules")).unwrap();
+    let names = kept.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(names[0].starts_with(&loaded) && names[0].ends_with(".native"));
+}
+
+#[test]
+fn a_signature_is_verified_without_an_engine() {
+    let it = Setting::new();
+    let file = it.faulty("http1@9.0.0.wasm");
+    let (ours, theirs) = (signer(), signer());
+    let key = |of: &KeyPair| hex(of.public_key_raw());
+    let verify = |key: &str| it.verify(&file, &["--json", "--key", key]);
+    let refused = |key: &str, words: &str| {
+        let finished = verify(key);
+        assert_eq!(finished.code(), 114, "{finished:?}");
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    };
+    refused(&key(&ours), "is not signed");
+    let statement = it.verify(&file, &["--statement"]);
+    let signature = ours.sign(statement.content()).unwrap();
+    let beside = it.path("http1@9.0.0.wasm.sig");
+    fs::write(&beside, hex(&signature)).unwrap();
+    refused(&key(&theirs), "is by none of the 1 keys");
+    let finished = verify(&key(&ours));
+    let told: serde_json::Value = serde_json::from_slice(finished.content()).unwrap();
+    assert_eq!(told["signature"], format!("signed-by:{}", key(&ours)));
+    assert_eq!(told["version"], "9.0.0");
+    // It is one over name, version and content: of another version it is not.
+    let older = it.faulty("http1@9.0.1.wasm");
+    fs::copy(&beside, it.path("http1@9.0.1.wasm.sig")).unwrap();
+    let finished = it.verify(&older, &["--key", &key(&ours)]);
+    assert_eq!(finished.code(), 114, "{finished:?}");
+    // Where no key is named there is nothing to say of it.
+    let finished = it.verify(&file, &["--json"]);
+    let told: serde_json::Value = serde_json::from_slice(finished.content()).unwrap();
+    assert_eq!(told["signature"], "unchecked");
+}
+
+fn signer() -> KeyPair {
+    KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What `fumehood crashes` tells of it.

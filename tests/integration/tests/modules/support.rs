@@ -125,6 +125,15 @@ impl Setting {
             .run()
     }
 
+    /// `fumehood modules verify …`, of no command under way.
+    pub(crate) fn verify(&self, file: &Path, more: &[&str]) -> Finished {
+        self.at_home(Fetch::command("modules"))
+            .arg("verify")
+            .arg(file)
+            .args(more)
+            .run()
+    }
+
     /// `fumehood modules replay …`.
     pub(crate) fn replay(&self, trail: &Path, more: &[&str]) -> Finished {
         self.at_home(Fetch::command("modules"))

@@ -104,6 +104,18 @@ fn a_head_that_does_not_end_is_cut_off() {
     assert_eq!(proxy.ask(many).status, 431);
 }
 
+/// The time is the head's, and not that between two bytes of it.
+#[test]
+fn a_head_that_drips_is_cut_off() {
+    let proxy = Proxy::start(&["--head-timeout", "0.5"]);
+    let head = format!("GET http://a.example/ HTTP/1.1\r\nx: {}", "y".repeat(200));
+    let mut client = proxy.connect();
+    assert!(client.drips_until_answered(head.as_bytes()));
+    assert_eq!(client.reply().unwrap().status, 408);
+    assert!(client.is_ended());
+    assert_eq!(proxy.log(1)[0]["status"], 408);
+}
+
 #[test]
 fn other_protocols_are_not_answered() {
     let proxy = Proxy::start(&[]);
@@ -192,6 +204,28 @@ fn a_codec_in_wrong_hands_cannot_answer_for_another_server() {
         client.socket.read_to_string(&mut content).unwrap();
         assert_eq!(content, "hello");
         assert_eq!(proxy.log(1)[0]["reason"], "http_protocol_error");
+    }
+}
+
+/// The version before goes on in the place of one that traps, on the same socket.
+#[test]
+fn a_codec_that_traps_costs_no_client_its_response() {
+    let traps = "HTTP/1.1 200 OK\r\nx-fumehood-fault: trap\r\ncontent-length: 5\r\n\r\nhello";
+    let proxy = Proxy::with_module("http1", "http1-faulty");
+    let server = Server::start(vec![Script::answers(&[traps, HELLO])]);
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    let mut client = proxy.connect();
+    client.say(&get);
+    let reply = client.reply().unwrap();
+    assert_eq!((reply.status, &reply.content[..]), (200, &b"hello"[..]));
+    // Neither side's connection was lost by it.
+    client.say(&get);
+    assert_eq!(client.reply().unwrap().content, b"hello");
+    assert_eq!(server.connections(), 1, "the peer noticed");
+    for record in proxy.log(2) {
+        assert_eq!(record["outcome"], "served", "{record}");
+        assert_eq!(record["status"], 200, "{record}");
+        assert_eq!(record["sent"], 5, "{record}");
     }
 }
 

@@ -103,6 +103,15 @@ fn it_does_not_listen_where_others_can_reach_it_unless_told_twice() {
         "{}",
         done.stderr
     );
+    // Told twice it serves.
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let twice = ["--dangerously-listen-beyond-loopback"];
+    let allowed = ["--allow-private", "127.0.0.1"];
+    let mut proxy = Proxy::at("0.0.0.0:0", &[&twice[..], &allowed].concat());
+    assert!(proxy.address.ip().is_unspecified());
+    proxy.address.set_ip([127, 0, 0, 1].into());
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    assert_eq!(proxy.ask(get).content, b"hello");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let done = Fetch::command("proxy").args(["--listen", &address]).run();

@@ -137,6 +137,47 @@ fn a_passed_socket_is_served_and_the_manager_is_told() {
     assert!(last.starts_with("STOPPING=1\n"), "{last}");
 }
 
+/// The units that are shipped, with the program in its place here.
+#[test]
+fn the_units_are_understood_whole() {
+    const UNITS: [(&str, &str); 2] = [
+        (
+            "fumehood-proxy.service",
+            include_str!("../../../../packaging/systemd/fumehood-proxy.service"),
+        ),
+        (
+            "fumehood-proxy.socket",
+            include_str!("../../../../packaging/systemd/fumehood-proxy.socket"),
+        ),
+    ];
+    let folder = TempDir::new().unwrap();
+    let own = program("fumehood");
+    let verified = |added: &str| {
+        let files = UNITS.map(|(name, text)| {
+            let text = text.replace("/usr/bin/fumehood", own.to_str().unwrap());
+            folder.write(name, text + added).unwrap()
+        });
+        let mut command = Command::new("systemd-analyze");
+        // The pages are not installed where the tests run.
+        command.args(["verify", "--man=no"]).args(files).output()
+    };
+    let Ok(output) = verified("") else {
+        // Not every machine has systemd.
+        return;
+    };
+    let complaints = |output: &Output| {
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        // What it finds wrong with other units is their affair.
+        let of_ours = told.lines().filter(|line| line.contains("fumehood"));
+        of_ours.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(output.status.success(), "{output:?}");
+    assert!(complaints(&output).is_empty(), "{output:?}");
+    // It says where it does not understand.
+    let odd = verified("Nonsense=1\n").unwrap();
+    assert_eq!(complaints(&odd).len(), UNITS.len(), "{odd:?}");
+}
+
 #[test]
 fn sockets_of_another_process_are_left_alone() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

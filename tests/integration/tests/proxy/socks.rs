@@ -279,6 +279,26 @@ fn a_client_that_stops_is_waited_for_and_let_go() {
     assert!(endless.is_ended());
 }
 
+/// The time is the conversation's, and not that between two bytes of it.
+#[test]
+fn a_client_that_drips_is_let_go() {
+    let proxy = Proxy::start(&["--head-timeout", "0.5"]);
+    let mut client = proxy.connect();
+    client.say(GREETING);
+    assert_eq!(client.bytes(2), [5, 0]);
+    let request = by_name(&"a.".repeat(100), 443);
+    assert!(client.drips_until_answered(&request));
+    assert!(client.is_ended());
+    // Version 4 has a name without a length.
+    let mut client = proxy.connect();
+    let request = [b"\x04\x01\x01\xbb\x01\x02\x03\x04", &[b'a'; 200][..]].concat();
+    assert!(client.drips_until_answered(&request));
+    assert!(client.is_ended());
+    for record in proxy.log(2) {
+        assert_eq!(record["status"], 408, "{record}");
+    }
+}
+
 /// What a running proxy says of itself.
 fn status(socket: &std::path::Path) -> Value {
     let asked = Fetch::command("status")
@@ -299,6 +319,7 @@ fn live(socket: &std::path::Path) -> u64 {
     served.map(of).sum()
 }
 
+/// However it came to be one: by SOCKS, by CONNECT, by an upgrade.
 #[test]
 fn a_tunnel_has_two_descriptors_and_no_guest() {
     if !rustix::process::geteuid().is_root() {
@@ -306,22 +327,50 @@ fn a_tunnel_has_two_descriptors_and_no_guest() {
         return;
     }
     const TUNNELS: usize = 20;
-    let server = Server::start(vec![Script::new().request().then_stall(); TUNNELS]);
-    let folder = TempDir::new().unwrap();
-    let socket = folder.join("admin.sock");
-    let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
-    let pid = proxy.engine(None).pid;
-    let descriptors = || {
-        std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .count()
-    };
-    // The first brings with it what stays.
-    let mut tunnels = vec![tunnel(&proxy, &server)];
-    let before = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
-    tunnels.extend((1..TUNNELS).map(|_| tunnel(&proxy, &server)));
-    let after = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
-    assert_eq!(after - before, 2 * (TUNNELS - 1));
+    for open in [tunnel, connected, upgraded] {
+        let script = Script::new().request().send(SWITCHED).request();
+        let server = Server::start(vec![script.then_stall(); TUNNELS]);
+        let folder = TempDir::new().unwrap();
+        let socket = folder.join("admin.sock");
+        let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
+        let pid = proxy.engine(None).pid;
+        let descriptors = || {
+            std::fs::read_dir(format!("/proc/{pid}/fd"))
+                .unwrap()
+                .count()
+        };
+        // The first brings with it what stays.
+        let mut tunnels = vec![open(&proxy, &server)];
+        let before = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
+        tunnels.extend((1..TUNNELS).map(|_| open(&proxy, &server)));
+        let after = wait_for(PATIENCE, || (live(&socket) == 0).then(descriptors)).unwrap();
+        assert_eq!(after - before, 2 * (TUNNELS - 1));
+    }
+}
+
+/// What a server answers that speaks something else from now on.
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+
+fn connected(proxy: &Proxy, server: &Server) -> Client {
+    let mut client = proxy.connect();
+    let port = server.port();
+    client.say(format!(
+        "CONNECT 127.0.0.1:{port} HTTP/1.1\r\nhost: x\r\n\r\n"
+    ));
+    assert!(client.head().unwrap().starts_with("http/1.1 200"));
+    client
+}
+
+fn upgraded(proxy: &Proxy, server: &Server) -> Client {
+    let mut client = proxy.connect();
+    client.say(format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-key: k\r\n\r\n",
+        server.url("/")
+    ));
+    assert!(client.head().unwrap().starts_with("http/1.1 101"));
+    client
 }
 
 fn tunnel(proxy: &Proxy, server: &Server) -> Client {

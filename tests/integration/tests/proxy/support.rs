@@ -1,6 +1,6 @@
 //! A proxy that runs, and a client that says exactly what a test wants said.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use serde_json::Value;
 
 /// After which a test that waits has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it is listened for an answer between two bytes that are dripped.
+const DRIP: Duration = Duration::from_millis(50);
 
 /// What an origin answers that is asked once.
 pub(crate) const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -196,6 +199,23 @@ impl Client {
         let _refused = self.socket.get_mut().write_all(bytes.as_ref());
     }
 
+    /// Says these a byte at a time. Whether the proxy has answered, or ended it,
+    /// before the last of them.
+    pub(crate) fn drips_until_answered(&mut self, bytes: &[u8]) -> bool {
+        let waits_for = |client: &Client, most: Duration| {
+            let socket = client.socket.get_ref();
+            socket.set_read_timeout(Some(most)).unwrap();
+        };
+        waits_for(self, DRIP);
+        let answered = bytes.iter().any(|byte| {
+            self.say([*byte]);
+            let heard = self.socket.fill_buf().map(<[u8]>::len);
+            !heard.is_err_and(|it| it.kind() == ErrorKind::WouldBlock)
+        });
+        waits_for(self, PATIENCE);
+        answered
+    }
+
     /// Reads a response to something other than HEAD. `None` where the
     /// connection ended before one.
     pub(crate) fn reply(&mut self) -> Option<Reply> {
@@ -262,7 +282,7 @@ impl Client {
         let mut rest = Vec::new();
         match self.socket.read_to_end(&mut rest) {
             Ok(_) => true,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
 }

@@ -2,11 +2,16 @@
 //! circles; then the distribution's.
 
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
-use fumehood_tests::hostile::{Canary, Nobody, Script, Server};
-use fumehood_tests::peers::{Kind, RealProxy, Unbound};
+use fumehood_tests::artifacts::fumehood;
+use fumehood_tests::certs::TestCa;
+use fumehood_tests::hostile::{Canary, Nobody, Script, Server, server_config};
+use fumehood_tests::peers::{Kind, RealProxy, TlsFront, Unbound};
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
+use rustls::ALL_VERSIONS;
 use serde_json::Value;
 
 use crate::support::{HELLO, PATIENCE, Proxy, Reply};
@@ -326,6 +331,42 @@ fn real_proxies_are_gone_through_alone_and_in_a_row() {
 }
 
 #[test]
+fn a_tunnels_tls_runs_inside_that_to_an_https_proxy() {
+    let squid = RealProxy::start(Kind::Squid).unwrap();
+    let (outer, inner) = (TestCa::new(), TestCa::new());
+    let folder = TempDir::new().unwrap();
+    let proxys = folder.write("outer.pem", outer.pem()).unwrap();
+    let origins = folder.write("inner.pem", inner.pem()).unwrap();
+    let config = |ca: &TestCa| server_config(&ca.issue(), ALL_VERSIONS);
+    let origin = Server::start_tls(config(&inner), vec![Script::answers(&[HELLO])]);
+    let through = |front: &TlsFront| {
+        let mut command = fumehood();
+        command
+            .args(["proxy", "--listen", "127.0.0.1:0", "--json"])
+            .args(["--allow-private", "127.0.0.1", "--upstream", &front.url()])
+            .env("SSL_CERT_FILE", &proxys)
+            .stdin(Stdio::null());
+        Proxy::spawn(command, TempDir::new().unwrap())
+    };
+    let front = TlsFront::start(config(&outer), squid.address());
+    // Of the origin's certificate the client is the judge.
+    let proxy = through(&front);
+    let arguments = ["--cacert", origins.to_str().unwrap(), &origin.url("/z")];
+    assert_eq!(proxy.curl(&arguments), "hello");
+    assert_eq!(origin.only_request().target, "/z");
+    let asked = format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", origin.port());
+    assert!(front.heard().starts_with(asked.as_bytes()));
+    // One that nobody vouches for is told nothing.
+    let front = TlsFront::start(config(&inner), squid.address());
+    let reply = through(&front).ask(TUNNEL);
+    assert_eq!(
+        (reply.status, &*error(&reply)),
+        (502, "tls_certificate_error")
+    );
+    assert!(front.heard().is_empty());
+}
+
+#[test]
 fn another_script_and_another_configuration_hold_without_a_start() {
     let (one, other) = (
         Server::start(vec![Script::answers(&[HELLO])]),
@@ -381,6 +422,73 @@ fn another_script_and_another_configuration_hold_without_a_start() {
         (reply.status == 502 && error(&reply) == "dns_error").then_some(())
     });
     assert!(changed.is_some());
+}
+
+/// What KDE keeps its settings in, and GNOME what its own program prints of them;
+/// a program of that name stands in for it.
+#[test]
+fn what_the_desktop_says_holds_and_is_followed() {
+    for desktop in ["KDE", "ubuntu:GNOME"] {
+        let folder = TempDir::new().unwrap();
+        let programs = folder.join("programs");
+        std::fs::create_dir(&programs).unwrap();
+        std::fs::create_dir(folder.join("dconf")).unwrap();
+        let printed = folder.join("printed");
+        let gsettings = folder.write(
+            "programs/gsettings",
+            format!(
+                "#!/bin/sh\n[ \"$*\" = 'list-recursively org.gnome.system.proxy' ] || exit 1\n\
+                 exec cat '{}'\n",
+                printed.display()
+            ),
+        );
+        let executable = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(gsettings.unwrap(), executable).unwrap();
+        // Put in its place at once, as the desktops do.
+        let put = |name: &str, text: String| {
+            let next = folder.write("next", text).unwrap();
+            std::fs::rename(next, folder.join(name)).unwrap();
+        };
+        let say = |server: &Server| {
+            let port = server.port();
+            put(
+                "kioslaverc",
+                format!("[Proxy Settings]\nProxyType=1\nhttpProxy=http://127.0.0.1 {port}\n"),
+            );
+            let schema = "org.gnome.system.proxy";
+            put(
+                "printed",
+                format!(
+                    "{schema} mode 'manual'\n{schema}.http host '127.0.0.1'\n\
+                     {schema}.http port {port}\n"
+                ),
+            );
+            // Not read: that it changes is what says that the rest may have.
+            put("dconf/user", port.to_string());
+        };
+        let hello = || Server::start(vec![Script::answers(&[HELLO])]);
+        let (one, other) = (hello(), hello());
+        say(&one);
+        let path = std::env::var("PATH").unwrap();
+        let mut command = fumehood();
+        command
+            .args(["proxy", "--listen", "127.0.0.1:0", "--json"])
+            .args(["--proxy-from", "system"])
+            .env("XDG_CURRENT_DESKTOP", desktop)
+            .env("XDG_CONFIG_HOME", folder.path())
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .stdin(Stdio::null());
+        let proxy = Proxy::spawn(command, TempDir::new().unwrap());
+        assert_eq!(proxy.ask(PLAIN).content, b"hello", "{desktop}");
+        assert_eq!((one.connections(), other.connections()), (1, 0));
+        say(&other);
+        let followed = wait_for(PATIENCE, || {
+            proxy.ask(PLAIN);
+            (other.connections() > 0).then_some(())
+        });
+        assert!(followed.is_some(), "{desktop}");
+        assert_eq!(proxy.ask(PLAIN).content, b"hello", "{desktop}");
+    }
 }
 
 /// What only its addresses could allow is denied where they are not seen, on a
