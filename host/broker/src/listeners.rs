@@ -128,6 +128,7 @@ fn errno(why: &std::io::Error) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
     use super::*;
 
     #[tokio::test]
