@@ -91,10 +91,9 @@ impl Listeners {
     pub(crate) fn beside(&self, listener: ListenerId, at: IpAddr) -> Option<IpAddr> {
         let here = self.held.get(&listener)?.here?.ip().to_canonical();
         let at = at.to_canonical();
-        // One of IPv6 hears both families, one of IPv4 its own.
-        let everywhere =
-            here.is_unspecified() && !at.is_unspecified() && (here.is_ipv6() || at.is_ipv4());
-        (here == at || everywhere).then_some(at)
+        // One of IPv6 hears both families, one of IPv4 its own; nobody sends to none.
+        let everywhere = here.is_unspecified() && (here.is_ipv6() || at.is_ipv4());
+        (!at.is_unspecified() && (here == at || everywhere)).then_some(at)
     }
 
     /// All of them, for an engine that is new.
