@@ -13,10 +13,11 @@ use fumehood_tests::temp::TempDir;
 
 use crate::support::{PATIENCE, Proxy};
 
-/// Starts what follows it, and runs each line that is written into the pipe `$1`.
+/// Becomes what follows it, and runs each line that is written into the pipe `$1`.
 const SCRIPT: &str = "mkfifo \"$1\" && ip link set lo up && ip address add 10.9.8.1/32 dev lo && \
-                      pipe=$1 && shift && { \"$0\" \"$@\" & } && \
-                      while read -r line < \"$pipe\"; do $line; done";
+                      pipe=$1 && shift && \
+                      { while read -r line < \"$pipe\"; do $line; done > /dev/null & } && \
+                      exec \"$0\" \"$@\"";
 
 /// Names a proxy where nobody is, by what it is told of this machine.
 const PAC: &str = "data:,function FindProxyForURL(url, host) \
@@ -38,7 +39,8 @@ fn a_script_is_told_another_address_when_there_is_one() {
     let (pipe, socket) = (folder.join("pipe"), folder.join("proxy.sock"));
     let mut command = unmoved(Command::new("unshare"));
     command
-        .args(["--user", "--map-root-user", "--net", "sh", "-c", SCRIPT])
+        .args(["--user", "--map-user=1000", "--map-group=1000"])
+        .args(["--keep-caps", "--net", "sh", "-c", SCRIPT])
         .args([program("fumehood"), pipe.clone()])
         .args(["proxy", "--json", "--proxy-pac", PAC, "--listen"])
         .arg(format!("unix:{}", socket.display()))
