@@ -16,7 +16,7 @@ use crate::support::{PATIENCE, Proxy};
 /// Becomes what follows it, and runs each line that is written into the pipe `$1`.
 const SCRIPT: &str = "mkfifo \"$1\" && ip link set lo up && ip address add 10.9.8.1/32 dev lo && \
                       pipe=$1 && shift && \
-                      { while read -r line < \"$pipe\"; do $line; done > /dev/null & } && \
+                      { while read -r line < \"$pipe\"; do eval \"$line\"; done > /dev/null & } && \
                       exec \"$0\" \"$@\"";
 
 /// Names a proxy where nobody is, by what it is told of this machine.
@@ -48,8 +48,9 @@ fn a_script_is_told_another_address_when_there_is_one() {
     let _proxy = Proxy::spawn(command, TempDir::new().unwrap());
     let before = told(&socket);
     assert!(before.contains("10.9.8.1"), "{before}");
-    fs::write(&pipe, "ip address add 10.9.8.7/32 dev lo\n").unwrap();
-    fs::write(&pipe, "ip address del 10.9.8.1/32 dev lo\n").unwrap();
+    // In one line: what is written while nobody reads is gone with who read.
+    let change = "ip address add 10.9.8.7/32 dev lo && ip address del 10.9.8.1/32 dev lo\n";
+    fs::write(&pipe, change).unwrap();
     let after = wait_for(PATIENCE, || {
         Some(told(&socket)).filter(|told| !told.contains("10.9.8.1"))
     });
