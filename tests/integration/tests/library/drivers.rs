@@ -281,6 +281,8 @@ async fn bounds() {
         told(&engine, home.port(), "connections").await,
         "1 access-denied"
     );
+    // It is accepted when the server comes to it.
+    home.wait_for_connection().await;
     assert_eq!(home.connections(), 1);
 }
 
