@@ -1,5 +1,6 @@
 //! How scarce memory is: the machine's, and the engine's share of it.
 
+use std::path::Path;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use crate::shared::Shared;
 
 /// Between two looks. Shrinking takes effect within as long.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// Where the kernel tells how long tasks wait for memory.
+const STALLS: &str = "/proc/pressure/memory";
 
 /// Share of time, in percent, in which some task waited for memory (an average
 /// over 10 s) that counts as the whole budget: a machine that stalls for a
@@ -37,7 +41,8 @@ pub(crate) async fn watch(shared: Weak<Shared>) {
         let Some(engine) = shared.engine_if_alive().await else {
             continue;
         };
-        let percent = step(look(engine.pid, shared.config.limits.memory_bytes));
+        let budget = shared.config.limits.memory_bytes;
+        let percent = step(look(Path::new(STALLS), engine.pid, budget));
         // A new engine knows of no pressure.
         if told.0 != engine.pid {
             told = (engine.pid, 0);
@@ -54,8 +59,8 @@ pub(crate) async fn watch(shared: Weak<Shared>) {
 }
 
 /// The greater of both pressures; files that are not there tell nothing.
-fn look(pid: u32, budget: u64) -> u16 {
-    let stalls = std::fs::read_to_string("/proc/pressure/memory").unwrap_or_default();
+fn look(stalls: &Path, pid: u32, budget: u64) -> u16 {
+    let stalls = std::fs::read_to_string(stalls).unwrap_or_default();
     let stalled = stalled(&stalls).unwrap_or(0);
     let resident = resident_bytes(pid).and_then(|bytes| share(bytes, budget));
     stalled.max(resident.unwrap_or(0))
@@ -105,7 +110,8 @@ fn step(percent: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{page_bytes, resident, share, stalled, step};
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::{look, page_bytes, resident, share, stalled, step};
 
     #[test]
     fn stalls_are_a_share_of_what_is_borne() {
@@ -119,6 +125,22 @@ mod tests {
             assert_eq!(stalled(&text(odd)), None, "{odd}");
         }
         assert_eq!(stalled(""), None);
+    }
+
+    #[test]
+    fn the_scarcer_of_the_two_is_what_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let stalls = folder.path().join("memory");
+        let (own, unbounded) = (std::process::id(), 0);
+        // Not every kernel tells.
+        assert_eq!(look(&stalls, own, unbounded), 0);
+        let of_a_byte = look(&stalls, own, 1);
+        assert_eq!(of_a_byte, u16::MAX);
+        let told = "some avg10=7.00 avg60=0.00 avg300=0.00 total=1\n";
+        std::fs::write(&stalls, told).unwrap();
+        assert_eq!(look(&stalls, own, unbounded), 70);
+        assert_eq!(look(&stalls, own, u64::MAX), 70);
+        assert_eq!(look(&stalls, own, 1), u16::MAX);
     }
 
     #[test]

@@ -62,3 +62,23 @@ fn local(stream: UnixStream) -> io::Result<Accepted> {
     let stream = TcpStream::from_std(stream.into())?;
     Ok(Accepted { stream, peer: None })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_to_a_client_is_not_held_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = Socket::of(listener.into()).unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), socket.accept());
+        let (client, accepted) = (client.unwrap(), accepted.unwrap());
+        assert!(accepted.stream.nodelay().unwrap());
+        assert_eq!(accepted.peer, client.local_addr().ok());
+        // It is no system's default.
+        assert!(!client.nodelay().unwrap());
+    }
+}

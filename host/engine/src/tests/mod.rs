@@ -71,6 +71,29 @@ fn a_swap_leaves_exchanges_under_way_as_they_are() {
     assert_eq!(rig.version(1).state, ModuleState::Candidate);
 }
 
+/// The deadline of a drain is when what is idle goes, and no end of an exchange.
+#[test]
+fn an_exchange_under_way_outlives_the_drain() {
+    let limits = Limits {
+        drain: Duration::from_millis(50),
+        ..LIMITS
+    };
+    let (mut rig, origin) = (Rig::new(limits, &[(GOOD, 1)]), Origin::start());
+    let (started, sink) = rig.begin(&origin, "/gate/100000", true);
+    rig.wait_for_head(started);
+    rig.offer("http1", &sealed(GOOD), 2);
+    rig.swap(2);
+    rig.wait_until(1, ModuleState::Candidate);
+    assert_eq!(rig.version(1).live, 1);
+    origin.open_gate();
+    let done = rig.finish(started, sink);
+    assert_eq!((done.made(), done.resumed()), (vec!["0.0.1"], vec![]));
+    assert!(done.outcome.is_ok() && done.body == payload(100_000));
+    // Its connection is as good as any, under another guest.
+    assert!(rig.get(&origin, "/plain/10").outcome.is_ok());
+    assert_eq!(origin.connections(), 1);
+}
+
 #[test]
 fn an_idle_connection_moves_to_the_new_version_on_its_socket() {
     let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use fumehood_control::{
     Assembly, Cause, Exchange, ExchangeId, Failure, FaultReport, Field, Instance, Inventory,
-    JourneyEvent, ModuleHeader, ModuleStatus, NameAnswer, NameQuery, ResolverSetup, ResponseHead,
-    Summary, ToEmbedder, ToEngine, Unresolved, fragments,
+    JourneyEvent, ModuleHeader, ModuleState, ModuleStatus, NameAnswer, NameQuery, ResolverSetup,
+    ResponseHead, Summary, ToEmbedder, ToEngine, Unresolved, fragments,
 };
 use fumehood_policy::Scheme;
 use fumehood_sandbox::Channel;
@@ -187,9 +187,14 @@ impl Rig {
 
     /// Makes a version of `http1` current.
     pub(crate) fn swap(&mut self, number: u8) -> ToEmbedder {
+        self.swap_of("http1", number)
+    }
+
+    /// Makes a version of any module current.
+    pub(crate) fn swap_of(&mut self, name: &str, number: u8) -> ToEmbedder {
         let digest = fixtures::digest(number);
         self.tell(&ToEngine::Swap {
-            name: "http1".to_owned(),
+            name: name.to_owned(),
             digest,
         });
         self.wait_for_swap()
@@ -227,6 +232,14 @@ impl Rig {
         let begun = std::time::Instant::now();
         while self.version(number).live > 0 {
             assert!(begun.elapsed() < PATIENCE, "somebody stays");
+        }
+    }
+
+    /// Waits until a version of `http1` stands so.
+    pub(crate) fn wait_until(&mut self, number: u8, state: ModuleState) {
+        let begun = std::time::Instant::now();
+        while self.version(number).state != state {
+            assert!(begun.elapsed() < PATIENCE, "it never does");
         }
     }
 

@@ -686,6 +686,17 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_for_this_machine_unless_it_is_said() {
+        let line = ["fumehood", "proxy"];
+        let Command::Proxy(proxy) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        let own = SocketAddr::from(([127, 0, 0, 1], 3128));
+        assert_eq!(proxy.listen, ListenAt::Tcp(own));
+        assert!(!proxy.dangerously_listen_beyond_loopback);
+    }
+
+    #[test]
     fn the_floor_cannot_be_given_up() {
         assert!(layer("seccomp").is_err());
         assert_eq!(layer("landlock"), Ok(Layer::Landlock));

@@ -35,3 +35,34 @@ pub(crate) fn manual(directory: &Path) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What the page of a command is called, and of those under it.
+    fn pages(command: &clap::Command, above: &str, all: &mut BTreeSet<String>) {
+        let name = format!("{above}{}", command.get_name());
+        all.insert(format!("{name}.1"));
+        for under in command.get_subcommands() {
+            pages(under, &format!("{name}-"), all);
+        }
+    }
+
+    #[test]
+    fn there_is_a_page_for_each_command() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(manual(folder.path()), ExitCode::SUCCESS);
+        let written = std::fs::read_dir(folder.path()).unwrap();
+        let written: BTreeSet<String> = written
+            .map(|page| page.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut all = BTreeSet::new();
+        pages(&Cli::command(), "", &mut all);
+        assert!(all.contains("fumehood-pac-eval.1"), "{all:?}");
+        assert_eq!(written, all);
+    }
+}

@@ -148,7 +148,7 @@ impl Cache {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
 
     use super::*;
 
@@ -234,6 +234,20 @@ mod tests {
         fs::set_permissions(it.file(), Permissions::from_mode(0o666)).unwrap();
         it.is_refused();
         fs::set_permissions(it.temp.path().join("c"), Permissions::from_mode(0o777)).unwrap();
+        assert!(Cache::open(&it.temp.path().join("c"), String::new()).is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            // Only root can give a file away.
+            return;
+        }
+        let it = setting();
+        let somebody = Some(65534);
+        chown(it.file(), somebody, None).unwrap();
+        it.is_refused();
+        chown(it.temp.path().join("c"), somebody, None).unwrap();
         assert!(Cache::open(&it.temp.path().join("c"), String::new()).is_err());
     }
 

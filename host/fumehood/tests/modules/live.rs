@@ -131,6 +131,13 @@ pub(crate) fn what_the_engine_refuses_changes_nothing(it: &Setting) {
         fs::copy(component("x509"), &file).unwrap();
         let error = modules.load(&file, None).await.unwrap_err();
         assert_eq!(error.code(), "refused", "{error}");
+        // One of this kind for another engine.
+        let sound = fs::read(component("http1")).unwrap();
+        fs::write(&file, replaced(&sound, CLIENT, LATER_CLIENT)).unwrap();
+        let error = modules.load(&file, None).await.unwrap_err();
+        assert_eq!(error.code(), "refused", "{error}");
+        let said = format!("it exports {LATER_CLIENT}, and this engine needs {CLIENT}");
+        assert!(error.to_string().contains(&said), "{error}");
         fs::write(&file, b"\0asm\x0d\0\x01\0garbage").unwrap();
         assert_eq!(
             modules.load(&file, None).await.unwrap_err().code(),
@@ -162,6 +169,22 @@ pub(crate) fn what_the_engine_refuses_changes_nothing(it: &Setting) {
             before.digest
         );
     });
+}
+
+/// What an engine needs of `http1`, and what there is not.
+const CLIENT: &str = "fumehood:http1/client@0.1.0";
+const LATER_CLIENT: &str = "fumehood:http1/client@9.0.0";
+
+/// With another name of the same length wherever this one is.
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for at in 0..bytes.len() - from.len() {
+        let here = &mut bytes[at..][..from.len()];
+        if here == from.as_bytes() {
+            here.copy_from_slice(to.as_bytes());
+        }
+    }
+    bytes
 }
 
 pub(crate) fn only_what_is_trusted_is_loaded(it: &Setting) {

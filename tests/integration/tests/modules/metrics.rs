@@ -152,14 +152,22 @@ fn a_log_tells_of_one_guest_and_of_no_secret() {
 
 #[test]
 fn completions_and_pages_name_every_command() {
+    let it = Setting::new();
+    let finished = Fetch::command("man").arg(it.path("man")).run();
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    // There is a page a command, which the program's own tests hold against what
+    // it takes.
+    let pages = std::fs::read_dir(it.path("man")).unwrap();
+    let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
+    let commands: Vec<String> = pages.map(|it| it.replace(".1", "")).collect();
     for shell in ["bash", "zsh", "fish"] {
         let finished = Fetch::command("completions").arg(shell).run();
         let script = String::from_utf8(finished.stdout).unwrap();
         assert!(script.contains("allow-private"), "{shell}: {script}");
+        for word in commands.iter().flat_map(|it| it.split('-')) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
-    let it = Setting::new();
-    let finished = Fetch::command("man").arg(it.path("man")).run();
-    assert_eq!(finished.code(), 0, "{finished:?}");
     for page in [
         "fumehood.1",
         "fumehood-fetch.1",

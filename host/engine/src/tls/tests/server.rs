@@ -13,7 +13,9 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::ProducesTickets;
-use rustls::{KeyLog, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    KeyLog, ProtocolVersion, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+};
 
 pub(crate) const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 pub(crate) const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
@@ -338,7 +340,7 @@ impl Shared {
     }
 }
 
-/// So many bytes; the keys change when half of them are sent.
+/// So many bytes; the keys change when half of them are sent, where they can.
 fn answer(stream: &mut Stream, length: usize) -> std::io::Result<()> {
     let body = payload(length);
     let (first, rest) = body.split_at(length / 2);
@@ -348,7 +350,9 @@ fn answer(stream: &mut Stream, length: usize) -> std::io::Result<()> {
     )?;
     stream.write_all(first)?;
     stream.flush()?;
-    stream.conn.refresh_traffic_keys().unwrap();
+    if stream.conn.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+        stream.conn.refresh_traffic_keys().unwrap();
+    }
     stream.write_all(rest)?;
     stream.flush()
 }
