@@ -1,11 +1,17 @@
 //! Text from scripts, made fit for people: bounded and printable.
 
-/// The text's first `most` bytes at most, control characters replaced.
+/// As much of the text as takes `most` bytes once control characters are replaced.
 pub(crate) fn bounded(text: &str, most: usize) -> String {
-    text[..text.floor_char_boundary(most)]
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    let mut printable = String::with_capacity(text.len().min(most));
+    for it in text.chars() {
+        // Its place takes three bytes, and a control character's as few as one.
+        let it = if it.is_control() { '\u{fffd}' } else { it };
+        if printable.len() + it.len_utf8() > most {
+            break;
+        }
+        printable.push(it);
+    }
+    printable
 }
 
 /// A script's bytes as text: UTF-8, or else Latin-1, which is every byte a
@@ -43,5 +49,10 @@ mod tests {
     fn bounds_never_split_a_character() {
         assert_eq!(bounded("aä", 2), "a");
         assert_eq!(bounded("a\nb", 9), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn bounds_count_what_takes_the_place_of_control_characters() {
+        assert_eq!(bounded("\n\n\n", 8), "\u{fffd}\u{fffd}");
     }
 }

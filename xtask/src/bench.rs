@@ -31,8 +31,16 @@ struct Measured {
     peer: Option<(f64, String)>,
 }
 
-/// All cases, as they are typed.
-pub(crate) fn case_names() -> impl Iterator<Item = (Bench, &'static str)> {
+/// What one types for a case, for each there is.
+pub(crate) fn commands() -> impl Iterator<Item = String> {
+    let cases = case_names().map(|(bench, case)| (bench.name(), case));
+    let scripts = pac::case_names().into_iter().map(|case| ("pac", case));
+    cases
+        .chain(scripts)
+        .map(|(bench, case)| format!("cargo xtask bench {bench} --only {case}"))
+}
+
+fn case_names() -> impl Iterator<Item = (Bench, &'static str)> {
     CASES.iter().map(|case| (case.bench, case.name))
 }
 
@@ -45,7 +53,10 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
         .collect();
     match bench {
         Bench::Fetch => packages::require_programs(&["nginx", "curl"])?,
-        Bench::Proxy => packages::require_programs(&["nginx", "haproxy", "tinyproxy"])?,
+        Bench::Proxy => {
+            packages::require_programs(&["nginx", "haproxy", "tinyproxy"])?;
+            packages::require("danted", "dante-server")?;
+        }
         Bench::Resolve => packages::require_programs(&["unbound"])?,
         Bench::Modules | Bench::Policy => {}
     }

@@ -75,7 +75,6 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         packages::require_programs(&["squid", "tinyproxy", "haproxy"])?;
         packages::require("ldns-signzone", "ldnsutils")?;
         packages::require("named", "bind9")?;
-        packages::require("ip", "iproute2")?;
         packages::require("danted", "dante-server")
     });
     run.check("their clients", |_| {
@@ -85,8 +84,11 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCod
         packages::require("ip", "iproute2")?;
         packages::require_file("/usr/lib/python3/dist-packages/socks.py", "python3-socks")
     });
-    // By itself: not every distribution has it under this name.
+    // Each by itself: not every distribution has it under this name.
     run.check("a browser", |_| packages::require_programs(&["chromium"]));
+    run.check("its units", |_| {
+        packages::require("systemd-analyze", "systemd")
+    });
     run.check("guests", |workspace| {
         guests::build(workspace, Imports::MustMatch)
     });

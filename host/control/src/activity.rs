@@ -26,15 +26,18 @@ pub struct Activity {
     pub scripts: ScriptActivity,
 }
 
-/// Connections of the program's own exchanges, which are kept for the next, and
-/// the places that all connections with guests take.
+/// Connections of the program's own exchanges and of requests that a proxy's clients
+/// ask for, which are kept for the next, and the places that all connections with
+/// guests take. Tunnels are none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolActivity {
     /// Connections that wait for another request.
     pub idle: u64,
-    /// Exchanges whose turn it is: each has a connection, or makes one.
+    /// Exchanges whose turn it is: each has a connection, or makes one; and
+    /// connections that serve a client.
     pub in_use: u64,
-    /// Exchanges that wait for a turn, at their origin or their proxy.
+    /// Exchanges that wait for a turn, at their origin or their proxy, and clients'
+    /// requests that do so at a proxy.
     pub waiting: u64,
     /// Connections made.
     pub made: u64,

@@ -33,8 +33,10 @@ pub struct EngineSetup {
     pub quarantine_faults: u32,
     /// See `quarantine_faults`, in milliseconds.
     pub quarantine_window_ms: u32,
-    /// How long connections of a version that is no longer current may go
-    /// on with it, in milliseconds. Then they end at the next message boundary.
+    /// How long a version that is no longer current is told of as draining at most,
+    /// in milliseconds. Idle connections do not wait for it: they move to the
+    /// current version at once. What is under way when it ends goes on with the
+    /// version it began with, and the connection moves when that is over.
     pub drain_ms: u32,
     /// Keep the calls into each guest with their content, and put them into
     /// its fault's report.

@@ -187,7 +187,8 @@ pub struct Leave {
     /// By which it is revoked; never reused.
     pub id: u64,
     /// Payload that may move under it in both directions together, in bytes,
-    /// counted from the first exchange that names it.
+    /// counted from the first exchange that names it; of a driver's scheme all that
+    /// its sockets move, and of each exchange what the driver hands over.
     pub bytes: u64,
 }
 

@@ -28,8 +28,9 @@ pub enum ModuleState {
     Candidate,
     /// New connections take it.
     Current,
-    /// Was current; connections made with it are still under way. Becomes
-    /// `Candidate` when the last is gone or the deadline has passed.
+    /// Was current; exchanges begun with it are still under way. Becomes
+    /// `Candidate` when the last is over or the deadline has passed, which ends
+    /// none of them.
     Draining,
     /// Trapped too often; not used again unless asked for by name.
     Quarantined,
@@ -111,7 +112,8 @@ pub struct RecordedCall {
 /// What became of the work that a guest ended in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Aftermath {
-    /// It ended too, with an error that says so.
+    /// It ended too: an exchange with an error that says so, an idle connection
+    /// without a word.
     #[default]
     Failed,
     /// Another instance took over where this one stood, on the same connection.

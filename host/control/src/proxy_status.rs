@@ -89,6 +89,7 @@ impl ProxyStatus {
             },
             Cause::Proxy { fault, .. } => match &**fault {
                 ProxyFault::Cause(cause) => return Self::of_cause(cause),
+                ProxyFault::Full { .. } => (503, "connection_limit_reached", ""),
                 // RFC 9209 section 2.3.8 has no word for a proxy's refusal but this.
                 _ => (502, "connection_refused", "a proxy on the way refused"),
             },

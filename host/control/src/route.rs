@@ -154,7 +154,9 @@ impl WayFailure {
                 | ProxyFault::Socks { .. }
                 | ProxyFault::NoMethod
                 | ProxyFault::Login
-                | ProxyFault::Token(_) => WayFailure::Final,
+                | ProxyFault::Token(_)
+                // The bound is ours: no way is worse for it.
+                | ProxyFault::Full { .. } => WayFailure::Final,
             },
             // Behind a proxy it is the target's name that was looked for.
             Cause::Dial(

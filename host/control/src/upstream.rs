@@ -27,19 +27,6 @@ pub struct Hop {
     pub tokens: Option<TokenScheme>,
 }
 
-impl Hop {
-    /// Whether a connection that was led this way can be used by who goes that one:
-    /// what differs from request to request is not looked at.
-    #[must_use]
-    pub fn leads_as(&self, other: &Hop) -> bool {
-        self.server == other.server
-            && self.tls == other.tls
-            && self.partition == other.partition
-            && self.tokens == other.tokens
-            && std::mem::discriminant(&self.ask) == std::mem::discriminant(&other.ask)
-    }
-}
-
 /// What a proxy is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HopAsk {
@@ -122,6 +109,13 @@ pub enum ProxyFault {
     Login,
     /// It was not told who asks by tokens.
     Token(TokenFault),
+    /// It has as many connections of ours as it may, and none was given back in time.
+    Full {
+        /// How many that is.
+        most: u32,
+        /// How long was waited, in milliseconds.
+        milliseconds: u32,
+    },
 }
 
 impl From<Cause> for ProxyFault {

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
-use fumehood_control::{Instance, Summary};
+use fumehood_control::{Cause, Instance, Summary};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::registry::Registry;
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
 
@@ -56,16 +55,34 @@ impl Connection {
         matches!(self.transport.poll_bytes(&mut cx), Poll::Pending)
     }
 
+    /// What is left of it as a tunnel, which needs no codec.
+    pub(crate) fn into_parts(mut self) -> (Transport, Option<OwnedSemaphorePermit>) {
+        let transport = std::mem::replace(&mut self.transport, Transport::Closed);
+        (transport, self.room.take())
+    }
+
     /// Gives back what an idle connection has no use for.
     pub(crate) fn rest(&mut self) {
         self.transport.shrink();
         self.codec.rest();
     }
 
-    /// The `tls` guest that is still with it is of a version whose time is up.
-    pub(crate) fn has_outlived_its_guest(&self, registry: &Registry) -> bool {
-        self.transport
-            .has_guest(&|digest| registry.tls.has_drained(digest))
+    /// Whether all its guests are of the versions that new connections take.
+    pub(crate) fn is_current(&self) -> bool {
+        self.codec.is_current() && self.transport.is_current()
+    }
+
+    /// Gives it guests of the current versions, on the same socket: the peer does
+    /// not notice. To be called between two exchanges only. Returns those that
+    /// were made.
+    ///
+    /// # Errors
+    /// When there is none to be had, or it cannot go on where the one before
+    /// stands: the connection is of no further use.
+    pub(crate) fn refresh(&mut self) -> Result<Vec<Instance>, Cause> {
+        let mut made = self.transport.refresh()?;
+        made.extend(self.codec.refresh()?);
+        Ok(made)
     }
 
     /// Instances that took over since the last time.

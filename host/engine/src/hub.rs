@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fumehood_control::{
-    Activity, Cause, Exchange, ExchangeId, Failure, JourneyEvent, RetrySafety, Summary,
+    Activity, Cause, Exchange, ExchangeId, Failure, Instance, JourneyEvent, RetrySafety, Summary,
 };
 use fumehood_policy::Scheme;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -16,8 +16,9 @@ use crate::dialer::Dialer;
 use crate::dns::Names;
 use crate::driver;
 use crate::exchange::{self, Outcome, Pipes, SourceState, failure};
-use crate::idle::{Idle, Key};
+use crate::idle::Idle;
 use crate::instance::Ticker;
+use crate::key::Key;
 use crate::outbox::Outbox;
 use crate::proxy::Proxy;
 use crate::registry::Registry;
@@ -40,7 +41,7 @@ pub(crate) struct Hub {
     pub room: Arc<Semaphore>,
     /// Permits of `room`, taken or not.
     pub places: u32,
-    /// Connections made for exchanges of the embedder's.
+    /// Connections made for exchanges and for requests of listeners' clients.
     pub made: AtomicU64,
     /// Told when somebody waits for room: a proxy's client that waits for its next
     /// request gives its own back.
@@ -78,9 +79,9 @@ impl Hub {
     pub(crate) fn tell(&self, activity: &mut Activity) {
         let Activity { pool, names, .. } = activity;
         self.idle.tell(pool);
-        let (served, waiting) = self.turns.count();
-        pool.in_use = served as u64;
-        pool.waiting = waiting as u64;
+        let (exchanges, waiting) = self.turns.count();
+        pool.in_use = exchanges + self.proxy.connections();
+        pool.waiting = waiting;
         pool.made = self.made.load(Ordering::Relaxed);
         pool.places = self.places.into();
         let free = self.room.available_permits() as u64;
@@ -145,14 +146,14 @@ impl Hub {
         let idle = if exchange.fresh_connection {
             None
         } else {
-            self.idle.take(&key)
+            self.take_idle(&key)
         };
-        if let Some(mut connection) = idle {
+        if let Some((connection, refreshed)) = idle {
             let reused = JourneyEvent::Reused {
                 peer: connection.peer,
             };
             self.outbox.journey(id, reused).await.map_err(not_sent)?;
-            if let Some(instance) = connection.codec.refresh().map_err(not_sent)? {
+            for instance in refreshed {
                 let made = JourneyEvent::Instantiated(instance);
                 self.outbox.journey(id, made).await.map_err(not_sent)?;
             }
@@ -200,7 +201,7 @@ impl Hub {
         if let Ok(summary) = &mut result {
             connection.account(before, summary);
         }
-        let kept = reusable && self.keep(exchange, connection);
+        let kept = reusable && self.idle.park(Key::of(exchange), connection);
         if let Ok(summary) = &mut result {
             summary.connection_kept = kept;
             summary.timings.total_us = micros(began.elapsed());
@@ -208,11 +209,15 @@ impl Hub {
         Attempt { result, source }
     }
 
-    fn keep(&self, exchange: &Exchange, connection: Connection) -> bool {
-        if connection.has_outlived_its_guest(&self.registry) {
-            return false;
+    /// An idle connection, with guests of the current versions and those of them
+    /// that were made for it. One that they cannot go on with is closed.
+    fn take_idle(&self, key: &Key) -> Option<(Connection, Vec<Instance>)> {
+        loop {
+            let mut connection = self.idle.take(key)?;
+            if let Ok(made) = connection.refresh() {
+                return Some((connection, made));
+            }
         }
-        self.idle.park(Key::of(exchange), connection)
     }
 
     /// Room for a connection with so many proxies on its way, in the instance

@@ -1,72 +1,21 @@
-//! Connections that wait for another request to the same origin.
+//! Connections that wait for another request that they fit.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fumehood_control::{Exchange, Hop, HopAsk, PoolActivity, TlsOptions};
-use fumehood_policy::{ProxyScheme, ProxyServer, Scheme, Target};
+use fumehood_control::{ListenerId, PoolActivity};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
-use crate::registry::Registry;
+use crate::key::Key;
 use crate::turns::Turn;
-
-/// What two requests must agree on to share a connection: the origin, how TLS is
-/// spoken, and the way there with whose credentials.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    target: Target,
-    tls: Option<TlsOptions>,
-    via: Vec<Step>,
-}
-
-/// A proxy, as far as it tells connections apart.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Step {
-    server: ProxyServer,
-    tls: Option<TlsOptions>,
-    tunnel: bool,
-    partition: u64,
-}
-
-impl Key {
-    pub(crate) fn of(exchange: &Exchange) -> Key {
-        let Exchange {
-            target, tls, via, ..
-        } = exchange;
-        let tls = match target.scheme {
-            Scheme::Http | Scheme::Served(_) | Scheme::Udp => None,
-            Scheme::Https => Some(*tls),
-        };
-        Key {
-            target: target.clone(),
-            tls,
-            via: via.iter().map(Step::of).collect(),
-        }
-    }
-
-    /// The proxy whose connections are counted.
-    pub(crate) fn proxy(&self) -> Option<&ProxyServer> {
-        self.via.first().map(|step| &step.server)
-    }
-}
-
-impl Step {
-    fn of(hop: &Hop) -> Step {
-        Step {
-            server: hop.server.clone(),
-            tls: (hop.server.scheme == ProxyScheme::Https).then_some(hop.tls),
-            tunnel: !matches!(hop.ask, HopAsk::Request { .. }),
-            partition: hop.partition,
-        }
-    }
-}
 
 /// The connections, newest last in each list.
 pub(crate) struct Idle {
     most: usize,
+    most_alike: usize,
     keep: Duration,
     parked: Mutex<Parked>,
     /// A version became current.
@@ -86,10 +35,12 @@ struct Parked {
 }
 
 impl Idle {
-    /// Keeps at most `most` connections for at most `keep` each.
-    pub(crate) fn new(most: usize, keep: Duration) -> Idle {
+    /// Keeps at most `most` connections, `most_alike` of them to one target on the same
+    /// terms, for at most `keep` each.
+    pub(crate) fn new(most: usize, most_alike: usize, keep: Duration) -> Idle {
         Idle {
             most,
+            most_alike,
             keep,
             parked: Mutex::default(),
             swapped: Notify::new(),
@@ -119,18 +70,25 @@ impl Idle {
         }
     }
 
-    /// Keeps a connection, unless there is no room.
+    /// Keeps a connection, unless somebody waits for what it holds. Those that have
+    /// waited longest make room.
     pub(crate) fn park(&self, key: Key, mut connection: Connection) -> bool {
         connection.rest();
         let mut parked = self.lock();
         if parked.wanted > 0 || parked.since.is_some_and(|since| connection.since <= since) {
             return false;
         }
+        if self.most == 0 || self.most_alike == 0 {
+            return false;
+        }
         if parked.count >= self.most {
             parked.drop_expired(self.keep);
         }
+        if key.is_of_one_target() {
+            parked.trim_alike(&key, self.most_alike - 1);
+        }
         if parked.count >= self.most {
-            return false;
+            parked.trim(self.most - 1, |_| true);
         }
         let list = parked.by_key.entry(key).or_default();
         list.push((Instant::now(), connection));
@@ -138,18 +96,18 @@ impl Idle {
         true
     }
 
-    /// Closes what has waited too long, and gives the rest the current codec:
-    /// the peers do not notice. Thousands of instances take a while to make, so
-    /// they are made one by one, and requests find all other connections here
-    /// meanwhile.
-    pub(crate) async fn sweep(&self, registry: &Registry) {
-        for key in self.outdated(registry) {
+    /// Closes what has waited too long, and gives the rest guests of the current
+    /// versions: the peers do not notice. A connection that a version cannot go on
+    /// with is closed. Thousands of instances take a while to make, so they are
+    /// made one by one, and requests find all other connections here meanwhile.
+    pub(crate) async fn sweep(&self) {
+        for key in self.outdated() {
             loop {
                 let outdated = self.lock().take_outdated(&key);
                 let Some((since, mut connection)) = outdated else {
                     break;
                 };
-                if connection.codec.refresh().is_ok() {
+                if connection.refresh().is_ok() {
                     self.lock()
                         .put_back(self.most, key.clone(), since, connection);
                 }
@@ -158,11 +116,10 @@ impl Idle {
         }
     }
 
-    /// Closes what has waited too long; says where codecs are not current.
-    fn outdated(&self, registry: &Registry) -> Vec<Key> {
+    /// Closes what has waited too long; says where guests are not current.
+    fn outdated(&self) -> Vec<Key> {
         let mut parked = self.lock();
         parked.drop_expired(self.keep);
-        parked.keep_if(|_, connection| !connection.has_outlived_its_guest(registry));
         let lists = parked.by_key.iter();
         let outdated = lists.filter(|(_, list)| list.iter().any(is_outdated));
         outdated.map(|(key, _)| key.clone()).collect()
@@ -172,7 +129,9 @@ impl Idle {
     /// whoever has this turn.
     pub(crate) fn leave_room(&self, key: &Key, turn: &Turn) {
         let mut parked = self.lock();
-        parked.trim(turn.idle_at_origin(), |it| it == key);
+        if let Some(most) = turn.idle_at_origin() {
+            parked.trim(most, |it| it == key);
+        }
         if let Some(most) = turn.idle_at_proxy() {
             parked.trim(most, |it| it.proxy() == key.proxy());
         }
@@ -228,6 +187,13 @@ impl Idle {
         self.lock().clear();
     }
 
+    /// Closes those of a listener's clients.
+    pub(crate) fn close_of(&self, listener: ListenerId) {
+        let mut parked = self.lock();
+        parked.by_key.retain(|key, _| !key.is_of(listener));
+        parked.recount();
+    }
+
     /// Closes all, and keeps none that was begun before now: what allowed it
     /// may not hold any more.
     pub(crate) fn retire(&self) {
@@ -241,9 +207,9 @@ impl Idle {
     }
 }
 
-/// Whether another version's codec is current.
+/// Whether other versions than its guests' are current.
 fn is_outdated((_, connection): &(Instant, Connection)) -> bool {
-    !connection.codec.is_current()
+    !connection.is_current()
 }
 
 /// Somebody waits for what idle connections hold.
@@ -303,6 +269,15 @@ impl Parked {
         self.count -= too_many;
     }
 
+    /// The same of those with one key, which needs no look at the others.
+    fn trim_alike(&mut self, key: &Key, most: usize) {
+        if let Some(list) = self.by_key.get_mut(key) {
+            let too_many = list.len().saturating_sub(most);
+            list.drain(..too_many);
+            self.count -= too_many;
+        }
+    }
+
     fn drop_expired(&mut self, keep: Duration) {
         self.keep_if(|since, _| since.elapsed() < keep);
     }
@@ -312,6 +287,10 @@ impl Parked {
             list.retain_mut(|(since, connection)| wanted(*since, connection));
         }
         self.by_key.retain(|_, list| !list.is_empty());
+        self.recount();
+    }
+
+    fn recount(&mut self) {
         self.count = self.by_key.values().map(Vec::len).sum();
     }
 }

@@ -6,6 +6,8 @@
 //! start      from an ordinary process to a sealed one: offer → isolate → load → seal
 //! serve      messages from the embedder become exchanges; what they say goes back
 //! hub        one exchange: an idle connection or a new one
+//! idle       connections that wait for another request
+//! key        what two requests must agree on to share one
 //! turns      how many connections there may be to one place, and who is next
 //! reach      a new connection: dialled, led through proxies, TLS where asked for
 //! upstream   proxies on the way
@@ -40,9 +42,11 @@ mod exchange;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod gauge;
 mod hub;
 mod idle;
 mod instance;
+mod key;
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub mod measure;

@@ -170,7 +170,7 @@ impl Desk {
             ToEngine::TokenFragment { id, bytes } => self.hub.tokens.assemble(id, &bytes),
             ToEngine::Token { id, bytes } => self.hub.tokens.answer(id, &bytes),
             ToEngine::DrainListener(listener) => proxy::drain(&self.hub, listener),
-            ToEngine::Users(listener) => self.hub.proxy.ask_anew(listener),
+            ToEngine::Users(listener) => proxy::ask_anew(&self.hub, listener),
             ToEngine::Admitted { id, grant } => self.hub.proxy.admitted(id, grant),
             ToEngine::PacFragment { id, bytes } => self.pac.assemble(id, &bytes),
             ToEngine::Pac { id, bytes, .. } => self.pac.ask(id, &bytes, fds),
@@ -336,7 +336,7 @@ async fn sweep(hub: &Hub) {
             () = hub.idle.swapped() => {}
         }
         let _active = hub.ticker.activate();
-        hub.idle.sweep(&hub.registry).await;
+        hub.idle.sweep().await;
         hub.registry.rest();
     }
 }

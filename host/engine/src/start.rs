@@ -300,6 +300,7 @@ fn make_hub(offer: &mut Offer, outbox: Outbox) -> Result<(Hub, u32), Stop> {
         names: Names::new(),
         idle: Idle::new(
             setup.max_idle_connections as usize,
+            setup.max_per_origin as usize,
             Duration::from_millis(setup.idle_connection_ms.into()),
         ),
         turns: Turns::new(setup.max_per_origin, setup.max_per_proxy),

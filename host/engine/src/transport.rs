@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use fumehood_control::{Digest, Instance};
+use fumehood_control::{Cause, Instance};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -186,10 +186,24 @@ impl Transport {
         }
     }
 
-    /// Whether a guest that is still with it is of a version that this holds for.
-    pub(crate) fn has_guest(&self, holds: &dyn Fn(Digest) -> bool) -> bool {
-        self.streams()
-            .any(|tls| tls.guest_version().is_some_and(holds))
+    /// Whether all guests of its own are of the version that new connections take.
+    pub(crate) fn is_current(&self) -> bool {
+        self.streams().all(TlsStream::is_current)
+    }
+
+    /// Gives it guests of the current version; returns those that were made.
+    ///
+    /// # Errors
+    /// As [`TlsStream::refresh`].
+    pub(crate) fn refresh(&mut self) -> Result<Vec<Instance>, Cause> {
+        match self {
+            Transport::Plain(_) | Transport::Closed => Ok(Vec::new()),
+            Transport::Tls(tls) => {
+                let mut made = tls.lower().refresh()?;
+                made.extend(tls.refresh()?);
+                Ok(made)
+            }
+        }
     }
 
     /// What its guests have done until now.

@@ -3,7 +3,8 @@
 //! Who comes first is served first, place by place: a full origin holds up
 //! nobody who waits for another. A turn lasts as long as its exchange, which
 //! has one connection at a time; what is idle is dropped where a new connection
-//! would be one too many ([`crate::idle::Idle::leave_room`]).
+//! would be one too many ([`crate::idle::Idle::leave_room`]). A client of a listener
+//! has turns at proxies alone, each for as long as it has the connection.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,18 +13,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fumehood_policy::ProxyServer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::idle::Key;
+use crate::gauge::{Gauge, One};
+use crate::key::Key;
 
 /// All who wait, and who is served.
 pub(crate) struct Turns {
     origins: Lanes<Key>,
     proxies: Lanes<ProxyServer>,
+    /// Exchanges that have their turn.
+    served: Gauge,
+    waiting: Gauge,
 }
 
 /// Leave to have one connection, until it is dropped.
 pub(crate) struct Turn {
-    origin: Place<Key>,
+    origin: Option<Place<Key>>,
     proxy: Option<Place<ProxyServer>>,
+    _served: Option<One>,
 }
 
 impl Turns {
@@ -32,38 +38,64 @@ impl Turns {
         Turns {
             origins: Lanes::new(per_origin),
             proxies: Lanes::new(per_proxy),
+            served: Gauge::default(),
+            waiting: Gauge::default(),
         }
     }
 
-    /// Waits for a turn; for as long as it takes, since the caller has a deadline.
+    /// Waits for an exchange's turn; for as long as it takes, since the caller has a
+    /// deadline.
     pub(crate) async fn wait(&self, key: &Key) -> Turn {
+        let _waiting = self.waiting.one();
         let origin = self.origins.enter(key).await;
         let proxy = match key.proxy() {
             Some(server) => Some(self.proxies.enter(server).await),
             None => None,
         };
-        Turn { origin, proxy }
+        Turn {
+            origin: Some(origin),
+            proxy,
+            _served: Some(self.served.one()),
+        }
     }
 
-    /// How many have their turn, and how many wait for it.
-    pub(crate) fn count(&self) -> (usize, usize) {
-        let (at_origins, before_origins) = self.origins.count();
-        let (_, before_proxies) = self.proxies.count();
-        // Who waits at a proxy has come past the origin, or is on its way there now.
-        let served = at_origins.saturating_sub(before_proxies);
-        (served, before_origins + before_proxies)
+    /// The same of a listener's client, whose connections to origins are not counted.
+    pub(crate) async fn wait_at_proxy(&self, server: &ProxyServer) -> Turn {
+        let _waiting = self.waiting.one();
+        Turn {
+            origin: None,
+            proxy: Some(self.proxies.enter(server).await),
+            _served: None,
+        }
+    }
+
+    /// Connections that there may be through one proxy.
+    pub(crate) fn per_proxy(&self) -> usize {
+        self.proxies.width()
+    }
+
+    /// How many exchanges have their turn, and how many of all wait for one.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        (self.served.count(), self.waiting.count())
     }
 }
 
 impl Turn {
-    /// Connections that may be idle at the origin beside those in use.
-    pub(crate) fn idle_at_origin(&self) -> usize {
-        self.origin.lane.available_permits()
+    /// Connections that may be idle at the origin beside those in use, where they are
+    /// counted.
+    pub(crate) fn idle_at_origin(&self) -> Option<usize> {
+        Some(self.origin.as_ref()?.lane.available_permits())
     }
 
     /// The same at the proxy, where there is one.
     pub(crate) fn idle_at_proxy(&self) -> Option<usize> {
         Some(self.proxy.as_ref()?.lane.available_permits())
+    }
+
+    /// Somebody waits for what this is a turn at.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.origin.as_ref().is_some_and(Place::is_wanted)
+            || self.proxy.as_ref().is_some_and(Place::is_wanted)
     }
 }
 
@@ -84,6 +116,8 @@ struct Lane {
 /// Somebody in a lane, waiting or served.
 struct Place<K: Eq + Hash> {
     key: K,
+    /// Of the lane.
+    width: usize,
     lane: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
     by_key: ByKey<K>,
@@ -95,15 +129,6 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
             width: usize::try_from(width.max(1)).unwrap_or(usize::MAX),
             by_key: Arc::default(),
         }
-    }
-
-    /// How many are served, and how many wait.
-    fn count(&self) -> (usize, usize) {
-        let lanes = lock(&self.by_key);
-        lanes.values().fold((0, 0), |(served, waiting), lane| {
-            let here = self.width() - lane.places.available_permits();
-            (served + here, waiting + lane.inside.saturating_sub(here))
-        })
     }
 
     fn width(&self) -> usize {
@@ -123,6 +148,7 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
         };
         let mut place = Place {
             key: key.clone(),
+            width,
             lane,
             permit: None,
             by_key: Arc::clone(&self.by_key),
@@ -130,6 +156,15 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
         // It is never closed.
         place.permit = Arc::clone(&place.lane).acquire_owned().await.ok();
         place
+    }
+}
+
+impl<K: Eq + Hash> Place<K> {
+    /// More are in its lane than are served.
+    fn is_wanted(&self) -> bool {
+        let lanes = lock(&self.by_key);
+        let inside = lanes.get(&self.key).map_or(0, |lane| lane.inside);
+        inside > self.width
     }
 }
 
@@ -158,10 +193,14 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
 
-    use super::*;
+    use fumehood_control::{ClientWay, Hop, HopAsk, TlsOptions};
+    use fumehood_policy::RequestUrl;
 
-    /// The place of somebody who waits, if it is their turn now.
-    fn served<K: Eq + Hash>(waiting: Pin<&mut impl Future<Output = Place<K>>>) -> Option<Place<K>> {
+    use super::*;
+    use crate::key::Whose;
+
+    /// What somebody waits for, if it is their turn now.
+    fn served<T>(waiting: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let mut cx = Context::from_waker(Waker::noop());
         match waiting.poll(&mut cx) {
             Poll::Ready(place) => Some(place),
@@ -187,23 +226,65 @@ mod tests {
         assert!(served(fourth.as_mut()).is_some());
     }
 
+    /// To this place, straight or through a proxy.
+    fn key(place: &str, proxy: Option<&str>) -> Key {
+        let target = RequestUrl::parse(place).expect("a URL").target;
+        let hop = proxy.map(|proxy| Hop {
+            server: proxy.parse().expect("a proxy"),
+            ask: HopAsk::Connect { fields: Vec::new() },
+            tls: TlsOptions::default(),
+            partition: 0,
+            tokens: None,
+        });
+        let way = ClientWay {
+            via: hop.into_iter().collect(),
+            ..ClientWay::straight()
+        };
+        Key::of_client(Whose::Embedder, &target, &way)
+    }
+
     #[tokio::test]
     async fn who_is_served_and_who_waits_is_counted() {
-        let lanes = Lanes::new(1);
-        assert_eq!(lanes.count(), (0, 0));
-        let first = lanes.enter(&"a").await;
-        let mut second = Box::pin(lanes.enter(&"a"));
-        let mut third = Box::pin(lanes.enter(&"a"));
+        let turns = Turns::new(1, 1);
+        let (a, b) = (key("http://a.test", None), key("http://b.test", None));
+        assert_eq!(turns.count(), (0, 0));
+        let first = turns.wait(&a).await;
+        let mut second = Box::pin(turns.wait(&a));
+        let mut third = Box::pin(turns.wait(&a));
         assert!(served(second.as_mut()).is_none() && served(third.as_mut()).is_none());
-        let elsewhere = lanes.enter(&"b").await;
-        assert_eq!(lanes.count(), (2, 2));
-        drop(first);
-        // The second has its turn, and has not noticed yet.
-        assert_eq!(lanes.count(), (2, 1));
-        drop((second, elsewhere));
-        assert_eq!(lanes.count(), (1, 0));
-        drop(third);
-        assert_eq!(lanes.count(), (0, 0));
+        let elsewhere = turns.wait(&b).await;
+        assert_eq!(turns.count(), (2, 2));
+        drop((first, elsewhere));
+        let second = served(second.as_mut());
+        assert_eq!((second.is_some(), turns.count()), (true, (1, 1)));
+        drop((second, third));
+        assert_eq!(turns.count(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn exchanges_and_clients_have_turns_at_one_proxy_in_one_row() {
+        let turns = Turns::new(6, 2);
+        let through = key("http://a.test", Some("http://p.test"));
+        let proxy = through.proxy().expect("a proxy");
+        let (exchange, client) = (turns.wait(&through).await, turns.wait_at_proxy(proxy).await);
+        assert!(!exchange.is_wanted() && !client.is_wanted());
+        assert_eq!(
+            (client.idle_at_origin(), client.idle_at_proxy()),
+            (None, Some(0))
+        );
+        assert_eq!((turns.count(), turns.per_proxy()), ((1, 0), 2));
+        let mut next = Box::pin(turns.wait_at_proxy(proxy));
+        let mut last = Box::pin(turns.wait(&through));
+        assert!(served(next.as_mut()).is_none() && served(last.as_mut()).is_none());
+        // An exchange that waits at the proxy is not served yet.
+        assert_eq!(turns.count(), (1, 2));
+        assert!(exchange.is_wanted() && client.is_wanted());
+        drop(exchange);
+        assert!(served(last.as_mut()).is_none(), "the client came before");
+        let next = served(next.as_mut());
+        assert!(next.is_some());
+        drop(client);
+        assert!(served(last.as_mut()).is_some());
     }
 
     #[tokio::test]

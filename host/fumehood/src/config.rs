@@ -53,7 +53,8 @@ const QUARANTINE_FAULTS: u32 = 3;
 /// contained as it is.
 const QUARANTINE_WINDOW: Duration = Duration::from_secs(60);
 
-/// How long connections go on with a version that is no longer current.
+/// How long a version that is no longer current is told of as draining at most: a
+/// usual exchange is over by then.
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// What an engine may take.
@@ -415,8 +416,11 @@ impl EngineBuilder {
         self
     }
 
-    /// How long connections go on with a version that is no longer current;
-    /// then they end at the next message boundary. Default 30 s.
+    /// How long a version that is no longer current is told of as draining at most,
+    /// while exchanges or tunnels are under way with it. Its end ends none of them:
+    /// they go on with the version they began with. Idle connections do not wait
+    /// for it, but move to the current version at once, on the same socket. Default
+    /// 30 s.
     pub fn drain(mut self, time: Duration) -> Self {
         self.config.drain = time;
         self

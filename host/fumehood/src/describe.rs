@@ -156,6 +156,11 @@ fn proxy(server: &ProxyServer, fault: &ProxyFault, target: &Target) -> String {
         ),
         ProxyFault::Login => format!("the proxy {server} refused the name or the password"),
         ProxyFault::Token(why) => format!("the proxy {server} was not told who asks: {why}"),
+        ProxyFault::Full { most, milliseconds } => format!(
+            "the {most} connections that there may be to the proxy {server} were all in use for \
+             {milliseconds} ms; ask for less at once, or allow more by limits.per-proxy of the \
+             configuration (Limits::max_per_proxy)"
+        ),
     }
 }
 

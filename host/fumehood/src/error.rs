@@ -207,6 +207,9 @@ pub enum LaunchError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Too many in a row have died; nothing is launched for a while.
+    #[error(transparent)]
+    Resting(#[from] crate::Rest),
 }
 
 impl Error {
@@ -235,8 +238,18 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Policy(_) | Error::Caller(_) => false,
-            Error::Engine(EngineError::Launch(_)) => false,
+            Error::Engine(EngineError::Launch(_)) => self.rest().is_some(),
             _ => self.retry_safety() == RetrySafety::NotSent,
+        }
+    }
+
+    /// What is left of a rest after engines that died one after the other, where
+    /// that is why: sending again is of no use before.
+    #[must_use]
+    pub fn rest(&self) -> Option<&crate::Rest> {
+        match self {
+            Error::Engine(EngineError::Launch(LaunchError::Resting(rest))) => Some(rest),
+            _ => None,
         }
     }
 

@@ -285,15 +285,18 @@ impl Engine {
             Some(proxies) => [Candidate::of(proxies)].into(),
             None => self.shared.way_out().candidates(self, url).await?,
         };
-        let candidate = ways.pop_front().ok_or(ChannelError::OutOfOrder)?;
-        let way = candidate
-            .proxies
-            .way_to(&url.target)
-            .map_err(NoWayOut::from)?;
+        let first = ways.front().ok_or(ChannelError::OutOfOrder)?;
+        let way = first.proxies.way_to(&url.target).map_err(NoWayOut::from)?;
         let leave = self
             .leave(&now.policy, url, head, options, way.as_ref())
             .await;
         let terms = leave.inspect_err(|error| self.shared.counters.refused(error))?;
+        let candidate = permitted(&mut ways, &now.policy, &url.target, &terms);
+        let candidate = candidate.inspect_err(|error| self.shared.counters.refused(error))?;
+        let way = candidate
+            .proxies
+            .way_to(&url.target)
+            .map_err(NoWayOut::from)?;
         let (sink, body) = open_sink(sink)?;
         let source_end = match &source {
             Source::Socket(..) => SourceEnd::Shutdown,
@@ -459,6 +462,28 @@ impl Engine {
             });
         }
         Ok((inbox, cancel))
+    }
+}
+
+/// Takes the first of the ways whose proxies the policy permits, and leaves the others
+/// of these.
+fn permitted(
+    ways: &mut VecDeque<Candidate>,
+    policy: &Policy,
+    target: &Target,
+    terms: &Terms,
+) -> Result<Candidate, Error> {
+    let mut denied = None;
+    ways.retain(|way| {
+        let error = way.denied(policy, target, terms);
+        let permitted = error.is_none();
+        denied = denied.take().or(error);
+        permitted
+    });
+    match (ways.pop_front(), denied) {
+        (Some(candidate), _) => Ok(candidate),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(ChannelError::OutOfOrder.into()),
     }
 }
 

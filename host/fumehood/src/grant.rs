@@ -35,8 +35,8 @@ pub struct GrantTerms {
     pub lifetime: Duration,
     /// How much content may move under it, both directions and all exchanges
     /// together, in bytes; of a scheme that a driver serves, all that its sockets
-    /// move. Default no bound. Such a grant ends with the engine process that
-    /// counts it.
+    /// move, and for each exchange what it hands over. Default no bound. Such a
+    /// grant ends with the engine process that counts it.
     pub bytes: u64,
 }
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use fumehood_control::{FromBroker, GrantId, ToBroker, ToEmbedder, ToEngine};
 use tokio::sync::mpsc::{
     Receiver, UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
 };
+use tokio::sync::watch;
 
+use crate::Role;
 use crate::config::Config;
 use crate::crashes;
 use crate::desk::{Desk, News};
@@ -29,6 +32,29 @@ use crate::upstream::TokenDesk;
 pub(crate) struct Running {
     pub(crate) broker: Arc<LiveBroker>,
     pub(crate) engine: Arc<LiveEngine>,
+    /// The death of one of them is counted.
+    pub(crate) mourned: bool,
+}
+
+impl Running {
+    pub(crate) fn new(broker: Arc<LiveBroker>, engine: Arc<LiveEngine>) -> Running {
+        Running {
+            broker,
+            engine,
+            mourned: false,
+        }
+    }
+
+    /// Which is gone, as far as is known; the broker first, as an engine without
+    /// one is of no use.
+    pub(crate) fn gone(&self) -> Option<(Role, Life)> {
+        let both = [
+            (Role::Broker, &self.broker.life),
+            (Role::Engine, &self.engine.life),
+        ];
+        let (role, life) = both.into_iter().find(|(_, life)| !life.lasts())?;
+        Some((role, life.clone()))
+    }
 }
 
 /// A broker that has been ready. Dropped by all, it is killed.
@@ -59,24 +85,68 @@ pub(crate) struct LiveEngine {
     pub(crate) pid: u32,
     pub(crate) readiness: Readiness,
     pub(crate) life: Life,
+    /// Exchanges that had come to a good end before it was ready.
+    pub(crate) ended_before: u64,
 }
 
 /// Whether a process still lives, as far as anybody has found out.
 #[derive(Clone)]
-pub(crate) struct Life(Arc<AtomicBool>);
+pub(crate) struct Life(Arc<Course>);
+
+struct Course {
+    began: Instant,
+    lasts: AtomicBool,
+    death: watch::Sender<Option<Death>>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    pub(crate) at: Instant,
+    /// One clause: "signal: 9 (SIGKILL)".
+    pub(crate) how: String,
+}
 
 impl Life {
     fn begin() -> Life {
-        Life(Arc::new(AtomicBool::new(true)))
+        Life(Arc::new(Course {
+            began: Instant::now(),
+            lasts: AtomicBool::new(true),
+            death: watch::Sender::new(None),
+        }))
     }
 
     pub(crate) fn lasts(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.lasts.load(Ordering::Acquire)
     }
 
     /// It was found to be over, perhaps before the watch has found out.
     pub(crate) fn end(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.lasts.store(false, Ordering::Release);
+    }
+
+    /// When its process was ready.
+    pub(crate) fn began(&self) -> Instant {
+        self.0.began
+    }
+
+    /// Its process is reaped.
+    fn over(&self, how: String) {
+        let at = Instant::now();
+        self.0.death.send_replace(Some(Death { at, how }));
+    }
+
+    /// How it ended, once that is known: a moment after it has, and never where a
+    /// process was only taken for dead.
+    pub(crate) async fn death(&self) -> Option<Death> {
+        let mut death = self.0.death.subscribe();
+        // The sender is here.
+        death.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// The same, where it is known by now.
+    pub(crate) fn death_so_far(&self) -> Option<Death> {
+        self.0.death.borrow().clone()
     }
 
     /// A message did not arrive. When that is because the process is gone, the next
@@ -145,6 +215,7 @@ impl LiveEngine {
             pid: launched.process.id(),
             readiness: launched.readiness,
             life: Life::begin(),
+            ended_before: counters.ended_well(),
         });
         let hears = Hears {
             routes: live.routes.clone(),
@@ -194,7 +265,7 @@ async fn watch_broker(
         () = revoke_all(&channel, ended) => {}
     }
     life.end();
-    process.kill().await;
+    life.over(process.kill().await);
     listeners.wake();
 }
 
@@ -263,23 +334,26 @@ async fn watch_engine(
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
-    tokio::select! {
-        () = route_all(&channel, &hears) => {}
-        () = order_all(&channel, ordered) => {}
-    }
+    let misspoke = tokio::select! {
+        misspoke = route_all(&channel, &hears) => misspoke,
+        () = order_all(&channel, ordered) => None,
+    };
     life.end();
     hears.close();
-    process.kill().await;
+    let status = process.kill().await;
+    life.over(misspoke.unwrap_or(status));
     hears.listeners.wake();
 }
 
-async fn route_all(channel: &EngineChannel, hears: &Hears) {
+/// Says why the engine is to be ended, where it is for what it said.
+async fn route_all(channel: &EngineChannel, hears: &Hears) -> Option<String> {
     while let Ok((message, _none)) = channel.recv().await {
         if let Err(error) = hears.take(message) {
             tracing::error!(%error, "the engine is ended for what it said");
-            return;
+            return Some(format!("for what it said: {error}"));
         }
     }
+    None
 }
 
 async fn order_all(channel: &EngineChannel, mut ordered: UnboundedReceiver<ToEngine>) {

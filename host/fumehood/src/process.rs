@@ -45,10 +45,11 @@ impl Process {
         }
     }
 
-    /// Kills and reaps it.
-    pub(crate) async fn kill(&mut self) {
-        // It may have ended by itself; either way it is reaped.
-        let _ended = self.child.kill().await;
+    /// Kills and reaps it; says how it ended, by itself where it had.
+    pub(crate) async fn kill(&mut self) -> String {
+        // One that has ended by itself cannot be killed, and says so here.
+        let _gone = self.child.start_kill();
+        self.ended().await
     }
 }
 

@@ -732,17 +732,22 @@ pub(crate) async fn keep_running(shared: Weak<Shared>, listeners: Arc<Listeners>
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            match shared.running().await {
+            let pause = match shared.running().await {
                 Ok(running) => {
                     if let Err(error) = shared.tell_names_to_dial(&running).await {
                         tracing::error!(%error, "names cannot be resolved as configured");
                     }
                     break;
                 }
-                Err(error) => tracing::error!(%error, "the proxy's engine is not launched"),
-            }
+                // It was told of when it began.
+                Err(LaunchError::Resting(rest)) => rest.left(),
+                Err(error) => {
+                    tracing::error!(%error, "the proxy's engine is not launched");
+                    LAUNCH_PAUSE
+                }
+            };
             drop(shared);
-            tokio::time::sleep(LAUNCH_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 }

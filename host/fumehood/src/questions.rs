@@ -1,7 +1,7 @@
 //! An engine's questions, which may come in pieces, and their answers, which may go
 //! in pieces.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fumehood_control::{Assembly, ToEngine, fragments};
@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use crate::error::ChannelError;
 use crate::launch::EngineChannel;
 
-/// Most questions that came in part: those over 15 KiB. The rest of what comes
-/// beyond that is answered with a no.
+/// Most questions that came in part: those over 15 KiB. For one more, the oldest makes
+/// room: whoever asked it gave up half way, as nobody is told of that.
 const MAX_PARTS: usize = 256;
 
 /// Questions that came in part.
 #[derive(Debug, Default)]
-pub(crate) struct Parts(Mutex<HashMap<u64, Assembly>>);
+pub(crate) struct Parts(Mutex<BTreeMap<u64, Assembly>>);
 
 impl Parts {
     /// Takes a piece.
@@ -26,9 +26,11 @@ impl Parts {
     /// [`ChannelError`] where it is longer than a question can be.
     pub(crate) fn push(&self, id: u64, bytes: &[u8]) -> Result<(), ChannelError> {
         let mut parts = self.lock();
-        if parts.len() < MAX_PARTS || parts.contains_key(&id) {
-            parts.entry(id).or_default().push(bytes)?;
+        if parts.len() >= MAX_PARTS && !parts.contains_key(&id) {
+            // Numbers are given in order.
+            parts.pop_first();
         }
+        parts.entry(id).or_default().push(bytes)?;
         Ok(())
     }
 
@@ -38,7 +40,7 @@ impl Parts {
         assembly.finish(bytes).ok()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Assembly>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Assembly>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,4 +58,26 @@ pub(crate) async fn say<A: Serialize>(
         channel.send(&fragment(id, bytes), &[]).await?;
     }
     Ok(channel.send(&last(id, closing), &[]).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_half_way_makes_room() {
+        let (parts, question) = (Parts::default(), "x".repeat(40_000));
+        let mut pieces = fragments(&question).unwrap();
+        let last = pieces.pop().unwrap();
+        assert!(!pieces.is_empty());
+        for id in 0..=MAX_PARTS as u64 {
+            for piece in &pieces {
+                parts.push(id, piece).unwrap();
+            }
+        }
+        assert_eq!(parts.lock().len(), MAX_PARTS);
+        assert_eq!(parts.finish::<String>(0, &last), None);
+        assert_eq!(parts.finish(MAX_PARTS as u64, &last), Some(question));
+    }
 }

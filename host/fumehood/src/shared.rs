@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use fumehood_control::{GrantId, ToEngine, policy_fragments};
 use fumehood_policy::{Policy, ProxySettings};
@@ -14,18 +15,23 @@ use crate::config::{Config, Configured};
 use crate::error::{ChannelError, LaunchError};
 use crate::grant::Grants;
 use crate::launch::{self, EngineChannel, Launched};
-use crate::live::{LiveBroker, LiveEngine, Running};
+use crate::live::{Death, Life, LiveBroker, LiveEngine, Running};
 use crate::modules::Registry;
 use crate::names::Teller;
 use crate::network::Network;
 use crate::proxies::{Choice, ChooseError, NoWayOut, WayOut};
 use crate::proxy::{self, Listeners};
+use crate::relaunch::{Lived, Relaunch, Rest};
 use crate::settings::{self, Current};
 use crate::traffic::Counters;
-use crate::{Error, SystemProxyError, admin, logins, modules, pressure, roles, upstream};
+use crate::{Error, Role, SystemProxyError, admin, logins, modules, pressure, roles, upstream};
 
 /// Under which the broker knows the resolver's leave. Other numbers follow.
 const RESOLVER_GRANT: GrantId = GrantId(1);
+
+/// How long is waited for a process to be reaped, so that it can be said how it
+/// ended. One that has died takes milliseconds.
+const REAPED_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -45,6 +51,8 @@ pub(crate) struct Shared {
     numbers: AtomicU64,
     /// How often an engine took the place of one that had died.
     restarts: AtomicU64,
+    /// When the next one may do so.
+    relaunch: std::sync::Mutex<Relaunch>,
     pub(crate) permits: Arc<Semaphore>,
     /// Which network this is on.
     pub(crate) network: Network,
@@ -89,10 +97,10 @@ impl Shared {
         let (broker, engine) = launch::both(&config, &current.now(), &registry.offer()).await?;
         let counters = Arc::new(Counters::default());
         let listeners = Listeners::new(&current, &counters);
-        let running = Running {
-            broker: LiveBroker::watch(broker, &current, &listeners),
-            engine: LiveEngine::watch(engine, &registry, &config, &counters, &listeners),
-        };
+        let running = Running::new(
+            LiveBroker::watch(broker, &current, &listeners),
+            LiveEngine::watch(engine, &registry, &config, &counters, &listeners),
+        );
         let permits = usize::try_from(config.limits.max_exchanges.max(1)).unwrap_or(usize::MAX);
         let shared = Arc::new(Shared {
             config,
@@ -106,6 +114,7 @@ impl Shared {
             network: Network::default(),
             answers: upstream::Answers::default(),
             restarts: AtomicU64::new(0),
+            relaunch: std::sync::Mutex::default(),
             permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             registry,
             listeners,
@@ -172,32 +181,79 @@ impl Shared {
     }
 
     async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {
-        if !running.broker.life.lasts() {
-            let now = self.current.now();
-            let modules = self.registry.offer();
-            let (broker, engine) = launch::both(&self.config, &now, &modules).await?;
-            *running = Running {
-                broker: LiveBroker::watch(broker, &self.current, &self.listeners),
-                engine: self.watch(engine),
-            };
-            self.restarts.fetch_add(1, Ordering::Relaxed);
-            self.inform(running).await;
-            self.listeners.set_up_broker(running).await;
-            self.listeners
-                .set_up_engine(running, &now.policy, &self.way_out())
-                .await;
-        } else if !running.engine.life.lasts() {
-            let now = self.current.now();
-            let modules = self.registry.offer();
-            let broker = &running.broker.channel;
-            let engine = launch::engine_for(&self.config, &now, &modules, broker).await?;
-            running.engine = self.watch(engine);
-            self.restarts.fetch_add(1, Ordering::Relaxed);
-            self.inform(running).await;
-            self.listeners
-                .set_up_engine(running, &now.policy, &self.way_out())
-                .await;
+        let Some((role, life)) = running.gone() else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut running.mourned, true) {
+            self.mourn(role, &life, &running.engine).await;
         }
+        if let Some(rest) = self.resting() {
+            return Err(LaunchError::Resting(rest));
+        }
+        let launched = self.replace(role, running).await;
+        if let Err(error) = &launched {
+            let (now, why) = (Instant::now(), error.to_string());
+            self.row_of_deaths().died(Lived::NOT_AT_ALL, now, why);
+        }
+        launched
+    }
+
+    /// Counts a death.
+    async fn mourn(&self, role: Role, life: &Life, engine: &LiveEngine) {
+        let why = |death: Death| format!("the {} ended: {}", role.name(), death.how);
+        let known = life.death_so_far();
+        let at = known.as_ref().map_or_else(Instant::now, |death| death.at);
+        let ended_well = self.counters.ended_well();
+        let lived = Lived {
+            lasted: at.saturating_duration_since(engine.life.began()),
+            exchanges: ended_well.saturating_sub(engine.ended_before),
+        };
+        let is_known = known.is_some();
+        let told = known.map_or_else(|| format!("the {} ended", role.name()), why);
+        self.row_of_deaths().died(lived, at, told);
+        if self.resting().is_some() && !is_known {
+            let death = tokio::time::timeout(REAPED_WITHIN, life.death()).await;
+            if let Ok(Some(death)) = death {
+                self.row_of_deaths().explain(why(death));
+            }
+        }
+        if let Some(rest) = self.resting() {
+            tracing::error!("{rest}");
+        }
+    }
+
+    fn row_of_deaths(&self) -> std::sync::MutexGuard<'_, Relaunch> {
+        // It is consistent between any two statements that can panic.
+        self.relaunch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of a rest after deaths, if one is kept.
+    pub(crate) fn resting(&self) -> Option<Rest> {
+        self.row_of_deaths().rest(Instant::now())
+    }
+
+    /// Launches what takes the place of one that is gone.
+    async fn replace(&self, role: Role, running: &mut Running) -> Result<(), LaunchError> {
+        let now = self.current.now();
+        let modules = self.registry.offer();
+        let both = role == Role::Broker;
+        *running = if both {
+            let (broker, engine) = launch::both(&self.config, &now, &modules).await?;
+            let broker = LiveBroker::watch(broker, &self.current, &self.listeners);
+            Running::new(broker, self.watch(engine))
+        } else {
+            let broker = running.broker.clone();
+            let engine = launch::engine_for(&self.config, &now, &modules, &broker.channel);
+            Running::new(broker.clone(), self.watch(engine.await?))
+        };
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.inform(running).await;
+        if both {
+            self.listeners.set_up_broker(running).await;
+        }
+        self.listeners
+            .set_up_engine(running, &now.policy, &self.way_out())
+            .await;
         Ok(())
     }
 

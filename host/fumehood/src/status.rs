@@ -8,7 +8,7 @@ use crate::admitted::UsersStatus;
 use crate::desk::{self, Answer};
 use crate::live::Running;
 use crate::pressure::resident_bytes;
-use crate::{Engine, GrantStatus, Listing, Revision, Traffic};
+use crate::{Engine, GrantStatus, Listing, Rest, Revision, Traffic};
 
 /// How an engine is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Status {
     /// Connections, names and scripts of the engine that lives; none while none does.
     #[serde(default)]
     pub activity: Option<Activity>,
+    /// Too many engines in a row have died, and none is launched for a while.
+    #[serde(default)]
+    pub rest: Option<Rest>,
 }
 
 /// How a process is.
@@ -88,7 +91,7 @@ impl Engine {
             ready_us,
             resident_bytes: resident_bytes(pid).filter(|_| alive),
         };
-        let Running { broker, engine } = &running;
+        let Running { broker, engine, .. } = &running;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             broker: process(broker.life.lasts(), broker.readiness.ready_us, broker.pid),
@@ -109,6 +112,7 @@ impl Engine {
                 reported: shared.current.reported(),
                 last_error: shared.current.last_error().map(|it| it.to_string()),
             },
+            rest: shared.resting(),
         }
     }
 }

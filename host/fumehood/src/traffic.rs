@@ -264,6 +264,13 @@ impl Counters {
         self.traffic().clone()
     }
 
+    /// Exchanges that came to a good end, those of proxies' clients among them.
+    pub(crate) fn ended_well(&self) -> u64 {
+        let traffic = self.traffic();
+        let own = traffic.exchanges.get(&Outcome::Ok).copied();
+        own.unwrap_or_default() + traffic.proxy.served + traffic.proxy.tunnelled
+    }
+
     pub(crate) fn begun(&self) {
         self.traffic().under_way += 1;
     }

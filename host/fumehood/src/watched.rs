@@ -10,8 +10,13 @@ use fumehood_sandbox::ReadyFd;
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
+use crate::folder::folder_of;
+
 /// Bytes read of notices at once: a dozen of the longest names.
 const NOTICE_BYTES: usize = 4096;
+
+/// The folder is not where it was.
+const LOST: inotify::ReadFlags = inotify::ReadFlags::MOVE_SELF.union(inotify::ReadFlags::IGNORED);
 
 /// A file, whether it is there or not.
 #[derive(Debug)]
@@ -25,15 +30,13 @@ pub(crate) struct Watched {
 impl Watched {
     /// From now on. Its folder has to be there.
     pub(crate) fn new(file: &Path) -> std::io::Result<Watched> {
-        let folder = match file.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(file);
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let notices: OwnedFd = inotify::init(flags)?;
         let wanted = inotify::WatchFlags::CLOSE_WRITE
             | inotify::WatchFlags::MOVED_TO
             | inotify::WatchFlags::ATTRIB
+            | inotify::WatchFlags::MOVE_SELF
             | inotify::WatchFlags::ONLYDIR;
         inotify::add_watch(&notices, folder, wanted)?;
         Ok(Watched {
@@ -43,6 +46,11 @@ impl Watched {
     }
 
     /// Waits until one of the notices is of this file.
+    ///
+    /// # Errors
+    ///
+    /// [`std::io::ErrorKind::NotFound`] where the folder was moved or deleted: what comes
+    /// to be in its place is another.
     pub(crate) async fn changed(&self) -> std::io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); NOTICE_BYTES];
         let mut heard = false;
@@ -51,6 +59,12 @@ impl Watched {
             let mut reader = inotify::Reader::new(&self.notices, &mut buffer);
             loop {
                 match reader.next() {
+                    Ok(notice) if notice.events().intersects(LOST) => {
+                        return Err(std::io::Error::new(
+                            std::io::ErrorKind::NotFound,
+                            "its folder was moved or deleted; start again to have it read",
+                        ));
+                    }
                     Ok(notice) => {
                         let name = notice.file_name();
                         let name = name.map(|it| OsStr::from_bytes(it.to_bytes()));
@@ -64,5 +78,36 @@ impl Watched {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use std::fs;
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_goes_is_told_of_and_one_in_its_place_is_another() {
+        for deleted in [false, true] {
+            let temp = tempfile::tempdir().unwrap();
+            let folder = temp.path().join("folder");
+            fs::create_dir(&folder).unwrap();
+            let file = folder.join("users");
+            let watched = Watched::new(&file).unwrap();
+            fs::write(&file, "one").unwrap();
+            watched.changed().await.unwrap();
+            match deleted {
+                true => fs::remove_dir_all(&folder).unwrap(),
+                false => fs::rename(&folder, temp.path().join("elsewhere")).unwrap(),
+            }
+            fs::create_dir(&folder).unwrap();
+            fs::write(&file, "two").unwrap();
+            let why = watched.changed().await.unwrap_err();
+            assert_eq!(why.kind(), ErrorKind::NotFound, "{why}");
+            assert!(why.to_string().contains("start again"), "{why}");
+        }
     }
 }

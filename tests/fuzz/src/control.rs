@@ -8,9 +8,9 @@ use std::fmt::Debug;
 
 use fumehood_control::{
     Assembly, DialReply, DialRequest, Exchange, FaultReport, Field, FromBroker, FromCompiler,
-    FromLauncher, FromReplay, MAX_BLOB_BYTES, MAX_PACKET_BYTES, Message, ModuleStatus,
-    RecordedCall, ResponseHead, ToBroker, ToCompiler, ToEmbedder, ToEngine, ToLauncher, ToReplay,
-    decode, encode, fragments,
+    FromLauncher, FromReplay, Inventory, MAX_BLOB_BYTES, MAX_PACKET_BYTES, Message, PacAnswer,
+    RecordedCall, ResponseHead, RouteAnswer, RouteQuestion, ToBroker, ToCompiler, ToEmbedder,
+    ToEngine, ToLauncher, ToReplay, TokenAnswer, TokenQuestion, decode, encode, fragments,
 };
 use fumehood_policy::Policy;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let Some((&[kind, number], packet)) = data.split_first_chunk() else {
         return;
     };
-    match kind % 19 {
+    match kind % 24 {
         0 => message::<ToEngine>(packet, number),
         1 => message::<ToEmbedder>(packet, number),
         2 => message::<ToBroker>(packet, number),
@@ -36,11 +36,16 @@ pub fn run(data: &[u8]) {
         11 => assembled::<ResponseHead>(packet, number),
         12 => assembled::<Vec<Field>>(packet, number),
         13 => assembled::<Policy>(packet, number),
-        14 => assembled::<Vec<ModuleStatus>>(packet, number),
+        14 => assembled::<Inventory>(packet, number),
         15 => assembled::<FaultReport>(packet, number),
         16 => assembled::<Vec<RecordedCall>>(packet, number),
         17 => message::<ToLauncher>(packet, number),
-        _ => message::<FromLauncher>(packet, number),
+        18 => message::<FromLauncher>(packet, number),
+        19 => assembled::<RouteQuestion>(packet, number),
+        20 => assembled::<RouteAnswer>(packet, number),
+        21 => assembled::<TokenQuestion>(packet, number),
+        22 => assembled::<TokenAnswer>(packet, number),
+        _ => assembled::<PacAnswer>(packet, number),
     }
 }
 

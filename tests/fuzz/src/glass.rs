@@ -5,11 +5,17 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::thread;
 
+use fumehood_engine::fuzz::pac::{Names, PacGuest, PacInstance};
+use fumehood_engine::fuzz::questions::QuestionsGuest;
+use fumehood_engine::fuzz::socks::{SocksGuest, SocksInstance};
 use fumehood_engine::fuzz::{
-    Codec, CodecGuest, Ended, Glass, TlsConnection, TlsGuest, VerifierGuest, VerifierInstance,
+    Codec, CodecGuest, Ended, Glass, ServerCodec, TlsConnection, TlsGuest, VerifierGuest,
+    VerifierInstance,
 };
 
 /// Names the folder of the built guests, where it is not this repository's.
@@ -18,10 +24,14 @@ const FOLDER: &str = "FUMEHOOD_GUESTS";
 /// All guests, loaded once.
 pub struct Guests {
     // Interrupts guests that hang, as long as it lives.
-    _glass: Glass,
+    glass: Glass,
     http1: CodecGuest,
     tls: TlsGuest,
     x509: VerifierGuest,
+    socks: SocksGuest,
+    questions: QuestionsGuest,
+    /// As large as all others together, and loaded when it is needed.
+    pac: OnceLock<PacGuest>,
 }
 
 impl Guests {
@@ -31,31 +41,44 @@ impl Guests {
     /// If they are not built; the message says how to.
     pub fn get() -> &'static Guests {
         static GUESTS: OnceLock<Guests> = OnceLock::new();
-        GUESTS.get_or_init(|| Guests::load("http1"))
+        GUESTS.get_or_init(|| Guests::load(&[]))
     }
 
-    /// Loads them with another `http1`.
+    /// Loads them with faulty ones in the place of those.
     ///
     /// # Panics
     /// As [`Guests::get`].
     #[must_use]
-    pub fn load(http1: &str) -> Guests {
+    pub fn load(faulty: &[&str]) -> Guests {
+        let code = |name: &str| match faulty.contains(&name) {
+            true => code(&format!("{name}-faulty")),
+            false => code(name),
+        };
         let load = || -> Result<Guests, String> {
             let glass = Glass::new()?;
             Ok(Guests {
-                http1: glass.http1(&code(http1)?)?,
+                http1: glass.http1(&code("http1")?)?,
                 tls: glass.tls(&code("tls")?)?,
                 x509: glass.x509(&code("x509")?)?,
-                _glass: glass,
+                socks: glass.socks(&code("socks")?)?,
+                questions: glass.questions(&code("dns")?)?,
+                pac: OnceLock::new(),
+                glass,
             })
         };
-        load().unwrap_or_else(|why| panic!("{why}: `cargo xtask guests` builds the guests"))
+        load().unwrap_or_else(|why| not_built(&why))
     }
 
     /// A fresh `http1` instance.
     #[must_use]
     pub fn http1(&self) -> Shadow<Codec> {
         Shadow::begin(self.http1.instance())
+    }
+
+    /// A fresh `http1` instance in the server's role.
+    #[must_use]
+    pub fn server(&self) -> Shadow<ServerCodec> {
+        Shadow::begin(self.http1.server())
     }
 
     /// A fresh `tls` instance.
@@ -69,6 +92,35 @@ impl Guests {
     pub fn x509(&self, check: fn(&[u8], &[u8], &[u8]) -> bool) -> Shadow<VerifierInstance> {
         Shadow::begin(self.x509.instance(check))
     }
+
+    /// A fresh `socks` instance.
+    #[must_use]
+    pub fn socks(&self) -> Shadow<SocksInstance> {
+        Shadow::begin(self.socks.instance())
+    }
+
+    /// What reads questions, by an instance a call.
+    #[must_use]
+    pub fn questions(&self) -> Shadow<&QuestionsGuest> {
+        Shadow::begin(Ok(&self.questions))
+    }
+
+    /// A fresh `pac` instance that finds names so.
+    ///
+    /// # Panics
+    /// As [`Guests::get`].
+    #[must_use]
+    pub fn pac(&self, names: Names) -> Shadow<PacInstance> {
+        let load = || code("pac").and_then(|code| self.glass.pac(&code));
+        let guest = self
+            .pac
+            .get_or_init(|| load().unwrap_or_else(|why| not_built(&why)));
+        Shadow::begin(guest.instance(names))
+    }
+}
+
+fn not_built(why: &str) -> ! {
+    panic!("{why}: `cargo xtask guests` builds the guests")
 }
 
 fn code(name: &str) -> Result<Vec<u8>, String> {
@@ -89,6 +141,27 @@ thread_local! {
 /// not answer; forgets it.
 pub fn take_end() -> Option<Ended> {
     LATEST.take()?.err()
+}
+
+/// Runs it on a thread with so much stack, in bytes; its panic, and how its guest
+/// behind glass ended, are the caller's.
+///
+/// # Panics
+/// If the system gives no thread.
+pub fn with_stack<T: Send>(bytes: usize, run: impl FnOnce() -> T + Send) -> T {
+    let outcome = thread::scope(|scope| {
+        let run = || (catch_unwind(AssertUnwindSafe(run)), LATEST.take());
+        let thread = thread::Builder::new().stack_size(bytes);
+        let thread = thread.spawn_scoped(scope, run).expect("a thread");
+        thread.join()
+    });
+    match outcome {
+        Ok((outcome, latest)) => {
+            LATEST.set(latest);
+            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        }
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// A guest behind glass, or none.

@@ -11,6 +11,7 @@ pub mod dns;
 pub mod drill;
 pub mod glass;
 pub mod http1;
+pub mod pac;
 pub mod pieces;
 pub mod policy;
 pub mod questions;
@@ -36,7 +37,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 23] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -69,7 +70,14 @@ pub const TARGETS: [Target; 18] = [
         name: "http1-server-hyper",
         what: "the http1 guest and hyper read a client's requests alike, one behind the other",
         run: http1::twin::server::run,
-        beside_glass: None,
+        beside_glass: Some(http1::twin::server::run_beside_glass),
+        corpus: "http1-server-hyper",
+    },
+    Target {
+        name: "http1-server-wasm",
+        what: "the http1 guest says the same to clients natively and in WebAssembly",
+        run: http1::twin::server::run_beside_glass,
+        beside_glass: Some(http1::twin::server::run_beside_glass),
         corpus: "http1-server-hyper",
     },
     Target {
@@ -104,8 +112,29 @@ pub const TARGETS: [Target; 18] = [
         name: "socks",
         what: "the socks guest survives any proxy and any client, and wants no more than it may",
         run: socks::run,
-        beside_glass: None,
+        beside_glass: Some(socks::run_beside_glass),
         corpus: "socks",
+    },
+    Target {
+        name: "socks-wasm",
+        what: "the socks guest says the same natively and in WebAssembly",
+        run: socks::run_beside_glass,
+        beside_glass: Some(socks::run_beside_glass),
+        corpus: "socks",
+    },
+    Target {
+        name: "pac",
+        what: "the pac guest survives any script, and its functions say what plain ones do",
+        run: pac::run,
+        beside_glass: Some(pac::run_beside_glass),
+        corpus: "pac",
+    },
+    Target {
+        name: "pac-wasm",
+        what: "the pac guest says the same natively and in WebAssembly",
+        run: pac::run_beside_glass,
+        beside_glass: Some(pac::run_beside_glass),
+        corpus: "pac",
     },
     Target {
         name: "dns",
@@ -118,7 +147,14 @@ pub const TARGETS: [Target; 18] = [
         name: "dns-questions",
         what: "the dns guest survives any question, and replies to it within bounds",
         run: questions::run,
-        beside_glass: None,
+        beside_glass: Some(questions::run_beside_glass),
+        corpus: "dns-questions",
+    },
+    Target {
+        name: "dns-questions-wasm",
+        what: "the dns guest reads questions the same natively and in WebAssembly",
+        run: questions::run_beside_glass,
+        beside_glass: Some(questions::run_beside_glass),
         corpus: "dns-questions",
     },
     Target {

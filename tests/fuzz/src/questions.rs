@@ -4,8 +4,11 @@
 //! An input is a byte of [`option`] and a message. As a number, the byte is also how many
 //! addresses there are in the verdict, or letters in its reason.
 
+use fumehood_engine::fuzz::questions::{self as wire, QuestionsGuest, told_address};
 use fumehood_guest_dns::questions::{Carrier, Reading, Verdict, answer, missing, read};
 use fumehood_guest_dns::{UDP_PAYLOAD_BYTES, frame};
+
+use crate::glass::{Guests, Shadow};
 
 /// What the first byte asks for.
 pub mod option {
@@ -31,6 +34,20 @@ const ADDITIONAL: std::ops::Range<usize> = 10..12;
 /// # Panics
 /// If not.
 pub fn run(data: &[u8]) {
+    drive(data, Shadow::none());
+}
+
+/// The guest says the same natively and behind glass.
+pub fn run_beside_glass(data: &[u8]) {
+    run_beside(data, Guests::get());
+}
+
+/// The same with these guests.
+pub fn run_beside(data: &[u8], guests: &Guests) {
+    drive(data, guests.questions());
+}
+
+fn drive(data: &[u8], mut shadow: Shadow<&QuestionsGuest>) {
     let Some((options, content)) = data.split_first() else {
         return;
     };
@@ -41,7 +58,16 @@ pub fn run(data: &[u8]) {
         (true, true) => (content.to_vec(), Carrier::Stream),
     };
     let verdict = verdict(*options);
-    let reply = match read(&message, carrier) {
+    shadow.ask(|it| it.missing(&message));
+    shadow.compare(|| missing(&message).to_string());
+    shadow.ask(|it| it.read(&message, wire_carrier(carrier)));
+    let reading = read(&message, carrier);
+    shadow.compare(|| format!("{reading:?}"));
+    if let Reading::Question(_) = reading {
+        shadow.ask(|it| it.answer(&message, wire_carrier(carrier), &wire_verdict(&verdict)));
+        shadow.compare(|| format!("{:?}", answer(&message, carrier, &verdict)));
+    }
+    let reply = match reading {
         Reading::Nothing => {
             assert!(answer(&message, carrier, &verdict).is_empty());
             return;
@@ -84,5 +110,30 @@ fn verdict(options: u8) -> Verdict {
             addresses: (0..options).map(|it| [192, 0, 2, it].into()).collect(),
             ttl_s: u32::MAX,
         },
+    }
+}
+
+fn wire_carrier(carrier: Carrier) -> wire::Carrier {
+    match carrier {
+        Carrier::Datagram => wire::Carrier::Datagram,
+        Carrier::Stream => wire::Carrier::Stream,
+    }
+}
+
+fn wire_verdict(verdict: &Verdict) -> wire::Verdict {
+    match verdict {
+        Verdict::NoSuchName => wire::Verdict::NoSuchName,
+        Verdict::NoSuchRecord => wire::Verdict::NoSuchRecord,
+        Verdict::Refused(why) => wire::Verdict::Refused(why.clone()),
+        Verdict::Failed => wire::Verdict::Failed,
+        Verdict::Found {
+            aliases,
+            addresses,
+            ttl_s,
+        } => wire::Verdict::Found(wire::Found {
+            aliases: aliases.clone(),
+            addresses: addresses.iter().copied().map(told_address).collect(),
+            ttl_s: *ttl_s,
+        }),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fumehood_fuzz::glass::{Guests, take_end};
 use fumehood_fuzz::replay::{Outcome, caught, replay};
-use fumehood_fuzz::{TARGETS, Target, http1, target};
+use fumehood_fuzz::{TARGETS, Target, http1, questions, socks, target};
 use fumehood_guest_dns::Security;
 
 /// All committed inputs of one target together may take so long. They take
@@ -70,6 +70,11 @@ fn http1_server_beside_hyper() {
 #[test]
 fn socks() {
     run("socks");
+}
+
+#[test]
+fn pac() {
+    run("pac");
 }
 
 #[test]
@@ -152,6 +157,21 @@ fn seeds_of_x509_are_believed() {
     }
 }
 
+/// Those of `pac` that are scripts are run, but for what is only looked over.
+#[test]
+fn seeds_of_pac_are_run() {
+    for (name, expected) in [
+        ("script-of-rules", true),
+        ("script-of-tables", true),
+        ("script-that-throws", true),
+        ("script-without-end", true),
+        ("script-with-faults", false),
+    ] {
+        let input = fs::read(folder("corpus", "pac").join(name)).unwrap();
+        assert_eq!(fumehood_fuzz::pac::is_run(&input), expected, "{name}");
+    }
+}
+
 /// Those of `dns` lead to what DNSSEC can say of an answer, so that all that checks it
 /// is reached.
 #[test]
@@ -179,24 +199,62 @@ fn seeds_of_dns_are_believed() {
     }
 }
 
-/// A guest that a response breaks ends, and its comparison with the sound one
+/// A guest that its input breaks ends, and its comparison with the sound one
 /// tells how: so a replayed crash is told from a guest that lives.
 #[test]
 fn an_end_behind_glass_is_seen_and_told() {
-    let faulty = Guests::load("http1-faulty");
-    let said = |fault: &str| {
-        let stream = format!(
-            "\0\x05HTTP/1.1 200 OK\r\nx-fumehood-fault: {fault}\r\ncontent-length: 0\r\n\r\n"
-        );
-        let words = caught(|data| http1::run_beside(data, &faulty), stream.as_bytes());
-        (words, take_end())
-    };
-    for kind in ["trap", "hang", "memory"] {
-        let (words, end) = said(kind);
-        assert_eq!(end.unwrap().kind, kind);
-        assert!(words.unwrap().contains("ended behind glass"));
+    type Run = fn(&[u8], &Guests);
+    type Input = fn(&str) -> Vec<u8>;
+    let faulty = Guests::load(&["http1", "socks", "dns"]);
+    let targets: [(Run, Input); 4] = [
+        (http1::run_beside, faulty_response),
+        (socks::run_beside, faulty_tunnel),
+        (socks::run_beside, faulty_datagram),
+        (questions::run_beside, faulty_question),
+    ];
+    for (run, input) in targets {
+        let said = |fault: &str| {
+            let words = caught(|data| run(data, &faulty), &input(fault));
+            (words, take_end())
+        };
+        for kind in ["trap", "hang", "memory"] {
+            let (words, end) = said(kind);
+            assert_eq!(end.unwrap().kind, kind);
+            assert!(words.unwrap().contains("ended behind glass"));
+        }
+        assert_eq!(said("none"), (None, None));
     }
-    assert_eq!(said("none of these"), (None, None));
+}
+
+fn faulty_response(fault: &str) -> Vec<u8> {
+    format!("\0\x05HTTP/1.1 200 OK\r\nx-fumehood-fault: {fault}\r\ncontent-length: 0\r\n\r\n")
+        .into()
+}
+
+/// A domain in SOCKS 5, behind its length.
+fn faulty_name(fault: &str) -> Vec<u8> {
+    let name = format!("fumehood-fault-{fault}");
+    [
+        &[u8::try_from(name.len()).unwrap()],
+        name.as_bytes(),
+        b"\0\x50",
+    ]
+    .concat()
+}
+
+fn faulty_tunnel(fault: &str) -> Vec<u8> {
+    [&[2, 5, 1, 0, 5, 1, 0, 3][..], &faulty_name(fault)].concat()
+}
+
+fn faulty_datagram(fault: &str) -> Vec<u8> {
+    [&[8, 0, 0, 0, 3][..], &faulty_name(fault)].concat()
+}
+
+fn faulty_question(fault: &str) -> Vec<u8> {
+    let name = format!("question-fumehood-fault-{fault}");
+    let header = [0, 0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let length = u8::try_from(name.len()).unwrap();
+    [&header[..], &[length], name.as_bytes(), &[0, 0, 1, 0, 1]].concat()
 }
 
 /// What a fuzzer would call a finding is shown as one, with its words.

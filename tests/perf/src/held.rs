@@ -1,6 +1,5 @@
 //! Connections that an engine holds: the real processes, on loopback.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ use http_body_util::{BodyExt, Empty};
 use tokio::task::JoinSet;
 
 use crate::origins::Origins;
-use crate::{Outcome, Row, median, text};
+use crate::{Outcome, Row, median, own, text};
 
 /// What the engine is asked to hold.
 const HELD: usize = 5000;
@@ -95,10 +94,9 @@ pub(crate) fn memory() -> Outcome {
 async fn taken(origins: &Arc<Origins>, anchors: Anchors) -> Result<f64, String> {
     let engine = launch(WARM_UP + COUNTED, anchors, Module::embedded_defaults()).await?;
     hold(&engine, origins, 0..WARM_UP).await?;
-    let before = Memory::of_the_engine()?;
+    let before = of_the_engine()?;
     hold(&engine, origins, WARM_UP..WARM_UP + COUNTED).await?;
-    let after = Memory::of_the_engine()?;
-    let grown = after.sum().saturating_sub(before.sum());
+    let grown = of_the_engine()?.saturating_sub(before);
     Ok(grown as f64 / COUNTED as f64)
 }
 
@@ -239,38 +237,14 @@ impl Origins {
     }
 }
 
-/// What a process alone has, in KiB. Pages that it shares with others, such as
-/// a module's code, are not in it.
-struct Memory {
-    anonymous: u64,
-    page_tables: u64,
-}
-
-impl Memory {
-    fn of_the_engine() -> Result<Memory, String> {
-        let own = i32::try_from(std::process::id()).map_err(text)?;
-        let engines = children_of(own).into_iter();
-        // The last one started: others may still be ending.
-        let engine = engines
-            .filter(|child| child.plays("engine"))
-            .max_by_key(|child: &Process| child.pid)
-            .ok_or("there is no engine")?;
-        let path = format!("/proc/{}/status", engine.pid);
-        let status = fs::read_to_string(path).map_err(text)?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|line| line.split_ascii_whitespace().next());
-            number
-                .and_then(|number| number.parse::<u64>().ok())
-                .ok_or_else(|| format!("/proc/PID/status has no {name}"))
-        };
-        Ok(Memory {
-            anonymous: field("RssAnon:")?,
-            page_tables: field("VmPTE:")?,
-        })
-    }
-
-    fn sum(&self) -> u64 {
-        self.anonymous + self.page_tables
-    }
+/// What the engine alone has, in KiB.
+fn of_the_engine() -> Result<u64, String> {
+    let own = i32::try_from(std::process::id()).map_err(text)?;
+    let engines = children_of(own).into_iter();
+    // The last one started: others may still be ending.
+    let engine = engines
+        .filter(|child| child.plays("engine"))
+        .max_by_key(|child: &Process| child.pid)
+        .ok_or("there is no engine")?;
+    own::kib_of(engine.pid)
 }

@@ -7,7 +7,7 @@ use fumehood_policy::{Host, Scheme, Target};
 use fumehood_tests::certs::TestCa;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::{Outcome, Row, guests, median, text};
+use crate::{Outcome, Row, guests, median, own, text};
 
 /// Swaps, and resumptions, for a median.
 const ROUNDS: u8 = 101;
@@ -23,6 +23,11 @@ const BATCH: u32 = 50;
 
 /// Instances of idle connections that are held.
 const HELD: usize = 5000;
+
+/// Instances over which memory is measured, and those before, which warm up what all
+/// share.
+const COUNTED: usize = 300;
+const WARM_UP: usize = 60;
 
 fn target() -> Result<Target, String> {
     Ok(Target {
@@ -69,6 +74,19 @@ pub(crate) fn rates() -> Outcome {
             peer: Some((alone, "with none held")),
         },
     ])
+}
+
+/// Memory of an instance that idles behind an exchange, in KiB.
+pub(crate) fn memory() -> Outcome {
+    let guests = guests::load(&TestCa::new())?;
+    let target = target()?;
+    let first = guests.idle(&target, WARM_UP)?;
+    let before = own::kib()?;
+    let counted = guests.idle(&target, COUNTED)?;
+    let grown = own::kib()?.saturating_sub(before);
+    drop((first, counted));
+    let each = grown as f64 / COUNTED as f64;
+    Ok(vec![Row::alone("instance-memory", each)])
 }
 
 fn rate(guests: &Guests, target: &Target) -> Result<f64, String> {

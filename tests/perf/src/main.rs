@@ -14,6 +14,7 @@ mod instance;
 mod live;
 mod memory;
 mod origins;
+mod own;
 mod policy;
 mod resolve;
 mod server;
@@ -35,7 +36,7 @@ type Outcome = Result<Vec<Row>, String>;
 type Group = (&'static [&'static str], fn() -> Outcome);
 
 /// What measures which cases, so that asking for some does not run the rest.
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     (&["instance-cycle", "instance-share"], instance::measure),
     (
         &["tls13-handshake", "tls13-handshake-work"],
@@ -47,6 +48,7 @@ const GROUPS: [Group; 10] = [
     ),
     (&["swap", "resume"], live::changes),
     (&["instances-rate", "instances-rate-held"], live::rates),
+    (&["instance-memory"], live::memory),
     (&["swap-to-first-response"], held::swaps),
     (&["idle-http", "idle-https"], held::memory),
     (

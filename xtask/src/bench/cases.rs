@@ -16,7 +16,7 @@ pub(crate) enum Bench {
     Modules,
     /// Decisions of the policy.
     Policy,
-    /// The forward proxy, against haproxy and tinyproxy.
+    /// The forward proxy, against haproxy, tinyproxy and dante.
     Proxy,
     /// Names, against a native resolver.
     Resolve,
@@ -94,7 +94,7 @@ impl fmt::Display for Promise {
     }
 }
 
-pub(super) const CASES: [Case; 34] = [
+pub(super) const CASES: [Case; 37] = [
     Case {
         bench: Bench::Fetch,
         name: "http-1gib",
@@ -253,6 +253,14 @@ pub(super) const CASES: [Case; 34] = [
     },
     Case {
         bench: Bench::Modules,
+        name: "instance-memory",
+        what: "memory of an http1 instance that idles, with its page tables",
+        unit: "KiB",
+        source: Source::Inside,
+        promise: Promise::AtMost(39.0),
+    },
+    Case {
+        bench: Bench::Modules,
         name: "idle-http",
         what: "memory of the engine for an idle http connection",
         unit: "KiB",
@@ -341,16 +349,32 @@ pub(super) const CASES: [Case; 34] = [
     },
     Case {
         bench: Bench::Proxy,
+        name: "proxy-socks-bulk",
+        what: "1 GiB through a tunnel by SOCKS 5",
+        unit: "MiB/s",
+        source: Source::Proxy(Figure::SocksBulk),
+        promise: Promise::RatioAtLeast(1.0),
+    },
+    Case {
+        bench: Bench::Proxy,
         name: "proxy-connection-rate",
-        what: "new connections a second, one request each",
+        what: "new connections a second, one request each, and as many to the server",
         unit: "a second",
         source: Source::Proxy(Figure::ConnectionRate),
         promise: Promise::RatioAtLeast(0.7),
     },
     Case {
         bench: Bench::Proxy,
+        name: "proxy-shared-rate",
+        what: "the same where the server keeps connections, which clients share",
+        unit: "a second",
+        source: Source::Proxy(Figure::SharedRate),
+        promise: Promise::RatioAtLeast(0.8),
+    },
+    Case {
+        bench: Bench::Proxy,
         name: "proxy-tunnel-memory",
-        what: "memory of a tunnel that says nothing",
+        what: "memory of a tunnel that says nothing, of 5,000 held",
         unit: "kB",
         source: Source::Proxy(Figure::TunnelMemory),
         promise: Promise::AtMost(10.0),
@@ -366,7 +390,7 @@ pub(super) const CASES: [Case; 34] = [
     Case {
         bench: Bench::Proxy,
         name: "proxy-idle-memory",
-        what: "memory of all processes before the first connection",
+        what: "resident memory of all processes before the first connection",
         unit: "MB",
         source: Source::Proxy(Figure::IdleMemory),
         promise: Promise::AtMost(30.0),

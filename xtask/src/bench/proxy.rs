@@ -1,10 +1,10 @@
-//! The forward proxy beside haproxy and tinyproxy: the same load, the same
+//! The forward proxy beside haproxy, tinyproxy and dante: the same load, the same
 //! origin, in turn. Work is read from the processes' own clocks, so that what
 //! the load takes is not in it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::Measured;
 use super::peers::Peers;
 use super::transfers::median;
+use crate::command;
 use crate::workspace::Workspace;
 
 /// Rounds of each; odd, so that the median is a real one.
@@ -31,7 +32,10 @@ const REQUESTS: usize = 16_000;
 const FRESH: usize = 2000;
 
 /// Tunnels held at once.
-const TUNNELS: usize = 1000;
+const TUNNELS: usize = 5000;
+
+/// Descriptors that this takes here: both ends of each, and some more.
+const DESCRIPTORS: usize = 2 * TUNNELS + 1000;
 
 /// Launches that are timed; odd.
 const LAUNCHES: usize = 11;
@@ -43,6 +47,10 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 const TICK_US: f64 = 10_000.0;
 
 const SMALL: &str = "1kib.bin";
+
+/// The same; the server ends its connection behind it.
+const CLOSING: &str = "close/1kib.bin";
+
 const LARGE: &str = "1gib.bin";
 
 /// What is measured.
@@ -52,13 +60,20 @@ pub(super) enum Figure {
     RequestWork,
     /// MiB/s through one tunnel, beside a haproxy that relays TCP.
     TunnelBulk,
-    /// Connections a second with one request each, beside tinyproxy's.
+    /// The same asked for by SOCKS 5, beside dante's.
+    SocksBulk,
+    /// Connections a second with one request each, and as many to the server, beside
+    /// tinyproxy's.
     ConnectionRate,
+    /// The same where the server keeps connections, so that clients can share them;
+    /// tinyproxy makes one for each.
+    SharedRate,
     /// kB of memory of all processes for a tunnel that says nothing.
     TunnelMemory,
     /// Milliseconds until it listens, the median of several.
     Start,
-    /// MB of all processes that it has before the first connection.
+    /// MB that all processes have resident before the first connection; what they
+    /// share, once.
     IdleMemory,
 }
 
@@ -78,17 +93,29 @@ pub(super) fn measure(workspace: &Workspace, peers: &Peers, figure: Figure) -> R
             let peer = Proxy::haproxy(origin.address, "tcp")?;
             beside(&ours, &peer, "haproxy", |proxy| bulk(proxy, &origin))?
         }
-        Figure::ConnectionRate => {
+        Figure::SocksBulk => {
+            let mut ours = Proxy::fumehood(workspace)?;
+            ours.door = Door::Socks;
+            let peer = Proxy::dante()?;
+            beside(&ours, &peer, "dante", |proxy| bulk(proxy, &origin))?
+        }
+        Figure::ConnectionRate | Figure::SharedRate => {
+            let file = match figure {
+                Figure::SharedRate => SMALL,
+                _ => CLOSING,
+            };
             let ours = Proxy::fumehood(workspace)?;
             let peer = Proxy::tinyproxy()?;
-            beside(&ours, &peer, "tinyproxy", |proxy| rate(proxy, &origin))?
+            beside(&ours, &peer, "tinyproxy", |proxy| {
+                rate(proxy, &origin, file)
+            })?
         }
-        Figure::TunnelMemory => alone(tunnel_memory(&Proxy::fumehood(workspace)?, &origin)?),
+        Figure::TunnelMemory => alone(tunnel_memory(&Proxy::fumehood(workspace)?)?),
         Figure::Start => {
             let starts = (0..LAUNCHES).map(|_| Ok(Proxy::fumehood(workspace)?.started_ms));
             alone(median(starts.collect::<Result<_>>()?))
         }
-        Figure::IdleMemory => alone(Proxy::fumehood(workspace)?.memory_kb()? / 1000.0),
+        Figure::IdleMemory => alone(Proxy::fumehood(workspace)?.resident_kb()? / 1000.0),
     })
 }
 
@@ -124,9 +151,9 @@ fn request_work(proxy: &Proxy, origin: &Origin) -> Result<f64> {
     Ok((proxy.work_us()? - before) / REQUESTS as f64)
 }
 
-fn rate(proxy: &Proxy, origin: &Origin) -> Result<f64> {
+fn rate(proxy: &Proxy, origin: &Origin, file: &str) -> Result<f64> {
     let get = origin
-        .get(SMALL)
+        .get(file)
         .replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     let began = Instant::now();
     thread::scope(|scope| {
@@ -144,20 +171,23 @@ fn rate(proxy: &Proxy, origin: &Origin) -> Result<f64> {
 
 fn bulk(proxy: &Proxy, origin: &Origin) -> Result<f64> {
     let mut client = Client::connect(proxy.address)?;
-    if proxy.tunnels {
-        client.tunnel(origin)?;
+    match proxy.door {
+        Door::Connect => client.tunnel(origin.address)?,
+        Door::Socks => client.socks(origin.address)?,
+        Door::Relay => {}
     }
     let began = Instant::now();
     let bytes = client.get(&format!("GET /{LARGE} HTTP/1.1\r\nhost: x\r\n\r\n"))?;
     Ok(bytes as f64 / f64::from(1 << 20) / began.elapsed().as_secs_f64())
 }
 
-fn tunnel_memory(proxy: &Proxy, origin: &Origin) -> Result<f64> {
+fn tunnel_memory(proxy: &Proxy) -> Result<f64> {
+    let far = Far::start()?;
     let hold = |count: usize| {
         (0..count)
             .map(|_| {
                 let mut client = Client::connect(proxy.address)?;
-                client.tunnel(origin)?;
+                client.tunnel(far.address)?;
                 Ok(client)
             })
             .collect::<Result<Vec<Client>>>()
@@ -169,6 +199,27 @@ fn tunnel_memory(proxy: &Proxy, origin: &Origin) -> Result<f64> {
     let after = proxy.memory_kb()?;
     drop(held);
     Ok((after - before) / TUNNELS as f64)
+}
+
+/// A server that takes connections and says nothing.
+struct Far {
+    address: SocketAddr,
+}
+
+impl Far {
+    /// Until this program ends.
+    fn start() -> Result<Self> {
+        let pid = std::process::id().to_string();
+        let files = format!("--nofile={DESCRIPTORS}:");
+        command::run(Command::new("prlimit").args(["--pid", &pid, &files]))
+            .with_context(|| format!("{DESCRIPTORS} descriptors are more than this may have"))?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        thread::spawn(move || {
+            let _held: Vec<TcpStream> = listener.incoming().map_while(Result::ok).collect();
+        });
+        Ok(Self { address })
+    }
 }
 
 fn ask(address: SocketAddr, get: &str, times: usize) -> Result<()> {
@@ -222,13 +273,32 @@ impl Client {
         })
     }
 
-    fn tunnel(&mut self, origin: &Origin) -> Result<()> {
-        let address = origin.address;
+    fn tunnel(&mut self, address: SocketAddr) -> Result<()> {
         write!(
             self.socket.get_mut(),
             "CONNECT {address} HTTP/1.1\r\nhost: {address}\r\n\r\n"
         )?;
         self.head().map(drop)
+    }
+
+    /// A tunnel by SOCKS 5, nobody asked who it is (RFC 1928 sections 3, 4 and 6).
+    fn socks(&mut self, address: SocketAddr) -> Result<()> {
+        let IpAddr::V4(ip) = address.ip() else {
+            bail!("the origin is not at an IPv4 address");
+        };
+        let mut request = vec![5, 1, 0, 5, 1, 0, 1];
+        request.extend(ip.octets());
+        request.extend(address.port().to_be_bytes());
+        let (greeting, request) = request.split_at(3);
+        self.socket.get_mut().write_all(greeting)?;
+        let mut reply = [0; 12];
+        self.socket.read_exact(&mut reply[..2])?;
+        self.socket.get_mut().write_all(request)?;
+        self.socket.read_exact(&mut reply[2..])?;
+        match reply {
+            [5, 0, 5, 0, _, 1, ..] => Ok(()),
+            _ => bail!("a proxy answered {reply:?} in SOCKS"),
+        }
     }
 
     /// Asks, and reads away the answer. Returns the size of its content.
@@ -271,13 +341,21 @@ impl Client {
     }
 }
 
+/// How a tunnel is had of a proxy.
+#[derive(Clone, Copy)]
+enum Door {
+    Connect,
+    Socks,
+    /// It relays to the origin and is not asked.
+    Relay,
+}
+
 /// A proxy that runs; killed on drop.
 struct Proxy {
     child: Child,
     address: SocketAddr,
     started_ms: f64,
-    /// It takes CONNECT; else it relays to the origin.
-    tunnels: bool,
+    door: Door,
     configuration: Option<PathBuf>,
 }
 
@@ -303,13 +381,13 @@ impl Proxy {
             child,
             address,
             started_ms,
-            tunnels: true,
+            door: Door::Connect,
             configuration: None,
         })
     }
 
     fn haproxy(origin: SocketAddr, mode: &str) -> Result<Self> {
-        Self::configured("haproxy", &["-db", "-q", "-f"], |address| {
+        Self::configured("haproxy", Door::Relay, &["-db", "-q", "-f"], |address| {
             format!(
                 "global\n  nbthread 1\n  maxconn 4000\ndefaults\n  mode {mode}\n  timeout client \
                  60s\n  timeout server 60s\n  timeout connect 10s\nlisten all\n  bind {address}\n  \
@@ -319,7 +397,7 @@ impl Proxy {
     }
 
     fn tinyproxy() -> Result<Self> {
-        Self::configured("tinyproxy", &["-d", "-c"], |address| {
+        Self::configured("tinyproxy", Door::Connect, &["-d", "-c"], |address| {
             format!(
                 "Listen {}\nPort {}\nTimeout 60\nMaxClients 500\nLogLevel Critical\nAllow 127.0.0.1\n",
                 address.ip(),
@@ -328,9 +406,22 @@ impl Proxy {
         })
     }
 
+    fn dante() -> Result<Self> {
+        Self::configured("danted", Door::Socks, &["-f"], |address| {
+            let (ip, port) = (address.ip(), address.port());
+            format!(
+                "logoutput: /dev/null\ninternal: {ip} port = {port}\nexternal: lo\n\
+                 clientmethod: none\nsocksmethod: none\n\
+                 client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}\n\
+                 socks pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 command: connect }}\n"
+            )
+        })
+    }
+
     /// Another program, with a configuration for an address that is free now.
     fn configured(
         program: &str,
+        door: Door,
         arguments: &[&str],
         configuration: impl Fn(SocketAddr) -> String,
     ) -> Result<Self> {
@@ -350,7 +441,7 @@ impl Proxy {
             child,
             address,
             started_ms: 0.0,
-            tunnels: false,
+            door,
             configuration: Some(path),
         };
         while TcpStream::connect(address).is_err() {
@@ -388,13 +479,24 @@ impl Proxy {
 
     /// Memory that is its own, and page tables, in kB.
     fn memory_kb(&self) -> Result<f64> {
+        self.sum_kb("status", &["RssAnon", "VmPTE"])
+    }
+
+    /// Resident memory in kB; of what several have, to each its part.
+    fn resident_kb(&self) -> Result<f64> {
+        self.sum_kb("smaps_rollup", &["Pss"])
+    }
+
+    /// The sum of such lines over all processes.
+    fn sum_kb(&self, file: &str, names: &[&str]) -> Result<f64> {
         let mut sum = 0.0;
         for pid in self.processes()? {
-            let mut status = String::new();
-            fs::File::open(format!("/proc/{pid}/status"))?.read_to_string(&mut status)?;
-            for line in status.lines() {
+            let path = format!("/proc/{pid}/{file}");
+            let text = fs::read_to_string(&path);
+            let text = text.with_context(|| format!("{path} is not readable but for root"))?;
+            for line in text.lines() {
                 let (name, value) = line.split_once(':').unwrap_or_default();
-                if matches!(name, "RssAnon" | "VmPTE") {
+                if names.contains(&name) {
                     let number = value.trim().trim_end_matches(" kB");
                     sum += number.parse::<f64>()?;
                 }

@@ -32,19 +32,11 @@ pub(super) fn check(workspace: &Workspace, problems: &mut Vec<String>) {
             }
         }
     }
-    for (bench, case) in bench::case_names() {
-        let held = typed(bench, case);
+    for held in bench::commands() {
         if !rows.iter().any(|row| row.holders.contains(&held.as_str())) {
-            problems.push(format!(
-                "{FILE}: the bench's case {case} holds no promise in it"
-            ));
+            problems.push(format!("{FILE}: `{held}` holds no promise in it"));
         }
     }
-}
-
-/// A case, as one types it.
-fn typed(bench: bench::Bench, case: &str) -> String {
-    format!("{BENCH}{} --only {case}", bench.name())
 }
 
 struct Promise<'a> {
@@ -81,7 +73,7 @@ fn last_cell(line: &str) -> Option<&str> {
 /// Why `holder` holds nothing, if so.
 fn missing(root: &Path, holder: &str) -> Option<String> {
     if holder.starts_with(BENCH) {
-        let known = bench::case_names().any(|(bench, case)| typed(bench, case) == holder);
+        let known = bench::commands().any(|it| it == holder);
         return (!known).then(|| "the bench has no such case".to_owned());
     }
     let Some((file, test)) = holder.split_once("::") else {

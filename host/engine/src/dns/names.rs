@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fumehood_control::{
     Aftermath, AnswerSource, Cause, DialFailure, GrantId, NameActivity, NameAnswer, NameCause,
@@ -132,11 +132,14 @@ impl Names {
         if self.to_find(host).is_none() {
             return Ok(None);
         }
-        let nothing_yet = Some(Vec::new());
+        let (asking, nothing_yet) = (Instant::now(), Some(Vec::new()));
         let leave = dialer.look_up(grant, host.clone(), deadline, nothing_yet);
         match leave.await {
             // There is leave; what it lacks are addresses.
-            Ok(_) | Err(Cause::Dial(DialFailure::Resolve(_))) => self.found(host, deadline).await,
+            Ok(_) | Err(Cause::Dial(DialFailure::Resolve(_))) => {
+                let left = deadline.saturating_sub(asking.elapsed());
+                self.found(host, left).await
+            }
             Err(no) => Err(no),
         }
     }

@@ -13,7 +13,7 @@ use crate::instance::{Fault, GuestState, Trace, arm, new_store};
 use crate::registry::About;
 
 /// Generated bindings of the world `dns-questions`, alone in their module.
-mod bindings {
+pub(crate) mod bindings {
     #![allow(missing_docs, reason = "generated; documented in wit/dns")]
     wasmtime::component::bindgen!({
         world: "fumehood:dns/dns-questions",
@@ -52,7 +52,7 @@ impl Questions {
     ///
     /// # Errors
     /// When it does not export the interface.
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: &Engine,
         about: &Arc<About>,
         component: &Component,

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fumehood_control::{Cause, DialFailure, GrantId, JourneyEvent, Outside};
 use fumehood_policy::{Host, Lapse, Transport};
@@ -335,9 +335,13 @@ impl Access {
         let (dialer, grant, deadline) = (Arc::clone(&leave.dialer), leave.grant, leave.deadline);
         let (names, log) = (Arc::clone(&leave.names), Arc::clone(&self.log));
         Work::begin(async move {
+            let looking = Instant::now();
             let found = names.found_under(&dialer, grant, &host, deadline);
             let looked_up = match found.await {
-                Ok(found) => dialer.look_up(grant, host, deadline, found).await,
+                Ok(found) => {
+                    let left = deadline.saturating_sub(looking.elapsed());
+                    dialer.look_up(grant, host, left, found).await
+                }
                 Err(cause) => Err(cause),
             };
             looked_up.map_err(|cause| told(&log, cause))

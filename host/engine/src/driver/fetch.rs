@@ -8,7 +8,7 @@ use fumehood_control::{
     Aftermath, Cause, Exchange, ExchangeId, Failure, JourneyEvent, PayloadLength, RetrySafety,
     Summary, Timings, ToEmbedder,
 };
-use fumehood_policy::ServedScheme;
+use fumehood_policy::{Lapse, ServedScheme};
 use rustix::io::Errno;
 use tokio::time::{Instant, timeout};
 
@@ -136,6 +136,11 @@ impl Transfer<'_> {
                 // A guest may take the end of its leave for the peer's.
                 log.lapsed().map_or(Ok(()), Err)?;
                 return self.tell_connections(&log).await;
+            }
+            // What a guest unpacks or makes up moves by no socket.
+            let most = self.exchange.leave.map_or(u64::MAX, |leave| leave.bytes);
+            if piece.len() as u64 > most.saturating_sub(self.received) {
+                return Err(Cause::Lapsed(Lapse::Spent));
             }
             write_all(&pipes.sink, &piece).await?;
             self.received += piece.len() as u64;

@@ -352,6 +352,7 @@ fn blame_for(cause: &Cause) -> Blame {
             ProxyFault::Token(_) => Blame::Caller,
             ProxyFault::Refused { status: 407, .. } => Blame::Caller,
             ProxyFault::Refused { .. } | ProxyFault::Socks { .. } => Blame::Network,
+            ProxyFault::Full { .. } => Blame::Engine,
         },
         Cause::Sink { .. } | Cause::Source { .. } | Cause::BadRequest(_) | Cause::Cancelled => {
             Blame::Caller

@@ -7,7 +7,7 @@ use fumehood_control::{Field, Http1Preferences, PayloadLength};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::Ended;
+use super::{Ended, Said, ServerCodec};
 use crate::instance::{
     Answer, Call, Codec as Instance, CodecError, CodecModule, Progress, RequestHead,
 };
@@ -38,6 +38,14 @@ impl CodecGuest {
             hasher: RandomState::new(),
         })
     }
+
+    /// A fresh instance in the server's role.
+    ///
+    /// # Errors
+    /// As [`CodecGuest::instance`].
+    pub fn server(&self) -> Result<ServerCodec, Ended> {
+        ServerCodec::new(&self.module)
+    }
 }
 
 /// An instance. Each call returns the text of its answer or of its error, as
@@ -46,9 +54,6 @@ pub struct Codec {
     instance: Instance,
     hasher: RandomState,
 }
-
-/// What a guest that did not end answered.
-type Said = Result<String, Ended>;
 
 impl Codec {
     /// `encode-head`.

@@ -8,12 +8,17 @@
 //! same. What a guest answers is told as the `Debug` text of its answer.
 
 mod codec;
+pub mod pac;
 mod piece;
+pub mod questions;
+mod server;
+pub mod socks;
 mod tls;
 mod x509;
 
 pub use codec::{Codec, CodecGuest};
 pub use piece::{Delimiter, collect};
+pub use server::ServerCodec;
 pub use tls::{TlsConnection, TlsGuest};
 pub use x509::{Check, VerifierGuest, VerifierInstance};
 
@@ -24,7 +29,7 @@ use fumehood_control::ModuleHeader;
 use wasmtime::component::Component;
 
 use crate::code::CodeLoader;
-use crate::instance::{Active, Fault, Ticker};
+use crate::instance::{Active, Fault, GuestState, Ticker};
 use crate::registry::{About, Limits, Supervisor};
 
 /// Room for guests: a fuzzer has one at a time.
@@ -65,6 +70,16 @@ impl fmt::Display for Ended {
         } else {
             write!(f, " ({location})")
         }
+    }
+}
+
+/// What a guest that did not end answered, as text.
+type Said = Result<String, Ended>;
+
+fn told<T: fmt::Debug>(answer: wasmtime::Result<T>, guest: &GuestState) -> Said {
+    match answer {
+        Ok(answer) => Ok(format!("{answer:?}")),
+        Err(error) => Err(Fault::of_call(guest, &error).into()),
     }
 }
 
@@ -118,9 +133,45 @@ impl Glass {
         VerifierGuest::new(self.loader.engine(), about, &component).map_err(text)
     }
 
+    /// A `socks` module.
+    ///
+    /// # Errors
+    /// As [`Glass::http1`].
+    pub fn socks(&self, code: &[u8]) -> Result<socks::SocksGuest, String> {
+        let (about, component) = self.load("socks", code)?;
+        socks::SocksGuest::new(self.loader.engine(), about, &component).map_err(text)
+    }
+
+    /// The part of a `dns` module that reads questions.
+    ///
+    /// # Errors
+    /// As [`Glass::http1`].
+    pub fn questions(&self, code: &[u8]) -> Result<questions::QuestionsGuest, String> {
+        let (about, component) = self.load("dns", code)?;
+        let engine = self.loader.engine();
+        questions::QuestionsGuest::new(engine, &about, &component).map_err(text)
+    }
+
+    /// A `pac` module.
+    ///
+    /// # Errors
+    /// As [`Glass::http1`].
+    pub fn pac(&self, code: &[u8]) -> Result<pac::PacGuest, String> {
+        pac::PacGuest::new(|loader| self.load_with(loader, "pac", code))
+    }
+
     fn load(&self, name: &str, code: &[u8]) -> Result<(Arc<About>, Component), String> {
+        self.load_with(&self.loader, name, code)
+    }
+
+    fn load_with(
+        &self,
+        loader: &CodeLoader,
+        name: &str,
+        code: &[u8],
+    ) -> Result<(Arc<About>, Component), String> {
         let sealed = fumehood_sandbox::sealed(name, &[code]).map_err(|e| e.to_string())?;
-        let (component, _) = self.loader.load(sealed).map_err(|e| e.to_string())?;
+        let (component, _) = loader.load(sealed).map_err(|e| e.to_string())?;
         let header = ModuleHeader {
             name: name.to_owned(),
             version: "0.0.0".to_owned(),

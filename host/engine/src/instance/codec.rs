@@ -94,7 +94,7 @@ impl CodecModule {
     }
 
     /// A fresh instance in the server's role.
-    pub(super) fn serve(&self) -> Result<(Store<GuestState>, server::Guest), Fault> {
+    pub(crate) fn serve(&self) -> Result<(Store<GuestState>, server::Guest), Fault> {
         self.start(|store, linked| self.server.load(store, linked))
     }
 

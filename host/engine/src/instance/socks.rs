@@ -15,7 +15,7 @@ use super::{Fault, GuestState, arm, bounded, new_store};
 use crate::registry::About;
 
 /// Generated bindings of the `socks` world, alone in their module.
-mod bindings {
+pub(crate) mod bindings {
     #![allow(missing_docs, reason = "generated; documented in wit/socks")]
     wasmtime::component::bindgen!({
         world: "fumehood:socks/socks",

@@ -12,7 +12,7 @@
 //! A guest that asks for a name that is not known yet ends its call; the desk has
 //! the broker find the name, and makes the call again. So nothing waits inside.
 
-mod bindings;
+pub(crate) mod bindings;
 mod convert;
 mod desk;
 #[cfg(feature = "measure")]
@@ -25,6 +25,12 @@ mod tests;
 mod worker;
 
 pub(crate) use desk::PacDesk;
+#[cfg(feature = "fuzz")]
+pub(crate) use module::{CALL_LIMIT, LOAD_LIMIT};
 pub(crate) use module::{Evaluators, PacModule};
 #[cfg(feature = "measure")]
 pub(crate) use script::Script;
+#[cfg(feature = "fuzz")]
+pub(crate) use state::{BOUNDS, arm};
+#[cfg(feature = "fuzz")]
+pub(crate) use worker::STACK_BYTES;

@@ -15,7 +15,7 @@ use crate::registry::About;
 
 /// What one evaluator may have: JavaScript's engine has some 12,000 functions
 /// in its table.
-const BOUNDS: Bounds = Bounds {
+pub(crate) const BOUNDS: Bounds = Bounds {
     memory_bytes: MAX_EVALUATOR_MEMORY,
     table_elements: 64 * 1024,
 };
@@ -59,7 +59,7 @@ pub(super) fn new(engine: &Engine, about: &Arc<About>) -> Store<State> {
 }
 
 /// Readies a store for a call that may take so long.
-pub(super) fn arm(store: &mut Store<State>, limit: Duration) {
+pub(crate) fn arm<T>(store: &mut Store<T>, limit: Duration) {
     store.set_epoch_deadline(ticks(limit));
     store.set_hostcall_fuel(CALL_BYTES);
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 /// Native stack of the thread, in bytes: what the guest may use, and what host
 /// functions beside it do.
-pub(super) const STACK_BYTES: usize = fumehood_wasm::EVALUATOR_STACK + (2 << 20);
+pub(crate) const STACK_BYTES: usize = fumehood_wasm::EVALUATOR_STACK + (2 << 20);
 
 /// Calls that may wait for a thread. A page's requests come by the hundred.
 const WAITING_CALLS: usize = 256;

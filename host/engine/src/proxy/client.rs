@@ -7,11 +7,12 @@ use fumehood_control::{Admission, ClientProtocol, GrantId, Login, StandingGrant}
 use fumehood_policy::ClientName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use super::judge::{Judge, Reader};
+use super::keep::{Keep, TO_ITSELF};
 use super::listener::Seat;
-use super::onward::Kept;
-use super::patience::{Patience, within};
+use super::patience::Patience;
 use super::relay::Relay;
 use super::standing::Standing;
 use super::told::Told;
@@ -38,6 +39,7 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
         Admission::Login => None,
     };
     let client = Client {
+        server: Keep::new(&hub, seat.listener()),
         hub,
         seat,
         leave,
@@ -45,7 +47,6 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, stream: TcpStream) {
         users: 0,
         transport: Transport::Plain(PlainStream::new(stream)),
         codec: None,
-        server: None,
         reader: Reader::default(),
         judge: Judge::default(),
         patience: Patience::new(),
@@ -69,8 +70,8 @@ pub(super) struct Client {
     pub(super) users: u64,
     pub(super) transport: Transport,
     pub(super) codec: Option<Guest>,
-    /// To the server of the last request. It is this client's alone.
-    pub(super) server: Option<Kept>,
+    /// To the server of the last request.
+    pub(super) server: Keep,
     pub(super) reader: Reader,
     pub(super) judge: Judge,
     pub(super) patience: Patience,
@@ -150,12 +151,19 @@ impl Client {
         if self.hub.room.available_permits() == 0 {
             // Others need the instances now.
             self.codec = None;
-            self.server = None;
+            self.server.close();
         }
-        let deadline = within(self.seat.listener().setup.bounds.keep_alive_ms);
+        let bounds = self.seat.listener().setup.bounds;
+        let now = Instant::now();
+        let deadline = now + Duration::from_millis(bounds.keep_alive_ms.into());
+        let mut spare = now + TO_ITSELF;
         let hub = Arc::clone(&self.hub);
         loop {
-            let holds = self.codec.is_some() || self.server.is_some();
+            let holds = self.codec.is_some() || !self.server.is_empty();
+            let until = match self.server.is_spare() {
+                true => spare.min(deadline),
+                false => deadline,
+            };
             let (transport, patience) = (&mut self.transport, &mut self.patience);
             tokio::select! {
                 biased;
@@ -165,9 +173,15 @@ impl Client {
                 _ = self.draining.wait_for(|it| *it) => return None,
                 () = hub.wanted.notified(), if holds => {
                     self.codec = None;
-                    self.server = None;
+                    self.server.close();
                 }
-                () = std::future::poll_fn(|cx| patience.poll(cx, deadline)) => return None,
+                () = std::future::poll_fn(|cx| patience.poll(cx, until)) => {
+                    if until == deadline {
+                        return None;
+                    }
+                    self.server.spare();
+                    spare = Instant::now() + TO_ITSELF;
+                }
             }
         }
     }
@@ -186,7 +200,7 @@ impl Client {
     /// last response from the client.
     async fn linger(&mut self) {
         self.codec = None;
-        self.server = None;
+        self.server.give_back();
         let transport = &mut self.transport;
         let mut left = MAX_LINGER_BYTES;
         let reading = async {

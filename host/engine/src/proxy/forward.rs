@@ -77,6 +77,8 @@ struct Up {
     bytes: u64,
     /// Something behind the head was taken from the client.
     begun: bool,
+    /// Not all of it was taken by the server.
+    cut: bool,
 }
 
 /// The response's direction.
@@ -134,6 +136,7 @@ impl<'a> Forward<'a> {
                 done: false,
                 bytes: 0,
                 begun: false,
+                cut: false,
             },
             down: Down {
                 inbound: Inbound::new(&opening.demand, None),
@@ -228,7 +231,8 @@ impl<'a> Forward<'a> {
                     Ok(()) if !self.up.inbound.is_over() => continue,
                     // The server may have answered before it closed (RFC 9112
                     // section 9.5), so its answer is still read.
-                    Ok(()) | Err(_) => self.up.done = true,
+                    Ok(()) => self.up.done = true,
+                    Err(_) => self.up.cut_off(),
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -238,7 +242,7 @@ impl<'a> Forward<'a> {
                 Poll::Pending => {
                     match ready!(self.up.out.poll_flush(cx, &mut self.server.transport)) {
                         Ok(()) => {}
-                        Err(_) => self.up.done = true,
+                        Err(_) => self.up.cut_off(),
                     }
                     return Poll::Pending;
                 }
@@ -467,11 +471,18 @@ impl<'a> Forward<'a> {
         };
         self.down.complete = Some(Completion {
             // What is left of a request would be read as the next one.
-            reusable: reusable && self.up.done,
+            reusable: reusable && self.up.done && !self.up.cut,
             persists,
             upgraded,
         });
         Ok(())
+    }
+}
+
+impl Up {
+    /// Nothing more can be sent.
+    fn cut_off(&mut self) {
+        (self.done, self.cut) = (true, true);
     }
 }
 

@@ -240,6 +240,12 @@ impl Judge {
     }
 }
 
+/// Asks the policy about the proxy that is first on a way, before anybody is asked
+/// where it is.
+pub(super) fn judge_first(policy: &Policy, first: &FirstHop, terms: &Terms) -> Result<(), Cause> {
+    passes(of(policy.decide_proxy(&first.server, first.naming, terms)))
+}
+
 fn passes(judged: Judged) -> Result<(), Cause> {
     match judged {
         Judged::Allowed | Judged::Reported(_) => Ok(()),

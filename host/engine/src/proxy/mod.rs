@@ -6,6 +6,7 @@
 //! client     one connection: request after request
 //! request    one of them: its head, who it is, whether it may
 //! onward     it on its way: to a server and back, or as a tunnel
+//! keep       the connection to a server: the client's own for now, then everybody's
 //! reply      what the proxy itself answers
 //! socks      the same of a client that speaks SOCKS: one tunnel
 //! admission  who it is, where it has to say so
@@ -32,8 +33,9 @@
 //! by the broker, which has the policy itself: an engine in wrong hands reaches
 //! what a client of the proxy could have asked for, and nothing else.
 //!
-//! A connection to a server serves one client connection alone, so that what a
-//! server ties to a connection (authentication, for one) is nobody else's.
+//! A connection to a server serves one client at a time. It changes hands only among
+//! clients that the policy knows by one name, with a fresh guest, and not at all once
+//! somebody said on it who it is: what a server ties to a connection is nobody else's.
 
 mod access;
 mod admission;
@@ -44,6 +46,7 @@ mod flows;
 mod forward;
 mod head;
 mod judge;
+mod keep;
 mod listener;
 mod names;
 mod onward;
@@ -68,6 +71,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fumehood_control::{Assembly, ListenerId, ListenerSetup, MAX_LISTENERS, StandingGrant};
 use fumehood_policy::Policy;
 
+use crate::gauge::Gauge;
 use crate::hub::Hub;
 use access::Access;
 use admission::Admissions;
@@ -88,6 +92,8 @@ pub(crate) struct Proxy {
     tally: Tally,
     routes: Routes,
     associations: Places,
+    /// Connections to servers that serve clients.
+    serving: Gauge,
 }
 
 /// A listener, or what has come of one.
@@ -109,6 +115,7 @@ impl Proxy {
             tally: Tally::default(),
             routes: Routes::default(),
             associations: Places::default(),
+            serving: Gauge::default(),
         }
     }
 
@@ -124,13 +131,6 @@ impl Proxy {
         self.admissions.answer(id, grant);
     }
 
-    /// Who was admitted at this listener is asked about again.
-    pub(crate) fn ask_anew(&self, id: ListenerId) {
-        if let Some(listener) = self.listener(id) {
-            listener.ask_anew();
-        }
-    }
-
     /// Says whether the embedder is asked which way a request goes out.
     pub(crate) fn routed(&self, asks: bool) {
         self.routes.ask_or_not(asks);
@@ -144,6 +144,11 @@ impl Proxy {
     /// Takes the last piece.
     pub(crate) fn take_route(&self, id: u64, bytes: &[u8]) {
         self.routes.answer(id, bytes);
+    }
+
+    /// Connections to servers that serve clients at this moment.
+    pub(crate) fn connections(&self) -> u64 {
+        self.serving.count()
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {
@@ -187,6 +192,15 @@ fn take(hub: &Arc<Hub>, id: ListenerId, put: impl FnOnce(&mut Place)) {
     }
 }
 
+/// Who was admitted at this listener is asked about again, and nobody has what those
+/// who were had before.
+pub(crate) fn ask_anew(hub: &Hub, id: ListenerId) {
+    if let Some(listener) = hub.proxy.listener(id) {
+        listener.ask_anew();
+        hub.idle.close_of(id);
+    }
+}
+
 /// Ends a listener; the embedder is told when its last connection has ended.
 pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
     let place = hub.proxy.places().remove(&id);
@@ -194,7 +208,10 @@ pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
         if let Some(listener) = listener {
+            hub.idle.close_of(id);
             listener.drain().await;
+            // What was on its way there when it began.
+            hub.idle.close_of(id);
         }
         hub.proxy.access.flush(&hub.outbox).await;
         hub.proxy.tally.flush(&hub.outbox).await;

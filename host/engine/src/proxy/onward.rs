@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use fumehood_control::{AccessOutcome, Cause, ClientWay, Field, GrantId, PayloadLength};
 use fumehood_policy::Target;
@@ -11,23 +12,18 @@ use super::client::{Client, Next};
 use super::forward::{ClientSide, End, Forward, Terms};
 use super::head::head_for;
 use super::judge::Wanted;
+use super::keep::Kept;
 use super::listener::Seat;
 use super::refusal::Refusal;
 use super::request::Come;
-use super::route::Traveller;
+use super::route::{Fresh, Link, Reached, Traveller};
 use super::told::Told;
 use crate::connection::Connection;
 use crate::hub::{Hub, is_idempotent, was_dead};
 use crate::instance::{Fields, Request, ServerAnswer};
+use crate::key::{Key, Whose};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
-
-/// A connection that was used, and where it leads.
-pub(super) struct Kept {
-    target: Target,
-    way: ClientWay,
-    connection: Connection,
-}
 
 /// A connection that a tunnel is to lead to.
 pub(super) struct Far {
@@ -56,7 +52,12 @@ impl Client {
     /// A request to a server, and its response back.
     pub(super) async fn forward(&mut self, mut told: Told, wanted: Wanted, come: Come) -> Next {
         let so_far = self.via_so_far(&come.request);
-        let passing = (so_far.as_deref(), come.request.upgrade);
+        let mut passing = Passing {
+            via: so_far.as_deref(),
+            upgrade: come.request.upgrade,
+            // What can be sent only once is not sent where the server may be gone.
+            shares: is_idempotent(&come.request.method) && !wanted.content,
+        };
         let mut ways = match traveller(&self.hub, &self.seat, self.grant(), &wanted, passing)
             .ways()
             .await
@@ -67,7 +68,6 @@ impl Client {
         let mut round = 0;
         let mut kept = self.kept(&wanted, &ways);
         loop {
-            told.reused = kept.is_some();
             let mut server = match kept.take() {
                 Some(kept) => kept,
                 None => match self.connect(&wanted, passing, (&ways, &mut round)).await {
@@ -78,11 +78,12 @@ impl Client {
                     }
                 },
             };
-            told.server = Some(server.connection.peer);
+            (told.server, told.reused) = (Some(server.connection.peer), server.used);
             let Some((end, spent)) = self.exchange(&mut server, &wanted, &come, &mut told).await
             else {
                 return Next::Drop;
             };
+            server.note(&come.request, told.status);
             // A proxy that was asked itself wants proof of who asks.
             let asked = (round, spent.content);
             if let End::Failed(cause) = &end
@@ -104,10 +105,11 @@ impl Client {
                 && was_dead(cause)
                 && is_idempotent(&come.request.method)
             {
-                // The connection had died while it was kept.
+                // The connection had died while it was kept; others may have, too.
+                passing.shares = false;
                 continue;
             }
-            return self.conclude(end, told, server, wanted.target).await;
+            return self.conclude(end, told, server, &wanted.target).await;
         }
     }
 
@@ -152,29 +154,24 @@ impl Client {
     }
 
     /// What comes of both connections, the server's after a request for `target`.
-    async fn conclude(
-        &mut self,
-        end: End,
-        mut told: Told,
-        mut server: Kept,
-        target: Target,
-    ) -> Next {
+    async fn conclude(&mut self, end: End, mut told: Told, server: Kept, target: &Target) -> Next {
         match end {
             End::Complete { persists, reusable } => {
-                if reusable && persists {
-                    self.server = Some(Kept { target, ..server });
+                if reusable {
+                    self.server.put(server);
+                }
+                if !persists {
+                    self.server.give_back();
                 }
                 self.tell(told, AccessOutcome::Served).await;
                 if persists { Next::Again } else { Next::Close }
             }
             End::Upgraded => {
-                let transport =
-                    std::mem::replace(&mut server.connection.transport, Transport::Closed);
-                let room = server.connection.room.take();
+                let (transport, room) = server.connection.into_parts();
                 self.stand(told, Far { transport, room })
             }
             End::Failed(cause) => {
-                let refusal = Refusal::failed(&cause, &target);
+                let refusal = Refusal::failed(&cause, target);
                 if told.status == 0 {
                     return self.refuse(told, &refusal).await;
                 }
@@ -191,17 +188,20 @@ impl Client {
     }
 
     /// The connection of the last request, where it goes where this one does, the
-    /// way that is to be gone first, lives, and may still be used.
+    /// way that is to be gone first, lives, and may still be used. One that leads
+    /// elsewhere is for others.
     fn kept(&mut self, wanted: &Wanted, ways: &[ClientWay]) -> Option<Kept> {
-        let mut kept = self.server.take()?;
-        let registry = &self.hub.registry;
-        let good = ways.first().is_some_and(|way| kept.leads_to(wanted, way))
-            && kept.connection.is_alive()
-            && kept.connection.codec.refresh().is_ok()
-            && !kept.connection.has_outlived_its_guest(registry);
-        let policy = self.hub.proxy.policy().filter(|_| good)?;
+        let (mut kept, way) = (self.server.take()?, ways.first()?);
+        let whose = Whose::Clients(self.seat.listener().setup.id, self.grant());
+        if !kept.leads_to(whose, wanted, way) {
+            self.server.put(kept);
+            self.server.give_back();
+            return None;
+        }
         // The same proxies, but who named them, and what they are told, may be others.
-        kept.way = ways.first()?.clone();
+        kept.way = way.clone();
+        let good = kept.connection.is_alive() && kept.connection.refresh().is_ok();
+        let policy = self.hub.proxy.policy().filter(|_| good)?;
         let first = kept.way.first();
         let address = kept.connection.peer.ip();
         let judge = &mut self.judge;
@@ -212,22 +212,37 @@ impl Client {
     async fn connect(
         &mut self,
         wanted: &Wanted,
-        passing: (Option<&[Field]>, bool),
+        passing: Passing<'_>,
         (ways, round): (&[ClientWay], &mut u8),
     ) -> Result<Kept, Cause> {
+        let users = self.seat.listener().users();
         let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
-        let reached = traveller.reach(ways.to_vec(), round).await?;
-        let connection = Connection {
-            transport: reached.transport,
-            codec: SteadyCodec::new(&self.hub.registry)?,
-            peer: reached.peer,
-            since: reached.since,
-            room: reached.room,
+        let whose = traveller.whose();
+        let Reached { way, link, turn } = traveller.reach(ways.to_vec(), round).await?;
+        let (connection, used) = match link {
+            Link::Shared(connection) => (*connection, true),
+            Link::New(fresh) => (self.connection(fresh)?, false),
         };
         Ok(Kept {
-            target: wanted.target.clone(),
-            way: reached.way,
+            key: Key::of_client(whose, &wanted.target, &way),
+            way,
             connection,
+            used,
+            personal: false,
+            turn,
+            users,
+            _serving: self.hub.proxy.serving.one(),
+        })
+    }
+
+    fn connection(&self, fresh: Fresh) -> Result<Connection, Cause> {
+        self.hub.made.fetch_add(1, Ordering::Relaxed);
+        Ok(Connection {
+            transport: fresh.transport,
+            codec: SteadyCodec::new(&self.hub.registry)?,
+            peer: fresh.peer,
+            since: fresh.since,
+            room: fresh.room,
         })
     }
 
@@ -268,7 +283,12 @@ impl Client {
         wanted: &Wanted,
         via: Option<&[Field]>,
     ) -> Result<(SocketAddr, Far), Unreached> {
-        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, (via, false));
+        let passing = Passing {
+            via,
+            upgrade: false,
+            shares: false,
+        };
+        let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
         let ways = traveller.ways().await.map_err(|refusal| Unreached {
             refusal,
             cause: None,
@@ -278,11 +298,8 @@ impl Client {
             refusal: Refusal::failed(&cause, &wanted.target),
             cause: Some(Box::new(cause)),
         })?;
-        let far = Far {
-            transport: reached.transport,
-            room: reached.room,
-        };
-        Ok((reached.peer, far))
+        let (peer, transport, room) = reached.link.into_parts();
+        Ok((peer, Far { transport, room }))
     }
 
     /// `via` of a request as it is passed on, where a way is to be chosen for it.
@@ -303,33 +320,35 @@ impl Client {
     }
 }
 
-impl Kept {
-    /// Whether it can carry a request that is to go this way.
-    fn leads_to(&self, wanted: &Wanted, way: &ClientWay) -> bool {
-        let everywhere = way.asked().is_some();
-        let mut pairs = self.way.via.iter().zip(&way.via);
-        let same = self.way.via.len() == way.via.len();
-        same && pairs.all(|(one, other)| one.leads_as(other))
-            && (everywhere || self.target == wanted.target)
-    }
+/// How a request is passed on. Of a tunnel: `shares` is false.
+#[derive(Clone, Copy)]
+struct Passing<'a> {
+    /// What it passes on as `via`, where a way is to be chosen.
+    via: Option<&'a [Field]>,
+    /// It asks for an upgrade.
+    upgrade: bool,
+    /// A connection that others used will do.
+    shares: bool,
 }
 
-/// Who goes for a request, with the `via` that it passes on where a way is to be
-/// chosen, and whether it asks for an upgrade. Its parts are lent one by one, as a
-/// connection is not shared.
+/// Who goes for a request. Its parts are lent one by one, as a connection is not
+/// shared.
 fn traveller<'a>(
     hub: &'a Arc<Hub>,
     seat: &'a Seat,
     grant: GrantId,
     wanted: &'a Wanted,
-    (via, upgrade): (Option<&'a [Field]>, bool),
+    passing: Passing<'a>,
 ) -> Traveller<'a> {
+    let setup = &seat.listener().setup;
     Traveller {
         hub,
+        listener: setup.id,
         grant,
-        deadlines: seat.listener().setup.deadlines,
+        deadlines: setup.deadlines,
         wanted,
-        upgrade,
-        via,
+        upgrade: passing.upgrade,
+        via: passing.via,
+        shares: passing.shares,
     }
 }

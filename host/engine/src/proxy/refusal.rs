@@ -93,6 +93,11 @@ impl Refusal {
                         "{target} was not reached: the proxy {server} is not told who asks: {why}"
                     )
                 }
+                ProxyFault::Full { most, milliseconds } => format!(
+                    "{target} was not reached: the {most} connections that there may be to the \
+                     proxy {server} were all in use for {milliseconds} ms: ask again, or for less \
+                     at once"
+                ),
                 _ => format!("{target} was not reached through the proxy {server}: {error}"),
             },
             Cause::BadRequest(why) => {

@@ -83,7 +83,7 @@ impl Client {
             return Ok(());
         }
         // What a server knows of one user is not for another.
-        self.server = None;
+        self.server.give_back();
         self.login = None;
         self.leave = None;
         let login = login.ok_or_else(Refusal::nobody)?;

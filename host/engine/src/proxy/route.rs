@@ -7,19 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fumehood_control::{
-    Cause, Challenged, ClientWay, Deadlines, DialFailure, Field, GrantId, MAX_CHALLENGE_ROUNDS,
-    MAX_WAYS, ProxyFault, RouteAnswer, RouteQuestion, RouteTried, ToEmbedder, WayFailure,
+    Cause, Challenged, ClientWay, Deadlines, DialFailure, Field, GrantId, ListenerId,
+    MAX_CHALLENGE_ROUNDS, MAX_WAYS, ProxyFault, RouteAnswer, RouteQuestion, RouteTried, ToEmbedder,
+    WayFailure,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::judge::Wanted;
+use super::judge::{Judge, Wanted, judge_first};
 use super::refusal::Refusal;
+use crate::connection::Connection;
 use crate::dialer::Dialled;
 use crate::hub::Hub;
+use crate::key::{Key, Whose};
 use crate::questions::{Questions, Unanswered};
 use crate::tls::HandshakeError;
 use crate::transport::Transport;
+use crate::turns::Turn;
 use crate::upstream::{self, Asker, Trip};
 
 /// Most entries in a request's `Via`. No way has as many proxies; a circle has
@@ -85,6 +89,7 @@ impl Routes {
 /// Who goes: a client's request.
 pub(super) struct Traveller<'a> {
     pub(super) hub: &'a Arc<Hub>,
+    pub(super) listener: ListenerId,
     pub(super) grant: GrantId,
     pub(super) deadlines: Deadlines,
     pub(super) wanted: &'a Wanted,
@@ -92,14 +97,44 @@ pub(super) struct Traveller<'a> {
     pub(super) upgrade: bool,
     /// What HTTP proxies are told of the way so far. Without it the way is straight.
     pub(super) via: Option<&'a [Field]>,
+    /// A connection that others used will do.
+    pub(super) shares: bool,
 }
 
 /// A connection to the target, or to the proxy that is asked in its place.
 pub(super) struct Reached {
+    pub(super) way: ClientWay,
+    pub(super) link: Link,
+    /// At the first proxy; of a tunnel none.
+    pub(super) turn: Option<Turn>,
+}
+
+/// What it is.
+pub(super) enum Link {
+    /// Others used it. Nothing of theirs is left in its guest.
+    Shared(Box<Connection>),
+    New(Fresh),
+}
+
+impl Link {
+    /// What a tunnel has of it: where it leads, the bytes, and the place it takes.
+    pub(super) fn into_parts(self) -> (SocketAddr, Transport, Option<OwnedSemaphorePermit>) {
+        match self {
+            Link::New(fresh) => (fresh.peer, fresh.transport, fresh.room),
+            Link::Shared(connection) => {
+                let peer = connection.peer;
+                let (transport, room) = connection.into_parts();
+                (peer, transport, room)
+            }
+        }
+    }
+}
+
+/// One that was made.
+pub(super) struct Fresh {
     pub(super) transport: Transport,
     /// Of the first connection.
     pub(super) peer: SocketAddr,
-    pub(super) way: ClientWay,
     /// When it was begun to be made.
     pub(super) since: Instant,
     /// Of a straight tunnel, which needs none, `None`.
@@ -216,15 +251,74 @@ impl Traveller<'_> {
         outcome
     }
 
+    /// For whom connections are made.
+    pub(super) fn whose(&self) -> Whose {
+        Whose::Clients(self.listener, self.grant)
+    }
+
     /// Goes one way.
     async fn go(&self, way: ClientWay) -> Result<Reached, Cause> {
+        if self.wanted.tunnel {
+            let link = Link::New(self.make(&way).await?);
+            let turn = None;
+            return Ok(Reached { way, link, turn });
+        }
+        let key = Key::of_client(self.whose(), &self.wanted.target, &way);
+        let turn = self.turn(&way).await?;
+        let link = match self.shared(&key, &way) {
+            Some(connection) => Link::Shared(Box::new(connection)),
+            None => {
+                if let Some(turn) = &turn {
+                    self.hub.idle.leave_room(&key, turn);
+                }
+                Link::New(self.make(&way).await?)
+            }
+        };
+        Ok(Reached { way, link, turn })
+    }
+
+    /// Waits for a turn at the proxy that is first on the way. Tunnels have none: they
+    /// last for as long as their clients want, and nobody else could have one.
+    async fn turn(&self, way: &ClientWay) -> Result<Option<Turn>, Cause> {
+        let Some(hop) = way.via.first() else {
+            return Ok(None);
+        };
+        let milliseconds = self.deadlines.connect_ms;
+        let patience = Duration::from_millis(milliseconds.into());
+        let waiting = self.hub.turns.wait_at_proxy(&hop.server);
+        match tokio::time::timeout(patience, waiting).await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(_) => {
+                let most = u32::try_from(self.hub.turns.per_proxy()).unwrap_or(u32::MAX);
+                Err(upstream::at(hop, ProxyFault::Full { most, milliseconds }))
+            }
+        }
+    }
+
+    /// A connection that others used and that may carry this request, by the policy of
+    /// this moment.
+    fn shared(&self, key: &Key, way: &ClientWay) -> Option<Connection> {
+        let policy = self.hub.proxy.policy().filter(|_| self.shares)?;
+        let first = way.first();
+        while let Some(mut connection) = self.hub.idle.take(key) {
+            let address = connection.peer.ip();
+            let allowed = Judge::default().again(&policy, self.wanted, first.as_ref(), address);
+            if allowed.is_ok() && connection.refresh().is_ok() && connection.codec.renew().is_ok() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Makes a connection that leads this way.
+    async fn make(&self, way: &ClientWay) -> Result<Fresh, Cause> {
         let since = Instant::now();
         let milliseconds = self.deadlines.connect_ms;
         let room = match self.wanted.tunnel && way.via.is_empty() {
             true => None,
             false => Some(self.hub.reserve(way.via.len(), milliseconds).await?),
         };
-        let Dialled { stream, peer, .. } = match (self.dial(&way).await, way.via.first()) {
+        let Dialled { stream, peer, .. } = match (self.dial(way).await, way.via.first()) {
             (Ok(dialled), _) => dialled,
             (Err(cause), None) => return Err(cause),
             (Err(cause @ Cause::Dial(DialFailure::NoGrant)), _) => return Err(cause),
@@ -234,12 +328,11 @@ impl Traveller<'_> {
         };
         let mut transport = Transport::from(stream);
         if !way.via.is_empty() {
-            transport = self.led(&way, transport).await?;
+            transport = self.led(way, transport).await?;
         }
-        Ok(Reached {
+        Ok(Fresh {
             transport,
             peer,
-            way,
             since,
             room,
         })
@@ -249,6 +342,11 @@ impl Traveller<'_> {
         let (hub, wanted) = (self.hub, self.wanted);
         let deadline = Duration::from_millis(self.deadlines.connect_ms.into());
         let (first, method) = (way.first(), wanted.terms.method.clone());
+        // No name server hears of a proxy that the policy denies.
+        if let Some(first) = &first {
+            let policy = hub.proxy.policy().ok_or(Cause::Busy)?;
+            judge_first(&policy, first, &wanted.terms)?;
+        }
         let host = first
             .as_ref()
             .map_or(&wanted.target.host, |it| &it.server.host);

@@ -23,8 +23,8 @@ pub(super) struct Standing {
 impl Client {
     /// What is left of both connections, as a tunnel.
     pub(super) fn stand(&mut self, told: Told, far: Far) -> Next {
-        let (codec, upstream) = (self.codec.take(), self.server.take());
-        drop((codec, upstream));
+        self.codec = None;
+        self.server.give_back();
         let closed = Transport::Closed;
         let client = std::mem::replace(&mut self.transport, closed).bare();
         let server = far.transport.bare();

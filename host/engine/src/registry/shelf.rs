@@ -200,17 +200,6 @@ impl<M> Shelf<M> {
         others.for_each(|entry| act(&entry.version.module));
     }
 
-    /// Whether connections of a version have gone on with it for too long.
-    pub(crate) fn has_drained(&self, digest: Digest) -> bool {
-        let mut inner = self.write();
-        inner.settle();
-        let standing = inner.position(digest).map(|at| inner.entries[at].standing);
-        !matches!(
-            standing,
-            Some(Standing::Current | Standing::Draining { .. })
-        )
-    }
-
     /// The latest good version that was current before, other than this one.
     pub(crate) fn previous(&self, to: Digest) -> Option<Arc<Version<M>>> {
         let inner = self.read();

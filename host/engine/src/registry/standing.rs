@@ -22,7 +22,7 @@ pub(crate) enum Standing {
     Candidate,
     /// New connections take it.
     Current,
-    /// Connections made with it may go on until then.
+    /// What was begun with it goes on; it is told of until then at most.
     Draining { until: Instant },
     /// Trapped too often.
     Quarantined,

@@ -29,7 +29,7 @@ pub(crate) struct Limits {
     /// Faults within the window that condemn a version.
     pub quarantine_faults: u32,
     pub quarantine_window: Duration,
-    /// How long connections may go on with a version that is not current.
+    /// How long a version that is not current is told of as draining at most.
     pub drain: Duration,
     /// Keep calls with their content for reports.
     pub record: bool,

@@ -78,6 +78,20 @@ impl SteadyCodec {
         Ok(Some(self.describe()))
     }
 
+    /// Takes a fresh instance in any case, for somebody else: nothing that one showed
+    /// a guest is in another's. When it may be called is as for
+    /// [`SteadyCodec::refresh`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn renew(&mut self) -> Result<(), Cause> {
+        let current = self.registry.http1.current()?;
+        let codec = instantiate(&current)?;
+        self.replace(current, codec);
+        self.journal = Journal::default();
+        Ok(())
+    }
+
     /// Whether it is of the version that new connections take.
     pub(crate) fn is_current(&self) -> bool {
         let current = self.registry.http1.current();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 pub(crate) mod exchange;
+mod idle;
 pub(crate) mod memory;
 pub(crate) mod origin;
 mod preferences;
@@ -131,7 +132,7 @@ fn connections_move_over_one_by_one_and_serve_requests_meanwhile() {
     // Nobody is told, so the sweep is the test's alone.
     let hub = Arc::clone(&rig.hub);
     hub.registry.swap("http1", fixtures::digest(2)).unwrap();
-    let mut sweep = Box::pin(hub.idle.sweep(&hub.registry));
+    let mut sweep = Box::pin(hub.idle.sweep());
     let mut context = Context::from_waker(Waker::noop());
     assert!(sweep.as_mut().poll(&mut context).is_pending());
     let live = (rig.version(1).live, rig.version(2).live);

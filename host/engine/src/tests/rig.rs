@@ -134,7 +134,7 @@ impl Rig {
                 registry: Arc::new(registry),
                 dialer: Dialer::new(broker().into_async().unwrap()),
                 names: Names::new(),
-                idle: Idle::new(16, PATIENCE),
+                idle: Idle::new(16, 16, PATIENCE),
                 // More than the pool has: it is the pool that these tests are about.
                 turns: Turns::new(32, 32),
                 room: Arc::new(Semaphore::new(16)),

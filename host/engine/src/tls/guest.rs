@@ -71,29 +71,25 @@ impl TlsModule {
             .map_err(|(fault, _state)| fault.into())
     }
 
-    /// A fresh instance that takes over where another shook hands and ended.
-    /// `established` names the keys in force. What it was about is given back
-    /// with the fault of one that ends at once.
+    /// A fresh instance that takes over where another shook hands.
+    /// `established` names the keys in force.
     pub(super) fn adopt(
         &self,
         state: TlsState,
         established: &Established,
-    ) -> Result<Guest, (Fault, Box<TlsState>)> {
-        let mut guest = self.instantiate_with(state.hand_over(&self.about))?;
+    ) -> Result<Guest, NotAdopted> {
+        let mut guest = self
+            .instantiate_with(state.hand_over(&self.about))
+            .map_err(|(fault, state)| NotAdopted::Ended(fault, state))?;
         let adopted = guest.call("adopt", 0, established, |client, store| {
             client.fumehood_tls_client().call_adopt(store, established)
         });
-        match adopted {
+        match adopted.map_err(|failed| failed.error) {
             Ok(()) => Ok(guest),
-            Err(failed) => {
-                let fault = match failed.error {
-                    HandshakeError::Guest(fault) => fault,
-                    HandshakeError::Other(_) => {
-                        guest.nonsense("it refused to take a connection over".to_owned())
-                    }
-                };
-                Err((fault, Box::new(guest.into_state())))
+            Err(HandshakeError::Guest(fault)) => {
+                Err(NotAdopted::Ended(fault, Box::new(guest.into_state())))
             }
+            Err(HandshakeError::Other(why)) => Err(NotAdopted::Refused(why, Box::new(guest))),
         }
     }
 
@@ -134,6 +130,14 @@ pub(crate) enum HandshakeError {
     Guest(Fault),
     /// Anything else.
     Other(Cause),
+}
+
+/// Why an instance did not take a connection over.
+pub(super) enum NotAdopted {
+    /// It ended. What it was about, for another.
+    Ended(Fault, Box<TlsState>),
+    /// It says that it cannot: its version may not know what the one before agreed on.
+    Refused(Cause, Box<Guest>),
 }
 
 impl From<Cause> for HandshakeError {
@@ -306,7 +310,7 @@ impl Guest {
     }
 
     /// The guest said what no sound guest says.
-    fn nonsense(&mut self, what: String) -> Fault {
+    pub(super) fn nonsense(&mut self, what: String) -> Fault {
         self.refuse(true, what)
     }
 

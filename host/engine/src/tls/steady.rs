@@ -2,14 +2,15 @@
 //!
 //! A message behind the handshake depends on nothing but the keys in use, and
 //! those are in the host. So when an instance ends over one, another adopts the
-//! connection and is shown the same message; the peer notices nothing.
+//! connection and is shown the same message; and when another version became
+//! current, one of its instances adopts what is idle. The peer notices nothing.
 
 use std::sync::Arc;
 
-use fumehood_control::{Aftermath, Cause, Digest, Instance};
+use fumehood_control::{Aftermath, Cause, Instance};
 
 use super::TlsModule;
-use super::guest::{Ask, Established, Guest, HandshakeError, NewKeys};
+use super::guest::{Ask, Established, Guest, HandshakeError, NewKeys, NotAdopted};
 use super::state::TlsState;
 use crate::connection::Meter;
 use crate::instance::{Fault, Faults};
@@ -70,9 +71,46 @@ impl SteadyGuest {
         }
     }
 
-    /// The version that the guest is an instance of.
-    pub(super) fn digest(&self) -> Digest {
-        self.version.digest()
+    /// Whether it is of the version that new connections take.
+    pub(super) fn is_current(&self) -> bool {
+        let current = self.registry.tls.current();
+        current.is_ok_and(|current| Arc::ptr_eq(&current, &self.version))
+    }
+
+    /// Has an instance of the current version adopt the connection, where this
+    /// one's is another; to be called between two exchanges only. Returns the
+    /// new instance. There is no guest any more where that fails.
+    ///
+    /// # Errors
+    /// [`Cause::Guest`] when there is none to be had or it ended, and what it
+    /// said when it would not take the connection: no fault of its.
+    pub(super) fn refresh(mut self: Box<Self>) -> Result<(Box<Self>, Option<Instance>), Cause> {
+        let current = self.registry.tls.current()?;
+        if Arc::ptr_eq(&current, &self.version) {
+            return Ok((self, None));
+        }
+        self.before = self.meter();
+        let SteadyGuest {
+            guest, established, ..
+        } = *self;
+        match adopt(&current.module, guest.into_state(), &established) {
+            Ok(guest) => {
+                let made = guest.describe();
+                let moved = SteadyGuest {
+                    version: current,
+                    guest,
+                    established,
+                    ..*self
+                };
+                Ok((Box::new(moved), Some(made)))
+            }
+            Err(NotAdopted::Refused(why, _guest)) => Err(why),
+            Err(NotAdopted::Ended(fault, _state)) => {
+                fault.settle(Aftermath::Failed);
+                self.registry.enforce();
+                Err(fault.into())
+            }
+        }
     }
 
     /// Instances that took over since the last time.
@@ -111,7 +149,7 @@ impl SteadyGuest {
                 break;
             }
             self.takeovers_left -= 1;
-            match adopt(&version.module, state, &established, ask) {
+            match adopt_and_ask(&version.module, state, &established, ask) {
                 Ok((guest, answer)) => {
                     faults.settle(Aftermath::Resumed);
                     self.registry.enforce();
@@ -145,20 +183,35 @@ type Answered = (Guest, Result<NewKeys, Cause>);
 
 /// Has an instance adopt a connection and answer. What the connection is about
 /// is given back where it ends.
-fn adopt(
+fn adopt_and_ask(
     module: &TlsModule,
-    mut state: TlsState,
+    state: TlsState,
     established: &Established,
     ask: Ask<'_>,
 ) -> Result<Answered, (Fault, Box<TlsState>)> {
-    let mut established = established.clone();
-    if let Some((outbound, inbound)) = state.keys.in_use() {
-        (established.outbound, established.inbound) = (outbound.0, inbound.0);
-    }
-    let mut guest = module.adopt(state, &established)?;
+    let mut guest = adopt(module, state, established).map_err(|it| match it {
+        NotAdopted::Ended(fault, state) => (fault, state),
+        NotAdopted::Refused(_, mut guest) => {
+            let fault = guest.nonsense("it refused to take a connection over".to_owned());
+            (fault, Box::new(guest.into_state()))
+        }
+    })?;
     match guest.ask(ask) {
         Ok(keys) => Ok((guest, Ok(keys))),
         Err(HandshakeError::Other(cause)) => Ok((guest, Err(cause))),
         Err(HandshakeError::Guest(fault)) => Err((fault, Box::new(guest.into_state()))),
     }
+}
+
+/// Has an instance adopt a connection, under the keys that are in use by now.
+fn adopt(
+    module: &TlsModule,
+    mut state: TlsState,
+    established: &Established,
+) -> Result<Guest, NotAdopted> {
+    let mut established = established.clone();
+    if let Some((outbound, inbound)) = state.keys.in_use() {
+        (established.outbound, established.inbound) = (outbound.0, inbound.0);
+    }
+    module.adopt(state, &established)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use fumehood_control::{Cause, Digest, Instance};
+use fumehood_control::{Cause, Instance};
 use fumehood_crypto::record::{Alert, Inbound, RecordError, SealError, Sealer, Step};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
@@ -123,9 +123,32 @@ impl TlsStream {
         self.fail(cause, error.alert())
     }
 
-    /// The version of the guest that is still with the connection.
-    pub(crate) fn guest_version(&self) -> Option<Digest> {
-        self.guest.as_deref().map(SteadyGuest::digest)
+    /// Whether the guest that is still with the connection, if one is, is of the
+    /// version that new connections take.
+    pub(crate) fn is_current(&self) -> bool {
+        self.guest.as_deref().is_none_or(SteadyGuest::is_current)
+    }
+
+    /// Has the current version's guest go on, where another's is with the
+    /// connection; see [`SteadyGuest::refresh`]. Returns the new instance.
+    ///
+    /// # Errors
+    /// As there: the connection is of no further use.
+    pub(crate) fn refresh(&mut self) -> Result<Option<Instance>, Cause> {
+        let Some(guest) = self.guest.take() else {
+            return Ok(None);
+        };
+        self.meter = guest.meter();
+        match guest.refresh() {
+            Ok((guest, made)) => {
+                self.guest = Some(guest);
+                Ok(made)
+            }
+            Err(cause) => {
+                self.lost = Some(cause.clone());
+                Err(cause)
+            }
+        }
     }
 
     /// Instances that took over since the last time.

@@ -404,7 +404,7 @@ pub(crate) enum ModulesAction {
         file: ModuleFile,
         /// Trust signatures of this ed25519 key (64 hexadecimal digits) alone, and not
         /// what the configuration says
-        #[arg(long, value_name = "KEY", value_parser = module_key)]
+        #[arg(long, value_name = "KEY")]
         key: Vec<ModuleKey>,
         /// Print what a signature is made over, and do nothing else
         #[arg(long, conflicts_with_all = ["key", "json", "socket"])]
@@ -631,10 +631,6 @@ fn record_type(text: &str) -> Result<RecordType, String> {
             RecordType::ALL.map(RecordType::name).join(", ")
         )
     })
-}
-
-fn module_key(text: &str) -> Result<ModuleKey, String> {
-    ModuleKey::from_hex(text).ok_or_else(|| "not 64 hexadecimal digits".to_owned())
 }
 
 pub(crate) fn layer(text: &str) -> Result<Layer, String> {

@@ -186,6 +186,7 @@ impl Exit {
             | ProxyFault::Login => Exit::Proxy,
             ProxyFault::Token(TokenFault::Late) => Exit::Timeout,
             ProxyFault::Token(_) => Exit::ProxyToken,
+            ProxyFault::Full { .. } => Exit::Engine,
         }
     }
 

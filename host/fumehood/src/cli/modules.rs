@@ -241,7 +241,7 @@ async fn looker(reach: &Reach) -> Result<Engine, Failed> {
     let mut modules = Module::embedded_defaults();
     modules.push(Module::embedded_pac());
     let builder = Engine::builder()
-        .trust(configured.trust().unwrap_or_default())
+        .trust(configured.trust().unwrap_or_default().only_looking())
         .modules(modules)
         .anchors(Anchors::Nothing)
         .crash_reports(CrashReports::Off);

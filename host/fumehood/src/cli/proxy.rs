@@ -24,6 +24,11 @@ use super::{service, settings, way};
 /// connection and a server's take room for two each, tunnels none.
 const MAX_INSTANCES: u32 = 4096;
 
+/// Idle connections, unless the configuration says how many: clients of all kinds ask
+/// for many hosts, of which each keeps a few. An idle one gives way where a guest is
+/// wanted.
+const MAX_IDLE_CONNECTIONS: u32 = 512;
+
 /// Runs the command.
 pub(crate) async fn run(args: &ProxyArgs) -> ExitCode {
     match serve(args).await {
@@ -113,6 +118,9 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
     let mut limits = settings.limits();
     if settings.max_instances.origin == Origin::Default {
         limits.max_instances = MAX_INSTANCES;
+    }
+    if settings.max_idle_connections.origin == Origin::Default {
+        limits.max_idle_connections = MAX_IDLE_CONNECTIONS;
     }
     // Clients and the servers they are led to have as many as there are guests for.
     limits.max_connections = limits.max_connections.max(limits.max_instances / 2);

@@ -158,6 +158,22 @@ fn rows(settings: &Settings) -> Vec<Row> {
             it.max_idle_connections.value,
             it.max_idle_connections.origin,
         ),
+        time("limits.idle-connection-seconds", &it.idle_connection_ms),
+        row(
+            "limits.per-origin",
+            it.max_per_origin.value,
+            it.max_per_origin.origin,
+        ),
+        row(
+            "limits.per-proxy",
+            it.max_per_proxy.value,
+            it.max_per_proxy.origin,
+        ),
+        row(
+            "limits.connections",
+            it.max_connections.value,
+            it.max_connections.origin,
+        ),
         row(
             "limits.memory-mib",
             it.memory_bytes.value >> 20,

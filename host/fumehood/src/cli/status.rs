@@ -59,6 +59,9 @@ fn page(status: &Status) -> String {
     row("fumehood", &status.version);
     row("broker", &process(&status.broker));
     row("engine", &process(&status.engine));
+    if let Some(rest) = &status.rest {
+        row("", &rest.to_string());
+    }
     traffic(&status.traffic, &mut row);
     proxied(&status.traffic.proxy, &mut row);
     if let Some(it) = &status.activity {
@@ -92,6 +95,9 @@ fn page(status: &Status) -> String {
             policy.rules, policy.private_hosts, policy.mode, policy.address_mode, policy.reported
         ),
     );
+    if let Some(error) = &policy.last_error {
+        row("", &format!("not taken since: {error}"));
+    }
     for users in &status.users {
         let of = users
             .file
@@ -114,9 +120,6 @@ fn page(status: &Status) -> String {
                 grant.number, grant.host, grant.uses_left
             ),
         );
-    }
-    if let Some(error) = &policy.last_error {
-        row("", &format!("not taken since: {error}"));
     }
     text
 }

@@ -14,19 +14,19 @@ impl Page {
     fn pool(&mut self, pool: &PoolActivity) {
         self.labelled(
             ("fumehood_pool_connections", "gauge", "state"),
-            "Connections of exchanges: kept for the next, or in use.",
+            "Connections of exchanges and of clients' requests: kept for the next, or in use.",
             &[("idle", pool.idle), ("in-use", pool.in_use)],
         );
         self.single(
             "fumehood_pool_waiting",
             "gauge",
-            "Exchanges that wait for their turn at an origin or a proxy.",
+            "Exchanges and clients' requests that wait for their turn at an origin or a proxy.",
             pool.waiting,
         );
         self.single(
             "fumehood_pool_connections_made_total",
             "counter",
-            "Connections made for exchanges.",
+            "Connections made for exchanges and for clients' requests.",
             pool.made,
         );
         self.single(

@@ -7,6 +7,7 @@ use semver::Version;
 
 use super::error::ModuleError;
 use super::identity::ModuleId;
+use crate::folder::folder_of;
 use crate::store::{Store, StoreError};
 
 /// Largest file, in bytes: many times what a few modules take.
@@ -56,7 +57,7 @@ impl Accepted {
 fn place(path: &Path) -> Result<(Store, &str), ModuleError> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| unusable(path, "it names no file".to_owned()))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let store = Store::open(folder).map_err(|e| unusable(folder, e.to_string()))?;
     Ok((store, name))
 }

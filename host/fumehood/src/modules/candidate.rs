@@ -10,6 +10,7 @@ use fumehood_control::Digest;
 use super::error::ModuleError;
 use super::identity::{ModuleId, digest_of};
 use super::trust::Signature;
+use crate::folder::folder_of;
 use crate::store::{StoreError, nonblock, read_bounded};
 
 /// Largest component, in bytes; the compiler takes no larger one either.
@@ -42,10 +43,7 @@ impl Candidate {
         };
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| unreadable(io::ErrorKind::InvalidFilename.into()))?;
-        let folder = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         let dir = Dir::open_ambient_dir(folder, ambient_authority()).map_err(unreadable)?;
         Candidate::of_dir(&dir, folder, name, id)
     }

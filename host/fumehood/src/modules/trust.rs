@@ -166,6 +166,8 @@ pub struct ModuleTrust {
     signed_only: bool,
     pins: BTreeMap<String, Vec<Digest>>,
     accepted: Option<PathBuf>,
+    /// What is taken is not remembered.
+    only_looks: bool,
 }
 
 impl ModuleTrust {
@@ -206,6 +208,13 @@ impl ModuleTrust {
         self
     }
 
+    /// Judges by what is remembered, and remembers nothing: for who only looks.
+    #[must_use]
+    pub fn only_looking(mut self) -> Self {
+        self.only_looks = true;
+        self
+    }
+
     /// Judges a module. Blocks on the file of accepted versions.
     pub(crate) fn judge(
         &self,
@@ -224,8 +233,8 @@ impl ModuleTrust {
     /// Remembers that a module was taken. Blocks on the file of accepted versions.
     pub(crate) fn remember(&self, id: &ModuleId) -> Result<(), ModuleError> {
         match &self.accepted {
-            Some(path) => Accepted::remember(path, id),
-            None => Ok(()),
+            Some(path) if !self.only_looks => Accepted::remember(path, id),
+            _ => Ok(()),
         }
     }
 
@@ -366,6 +375,11 @@ mod tests {
         for new in ["1.2.0", "1.3.0"] {
             trust.judge(&id(new), &DIGEST, None).unwrap();
         }
+        // Who only looks goes by it and does not raise it.
+        let looking = trust.clone().only_looking();
+        looking.remember(&id("9.0.0")).unwrap();
+        assert!(looking.judge(&id("1.1.9"), &DIGEST, None).is_err());
+        trust.judge(&id("1.2.0"), &DIGEST, None).unwrap();
         // What cannot be believed is no leave.
         std::fs::write(&file, "garbage").unwrap();
         assert_eq!(

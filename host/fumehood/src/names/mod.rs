@@ -171,8 +171,6 @@ pub(crate) struct Search {
     pub(crate) domains: Vec<DnsName>,
     /// By the system's, where it dials.
     pub(crate) system: Vec<DnsName>,
-    /// How many dots a name has that is looked for as it is before that.
-    pub(crate) ndots: u8,
 }
 
 impl Engine {
@@ -193,7 +191,6 @@ impl Engine {
         Ok(Search {
             domains: configured.unwrap_or_else(|| resolv_conf.search.clone()),
             system: resolv_conf.search,
-            ndots: resolv_conf.ndots,
         })
     }
 

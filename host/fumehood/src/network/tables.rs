@@ -1,10 +1,11 @@
 //! What the kernel's tables under `/proc/net` say: own addresses, default routes.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Largest table that is read, in bytes. A router's has thousands of lines.
-const MAX_TABLE_BYTES: usize = 4 << 20;
+const MAX_TABLE_BYTES: u64 = 4 << 20;
 
 /// By which a network is told from another.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,10 +18,11 @@ pub(super) struct Look {
 impl Look {
     /// As it is now. Microseconds, but on a router.
     pub(super) fn now() -> Self {
-        let v4 = default_v4(&table("/proc/net/route"));
+        let routes = table("/proc/net/route");
+        let v4 = default_v4(&routes);
         let v6 = default_v6(&table("/proc/net/ipv6_route"));
         Look {
-            addresses: own_addresses(),
+            addresses: addresses(&routes),
             default_routes: v4.into_iter().chain(v6).collect(),
         }
     }
@@ -51,7 +53,12 @@ fn default_v6(table: &str) -> Vec<(String, String)> {
 
 /// Of all interfaces but loopback: IPv4, that of the default route first, then IPv6.
 pub(crate) fn own_addresses() -> Vec<IpAddr> {
-    let v4 = own_v4(&table("/proc/net/route"), &table("/proc/net/fib_trie"));
+    addresses(&table("/proc/net/route"))
+}
+
+/// The same, where the routes have been read.
+fn addresses(routes: &str) -> Vec<IpAddr> {
+    let v4 = own_v4(routes, &table("/proc/net/fib_trie"));
     let v6 = own_v6(&table("/proc/net/if_inet6"));
     let v4 = v4.into_iter().map(IpAddr::from);
     v4.chain(v6.into_iter().map(IpAddr::from)).collect()
@@ -59,9 +66,12 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
 
 /// Empty where it cannot be read: a script is then told of no address.
 fn table(path: &str) -> String {
-    let mut text = fs::read_to_string(path).unwrap_or_default();
-    text.truncate(text.floor_char_boundary(MAX_TABLE_BYTES));
-    text
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|it| it.take(MAX_TABLE_BYTES).read_to_end(&mut text));
+    match read {
+        Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 /// Addresses that the local table routes to this machine, those of the default

@@ -334,7 +334,10 @@ async fn find(engine: &Engine, settings: &ProxySettings) -> Result<Pac, ChooseEr
 
 /// The first script that WPAD finds.
 async fn discover(engine: &Engine) -> Result<Pac, ChooseError> {
-    let mut why = "no search domain is one that somebody registered".to_owned();
+    let mut why =
+        "there is no search domain that it may be looked for under; name the script itself \
+                   (--proxy-pac, or proxy.mode \"pac\" and proxy.url)"
+            .to_owned();
     let search = engine.search().await;
     let search = search.map_err(|why| ChooseError::Wpad(why.to_string()))?;
     for name in wpad::names(&search) {

@@ -4,11 +4,16 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fumehood_control::{MAX_NAMED_PROXIES, ProxyLeave, RouteTried};
-use fumehood_policy::{Naming, ProxyServer, ProxySettings, RequestUrl, Route};
+use fumehood_control::{
+    Blame, Cause, DialFailure, Failure, MAX_NAMED_PROXIES, ProxyFault, ProxyLeave, RetrySafety,
+    RouteTried,
+};
+use fumehood_policy::{
+    Decision, Naming, Policy, ProxyServer, ProxySettings, RequestUrl, Route, Target, Terms,
+};
 
 use super::chooser::{Choice, ChooseError, Chosen};
-use crate::{Engine, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
+use crate::{Engine, Error, Proxies, ProxiesError, ProxyAuth, UpstreamProxy};
 
 /// How requests that do not say otherwise find their way out.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +50,28 @@ impl Candidate {
             proxies: Arc::clone(proxies),
             told: None,
         }
+    }
+
+    /// Why the policy denies the proxy that is first on the way, where it does. That of
+    /// a script is asked about before anybody else hears its name.
+    pub(crate) fn denied(&self, policy: &Policy, target: &Target, terms: &Terms) -> Option<Error> {
+        let first = self.proxies.way_to(target).ok()??.first()?;
+        let denial = match policy.decide_proxy(&first.server, first.naming, terms) {
+            Decision::Allow(_) | Decision::Report(_) => return None,
+            Decision::Deny(denial) => denial,
+            Decision::Ask(question) => question.unanswered(),
+        };
+        let fault = ProxyFault::Cause(Cause::Dial(DialFailure::Denied(denial)));
+        let cause = Cause::Proxy {
+            server: first.server,
+            fault: Box::new(fault),
+        };
+        let failure = Failure {
+            blame: Blame::Policy,
+            cause,
+            retry: RetrySafety::NotSent,
+        };
+        Some(Error::of_failure(target.clone(), failure))
     }
 
     /// It did not work, and another is tried.

@@ -14,18 +14,17 @@ const PRIVATE_SUFFIXES: [&str; 2] = ["home.arpa", "internal"];
 
 /// The names, to be tried in this order.
 ///
-/// A domain that somebody can register names under (`com`, `co.uk`, and every name
-/// of one label, which may be such a domain tomorrow) is passed over: `wpad.co.uk` is
-/// anybody's. So is a name with fewer dots than `ndots`, where there is such a domain
-/// that a resolver could put behind it first.
+/// There are none where a resolver, ours or the system's, could put a domain behind them
+/// that somebody can register names under (`com`, `co.uk`, and every name of one label,
+/// which may be such a domain tomorrow): `wpad.co.uk` is anybody's, and so is
+/// `wpad.corp.example.com.co.uk`.
 pub(super) fn names(search: &Search) -> Vec<String> {
-    let mut behind = search.domains.iter().chain(&search.system);
-    let all_own = behind.all(|domain| is_own(domain.as_str()));
-    let own = search.domains.iter().filter(|it| is_own(it.as_str()));
-    let names = own.map(|domain| format!("wpad.{domain}"));
-    let dots = usize::from(search.ndots);
-    let alone = |name: &String| all_own || name.matches('.').count() >= dots;
-    names.filter(alone).take(MAX_PLACES).collect()
+    let mut all = search.domains.iter().chain(&search.system);
+    if !all.all(|domain| is_own(domain.as_str())) {
+        return Vec::new();
+    }
+    let names = search.domains.iter().map(|domain| format!("wpad.{domain}"));
+    names.take(MAX_PLACES).collect()
 }
 
 /// Where the script is at such a name.
@@ -57,19 +56,18 @@ mod tests {
         all.iter().map(name).collect()
     }
 
-    fn looked_for(search: &[&str], ndots: u8) -> Vec<String> {
+    fn looked_for(search: &[&str]) -> Vec<String> {
         let domains = domains(search);
         names(&Search {
             system: domains.clone(),
             domains,
-            ndots,
         })
     }
 
     #[test]
     fn it_is_looked_for_under_each_domain_and_never_above() {
         assert_eq!(
-            looked_for(&["a.b.corp.example.com", "example.co.uk", "home.arpa"], 1),
+            looked_for(&["a.b.corp.example.com", "example.co.uk", "home.arpa"]),
             [
                 "wpad.a.b.corp.example.com",
                 "wpad.example.co.uk",
@@ -94,22 +92,18 @@ mod tests {
             "xn--55qx5d.cn",
             "xn--fiqs8s",
         ] {
-            assert!(looked_for(&[suffix], 1).is_empty(), "{suffix}");
+            assert!(looked_for(&[suffix]).is_empty(), "{suffix}");
         }
-        assert_eq!(looked_for(&["a.test"; 9], 1).len(), MAX_PLACES);
+        assert_eq!(looked_for(&["a.test"; 9]).len(), MAX_PLACES);
     }
 
     #[test]
-    fn a_name_that_such_a_suffix_would_come_behind_is_passed_over() {
-        let both = ["corp.example.com", "co.uk"];
-        assert_eq!(looked_for(&both, 3), ["wpad.corp.example.com"]);
-        assert!(looked_for(&both, 5).is_empty());
-        assert_eq!(looked_for(&both[..1], 5), ["wpad.corp.example.com"]);
+    fn nothing_is_looked_for_where_such_a_suffix_could_come_behind() {
+        assert!(looked_for(&["corp.example.com", "co.uk"]).is_empty());
         // Ours is configured, and the system's is not.
         let search = Search {
-            domains: domains(&both[..1]),
-            system: domains(&both[1..]),
-            ndots: 5,
+            domains: domains(&["corp.example.com"]),
+            system: domains(&["co.uk"]),
         };
         assert!(names(&search).is_empty());
     }

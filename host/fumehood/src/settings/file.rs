@@ -298,6 +298,19 @@ pub(crate) struct LimitTable {
     /// Idle connections kept. Default 32.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) idle_connections: Option<Spanned<u32>>,
+    /// How long an idle connection is kept, in seconds. Default 90.
+    #[cfg_attr(test, schemars(with = "Option<u32>"))]
+    pub(crate) idle_connection_seconds: Option<Spanned<Count>>,
+    /// Connections to one origin, idle ones too; more wait. Of those for clients of a
+    /// proxy so many are kept idle, and more in use. Default 6.
+    #[cfg_attr(test, schemars(with = "Option<u32>"))]
+    pub(crate) per_origin: Option<Spanned<Count>>,
+    /// Connections through one proxy, idle ones too; more wait. Default 32.
+    #[cfg_attr(test, schemars(with = "Option<u32>"))]
+    pub(crate) per_proxy: Option<Spanned<Count>>,
+    /// Connections in all, idle ones too; more wait. Default 512.
+    #[cfg_attr(test, schemars(with = "Option<u32>"))]
+    pub(crate) connections: Option<Spanned<Count>>,
     /// Memory that the engine is to stay under, in MiB. Default 512.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) memory_mib: Option<Spanned<Count>>,

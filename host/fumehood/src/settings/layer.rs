@@ -13,7 +13,7 @@ use crate::store::read_file;
 pub const MAX_SETTINGS_BYTES: u64 = 4 << 20;
 
 /// Environment variables, the key each sets, and how it is written.
-const VARIABLES: [(&str, &str, Kind); 37] = [
+const VARIABLES: [(&str, &str, Kind); 41] = [
     ("FUMEHOOD_POLICY_MODE", "policy.mode", Kind::Text),
     (
         "FUMEHOOD_POLICY_ADDRESS_MODE",
@@ -82,6 +82,26 @@ const VARIABLES: [(&str, &str, Kind); 37] = [
     (
         "FUMEHOOD_LIMITS_IDLE_CONNECTIONS",
         "limits.idle-connections",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_IDLE_CONNECTION_SECONDS",
+        "limits.idle-connection-seconds",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_PER_ORIGIN",
+        "limits.per-origin",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_PER_PROXY",
+        "limits.per-proxy",
+        Kind::Number,
+    ),
+    (
+        "FUMEHOOD_LIMITS_CONNECTIONS",
+        "limits.connections",
         Kind::Number,
     ),
     (

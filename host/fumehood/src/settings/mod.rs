@@ -116,6 +116,14 @@ pub struct Settings {
     pub max_instances: Value<u32>,
     /// Idle connections kept.
     pub max_idle_connections: Value<u32>,
+    /// How long each is kept, in milliseconds.
+    pub idle_connection_ms: Value<u32>,
+    /// Connections to one origin.
+    pub max_per_origin: Value<u32>,
+    /// Connections through one proxy.
+    pub max_per_proxy: Value<u32>,
+    /// Connections in all.
+    pub max_connections: Value<u32>,
     /// Memory of the engine, in bytes.
     pub memory_bytes: Value<u64>,
     /// Modules of files: where they are, and which are taken.
@@ -323,6 +331,30 @@ impl Settings {
                 |it| *it,
                 limits.max_idle_connections,
             ),
+            idle_connection_ms: pick(
+                both,
+                |it| it.limits.idle_connection_seconds.as_ref(),
+                |it| it.0.saturating_mul(1000),
+                limits.idle_connection_ms,
+            ),
+            max_per_origin: pick(
+                both,
+                |it| it.limits.per_origin.as_ref(),
+                |it| it.0,
+                limits.max_per_origin,
+            ),
+            max_per_proxy: pick(
+                both,
+                |it| it.limits.per_proxy.as_ref(),
+                |it| it.0,
+                limits.max_per_proxy,
+            ),
+            max_connections: pick(
+                both,
+                |it| it.limits.connections.as_ref(),
+                |it| it.0,
+                limits.max_connections,
+            ),
             memory_bytes: pick(
                 both,
                 |it| it.limits.memory_mib.as_ref(),
@@ -411,8 +443,11 @@ impl Settings {
             max_instances: self.max_instances.value,
             max_exchanges: self.max_exchanges.value,
             max_idle_connections: self.max_idle_connections.value,
+            idle_connection_ms: self.idle_connection_ms.value,
+            max_per_origin: self.max_per_origin.value,
+            max_per_proxy: self.max_per_proxy.value,
+            max_connections: self.max_connections.value,
             memory_bytes: self.memory_bytes.value,
-            ..Limits::default()
         }
     }
 }

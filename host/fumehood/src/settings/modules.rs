@@ -63,7 +63,7 @@ pub(super) fn build(
 ) -> Result<ModuleSettings, SettingsError> {
     let both = [environment, file];
     let keys = match source.module_keys.is_empty() {
-        true => list(both, |it| it.modules.keys.as_ref(), MAX_KEYS)?,
+        true => list(both, |it| filled(it.modules.keys.as_ref()), MAX_KEYS)?,
         false => Some(Value {
             value: source.module_keys.clone(),
             origin: Origin::Flag("--module-key"),
@@ -88,7 +88,7 @@ pub(super) fn build(
         ),
         required: required(both, &keys)?,
         keys,
-        pins: list(both, |it| it.modules.pins.as_ref(), MAX_PINS)?.unwrap_or_default(),
+        pins: list(both, |it| filled(it.modules.pins.as_ref()), MAX_PINS)?.unwrap_or_default(),
         accepted_versions: pick(
             both,
             |it| it.modules.accepted_versions.as_ref(),
@@ -96,6 +96,12 @@ pub(super) fn build(
             None,
         ),
     })
+}
+
+/// A list with something in it. An empty one is as if it were not there, lest a variable
+/// without a value has every module believed.
+fn filled<T>(list: Option<&Vec<T>>) -> Option<&Vec<T>> {
+    list.filter(|all| !all.is_empty())
 }
 
 /// Whether signatures have to be there. A flag's key is for those that it signed

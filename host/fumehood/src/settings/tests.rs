@@ -374,6 +374,11 @@ fn which_modules_are_taken_is_said_by_layers_each_with_its_origin() {
     let modules = load_with(&text, &variables).unwrap().modules;
     assert_eq!(modules.keys.value, [other.parse().unwrap()]);
     assert!(!modules.required.value && modules.on_change.value == OnChange::Swap);
+    // A variable without a value does not have every module believed.
+    let emptied = [("FUMEHOOD_MODULES_KEYS", ""), ("FUMEHOOD_MODULES_PINS", "")];
+    let modules = load_with(&text, &emptied).unwrap().modules;
+    assert_eq!(modules.keys.value, [key.parse().unwrap()]);
+    assert!(modules.required.value && modules.pins.value.len() == 1);
     // A flag's key is for what it signed alone, whatever else is said.
     let source = SettingsSource {
         module_keys: vec![key.parse().unwrap()],
@@ -401,6 +406,31 @@ fn which_modules_are_taken_is_said_by_layers_each_with_its_origin() {
     }
     let many = vec![format!("\"{key}\""); 17].join(",");
     assert!(refusal(&format!("[modules]\nkeys = [{many}]\n")).contains("at most 16"));
+}
+
+#[test]
+fn limits_of_connections_are_said_by_layers() {
+    let text = "[limits]\nconnections = 9\nper-proxy = 8\nidle-connection-seconds = 2\n";
+    let variables = [
+        ("FUMEHOOD_LIMITS_PER_ORIGIN", "3"),
+        ("FUMEHOOD_LIMITS_PER_PROXY", "7"),
+    ];
+    let settings = load_with(text, &variables).unwrap();
+    let limits = settings.limits();
+    assert_eq!((limits.max_connections, limits.max_per_origin), (9, 3));
+    assert_eq!((limits.max_per_proxy, limits.idle_connection_ms), (7, 2000));
+    assert_eq!(settings.max_connections.origin, Origin::File { line: 2 });
+    let variable = Origin::Environment("FUMEHOOD_LIMITS_PER_PROXY");
+    assert_eq!(settings.max_per_proxy.origin, variable);
+    for key in [
+        "connections",
+        "per-origin",
+        "per-proxy",
+        "idle-connection-seconds",
+    ] {
+        let said = refusal(&format!("[limits]\n{key} = 0\n"));
+        assert!(said.contains("at least 1"), "{key}: {said}");
+    }
 }
 
 #[test]

@@ -24,8 +24,8 @@ use crate::questions::{Parts, say};
 /// another network first.
 const TOKEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long a proxy may take between two legs. The engine gives up sooner, and says
-/// so; this is for one that did not come to it.
+/// Longest pause between two tokens: what a proxy takes to answer. An engine gives up
+/// after its time to connect, and says so; this is for one that did not come to it.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// Most conversations at once, of one engine: one for each connection that is being

@@ -9,6 +9,7 @@ mod names;
 mod questions;
 #[path = "../../../../guest-modules/dns/tests/rig/mod.rs"]
 mod rig;
+mod scripts;
 mod streams;
 
 use std::fs;
@@ -21,6 +22,7 @@ fn main() {
     messages::write();
     names::write();
     questions::write();
+    scripts::write();
 }
 
 /// Writes one input of a corpus.

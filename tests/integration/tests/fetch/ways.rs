@@ -128,14 +128,25 @@ fn a_login_is_for_no_proxy_that_a_script_names() {
         let file = folder.write("config.toml", text).unwrap();
         let by_variable = at(url).env("all_proxy", &*known).env("http_proxy", &*known);
         let by_file = at(url).arg("--config").arg(&file);
-        let by_flag = at(url).args(["-U", "alice:secret"]);
-        for fetch in [by_flag, by_variable, by_file] {
+        // Who would tell it by a flag is told that it cannot be.
+        for flags in [
+            &["-U", "alice:secret"][..],
+            &["--preproxy", &known],
+            &["--proxytunnel"],
+            &["--proxy-insecure"],
+        ] {
+            let refused = at(url).args(["--proxy-pac", &pac]).args(flags).run();
+            assert_eq!(refused.code(), 2, "{flags:?}: {}", refused.stderr);
+            let said = refused.stderr.contains("cannot be used with");
+            assert!(said, "{flags:?}: {}", refused.stderr);
+        }
+        for fetch in [by_variable, by_file] {
             let finished = fetch.args(["--proxy-pac", &pac]).run();
             assert_eq!(finished.code(), exit, "{url}: {}", finished.stderr);
             assert!(finished.stderr.contains("407"), "{}", finished.stderr);
         }
         let asked = server.requests().concat();
-        assert_eq!(asked.len(), 3, "{url}: once each, whatever it answers");
+        assert_eq!(asked.len(), 2, "{url}: once each, whatever it answers");
         for request in asked {
             assert_eq!(request.field("proxy-authorization"), None, "{url}");
         }

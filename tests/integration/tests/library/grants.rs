@@ -409,6 +409,21 @@ async fn budget_of_what_is_sent() {
         }
         echo.join().unwrap();
     }
+    // What it makes up moves by no socket, and has the same bound.
+    for (bytes, all) in [(100_000, true), (99_999, false)] {
+        let url = "probe://127.0.0.1:7777/many/100000";
+        let parsed = engine.parse_url(url).await.unwrap();
+        let terms = GrantTerms {
+            bytes,
+            ..GrantTerms::once(&parsed)
+        };
+        let grant = engine.grant(terms).unwrap();
+        let answered = content(send(&engine, url, &grant).await.unwrap()).await;
+        match all {
+            true => assert_eq!(answered.unwrap().len(), 100_000),
+            false => assert_eq!(cause(answered), Cause::Lapsed(Lapse::Spent)),
+        }
+    }
 }
 
 async fn budget_and_engine() {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use fumehood::control::Digest;
 use fumehood::crashes::{self, CrashReport};
 use fumehood::replay::{ReplayError, Replayed, replay};
 use fumehood::{Anchors, CrashReports, Engine};
@@ -19,7 +20,7 @@ use rustls::{ServerConfig, version};
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, fetch};
 
-pub(crate) const TESTS: [Test; 4] = [
+pub(crate) const TESTS: [Test; 5] = [
     test("handshakes::one_that_ends_the_guest_is_made_again", || {
         Box::pin(retried())
     }),
@@ -29,6 +30,9 @@ pub(crate) const TESTS: [Test; 4] = [
     ),
     test("handshakes::a_chain_that_ends_its_judge_is_judged", || {
         Box::pin(judged())
+    }),
+    test("handshakes::a_swap_keeps_idle_connections", || {
+        Box::pin(swapped())
     }),
     test("handshakes::what_was_recorded_ends_the_guest_again", || {
         Box::pin(replayed())
@@ -77,8 +81,8 @@ impl ProducesTickets for Asking {
 /// What is changed of a server.
 type Adjust = fn(&mut ServerConfig);
 
-/// An engine whose newest version of `module` is the faulty one.
-async fn with_faulty(module: &str, ca: &TestCa, folder: &TempDir) -> Engine {
+/// An engine that has loaded the faulty version of `module`; and its digest.
+async fn with_candidate(module: &str, ca: &TestCa, folder: &TempDir) -> (Engine, Digest) {
     let file = folder.join(format!("{module}@9.0.0.wasm"));
     std::fs::copy(component(&format!("{module}-faulty")), &file).unwrap();
     let engine = builder()
@@ -91,7 +95,13 @@ async fn with_faulty(module: &str, ca: &TestCa, folder: &TempDir) -> Engine {
         .await
         .unwrap();
     let loaded = engine.modules().load(&file, None).await.unwrap();
-    engine.modules().swap(module, loaded.digest).await.unwrap();
+    (engine, loaded.digest)
+}
+
+/// An engine whose newest version of `module` is the faulty one.
+async fn with_faulty(module: &str, ca: &TestCa, folder: &TempDir) -> Engine {
+    let (engine, digest) = with_candidate(module, ca, folder).await;
+    engine.modules().swap(module, digest).await.unwrap();
     engine
 }
 
@@ -162,6 +172,47 @@ async fn judged() {
     let (reports, connections) = answered("x509", &names, as_it_is, &folder).await;
     assert_eq!(aftermaths(&reports), ["resumed", "resumed"]);
     assert_eq!(connections, 1);
+}
+
+/// The server sees one connection, whichever version is current; under TLS 1.3 the
+/// guest behind it is of that version, under TLS 1.2 there is none.
+async fn swapped() {
+    for (version, guests) in [(&version::TLS13, 1), (&version::TLS12, 0)] {
+        let folder = TempDir::new().unwrap();
+        let ca = TestCa::new();
+        let (engine, digest) = with_candidate("tls", &ca, &folder).await;
+        let identity = ca.issue_for(&["127.0.0.1"]);
+        let config = server_config_with(&identity, &[version], default_provider());
+        let script = Script::answers(&[HELLO; 3]).then_stall();
+        let server = Server::start_tls(Arc::new(config), vec![script]);
+        let modules = engine.modules();
+        // How many instances there are of the newer version, and of the older.
+        let live = async || {
+            let all = modules.inspect("tls").await.unwrap();
+            let of = |newer: bool| {
+                let mut found = all.iter().filter(|it| (it.version == "9.0.0") == newer);
+                found.next().unwrap().in_use.unwrap().live
+            };
+            (of(true), of(false))
+        };
+        let idle = async || engine.status().await.activity.unwrap().pool.idle;
+        // A connection that is just being moved is nobody's for a moment.
+        let moved = async |to: (u64, u64)| {
+            while live().await != to || idle().await != 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(fetch(&engine, &server.url("/")).await.unwrap(), b"hello");
+        moved((0, guests)).await;
+        modules.swap("tls", digest).await.unwrap();
+        moved((guests, 0)).await;
+        assert_eq!(fetch(&engine, &server.url("/")).await.unwrap(), b"hello");
+        modules.rollback("tls").await.unwrap();
+        moved((0, guests)).await;
+        assert_eq!(fetch(&engine, &server.url("/")).await.unwrap(), b"hello");
+        assert_eq!(server.requests().concat().len(), 3);
+        assert_eq!((server.connections(), server.open_connections()), (1, 1));
+    }
 }
 
 /// In a child that has no network and got no key; the server is gone.

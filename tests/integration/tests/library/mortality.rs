@@ -16,7 +16,7 @@ use crate::support::{
     HELLO, builder, content, engine, fetch, get, own, own_all, with_faulty_http1,
 };
 
-pub(crate) const TESTS: [Test; 10] = [
+pub(crate) const TESTS: [Test; 12] = [
     test("mortality::a_killed_engine_is_replaced", || {
         Box::pin(engine_killed())
     }),
@@ -43,6 +43,12 @@ pub(crate) const TESTS: [Test; 10] = [
     }),
     test("mortality::a_new_engine_has_the_same_modules", || {
         Box::pin(modules_replayed())
+    }),
+    test("mortality::engines_that_keep_dying_rest", || {
+        Box::pin(rested("engine"))
+    }),
+    test("mortality::brokers_that_keep_dying_rest", || {
+        Box::pin(rested("broker"))
     }),
     test("mortality::engines_do_not_share_a_fate", || {
         Box::pin(two_engines())
@@ -169,6 +175,80 @@ async fn two_engines() {
     assert_eq!(fetch(&first, &server.url("/")).await.unwrap(), b"hello");
     drop(first);
     assert_eq!(fetch(&second, &server.url("/")).await.unwrap(), b"hello");
+}
+
+/// Kills a process and asks at once, whether or not this side has found out.
+async fn fetched_after_death(engine: &Engine, role: &str, url: &str) -> Result<Vec<u8>, Error> {
+    own(role).kill().unwrap();
+    assert!(wait_for(SOON, || own_all(role).is_empty().then_some(())).is_some());
+    match fetch(engine, url).await {
+        // The dying took it along.
+        Err(error) if error.cause() == Some(&Cause::EngineDied) => fetch(engine, url).await,
+        other => other,
+    }
+}
+
+/// From the third death in a row on there is a rest, which doubles. How soon a
+/// crowded machine asks is not known, so processes die until one is seen.
+async fn rested(role: &'static str) {
+    let engine = engine().await;
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let url = server.url("/");
+    for _ in 0..2 {
+        let fetched = fetched_after_death(&engine, role, &url).await;
+        assert_eq!(fetched.unwrap(), b"hello", "two deaths are free");
+    }
+    let (error, status) = loop {
+        let fetched = fetched_after_death(&engine, role, &url).await;
+        let status = engine.status().await;
+        match fetched {
+            Ok(content) => assert_eq!(content, b"hello"),
+            Err(error) if status.rest.is_some() => break (error, status),
+            // It was over before it could be asked about.
+            Err(error) => assert!(error.rest().is_some(), "{error:?}"),
+        }
+        while fetch(&engine, &url).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (rest, later) = (error.rest().unwrap(), status.rest.unwrap());
+    assert!(
+        rest.deaths >= 3 && (1..=30_000).contains(&rest.left_ms),
+        "{rest:?}"
+    );
+    assert!(
+        later.left_ms <= rest.left_ms && later.deaths == rest.deaths,
+        "{later:?}"
+    );
+    assert_eq!(rest.why, format!("the {role} ended: signal: 9 (SIGKILL)"));
+    assert!(
+        matches!(error, Error::Engine(_)) && error.is_retryable(),
+        "{error:?}"
+    );
+    assert_eq!(error.retry_safety(), RetrySafety::NotSent);
+    let told = error.to_string();
+    assert!(
+        told.contains(&format!("{} in a row", rest.deaths)),
+        "{told}"
+    );
+    assert!(
+        told.contains("s: ") && told.contains("`fumehood crashes list`"),
+        "{told}"
+    );
+    let process = match role {
+        "engine" => status.engine,
+        _ => status.broker,
+    };
+    assert!(!process.alive, "nobody was launched for those who asked");
+    let content = loop {
+        match fetch(&engine, &url).await {
+            Ok(content) => break content,
+            Err(error) => assert!(error.rest().is_some(), "{error:?}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(content, b"hello");
+    assert_eq!(engine.status().await.rest, None);
 }
 
 /// A connection that takes a request and is silent, then one that answers.

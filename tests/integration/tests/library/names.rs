@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fumehood::control::{
-    AnswerSource, Cause, DialFailure, NameActivity, NameCause, RecordData, RecordType, Wanted,
+    AnswerSource, Cause, DialFailure, NameActivity, NameCause, ProxyFault, RecordData, RecordType,
+    Wanted,
 };
 use fumehood::pac::PacOptions;
-use fumehood::policy::{Effect, Policy, Route, Rule};
+use fumehood::policy::{Effect, PacSource, Policy, ProxySettings, Route, Rule};
 use fumehood::{
     Dns, DnsMode, Engine, EngineBuilder, ProxyAddress, ProxyOptions, Question, ResolveError,
     Resolved,
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, fetch, own, with_faulty_dns, with_probe};
 
-pub(crate) const TESTS: [Test; 13] = [
+pub(crate) const TESTS: [Test; 14] = [
     test("names::a_trap_loses_no_other_query", || {
         Box::pin(fault("trap"))
     }),
@@ -66,6 +67,10 @@ pub(crate) const TESTS: [Test; 13] = [
     test("names::what_a_script_may_not_know_is_not_asked_for", || {
         Box::pin(scripted())
     }),
+    test(
+        "names::a_script_s_proxy_is_judged_before_it_is_looked_up",
+        || Box::pin(scripted_proxies()),
+    ),
 ];
 
 /// A crowded machine gets the rest.
@@ -320,7 +325,12 @@ async fn driven() {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = std::thread::spawn(move || {
-        std::io::Write::write_all(&mut listener.accept().unwrap().0, b"early").unwrap();
+        let mut peer = listener.accept().unwrap().0;
+        // Who closes before all was read resets the connection.
+        let mut asked = [0; 3];
+        std::io::Read::read_exact(&mut peer, &mut asked).unwrap();
+        std::io::Write::write_all(&mut peer, b"early").unwrap();
+        assert_eq!(&asked, b"ask");
     });
     let dns = Dns {
         mode: DnsMode::Guest,
@@ -366,6 +376,70 @@ async fn scripted() {
     let asked = server.asked();
     assert!(asked.contains(&"good.known".to_owned()), "{asked:?}");
     assert!(!asked.contains(&"denied.known".to_owned()), "{asked:?}");
+}
+
+/// No name server hears of a proxy that a script names and the policy denies: neither
+/// for the embedder nor for a listener's clients.
+async fn scripted_proxies() {
+    let server = NameServer::start(Ipv4Addr::LOCALHOST);
+    let dns = Dns {
+        mode: DnsMode::Guest,
+        ..server.dns()
+    };
+    let proxy = Server::start(vec![Script::answers(&[HELLO]); 2]);
+    let mut policy = Policy::default();
+    let denied = Rule::new(Effect::Deny, "*.denied.known".parse().unwrap());
+    policy.add_rule(denied).unwrap();
+    let allowed = "good.known".parse().unwrap();
+    let script = format!(
+        "function FindProxyForURL(url, host) {{
+            var denied = 'PROXY a.denied.known:1; PROXY b.denied.known:1';
+            return host == 'more.test' ? denied + '; PROXY good.known:{}' : denied;
+        }}",
+        proxy.port()
+    );
+    let settings = ProxySettings::Pac {
+        source: PacSource::Data(script.into_bytes()),
+        fallback: Vec::new(),
+    };
+    let builder = builder().policy(policy).allow_private(allowed).unwrap();
+    let engine = launched(builder.proxy_settings(settings), dns).await;
+    let anywhere = ProxyAddress::Bind("127.0.0.1:0".parse().unwrap());
+    let listener = engine.proxy(ProxyOptions::new(anywhere)).await.unwrap();
+    let address = listener.address().unwrap();
+
+    assert_eq!(fetch(&engine, "http://more.test/").await.unwrap(), b"hello");
+    let answer = through(address, "http://more.test/").await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    let denied = cause(fetch(&engine, "http://few.test/").await);
+    let Cause::Proxy { server: at, fault } = denied else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(at.to_string(), "http://a.denied.known:1");
+    let denied = matches!(
+        *fault,
+        ProxyFault::Cause(Cause::Dial(DialFailure::Denied(_)))
+    );
+    assert!(denied, "{fault:?}");
+    let answer = through(address, "http://few.test/").await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+
+    let asked = server.asked();
+    assert!(asked.contains(&"good.known".to_owned()), "{asked:?}");
+    assert!(
+        !asked.iter().any(|it| it.ends_with("denied.known")),
+        "{asked:?}"
+    );
+}
+
+/// What a proxy answers to a request for a URL.
+async fn through(proxy: SocketAddr, url: &str) -> String {
+    let request = format!("GET {url} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let mut client = TcpStream::connect(proxy).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// What is under way knows nothing of it; what is asked later does.
@@ -421,22 +495,12 @@ async fn proxied() {
     let anywhere = ProxyAddress::Bind("127.0.0.1:0".parse().unwrap());
     let proxy = engine.proxy(ProxyOptions::new(anywhere)).await.unwrap();
     let address = proxy.address().unwrap();
-    let request = format!(
-        "GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        origin.url_at("origin.known", "/")
-    );
-    let ask = || async {
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    assert!(ask().await.ends_with("hello"));
+    let url = origin.url_at("origin.known", "/");
+    assert!(through(address, &url).await.ends_with("hello"));
     assert_eq!(server.asked()[0], "origin.known");
     own("engine").kill().unwrap();
     let asked = server.asked().len();
-    assert!(ask().await.ends_with("hello"));
+    assert!(through(address, &url).await.ends_with("hello"));
     assert!(server.asked().len() > asked, "another engine was not told");
 }
 

@@ -1,20 +1,20 @@
 //! How many connections there are to one place, and who waits for whom.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fumehood::control::PoolActivity;
 use fumehood::policy::ProxyServer;
-use fumehood::{Limits, Proxies, UpstreamProxy};
+use fumehood::{Limits, Proxies, ProxyAddress, ProxyOptions, UpstreamProxy};
 use fumehood_tests::hostile::{Gate, Script, Server};
 use tokio::task::JoinSet;
 
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, fetch};
 
-pub(crate) const TESTS: [Test; 5] = [
+pub(crate) const TESTS: [Test; 6] = [
     test("pool::an_origin_has_six_and_holds_up_nobody_else", || {
         Box::pin(one_origin())
     }),
@@ -26,6 +26,9 @@ pub(crate) const TESTS: [Test; 5] = [
     test("pool::it_is_as_large_as_it_says", || Box::pin(defaults())),
     test("pool::an_idle_connection_is_ended_in_time", || {
         Box::pin(idle())
+    }),
+    test("pool::so_is_one_that_a_proxys_clients_share", || {
+        Box::pin(idle_of_clients())
     }),
 ];
 
@@ -176,18 +179,47 @@ fn once() -> (String, std::thread::JoinHandle<Instant>) {
     (url, serving)
 }
 
-async fn idle() {
-    let kept_for = Duration::from_millis(300);
+/// What [`forgetful`] says.
+const KEPT_FOR: Duration = Duration::from_millis(300);
+
+/// An engine that keeps idle connections for so long.
+async fn forgetful() -> fumehood::Engine {
     let limits = Limits {
         idle_connection_ms: 300,
         ..Limits::default()
     };
-    let engine = builder().limits(limits).launch().await.unwrap();
+    builder().limits(limits).launch().await.unwrap()
+}
+
+/// When the server has seen the end of its connection: it was kept, and no longer.
+async fn ended(serving: std::thread::JoinHandle<Instant>, begun: Instant) {
+    let ended = tokio::task::spawn_blocking(|| serving.join().unwrap());
+    let kept = ended.await.unwrap() - begun;
+    assert!(kept >= KEPT_FOR, "{kept:?}");
+}
+
+async fn idle() {
+    let engine = forgetful().await;
     let (url, serving) = once();
     let begun = Instant::now();
     assert_eq!(fetch(&engine, &url).await.unwrap(), b"hello");
-    let ended = tokio::task::spawn_blocking(|| serving.join().unwrap());
-    let ended = ended.await.unwrap();
-    // It was kept, and no longer.
-    assert!(ended - begun >= kept_for, "{:?}", ended - begun);
+    ended(serving, begun).await;
+}
+
+async fn idle_of_clients() {
+    let engine = forgetful().await;
+    let anywhere = ProxyAddress::Bind((Ipv4Addr::LOCALHOST, 0).into());
+    let proxy = engine.proxy(ProxyOptions::new(anywhere)).await.unwrap();
+    let mut client = TcpStream::connect(proxy.address().unwrap()).unwrap();
+    let (url, serving) = once();
+    let begun = Instant::now();
+    let ask = format!("GET {url} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let answer = tokio::task::spawn_blocking(move || {
+        client.write_all(ask.as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    assert!(answer.await.unwrap().ends_with("\r\n\r\nhello"));
+    ended(serving, begun).await;
 }

@@ -4,7 +4,6 @@
 use std::fs;
 
 use fumehood_tests::hostile::{Gate, Script, Server};
-use rcgen::{KeyPair, SigningKey as _};
 
 use crate::support::{POISON, Setting, held};
 
@@ -123,47 +122,6 @@ fn native_code_is_among_the_users_caches() {
     let names: Vec<String> = names.collect();
     assert_eq!(names.len(), 1, "{names:?}");
     assert!(names[0].starts_with(&loaded) && names[0].ends_with(".native"));
-}
-
-#[test]
-fn a_signature_is_verified_without_an_engine() {
-    let it = Setting::new();
-    let file = it.faulty("http1@9.0.0.wasm");
-    let (ours, theirs) = (signer(), signer());
-    let key = |of: &KeyPair| hex(of.public_key_raw());
-    let verify = |key: &str| it.verify(&file, &["--json", "--key", key]);
-    let refused = |key: &str, words: &str| {
-        let finished = verify(key);
-        assert_eq!(finished.code(), 114, "{finished:?}");
-        assert!(finished.stderr.contains(words), "{}", finished.stderr);
-    };
-    refused(&key(&ours), "is not signed");
-    let statement = it.verify(&file, &["--statement"]);
-    let signature = ours.sign(statement.content()).unwrap();
-    let beside = it.path("http1@9.0.0.wasm.sig");
-    fs::write(&beside, hex(&signature)).unwrap();
-    refused(&key(&theirs), "is by none of the 1 keys");
-    let finished = verify(&key(&ours));
-    let told: serde_json::Value = serde_json::from_slice(finished.content()).unwrap();
-    assert_eq!(told["signature"], format!("signed-by:{}", key(&ours)));
-    assert_eq!(told["version"], "9.0.0");
-    // It is one over name, version and content: of another version it is not.
-    let older = it.faulty("http1@9.0.1.wasm");
-    fs::copy(&beside, it.path("http1@9.0.1.wasm.sig")).unwrap();
-    let finished = it.verify(&older, &["--key", &key(&ours)]);
-    assert_eq!(finished.code(), 114, "{finished:?}");
-    // Where no key is named there is nothing to say of it.
-    let finished = it.verify(&file, &["--json"]);
-    let told: serde_json::Value = serde_json::from_slice(finished.content()).unwrap();
-    assert_eq!(told["signature"], "unchecked");
-}
-
-fn signer() -> KeyPair {
-    KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What `fumehood crashes` tells of it.

@@ -177,3 +177,33 @@ fn a_driver_serves_where_it_is_trusted_and_nowhere_else() {
     assert_eq!(fetch().run().content(), b"served");
     serving.join().unwrap();
 }
+
+#[test]
+fn a_signature_is_verified_without_an_engine() {
+    let it = Setting::new();
+    let file = it.faulty("http1@9.0.0.wasm");
+    let (ours, theirs) = (Signer::new(), Signer::new());
+    let verify = |key: &str| it.verify(&file, &["--json", "--key", key]);
+    let refused = |key: &str, words: &str| {
+        let finished = verify(key);
+        assert_eq!(finished.code(), 114, "{finished:?}");
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    };
+    refused(&ours.public(), "is not signed");
+    ours.sign(&file);
+    refused(&theirs.public(), "is by none of the 1 keys");
+    let finished = verify(&ours.public());
+    let told: Value = serde_json::from_slice(finished.content()).unwrap();
+    assert_eq!(told["signature"], format!("signed-by:{}", ours.public()));
+    assert_eq!(told["version"], "9.0.0");
+    // It is one over name, version and content: of another version it is not.
+    let older = it.faulty("http1@9.0.1.wasm");
+    let beside = it.path("http1@9.0.0.wasm.sig");
+    fs::copy(&beside, it.path("http1@9.0.1.wasm.sig")).unwrap();
+    let finished = it.verify(&older, &["--key", &ours.public()]);
+    assert_eq!(finished.code(), 114, "{finished:?}");
+    // Where no key is named there is nothing to say of it.
+    let finished = it.verify(&file, &["--json"]);
+    let told: Value = serde_json::from_slice(finished.content()).unwrap();
+    assert_eq!(told["signature"], "unchecked");
+}

@@ -1,10 +1,14 @@
 //! Engines that die, and proxies that are told to end.
 
 use std::net::TcpStream;
+use std::path::Path;
 
+use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::processes::wait_for;
+use fumehood_tests::temp::TempDir;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::{Client, HELLO, PATIENCE, Proxy};
 
@@ -33,6 +37,52 @@ fn the_socket_outlives_the_engine() {
         assert!(served >= 19, "{served} of 20");
     }
     assert!(under_way.is_ended());
+}
+
+/// `fumehood status --json` of a proxy.
+fn status(socket: &Path) -> Value {
+    let asked = Fetch::command("status").args(["--json", "--socket"]);
+    let finished = asked.arg(socket).run();
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    serde_json::from_slice(&finished.stdout).unwrap()
+}
+
+#[test]
+fn engines_that_keep_dying_rest_and_clients_wait() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.join("admin.sock");
+    let server = Server::start(vec![Script::answers(&[HELLO])]);
+    let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    let restarts = |told: &Value| told["restarts"].as_u64().unwrap();
+    let mut deaths = 0;
+    // How soon a crowded machine can be asked is not known: the rest doubles until
+    // it is seen.
+    let rest = loop {
+        let before = restarts(&status(&socket));
+        proxy.engine(None).kill().unwrap();
+        deaths += 1;
+        let seen = wait_for(PATIENCE, || {
+            let told = status(&socket);
+            let other = told["engine"]["alive"] == true && restarts(&told) > before;
+            (other || !told["rest"].is_null()).then(|| told["rest"].clone())
+        });
+        match seen.unwrap() {
+            Value::Null => assert!(deaths < 9, "it never rests"),
+            rest => break rest,
+        }
+    };
+    assert!(
+        deaths >= 3 && rest["deaths"].as_u64().unwrap() >= 3,
+        "{rest}"
+    );
+    assert!(rest["left_ms"].as_u64().unwrap() <= 30_000, "{rest}");
+    assert!(rest["why"].as_str().unwrap().contains("SIGKILL"), "{rest}");
+    // The socket is there meanwhile, and who has connected is served in the end.
+    let mut client = proxy.connect();
+    client.say(&get);
+    assert_eq!(client.reply().unwrap().content, b"hello");
+    assert!(status(&socket)["rest"].is_null());
 }
 
 #[test]
@@ -79,6 +129,8 @@ fn a_second_signal_does_not_wait() {
     proxy.signal(Signal::INT);
     assert_eq!(proxy.ended().code(), Some(0));
     assert!(busy.reply().is_none());
+    // The server waits for nothing any more.
+    gate.open();
 }
 
 #[test]

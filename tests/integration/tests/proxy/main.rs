@@ -15,6 +15,7 @@ mod network;
 mod policy;
 mod proof;
 mod service;
+mod shared;
 mod socks;
 mod strays;
 mod support;

@@ -161,10 +161,7 @@ fn the_units_are_understood_whole() {
         // The pages are not installed where the tests run.
         command.args(["verify", "--man=no"]).args(files).output()
     };
-    let Ok(output) = verified("") else {
-        // Not every machine has systemd.
-        return;
-    };
+    let output = verified("").expect("systemd-analyze");
     let complaints = |output: &Output| {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         // What it finds wrong with other units is their affair.

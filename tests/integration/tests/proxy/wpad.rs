@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use fumehood_tests::dns::reply;
 use fumehood_tests::hostile::{Script, Server};
 use fumehood_tests::temp::TempDir;
 
@@ -15,6 +16,9 @@ use crate::support::{HELLO, Proxy};
 
 /// Set where a test runs in a network of its own.
 const INSIDE: &str = "FUMEHOOD_TEST_INSIDE";
+
+/// The code of a reply that says that there is no such name (RFC 1035 section 4.1.1).
+const NXDOMAIN: u8 = 3;
 
 /// Runs the test of that name once more, alone, in a network that has nothing but
 /// loopback, and every port of it.
@@ -40,6 +44,8 @@ fn run_inside(test: &str) {
 struct Names {
     address: SocketAddr,
     asked: Arc<Mutex<BTreeSet<String>>>,
+    /// With a `resolv.conf` that says nothing.
+    folder: TempDir,
 }
 
 impl Names {
@@ -52,13 +58,26 @@ impl Names {
             let mut question = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut question) {
                 let question = &question[..length];
-                let name = name_in(question);
-                let reply = reply(question, name == known);
+                let (name, _) = reply(question, &[]);
+                let here: &[_] = match name == known {
+                    true => &[Ipv4Addr::LOCALHOST],
+                    false => &[],
+                };
+                let (_, mut reply) = reply(question, here);
+                if name != known {
+                    reply[3] |= NXDOMAIN;
+                }
                 kept.lock().unwrap().insert(name);
                 socket.send_to(&reply, from).unwrap();
             }
         });
-        Names { address, asked }
+        let folder = TempDir::new().unwrap();
+        folder.write("resolv.conf", "").unwrap();
+        Names {
+            address,
+            asked,
+            folder,
+        }
     }
 
     /// What it was asked for that begins so.
@@ -67,30 +86,6 @@ impl Names {
         let all = asked.iter().filter(|it| it.starts_with(start));
         all.cloned().collect()
     }
-}
-
-fn name_in(question: &[u8]) -> String {
-    let (mut labels, mut at) = (Vec::new(), 12);
-    while question[at] > 0 {
-        let end = at + 1 + usize::from(question[at]);
-        labels.push(String::from_utf8_lossy(&question[at + 1..end]).to_lowercase());
-        at = end;
-    }
-    labels.join(".")
-}
-
-/// The address 127.0.0.1, or nothing: of another type, or of another name.
-fn reply(question: &[u8], known: bool) -> Vec<u8> {
-    let end = 12 + question[12..].iter().position(|it| *it == 0).unwrap() + 5;
-    let is_a = question[end - 4..end - 2] == [0, 1];
-    let mut reply = question[..end].to_vec();
-    let code = if known { 0x80 } else { 0x83 };
-    let answers = u8::from(known && is_a);
-    reply[2..12].copy_from_slice(&[0x81, code, 0, 1, 0, answers, 0, 0, 0, 0]);
-    if answers > 0 {
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
-    }
-    reply
 }
 
 /// Answers every request at port 80 with this script, and keeps its first two lines.
@@ -116,16 +111,19 @@ fn web(script: String) -> Arc<Mutex<Vec<[String; 2]>>> {
     asked
 }
 
-/// A configuration with these search domains.
-fn configuration(names: &Names, private: &str, mode: &str) -> String {
+/// A configuration with these search domains, and none of the system's.
+fn configuration(names: &Names, private: &str, mode: &str, search: &str) -> String {
+    let resolv_conf = names.folder.join("resolv.conf");
     format!(
         "[policy]\nprivate-hosts = [{private}]\n\
-         [dns]\nmode = \"guest\"\nservers = [\"{}\"]\n\
-         search = [\"co.uk\", \"test\", \"a.corp.test\", \"corp.test\"]\n\
+         [dns]\nmode = \"guest\"\nservers = [\"{}\"]\nsearch = [{search}]\n\
+         resolv-conf = {:?}\n\
          [proxy]\nmode = \"{mode}\"\n",
-        names.address
+        names.address, resolv_conf
     )
 }
+
+const SEARCH: &str = "\"a.corp.test\", \"corp.test\"";
 
 const ASK: &str = "GET http://origin.example/x HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -140,20 +138,19 @@ fn the_script_of_a_search_domain_is_found_and_nobody_above_is_asked() {
     let port = server.port();
     let script = format!("function FindProxyForURL() {{ return 'PROXY 127.0.0.1:{port}'; }}");
     let asked = web(script);
-    let folder = TempDir::new().unwrap();
     let write = |text: String| {
-        let file = folder.write("config.toml", text).unwrap();
+        let file = names.folder.write("config.toml", text).unwrap();
         file.to_str().unwrap().to_owned()
     };
 
     // Unless it is asked for, nothing is looked for.
-    let config = write(configuration(&names, "\"127.0.0.1\"", "direct"));
+    let config = write(configuration(&names, "\"127.0.0.1\"", "direct", SEARCH));
     let straight = Proxy::strict(&["--config", &config]);
     assert_eq!(straight.ask(ASK).status, 502);
     assert!(names.asked_for("wpad").is_empty());
 
     // Where it is, and the policy does not say that it may be private.
-    let config = write(configuration(&names, "", "wpad"));
+    let config = write(configuration(&names, "", "wpad", SEARCH));
     let denied = Proxy::strict(&["--config", &config]);
     let reply = denied.ask(ASK);
     assert_eq!(reply.status, 502, "{}", reply.head);
@@ -162,7 +159,21 @@ fn the_script_of_a_search_domain_is_found_and_nobody_above_is_asked() {
     assert!(asked.lock().unwrap().is_empty());
 
     let private = "\"127.0.0.1\", \"wpad.corp.test\"";
-    let config = write(configuration(&names, private, "wpad"));
+
+    // Where a resolver could put behind it what anybody can register a name under.
+    let config = write(configuration(
+        &names,
+        private,
+        "wpad",
+        "\"corp.test\", \"co.uk\"",
+    ));
+    let nowhere = Proxy::strict(&["--config", &config]);
+    let reply = nowhere.ask(ASK);
+    assert_eq!(reply.status, 502, "{}", reply.head);
+    let told = String::from_utf8_lossy(&reply.content).into_owned();
+    assert!(told.contains("name the script itself"), "{told}");
+
+    let config = write(configuration(&names, private, "wpad", SEARCH));
     let proxy = Proxy::strict(&["--config", &config]);
     for _ in 0..2 {
         let reply = proxy.ask(ASK);

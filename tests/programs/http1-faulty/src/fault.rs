@@ -1,6 +1,6 @@
 //! The faults, and how a response asks for one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 
 use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client::{
@@ -9,6 +9,9 @@ use fumehood_guest_http1::component::bindings::exports::fumehood::http1::client:
 
 /// How much memory is taken at a time.
 const GULP_BYTES: usize = 1024 * 1024;
+
+/// How often it is taken by one that hoards: a guest may have a little more.
+const HOARDED_GULPS: usize = 12;
 
 /// Pieces of a chunked body's framing that go well after a head that asks for
 /// a trap later.
@@ -21,6 +24,8 @@ thread_local! {
     static LIE: Cell<Option<Fault>> = const { Cell::new(None) };
     /// Pieces until the trap that was asked for.
     static PIECES_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// What is never given back.
+    static HOARD: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What can go wrong.
@@ -36,6 +41,8 @@ pub(crate) enum Fault {
     Less,
     /// A trap, but not yet.
     Later,
+    /// Much memory, and no more.
+    Hoard,
 }
 
 impl Fault {
@@ -49,6 +56,7 @@ impl Fault {
             b"more" => Some(Self::More),
             b"less" => Some(Self::Less),
             b"later" => Some(Self::Later),
+            b"hoard" => Some(Self::Hoard),
             _ => None,
         }
     }
@@ -72,6 +80,12 @@ impl Fault {
             }
             Self::Later => {
                 PIECES_LEFT.set(Some(PIECES_BEFORE_TRAP));
+                progress
+            }
+            Self::Hoard => {
+                HOARD.with_borrow_mut(|hoard| {
+                    hoard.extend((0..HOARDED_GULPS).map(|_| vec![1; GULP_BYTES]));
+                });
                 progress
             }
         }

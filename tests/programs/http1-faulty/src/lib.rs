@@ -12,6 +12,7 @@
 //! | `garbage` | the head is told with a status of 65535 and a field that would break out of a text, and `u64::MAX` bytes of payload are demanded | the host's own checks |
 //! | `more` | once the payload in demand has moved, as much is demanded again | the host's own count |
 //! | `less` | a payload that breaks off is told as whole | the same |
+//! | `hoard` | 12 MiB are taken and kept | the bound of all guests together, once enough do |
 //! | `later` | a panic at the fourth piece of a chunked body's framing | the trap |
 //!
 //! In an informational response the value `upload` asks for a panic at the

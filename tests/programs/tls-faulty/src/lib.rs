@@ -20,7 +20,9 @@
 //! | `transfer` | hello | 2 MiB are passed to the host at once |
 //! | `update` | ticket | a trap at the next key update, behind its work |
 //!
-//! An instance that adopts a connection traps at every key update.
+//! An instance that adopts a connection traps at every key update. It traps at
+//! once where the connection's suite is ChaCha20-Poly1305's, and says that it
+//! cannot where it is that of AES-128.
 #![cfg(target_family = "wasm")]
 
 mod rogue;
@@ -28,7 +30,7 @@ mod rogue;
 use std::cell::{Cell, RefCell};
 
 use bindings::exports::fumehood::tls::client::{
-    Config, Established, Failure, Guest, Progress, Update,
+    Blame, Config, Established, Failure, Guest, Progress, Update,
 };
 use fumehood_guest_tls::component::{TlsClient, bindings};
 use fumehood_program_faults::{asked_for, strike};
@@ -41,6 +43,10 @@ const RECORD_HEADER: usize = 5;
 const HANDSHAKE: u8 = 22;
 const SERVER_HELLO: u8 = 2;
 const KEY_UPDATE: u8 = 24;
+
+/// TLS_AES_128_GCM_SHA256 and TLS_CHACHA20_POLY1305_SHA256 (RFC 8446 appendix B.4).
+const AES_128: u16 = 0x1301;
+const CHACHA20: u16 = 0x1303;
 
 thread_local! {
     /// What the ServerHello asked for.
@@ -60,7 +66,15 @@ impl Guest for Faulty {
 
     fn adopt(established: Established) -> Result<(), Failure> {
         NO_UPDATES.set(true);
-        TlsClient::adopt(established)
+        match established.cipher_suite {
+            AES_128 => Err(Failure {
+                blame: Blame::Incompatible,
+                message: "this guest knows nothing of the suite".to_owned(),
+                alert: Vec::new(),
+            }),
+            CHACHA20 => panic!("the connection's suite asked this guest to trap"),
+            _ => TlsClient::adopt(established),
+        }
     }
 
     fn receive(record: Vec<u8>) -> Result<Progress, Failure> {

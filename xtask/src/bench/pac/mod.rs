@@ -31,6 +31,11 @@ struct Figures {
     answers: Vec<String>,
 }
 
+/// What `--only` takes.
+pub(super) fn case_names() -> Vec<&'static str> {
+    scripts::all().iter().map(|script| script.name).collect()
+}
+
 pub(crate) fn run(workspace: &Workspace, options: &[&str]) -> Result<ExitCode> {
     let scripts = scripts::all();
     let (json, only) = parse(options, &scripts)?;

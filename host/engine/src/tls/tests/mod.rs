@@ -5,20 +5,18 @@ mod faults;
 mod recordings;
 mod secrets;
 pub(super) mod server;
+mod swaps;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fumehood_control::{Cause, TlsOptions, TlsVersion, Verification};
-use fumehood_policy::{Host, Scheme};
+use fumehood_policy::Host;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::instance::Ticker;
 use crate::registry::{Limits, Registry, Version};
-use crate::tests::exchange::request;
-use crate::tests::rig::{LIMITS, Rig};
 use server::{Authority, FlushAll as _, Server, serve};
 
 /// The engine with both guests.
@@ -120,46 +118,6 @@ async fn megabytes_go_both_ways_and_close_notify_ends_them() {
         drop(stream);
         server.join();
     }
-}
-
-/// What a guest of TLS has learnt is its connection's alone, and another version's
-/// is not asked to go on with it: the server sees the end, in its time.
-#[test]
-fn an_idle_connection_ends_with_the_drain_of_its_guest() {
-    let authority = Authority::new();
-    let server = serve(authority.server(&["127.0.0.1"], server::TLS13), |stream| {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            std::io::Read::read_exact(stream, &mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        std::io::Write::write_all(stream, answer).unwrap();
-        stream.flush_all();
-        // By FIN: a reset would be an error.
-        let patience = Some(Duration::from_secs(30));
-        stream.sock.set_read_timeout(patience).unwrap();
-        std::io::copy(&mut stream.sock, &mut std::io::sink()).unwrap();
-    });
-    let limits = Limits {
-        drain: Duration::from_millis(50),
-        ..LIMITS
-    };
-    let all = [
-        ("http1", "http1", 1),
-        ("tls", "tls", 20),
-        ("x509", "x509", 30),
-    ];
-    let mut rig = Rig::with(limits, &[authority.der()], &all);
-    let (started, sink) = rig.ask(&request(Scheme::Https, server.address, "/", true));
-    assert!(rig.finish(started, sink).outcome.unwrap().connection_kept);
-    assert_eq!(rig.hub.idle.count(), 1);
-    let code = fumehood_sandbox::sealed("tls", &[&crate::registry::fixtures::native("tls")]);
-    rig.offer("tls", &code.unwrap(), 21);
-    rig.swap_of("tls", 21);
-    server.join();
-    assert_eq!(rig.hub.idle.count(), 0);
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use fumehood::ModuleKey;
 use fumehood::control::TlsVersion;
 use fumehood::policy::ClientName;
 
-use super::{Chosen, MissingLayers, Permissions, Told, module_key};
+use super::way_out::CHOSEN;
+use super::{Chosen, MissingLayers, Permissions, Told};
 
 /// What `fetch` takes.
 #[derive(Debug, Args)]
@@ -47,7 +48,7 @@ pub(crate) struct Guests {
     pub(crate) swap_on_change: bool,
     /// Take only modules signed by this ed25519 key (64 hexadecimal digits), whatever
     /// keys the configuration has
-    #[arg(long, value_name = "KEY", value_parser = module_key)]
+    #[arg(long, value_name = "KEY")]
     pub(crate) module_key: Vec<ModuleKey>,
     /// Put crash reports there [default: the user's state directory]
     #[arg(long, value_name = "DIR")]
@@ -172,22 +173,22 @@ pub(crate) struct Way {
         short = 'x',
         long,
         value_name = "PROXY",
-        conflicts_with_all = ["proxy_pac", "proxy_from"]
+        conflicts_with_all = CHOSEN
     )]
     pub(crate) proxy: Option<String>,
     /// Reach the proxy through this one; several in the order they are passed
-    #[arg(long, value_name = "PROXY", requires = "proxy")]
+    #[arg(long, value_name = "PROXY", requires = "proxy", conflicts_with_all = CHOSEN)]
     pub(crate) preproxy: Vec<String>,
     /// Tell the proxy who asks
-    #[arg(short = 'U', long, value_name = "USER:PASSWORD", requires = "proxy")]
+    #[arg(short = 'U', long, value_name = "USER:PASSWORD", requires = "proxy", conflicts_with_all = CHOSEN)]
     pub(crate) proxy_user: Option<String>,
     #[command(flatten)]
     pub(crate) told: Told,
     /// Do not verify the certificate of an https proxy
-    #[arg(long, requires = "proxy")]
+    #[arg(long, requires = "proxy", conflicts_with_all = CHOSEN)]
     pub(crate) proxy_insecure: bool,
     /// Ask an HTTP proxy for a tunnel for http URLs, too
-    #[arg(short = 'p', long, requires = "proxy")]
+    #[arg(short = 'p', long, requires = "proxy", conflicts_with_all = CHOSEN)]
     pub(crate) proxytunnel: bool,
     /// Hosts that are connected to without a proxy: names, each with all under it,
     /// addresses and ranges, with commas between; "*" for all. Of --proxy, and in

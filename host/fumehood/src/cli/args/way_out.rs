@@ -7,6 +7,10 @@ use clap::{Args, ValueEnum};
 use fumehood::ProxyFallback;
 use fumehood::policy::PacSource;
 
+/// What has proxies chosen in place of named. Flags for named ones have to say that they
+/// do not go with it: clap waives what they require where that conflicts with a flag.
+pub(super) const CHOSEN: [&str; 2] = ["proxy_pac", "proxy_from"];
+
 /// By what proxies are chosen, where they are not named one by one.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Proxies")]
@@ -68,7 +72,7 @@ impl Told {
 pub(crate) struct Upstream {
     /// Go through this proxy: [SCHEME://][USER:PASSWORD@]HOST[:PORT]; several in the
     /// order they are passed
-    #[arg(long, value_name = "PROXY", conflicts_with_all = ["proxy_pac", "proxy_from"])]
+    #[arg(long, value_name = "PROXY", conflicts_with_all = CHOSEN)]
     pub(crate) upstream: Vec<String>,
     /// Hosts that are connected to without --upstream: names, each with all under
     /// it, addresses and ranges, with commas between
@@ -76,6 +80,7 @@ pub(crate) struct Upstream {
         long,
         value_name = "HOSTS",
         requires = "upstream",
+        conflicts_with_all = CHOSEN,
         allow_hyphen_values = true
     )]
     pub(crate) noproxy: Option<String>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fumehood::control::{Blame, Cause, Deadlines};
-use fumehood::{Client, Error, Journey, Options, default_deadlines};
+use fumehood::{Client, Error, Journey, Options, Rest, default_deadlines};
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 
@@ -76,6 +76,9 @@ pub(super) async fn run(client: &Client, origin: &Origin, item: &Item, poison: b
             Ok(Err(error)) if matches!(error.cause(), Some(Cause::Deadline { .. })) => End::Hung,
             Ok(Err(error)) if may_begin_again(&error) && tries < MAX_TRIES => {
                 *outcome.begun_again.entry(Reason::of(&error)).or_default() += 1;
+                // Many deaths in a row are followed by a rest.
+                let rest = error.rest().map_or(Duration::ZERO, Rest::left);
+                tokio::time::sleep(rest).await;
                 continue;
             }
             Ok(Err(error)) => End::Failed(Reason::of(&error)),

@@ -130,7 +130,15 @@ async fn kill(engine: &Engine, versions: &Versions, at: usize) -> Result<Kill, S
     // Whoever finds out first launches the next.
     let modules = engine.modules();
     loop {
-        let current = modules.list().await.map_err(|e| e.to_string())?;
+        let current = match (modules.list().await, engine.status().await.rest) {
+            (Ok(current), _) => current,
+            // Many deaths in a row are followed by a rest.
+            (Err(_), Some(rest)) => {
+                tokio::time::sleep(rest.left()).await;
+                continue;
+            }
+            (Err(why), None) => return Err(why.to_string()),
+        };
         if engine.launch_report().await.engine.pid == pid {
             tokio::task::yield_now().await;
             continue;

@@ -13,6 +13,7 @@
 //! what comes of them: lengths, chunks, trailers, the end.
 
 pub mod client;
+mod guest;
 pub mod server;
 mod wire;
 

@@ -1,4 +1,5 @@
-//! Requests of a connection, read by the guest and by hyper's server.
+//! Requests of a connection, read by the guest and by hyper's server, or by the guest
+//! behind glass.
 //!
 //! An input is a byte of options and the stream.
 
@@ -9,10 +10,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use fumehood_engine::fuzz::ServerCodec;
 use fumehood_guest_http1::bounds::{MAX_FIELDS, MAX_HEAD_BYTES};
 use fumehood_guest_http1::{
-    Answer, Demand, Error, LineDemand, PayloadLength, Request, RequestTarget, Server, ServerEvent,
-    ServerProgress,
+    Demand, Error, LineDemand, Request, RequestTarget, ServerEvent, ServerProgress,
 };
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -21,8 +22,10 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Response, Version, http::request::Parts};
 
 use super::super::host::{empty_line, nth_line};
+use super::guest::Guest;
 use super::wire::{Content, Wire, told};
 use super::{End, assert_content, assert_ends, assert_fields, is_looser, is_stricter};
+use crate::glass::{Guests, Shadow};
 
 /// Requests that are read of one connection, at most.
 const MAX_REQUESTS: usize = 3;
@@ -33,7 +36,7 @@ pub fn run(data: &[u8]) {
         return;
     };
     let closes = options & 1 != 0;
-    let ours = Ours::read(stream, closes);
+    let ours = Ours::read(stream, closes, Shadow::none());
     let theirs = Theirs::read(stream, closes);
     for index in 0..MAX_REQUESTS {
         match (ours.requests.get(index), theirs.requests.get(index)) {
@@ -70,6 +73,13 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// The guest says the same natively and behind glass.
+pub fn run_beside_glass(data: &[u8]) {
+    if let Some((options, stream)) = data.split_first() {
+        Ours::read(stream, options & 1 != 0, Guests::get().server());
+    }
+}
+
 /// A request and what came of its content.
 struct Read {
     head: Request,
@@ -85,22 +95,22 @@ struct Ours {
 }
 
 impl Ours {
-    fn read(stream: &[u8], closes: bool) -> Ours {
+    fn read(stream: &[u8], closes: bool, shadow: Shadow<ServerCodec>) -> Ours {
         let mut ours = Ours {
             requests: Vec::new(),
             end: End::Waiting,
         };
-        let (mut server, mut buffer) = (Server::new(), stream);
-        let mut then = None;
+        let mut guest = Guest::new(shadow);
+        let (mut buffer, mut then) = (stream, None);
         while ours.end == End::Waiting {
-            let step = match (server.demand(), then) {
+            let step = match (guest.demand(), then) {
                 (Demand::Nothing, _) => break,
                 (Demand::PayloadUntilClose, _) => unreachable!("a request ends by itself"),
                 (Demand::Payload(left), lines) => {
-                    ours.payload(&mut server, &mut buffer, left, lines)
+                    ours.payload(&mut guest, &mut buffer, left, lines)
                 }
                 (demand @ (Demand::EmptyLine(_) | Demand::Lines(_)), _) => {
-                    piece(&mut buffer, demand).map(|it| server.receive(it))
+                    piece(&mut buffer, demand).map(|it| guest.receive(it))
                 }
             };
             let Some(step) = step else {
@@ -109,13 +119,13 @@ impl Ours {
             match step {
                 Ok(progress) => {
                     then = progress.then;
-                    ours.note(progress.events, &mut server);
+                    ours.note(progress.events, &mut guest);
                 }
                 Err(error) => ours.refuse(error),
             }
         }
         if closes && ours.end == End::Waiting {
-            match server.end_of_stream(buffer.len() as u64) {
+            match guest.end_of_stream(buffer.len() as u64) {
                 Ok(_) => ours.end = End::Whole,
                 Err(error) => ours.refuse(error),
             }
@@ -126,7 +136,7 @@ impl Ours {
     /// Moves payload, and shows the lines behind it with it.
     fn payload(
         &mut self,
-        server: &mut Server,
+        guest: &mut Guest,
         buffer: &mut &[u8],
         left: u64,
         then: Option<LineDemand>,
@@ -141,16 +151,16 @@ impl Ours {
             // What is left of the stream is content, and not all of it.
             return match moved.is_empty() {
                 true => None,
-                false => Some(server.payload_moved(moved.len() as u64)),
+                false => Some(guest.payload_moved(moved.len() as u64)),
             };
         }
         match then {
-            Some(lines) => piece(buffer, Demand::Lines(lines)).map(|it| server.receive(it)),
-            None => Some(server.payload_moved(left)),
+            Some(lines) => piece(buffer, Demand::Lines(lines)).map(|it| guest.receive(it)),
+            None => Some(guest.payload_moved(left)),
         }
     }
 
-    fn note(&mut self, events: Vec<ServerEvent>, server: &mut Server) {
+    fn note(&mut self, events: Vec<ServerEvent>, guest: &mut Guest) {
         for event in events {
             match event {
                 ServerEvent::Request(head) => self.requests.push(Read {
@@ -163,9 +173,8 @@ impl Ours {
                         panic!("the end of no request");
                     };
                     request.end = End::Whole;
-                    server.encode_head(&answer()).expect("an answer");
-                    let ending = server.end_payload(&[]).expect("its end");
-                    if !ending.persists || self.requests.len() == MAX_REQUESTS {
+                    let persists = guest.respond();
+                    if !persists || self.requests.len() == MAX_REQUESTS {
                         self.end = End::Whole;
                     }
                 }
@@ -201,17 +210,6 @@ fn piece<'a>(buffer: &mut &'a [u8], demand: Demand) -> Option<&'a [u8]> {
     let (piece, behind) = buffer.split_at(take);
     *buffer = behind;
     Some(piece)
-}
-
-fn answer() -> Answer {
-    Answer {
-        status: 200,
-        reason: Vec::new(),
-        fields: Vec::new(),
-        payload: PayloadLength::None,
-        last: false,
-        challenge: false,
-    }
 }
 
 /// A request as hyper reads it.

@@ -1,0 +1,99 @@
+//! Calls of built-in functions, each held against a second, plain implementation.
+
+use fumehood_engine::fuzz::pac::{self as wire, PacInstance};
+use fumehood_pac::{CallError, Target};
+
+use super::{Place, tame, twin};
+use crate::glass::Shadow;
+
+/// Most calls of an input: no more names than a call may have resolved.
+const MAX_CALLS: usize = 16;
+
+/// Longest argument, in bytes: what comes of it fits an alert.
+const MAX_ARGUMENT_BYTES: usize = 400;
+
+/// Tells what a call gives back, or that it threw.
+const SAY: &str = "function say(f) { var x; try { x = JSON.stringify(f()) } \
+                   catch (e) { x = 'threw' } alert(x) }";
+
+/// A built-in function and what it is given.
+pub(super) struct Call {
+    pub(super) function: &'static str,
+    pub(super) arguments: Vec<String>,
+}
+
+impl Call {
+    /// None where a native evaluator would be busy for too long.
+    fn read(piece: &[u8]) -> Option<Call> {
+        let (function, arguments) = piece.split_first()?;
+        let function = tame::FUNCTIONS[usize::from(*function) % tame::FUNCTIONS.len()];
+        let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+        let arguments: Vec<String> = arguments.split(|byte| *byte == 0).map(text).collect();
+        let fits = arguments.iter().all(|it| it.len() <= MAX_ARGUMENT_BYTES);
+        let is_cheap = function != "shExpMatch" || arguments.iter().all(|it| tame::is_cheap(it));
+        // What it says would be taken for what others do.
+        let tells = function != "alert";
+        (fits && is_cheap && tells).then_some(Call {
+            function,
+            arguments,
+        })
+    }
+
+    /// As in source text, which writes texts as Rust does where they have no NUL.
+    fn written(&self) -> String {
+        let arguments: Vec<String> = self.arguments.iter().map(|it| format!("{it:?}")).collect();
+        format!("{}({})", self.function, arguments.join(", "))
+    }
+}
+
+/// Every call says what its twin says.
+pub(super) fn run(pieces: &[&[u8]], place: Place, mut shadow: Shadow<PacInstance>) {
+    let calls = pieces.iter().filter_map(|it| Call::read(it));
+    let calls: Vec<Call> = calls.take(MAX_CALLS).collect();
+    let said: String = calls
+        .iter()
+        .map(|it| format!("say(function() {{ return {} }});\n", it.written()))
+        .collect();
+    let script = format!("{SAY}\nfunction FindProxyForURL(url, host) {{\n{said}return 'DIRECT' }}");
+
+    let (mut evaluator, moment) = (place.evaluator(), place.moment());
+    let at = wire::Moment {
+        now: moment.now,
+        seed: moment.seed,
+    };
+    place.surround(&mut shadow);
+    shadow.ask(|it| it.load(script.as_bytes(), at));
+    let loaded = evaluator.load(script.as_bytes(), moment);
+    shadow.compare(|| format!("{loaded:?}"));
+    assert_eq!(loaded, Ok(()), "{script}");
+
+    let target = Target {
+        scheme: "http",
+        host: "www.example.test",
+        port: None,
+        path: "/",
+    };
+    shadow.ask(|it| {
+        let target = wire::Target {
+            scheme: target.scheme.to_owned(),
+            host: target.host.to_owned(),
+            port: target.port,
+            path: target.path.to_owned(),
+        };
+        it.find(&target, at)
+    });
+    let found = evaluator.find(&target, moment);
+    shadow.compare(|| format!("{found:?}"));
+    match found {
+        Ok(found) => {
+            assert_eq!(found.alerts.len(), calls.len(), "{script}");
+            for (call, said) in calls.iter().zip(&found.alerts) {
+                if let Some(expected) = twin::says(call, place) {
+                    assert_eq!(*said, expected, "{}", call.written());
+                }
+            }
+        }
+        Err(CallError::Needs(name)) => assert!(name.starts_with('l'), "{name}"),
+        Err(error) => panic!("{error}: {script}"),
+    }
+}
