@@ -78,14 +78,27 @@ impl Nginx {
     /// Where nginx is not installed, or does not start; the error contains
     /// what nginx said.
     pub fn start(identity: &Identity, site: &Site) -> io::Result<Self> {
+        server::start(|| Self::attempt(identity, site))
+    }
+
+    /// Each attempt has a folder of its own: an nginx that found a port taken
+    /// leaves its Unix socket behind, and the next one could not bind that.
+    fn attempt(identity: &Identity, site: &Site) -> io::Result<Self> {
         let folder = TempDir::new()?;
         site.write(&folder.join("www"))?;
         fs::create_dir_all(folder.join("upload"))?;
         folder.write("chain.pem", &identity.chain_pem)?;
         folder.write("key.pem", &identity.key_pem)?;
-        let (server, ports) = server::start(|| start_in(&folder))?;
+        let ports = server::free_ports()?;
+        let config = folder.write("nginx.conf", configuration(&folder, ports))?;
+        let mut command = Command::new(find_program("nginx")?);
+        command.arg("-p").arg(folder.path()).arg("-c").arg(config);
+        command.arg("-e").arg(folder.join("error.log"));
+        // It writes its number once all its sockets listen.
+        let number = folder.join("nginx.pid");
+        let is_ready = || fs::metadata(&number).is_ok_and(|file| file.len() > 0);
         Ok(Self {
-            _server: server,
+            _server: Server::start(command, &folder, "error.log", is_ready)?,
             folder,
             ports,
         })
@@ -183,20 +196,6 @@ impl LoggedRequest {
             number: words.next()?.parse().ok()?,
         })
     }
-}
-
-/// Starts nginx on ports that are free at the moment.
-fn start_in(folder: &TempDir) -> io::Result<(Server, [u16; SERVICES])> {
-    let ports = server::free_ports()?;
-    let config = folder.write("nginx.conf", configuration(folder, ports))?;
-    let mut command = Command::new(find_program("nginx")?);
-    command.arg("-p").arg(folder.path()).arg("-c").arg(config);
-    command.arg("-e").arg(folder.join("error.log"));
-    // It writes its number once all its sockets listen.
-    let number = folder.join("nginx.pid");
-    let is_ready = || fs::metadata(&number).is_ok_and(|file| file.len() > 0);
-    let server = Server::start(command, folder, "error.log", is_ready)?;
-    Ok((server, ports))
 }
 
 fn configuration(folder: &TempDir, [http, tls12, tls13]: [u16; SERVICES]) -> String {
