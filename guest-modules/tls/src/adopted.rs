@@ -1,4 +1,5 @@
-//! A connection behind its handshake, taken over from an instance that ended.
+//! A connection behind its handshake, taken over from an instance that ended, or
+//! that is of another version.
 
 use crate::imports::{self, HashAlgorithm, ProtocolVersion, Secret};
 use crate::messages::{KEY_UPDATE_NOT_REQUESTED, Message};

@@ -23,7 +23,7 @@ pub struct Hop {
     pub partition: u64,
     /// By which tokens it learns who asks, of the embedder's making; only for HTTP
     /// proxies. It learns so before anything of the request is sent, and the
-    /// connection is good for nobody else.
+    /// connection is good for those alone whose requests go this way by the same rules.
     pub tokens: Option<TokenScheme>,
 }
 

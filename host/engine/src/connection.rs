@@ -1,7 +1,7 @@
 //! A connection to a server: transport, codec, and what they cost.
 
 use std::net::SocketAddr;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use fumehood_control::{Cause, Instance, Summary};
 use tokio::sync::OwnedSemaphorePermit;
@@ -48,11 +48,11 @@ impl Meter {
 }
 
 impl Connection {
-    /// Whether an idle connection can carry a request: nothing arrived and
-    /// the peer has not closed.
+    /// Whether an idle connection can carry a request: nothing arrived, nor a part
+    /// of a record, and the peer has not closed.
     pub(crate) fn is_alive(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        matches!(self.transport.poll_bytes(&mut cx), Poll::Pending)
+        self.transport.poll_bytes(&mut cx).is_pending() && self.transport.is_quiet()
     }
 
     /// What is left of it as a tunnel, which needs no codec.
@@ -65,6 +65,8 @@ impl Connection {
     pub(crate) fn rest(&mut self) {
         self.transport.shrink();
         self.codec.rest();
+        // Of those who took over nobody asks any more.
+        let _untold = self.taken_over();
     }
 
     /// Whether all its guests are of the versions that new connections take.
@@ -83,6 +85,15 @@ impl Connection {
         let mut made = self.transport.refresh()?;
         made.extend(self.codec.refresh()?);
         Ok(made)
+    }
+
+    /// The same for somebody else: nothing that one showed a codec is in another's.
+    ///
+    /// # Errors
+    /// As [`Connection::refresh`].
+    pub(crate) fn renew(&mut self) -> Result<(), Cause> {
+        self.transport.refresh()?;
+        self.codec.renew()
     }
 
     /// Instances that took over since the last time.

@@ -43,8 +43,8 @@ pub(crate) struct Hub {
     pub places: u32,
     /// Connections made for exchanges and for requests of listeners' clients.
     pub made: AtomicU64,
-    /// Told when somebody waits for room: a proxy's client that waits for its next
-    /// request gives its own back.
+    /// Told when somebody waits for room, or memory is scarce: a proxy's client that
+    /// waits for its next request gives its own back.
     pub wanted: Notify,
     pub ticker: Ticker,
     pub outbox: Outbox,
@@ -70,6 +70,8 @@ impl Hub {
         self.pressure.store(percent, Ordering::Relaxed);
         if percent > REFUSE_ABOVE {
             self.idle.clear();
+            // What clients keep to themselves between two requests is idle, too.
+            self.wanted.notify_waiters();
         } else if percent > SHED_ABOVE {
             self.idle.shed();
         }

@@ -31,6 +31,8 @@ struct Parked {
     reused: u64,
     /// Connections made before this moment are not kept.
     since: Option<Instant>,
+    /// Where the one belongs that the sweep has in its hands, if it may come back.
+    lifted: Option<Key>,
     by_key: HashMap<Key, Vec<(Instant, Connection)>>,
 }
 
@@ -57,24 +59,59 @@ impl Idle {
         self.swapped.notified().await;
     }
 
+    /// How long one is kept.
+    pub(crate) fn keep(&self) -> Duration {
+        self.keep
+    }
+
     /// The newest connection for the key that is still alive.
     pub(crate) fn take(&self, key: &Key) -> Option<Connection> {
+        self.take_if(key, |_| true)
+    }
+
+    /// The same of those that are fit for what it is taken for. The others stay.
+    pub(crate) fn take_if(
+        &self,
+        key: &Key,
+        mut is_fit: impl FnMut(&Connection) -> bool,
+    ) -> Option<Connection> {
         let mut parked = self.lock();
-        loop {
-            let (since, mut connection) = parked.by_key.get_mut(key)?.pop()?;
-            parked.count -= 1;
-            if since.elapsed() < self.keep && connection.is_alive() {
-                parked.reused += 1;
-                return Some(connection);
+        let list = parked.by_key.get_mut(key)?;
+        let (mut place, mut dead, mut found) = (list.len(), 0, None);
+        while let Some(before) = place.checked_sub(1) {
+            place = before;
+            let (since, connection) = &mut list[place];
+            if since.elapsed() >= self.keep || !connection.is_alive() {
+                list.remove(place);
+                dead += 1;
+            } else if is_fit(connection) {
+                found = Some(list.remove(place).1);
+                break;
             }
         }
+        parked.count -= dead + usize::from(found.is_some());
+        parked.reused += u64::from(found.is_some());
+        found
     }
 
     /// Keeps a connection, unless somebody waits for what it holds. Those that have
     /// waited longest make room.
-    pub(crate) fn park(&self, key: Key, mut connection: Connection) -> bool {
+    pub(crate) fn park(&self, key: Key, connection: Connection) -> bool {
+        self.park_if(key, connection, || true)
+    }
+
+    /// The same where it may be kept, which is asked when nobody else parks or closes.
+    pub(crate) fn park_if(
+        &self,
+        key: Key,
+        mut connection: Connection,
+        may_be_kept: impl FnOnce() -> bool,
+    ) -> bool {
         connection.rest();
         let mut parked = self.lock();
+        if !may_be_kept() {
+            return false;
+        }
         if parked.wanted > 0 || parked.since.is_some_and(|since| connection.since <= since) {
             return false;
         }
@@ -102,18 +139,41 @@ impl Idle {
     /// made one by one, and requests find all other connections here meanwhile.
     pub(crate) async fn sweep(&self) {
         for key in self.outdated() {
-            loop {
-                let outdated = self.lock().take_outdated(&key);
-                let Some((since, mut connection)) = outdated else {
-                    break;
-                };
+            while let Some((since, mut connection)) = self.lift_outdated(&key) {
                 if connection.refresh().is_ok() {
-                    self.lock()
-                        .put_back(self.most, key.clone(), since, connection);
+                    self.put_back(since, connection);
                 }
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Takes one whose guests are not current from the others, to be put back: what
+    /// closes those for more than their age closes this one too. Since when it waits.
+    pub(crate) fn lift_outdated(&self, key: &Key) -> Option<(Instant, Connection)> {
+        let mut parked = self.lock();
+        let list = parked.by_key.get_mut(key)?;
+        let lifted = list.remove(list.iter().position(is_outdated)?);
+        parked.count -= 1;
+        parked.lifted = Some(key.clone());
+        Some(lifted)
+    }
+
+    /// Puts it where it was, if it may still be there.
+    pub(crate) fn put_back(&self, since: Instant, connection: Connection) {
+        let mut parked = self.lock();
+        let Some(key) = parked.lifted.take() else {
+            return;
+        };
+        let alike = parked.by_key.get(&key).map_or(0, Vec::len);
+        let is_full = key.is_of_one_target() && alike >= self.most_alike;
+        if is_full || parked.wanted > 0 || parked.count >= self.most {
+            return;
+        }
+        let list = parked.by_key.entry(key).or_default();
+        let place = list.partition_point(|(other, _)| *other <= since);
+        list.insert(place, (since, connection));
+        parked.count += 1;
     }
 
     /// Closes what has waited too long; says where guests are not current.
@@ -190,6 +250,7 @@ impl Idle {
     /// Closes those of a listener's clients.
     pub(crate) fn close_of(&self, listener: ListenerId) {
         let mut parked = self.lock();
+        parked.close_lifted(|key| key.is_of(listener));
         parked.by_key.retain(|key, _| !key.is_of(listener));
         parked.recount();
     }
@@ -222,36 +283,27 @@ impl Drop for Wanted<'_> {
 }
 
 impl Parked {
-    fn take_outdated(&mut self, key: &Key) -> Option<(Instant, Connection)> {
-        let list = self.by_key.get_mut(key)?;
-        let found = list.remove(list.iter().position(is_outdated)?);
-        self.count -= 1;
-        Some(found)
-    }
-
-    /// Puts a connection where it was, if it may still be there.
-    fn put_back(&mut self, most: usize, key: Key, since: Instant, connection: Connection) {
-        let retired = self.since.is_some_and(|since| connection.since <= since);
-        if retired || self.wanted > 0 || self.count >= most {
-            return;
-        }
-        let list = self.by_key.entry(key).or_default();
-        let place = list.partition_point(|(other, _)| *other <= since);
-        list.insert(place, (since, connection));
-        self.count += 1;
+    /// Has the one that was lifted not come back, if it is one of these.
+    fn close_lifted(&mut self, of: impl Fn(&Key) -> bool) {
+        let _closed = self.lifted.take_if(|key| of(key));
     }
 
     fn clear(&mut self) {
+        self.lifted = None;
         self.by_key.clear();
         self.count = 0;
     }
 
-    /// Closes the oldest of some, until at most so many are left.
+    /// Closes the oldest of some, until at most so many are left; the one that was
+    /// lifted is one more.
     fn trim(&mut self, most: usize, of: impl Fn(&Key) -> bool) {
         let some = self.by_key.iter().filter(|(key, _)| of(key));
         let mut since: Vec<Instant> = some
             .flat_map(|(_, list)| list.iter().map(|(since, _)| *since))
             .collect();
+        if since.len() >= most {
+            self.close_lifted(&of);
+        }
         let Some(too_many) = since.len().checked_sub(most).filter(|count| *count > 0) else {
             return;
         };

@@ -126,6 +126,15 @@ impl Transport {
         }
     }
 
+    /// Whether nothing was read that is not taken, be it the beginning of a record.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match self {
+            Transport::Plain(plain) => plain.is_taken(),
+            Transport::Tls(tls) => tls.is_quiet() && tls.beneath().is_quiet(),
+            Transport::Closed => true,
+        }
+    }
+
     /// Writes as much as it takes at once, without telling of failure: what is
     /// said on the way out.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> usize {

@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fumehood_policy::ProxyServer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::gauge::{Gauge, One};
 use crate::key::Key;
@@ -43,8 +43,8 @@ impl Turns {
         }
     }
 
-    /// Waits for an exchange's turn; for as long as it takes, since the caller has a
-    /// deadline.
+    /// Waits for an exchange's turn, for as long as it takes: those before it end, and
+    /// the caller may have a deadline of its own.
     pub(crate) async fn wait(&self, key: &Key) -> Turn {
         let _waiting = self.waiting.one();
         let origin = self.origins.enter(key).await;
@@ -97,6 +97,22 @@ impl Turn {
         self.origin.as_ref().is_some_and(Place::is_wanted)
             || self.proxy.as_ref().is_some_and(Place::is_wanted)
     }
+
+    /// Waits until somebody waits for it at the proxy. Of all who hold a place there and
+    /// wait so, one is told of each who comes.
+    pub(crate) async fn wanted_at_proxy(&self) {
+        match &self.proxy {
+            Some(place) => place.wanted().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// It is one at this proxy.
+    pub(crate) fn is_at(&self, server: &ProxyServer) -> bool {
+        self.proxy
+            .as_ref()
+            .is_some_and(|place| place.key == *server)
+    }
 }
 
 /// A lane for each place, as long as somebody is in it.
@@ -109,6 +125,8 @@ type ByKey<K> = Arc<Mutex<HashMap<K, Lane>>>;
 
 struct Lane {
     places: Arc<Semaphore>,
+    /// Told when somebody comes and finds no place.
+    wanted: Arc<Notify>,
     /// All in it, waiting or served.
     inside: usize,
 }
@@ -119,6 +137,7 @@ struct Place<K: Eq + Hash> {
     /// Of the lane.
     width: usize,
     lane: Arc<Semaphore>,
+    wanted: Arc<Notify>,
     permit: Option<OwnedSemaphorePermit>,
     by_key: ByKey<K>,
 }
@@ -137,19 +156,24 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
 
     async fn enter(&self, key: &K) -> Place<K> {
         let width = self.width();
-        let lane = {
+        let (lane, wanted) = {
             let mut lanes = lock(&self.by_key);
             let lane = lanes.entry(key.clone()).or_insert_with(|| Lane {
                 places: Arc::new(Semaphore::new(width)),
+                wanted: Arc::default(),
                 inside: 0,
             });
             lane.inside += 1;
-            Arc::clone(&lane.places)
+            if lane.inside > width {
+                lane.wanted.notify_one();
+            }
+            (Arc::clone(&lane.places), Arc::clone(&lane.wanted))
         };
         let mut place = Place {
             key: key.clone(),
             width,
             lane,
+            wanted,
             permit: None,
             by_key: Arc::clone(&self.by_key),
         };
@@ -165,6 +189,16 @@ impl<K: Eq + Hash> Place<K> {
         let lanes = lock(&self.by_key);
         let inside = lanes.get(&self.key).map_or(0, |lane| lane.inside);
         inside > self.width
+    }
+
+    async fn wanted(&self) {
+        loop {
+            self.wanted.notified().await;
+            // Who came may have gone again.
+            if self.is_wanted() {
+                return;
+            }
+        }
     }
 }
 
@@ -285,6 +319,43 @@ mod tests {
         assert!(next.is_some());
         drop(client);
         assert!(served(last.as_mut()).is_some());
+    }
+
+    /// Who holds a place and does nothing with it hears of who comes for one.
+    #[tokio::test]
+    async fn one_holder_is_told_of_each_who_comes() {
+        let turns = Turns::new(6, 2);
+        let through = key("http://a.test", Some("http://p.test"));
+        let proxy = through.proxy().expect("a proxy");
+        let (one, other) = (turns.wait_at_proxy(proxy).await, turns.wait(&through).await);
+        assert!(one.is_at(proxy) && other.is_at(proxy));
+        let (mut first, mut second) = (
+            Box::pin(one.wanted_at_proxy()),
+            Box::pin(other.wanted_at_proxy()),
+        );
+        assert!(served(first.as_mut()).is_none() && served(second.as_mut()).is_none());
+        let mut next = Box::pin(turns.wait_at_proxy(proxy));
+        assert!(served(next.as_mut()).is_none());
+        let told = [
+            served(first.as_mut()).is_some(),
+            served(second.as_mut()).is_some(),
+        ];
+        assert_eq!(told, [true, false]);
+        // Who comes while nobody listens is told of later, and who has gone is not.
+        drop((first, second));
+        let mut last = Box::pin(turns.wait_at_proxy(proxy));
+        assert!(served(last.as_mut()).is_none());
+        let mut heard = Box::pin(other.wanted_at_proxy());
+        assert!(served(heard.as_mut()).is_some());
+        let mut gone = Box::pin(turns.wait_at_proxy(proxy));
+        assert!(served(gone.as_mut()).is_none());
+        drop((next, last, gone));
+        let mut heard = Box::pin(other.wanted_at_proxy());
+        assert!(served(heard.as_mut()).is_none());
+
+        let straight = turns.wait(&key("http://a.test", None)).await;
+        assert!(!straight.is_at(proxy));
+        assert!(served(Box::pin(straight.wanted_at_proxy()).as_mut()).is_none());
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 use rustix::io::{Errno, retry_on_intr, write};
@@ -75,12 +76,30 @@ pub fn scratch(name: &str) -> Result<OwnedFd, MemfdError> {
     .map_err(|errno| failed("memfd_create", errno))
 }
 
+/// How often it is tried to seal memory that the kernel finds busy. A try waits some
+/// 150 ms in the kernel where pages are held, and none where they are mapped.
+const SEAL_TRIES: u32 = 20;
+
+/// Time between two of them.
+const SEAL_PAUSE: Duration = Duration::from_millis(10);
+
 /// Makes it so that nobody, whoever holds a descriptor, can change it any more.
 ///
+/// Pages that somebody holds could be written still. Where memory is short the kernel
+/// itself holds some for a while, to move or to reclaim them, so it is tried again.
+///
 /// # Errors
-/// [`MemfdError::Io`]: not memory, or mapped for writing somewhere.
+/// [`MemfdError::Io`]: not memory, or `EBUSY`: mapped for writing, or held for long.
 pub fn seal_scratch(fd: impl AsFd) -> Result<(), MemfdError> {
-    fcntl_add_seals(fd, REQUIRED_SEALS).map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
+    let mut sealed = fcntl_add_seals(&fd, REQUIRED_SEALS);
+    for _ in 1..SEAL_TRIES {
+        if sealed != Err(Errno::BUSY) {
+            break;
+        }
+        std::thread::sleep(SEAL_PAUSE);
+        sealed = fcntl_add_seals(&fd, REQUIRED_SEALS);
+    }
+    sealed.map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
 }
 
 /// Sealed memory, mapped for reading.

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{PipeReader, Read, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
-use fumehood_sandbox::{MemfdError, map_code, map_sealed, sealed};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use fumehood_sandbox::{MemfdError, map_code, map_sealed, scratch, seal_scratch, sealed};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create, sendfile};
 
 const BOUND: usize = 1024;
 
@@ -30,6 +32,42 @@ fn nobody_changes_it() {
     assert!(ftruncate(&fd, 100).is_err());
     assert!(fcntl_add_seals(&fd, SealFlags::FUTURE_WRITE).is_err());
     assert!(File::from(fd).write_all(b"x").is_err());
+}
+
+/// Memory whose pages are held, as the kernel itself holds some where it moves them;
+/// here a pipe does, until it is read.
+fn held() -> (OwnedFd, PipeReader) {
+    let memory = scratch("test").unwrap();
+    File::from(memory.try_clone().unwrap())
+        .write_all(b"as it is")
+        .unwrap();
+    let (reader, writer) = pipe().unwrap();
+    assert_eq!(sendfile(writer, &memory, Some(&mut 0), 8), Ok(8));
+    (memory, reader)
+}
+
+#[test]
+fn what_is_held_for_a_while_is_sealed_then() {
+    let (memory, mut reader) = held();
+    assert!(fcntl_add_seals(&memory, SealFlags::WRITE).is_err());
+    std::thread::scope(|scope| {
+        let sealing = scope.spawn(|| seal_scratch(&memory));
+        // Whether it has begun by now or not, it ends well.
+        std::thread::sleep(Duration::from_millis(300));
+        reader.read_exact(&mut [0; 8]).unwrap();
+        sealing.join().unwrap().unwrap();
+    });
+    assert_eq!(&*map_sealed(&memory, BOUND).unwrap(), b"as it is");
+}
+
+#[test]
+fn what_is_held_for_ever_is_not_sealed() {
+    let (memory, _reader) = held();
+    let refused = seal_scratch(&memory).unwrap_err();
+    let MemfdError::Io { source, .. } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(source.kind(), std::io::ErrorKind::ResourceBusy);
 }
 
 #[test]
@@ -79,9 +117,9 @@ fn what_cannot_be_sealed_is_refused() {
         map_sealed(&file, usize::MAX),
         Err(MemfdError::Unsealed)
     ));
-    let (pipe, _) = std::io::pipe().unwrap();
+    let (other, _) = pipe().unwrap();
     assert!(matches!(
-        map_sealed(&pipe, BOUND),
+        map_sealed(&other, BOUND),
         Err(MemfdError::Unsealed)
     ));
 }

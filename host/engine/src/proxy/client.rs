@@ -156,13 +156,14 @@ impl Client {
         let bounds = self.seat.listener().setup.bounds;
         let now = Instant::now();
         let deadline = now + Duration::from_millis(bounds.keep_alive_ms.into());
-        let mut spare = now + TO_ITSELF;
+        let to_itself = TO_ITSELF.min(self.hub.idle.keep());
+        let mut spare = now + to_itself;
         let hub = Arc::clone(&self.hub);
         loop {
             let holds = self.codec.is_some() || !self.server.is_empty();
-            let until = match self.server.is_spare() {
-                true => spare.min(deadline),
-                false => deadline,
+            let until = match self.server.is_empty() {
+                true => deadline,
+                false => spare.min(deadline),
             };
             let (transport, patience) = (&mut self.transport, &mut self.patience);
             tokio::select! {
@@ -175,12 +176,13 @@ impl Client {
                     self.codec = None;
                     self.server.close();
                 }
+                () = self.server.wanted() => self.server.spare(),
                 () = std::future::poll_fn(|cx| patience.poll(cx, until)) => {
                     if until == deadline {
                         return None;
                     }
                     self.server.spare();
-                    spare = Instant::now() + TO_ITSELF;
+                    spare = Instant::now() + to_itself;
                 }
             }
         }

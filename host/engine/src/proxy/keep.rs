@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fumehood_control::ClientWay;
+use tokio::time::Instant;
 
 use super::judge::Wanted;
 use super::listener::Listener;
@@ -20,6 +21,12 @@ use crate::turns::Turn;
 /// close theirs after as long.
 pub(super) const TO_ITSELF: Duration = Duration::from_secs(5);
 
+/// Responses in a row that may ask who the client is while its connection is kept
+/// from who waits for its place: proving it by NTLM takes two (MS-NLMP section 3.1),
+/// by Negotiate seldom more (RFC 4559 section 5). Who never proves it is not to hold
+/// a place for ever.
+const MAX_UNPROVEN: u8 = 4;
+
 /// A connection that serves a client, and where it leads.
 pub(super) struct Kept {
     pub(super) key: Key,
@@ -29,6 +36,8 @@ pub(super) struct Kept {
     pub(super) used: bool,
     /// What the server makes of who asked may hold for all that comes over it.
     pub(super) personal: bool,
+    /// How many responses, the last among them, asked who the client is.
+    pub(super) unproven: u8,
     /// At the proxy that is first on the way, where there is one.
     pub(super) turn: Option<Turn>,
     /// By which of the listener's users its client was judged.
@@ -43,6 +52,8 @@ pub(super) struct Keep {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
     kept: Option<Kept>,
+    /// When it was put here.
+    since: Instant,
 }
 
 impl Kept {
@@ -57,17 +68,29 @@ impl Kept {
     /// connection is for nobody else from then on.
     pub(super) fn note(&mut self, request: &Request, status: u16) {
         let mut fields = request.fields.iter();
-        self.personal |= matches!(status, 401 | 407)
-            || fields.any(|(name, _)| name.eq_ignore_ascii_case(b"authorization"));
+        let asks = matches!(status, 401 | 407);
+        self.personal |=
+            asks || fields.any(|(name, _)| name.eq_ignore_ascii_case(b"authorization"));
+        self.unproven = match asks {
+            true => self.unproven.saturating_add(1),
+            false => 0,
+        };
+    }
+
+    /// Its client is about to prove who it is, for which it needs this very
+    /// connection.
+    fn is_being_proven(&self) -> bool {
+        (1..=MAX_UNPROVEN).contains(&self.unproven)
     }
 
     /// Gives it to whoever fits it next, or closes it.
     fn give_back(self, hub: &Hub, listener: &Listener) {
-        let is_for_others =
-            !self.personal && !listener.is_draining() && self.users == listener.users();
-        if is_for_others {
+        if !self.personal {
+            // Asked while the idle ones are locked: what ends them comes before, and is
+            // seen, or after, and ends this one too.
+            let may_serve = || !listener.is_draining() && self.users == listener.users();
             // Where it is not kept there is no room for it.
-            let _kept = hub.idle.park(self.key, self.connection);
+            let _kept = hub.idle.park_if(self.key, self.connection, may_serve);
         }
         // Who has the next turn finds it there.
         drop(self.turn);
@@ -80,6 +103,7 @@ impl Keep {
             hub: Arc::clone(hub),
             listener: Arc::clone(listener),
             kept: None,
+            since: Instant::now(),
         }
     }
 
@@ -88,11 +112,13 @@ impl Keep {
     }
 
     /// Keeps one that can be used again, for the client's next request, unless
-    /// somebody waits for it.
+    /// somebody waits for its place.
     pub(super) fn put(&mut self, mut kept: Kept) {
         kept.used = true;
-        self.kept = Some(kept);
-        if self.is_wanted() && !self.is_personal() {
+        let is_wanted = kept.turn.as_ref().is_some_and(Turn::is_wanted);
+        let is_for_who_waits = is_wanted && !kept.is_being_proven();
+        (self.kept, self.since) = (Some(kept), Instant::now());
+        if is_for_who_waits {
             self.give_back();
         }
     }
@@ -114,27 +140,29 @@ impl Keep {
         self.kept = None;
     }
 
-    /// Whether there is anything that others could have or wait for, once the client
-    /// has asked for nothing for a while.
-    pub(super) fn is_spare(&self) -> bool {
-        let kept = self.kept.as_ref();
-        kept.is_some_and(|it| !it.personal || it.turn.is_some())
-    }
-
-    /// The client has asked for nothing for a while.
-    pub(super) fn spare(&mut self) {
-        if !self.is_personal() || self.is_wanted() {
-            self.give_back();
+    /// Until somebody waits for its place, and may have it.
+    pub(super) fn wanted(&self) -> impl Future<Output = ()> + use<'_> {
+        let kept = self.kept.as_ref().filter(|it| !it.is_being_proven());
+        let turn = kept.and_then(|it| it.turn.as_ref());
+        async move {
+            match turn {
+                Some(turn) => turn.wanted_at_proxy().await,
+                None => std::future::pending().await,
+            }
         }
     }
 
-    fn is_personal(&self) -> bool {
-        self.kept.as_ref().is_some_and(|it| it.personal)
-    }
-
-    fn is_wanted(&self) -> bool {
-        let turn = self.kept.as_ref().and_then(|it| it.turn.as_ref());
-        turn.is_some_and(Turn::is_wanted)
+    /// The client has asked for nothing for a while: others may have it, where they can
+    /// or wait for its place. Whom nobody can follow may keep it for as long as any is
+    /// kept.
+    pub(super) fn spare(&mut self) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        let is_wanted = kept.turn.as_ref().is_some_and(Turn::is_wanted);
+        if !kept.personal || is_wanted || self.since.elapsed() >= self.hub.idle.keep() {
+            self.give_back();
+        }
     }
 }
 

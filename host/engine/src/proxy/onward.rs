@@ -24,6 +24,7 @@ use crate::instance::{Fields, Request, ServerAnswer};
 use crate::key::{Key, Whose};
 use crate::resume::SteadyCodec;
 use crate::transport::Transport;
+use crate::turns::Turn;
 
 /// A connection that a tunnel is to lead to.
 pub(super) struct Far {
@@ -67,12 +68,18 @@ impl Client {
         };
         let mut round = 0;
         let mut kept = self.kept(&wanted, &ways);
+        // What is sent again keeps its place in the row.
+        let mut turn = None;
         loop {
             let mut server = match kept.take() {
                 Some(kept) => kept,
-                None => match self.connect(&wanted, passing, (&ways, &mut round)).await {
+                None => match self
+                    .connect(&wanted, passing, (&ways, &mut round), turn.take())
+                    .await
+                {
                     Ok(reached) => reached,
                     Err(cause) => {
+                        (told.server, told.reused) = (None, false);
                         let refusal = Refusal::failed(&cause, &wanted.target);
                         return self.refuse(told, &refusal).await;
                     }
@@ -97,6 +104,7 @@ impl Client {
                     return self.refuse(told, &refusal).await;
                 }
                 (ways, round) = (proven, round + 1);
+                turn = server.turn.take();
                 continue;
             }
             if let End::Failed(cause) = &end
@@ -107,6 +115,7 @@ impl Client {
             {
                 // The connection had died while it was kept; others may have, too.
                 passing.shares = false;
+                turn = server.turn.take();
                 continue;
             }
             return self.conclude(end, told, server, &wanted.target).await;
@@ -214,11 +223,11 @@ impl Client {
         wanted: &Wanted,
         passing: Passing<'_>,
         (ways, round): (&[ClientWay], &mut u8),
+        turn: Option<Turn>,
     ) -> Result<Kept, Cause> {
-        let users = self.seat.listener().users();
         let traveller = traveller(&self.hub, &self.seat, self.grant(), wanted, passing);
         let whose = traveller.whose();
-        let Reached { way, link, turn } = traveller.reach(ways.to_vec(), round).await?;
+        let Reached { way, link, turn } = traveller.reach(ways.to_vec(), round, turn).await?;
         let (connection, used) = match link {
             Link::Shared(connection) => (*connection, true),
             Link::New(fresh) => (self.connection(fresh)?, false),
@@ -229,8 +238,9 @@ impl Client {
             connection,
             used,
             personal: false,
+            unproven: 0,
             turn,
-            users,
+            users: self.users,
             _serving: self.hub.proxy.serving.one(),
         })
     }
@@ -253,6 +263,8 @@ impl Client {
         wanted: &Wanted,
         request: &Request,
     ) -> Next {
+        // It leads elsewhere, and the tunnel may need the room that it has.
+        self.server.give_back();
         let via = self.via_so_far(request);
         let (peer, far) = match self.far(wanted, via.as_deref()).await {
             Ok(far) => far,
@@ -293,7 +305,7 @@ impl Client {
             refusal,
             cause: None,
         })?;
-        let reached = traveller.reach(ways, &mut 0).await;
+        let reached = traveller.reach(ways, &mut 0, None).await;
         let reached = reached.map_err(|cause| Unreached {
             refusal: Refusal::failed(&cause, &wanted.target),
             cause: Some(Box::new(cause)),

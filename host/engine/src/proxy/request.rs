@@ -1,7 +1,5 @@
 //! One request of a client that speaks HTTP: its head, who it is, whether it may.
 
-use std::task::Poll;
-
 use fumehood_control::{
     Admission, Cause, ClientProtocol, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES,
     ToEmbedder,
@@ -12,6 +10,7 @@ use super::admission::is_same;
 use super::client::{Client, Guest, Next};
 use super::flow::{Found, Inbound};
 use super::judge::{Judged, Wanted};
+use super::keep::TO_ITSELF;
 use super::patience::within;
 use super::refusal::Refusal;
 use super::told::Told;
@@ -72,10 +71,11 @@ impl Client {
         deadline: Instant,
     ) -> Result<(), Refusal> {
         let setup = &self.seat.listener().setup;
+        let users = self.seat.listener().users();
         if matches!(setup.admission, Admission::Anyone(_)) {
+            self.users = users;
             return Ok(());
         }
-        let users = self.seat.listener().users();
         if let (Some(login), Some(before)) = (&login, &self.login)
             && is_same(login, before)
             && self.users == users
@@ -138,18 +138,24 @@ impl Client {
     async fn head(&mut self) -> Result<Option<Come>, Refusal> {
         let bounds = self.seat.listener().setup.bounds;
         let deadline = within(bounds.head_ms);
+        let spare = Instant::now() + TO_ITSELF;
         let Some(guest) = &mut self.codec else {
             return Ok(None);
         };
         let mut inbound = Inbound::new(&guest.demand, None);
         loop {
             let (transport, patience) = (&mut self.transport, &mut self.patience);
+            let server = &mut self.server;
             let found = std::future::poll_fn(|cx| {
                 let found = inbound.poll(cx, transport);
-                if found.is_pending() && patience.poll(cx, deadline).is_ready() {
-                    return Poll::Ready(None);
+                if found.is_ready() {
+                    return found.map(Some);
                 }
-                found.map(Some)
+                // A head that is long in coming is no request yet.
+                if !server.is_empty() && patience.poll(cx, spare).is_ready() {
+                    server.spare();
+                }
+                patience.poll(cx, deadline).map(|()| None)
             });
             let step = match found.await {
                 None => {

@@ -209,14 +209,15 @@ impl Traveller<'_> {
     }
 
     /// Goes the first way that can be gone, and again where a proxy of it wants proof
-    /// of who asks, which is counted.
+    /// of who asks, which is counted. Who has a `turn` already need not wait for it.
     pub(super) async fn reach(
         &self,
         mut ways: Vec<ClientWay>,
         round: &mut u8,
+        mut turn: Option<Turn>,
     ) -> Result<Reached, Cause> {
         loop {
-            let cause = match self.try_all(ways).await {
+            let cause = match self.try_all(ways, turn.take()).await {
                 Ok(reached) => return Ok(reached),
                 Err(cause) => cause,
             };
@@ -228,12 +229,16 @@ impl Traveller<'_> {
         }
     }
 
-    async fn try_all(&self, ways: Vec<ClientWay>) -> Result<Reached, Cause> {
+    async fn try_all(
+        &self,
+        ways: Vec<ClientWay>,
+        mut turn: Option<Turn>,
+    ) -> Result<Reached, Cause> {
         let (mut failed, count) = (Vec::new(), ways.len());
         let mut outcome = Err(Cause::Busy);
         for way in ways {
             let (route, straight) = (way.route(), way.via.is_empty());
-            outcome = self.go(way).await;
+            outcome = self.go(way, turn.take()).await;
             let failure = outcome.as_ref().err();
             match failure.map(|cause| WayFailure::of(cause, straight)) {
                 Some(WayFailure::OfTheWay) => failed.push(route),
@@ -257,14 +262,14 @@ impl Traveller<'_> {
     }
 
     /// Goes one way.
-    async fn go(&self, way: ClientWay) -> Result<Reached, Cause> {
+    async fn go(&self, way: ClientWay, turn: Option<Turn>) -> Result<Reached, Cause> {
         if self.wanted.tunnel {
             let link = Link::New(self.make(&way).await?);
             let turn = None;
             return Ok(Reached { way, link, turn });
         }
         let key = Key::of_client(self.whose(), &self.wanted.target, &way);
-        let turn = self.turn(&way).await?;
+        let turn = self.turn(&way, turn).await?;
         let link = match self.shared(&key, &way) {
             Some(connection) => Link::Shared(Box::new(connection)),
             None => {
@@ -278,11 +283,16 @@ impl Traveller<'_> {
     }
 
     /// Waits for a turn at the proxy that is first on the way. Tunnels have none: they
-    /// last for as long as their clients want, and nobody else could have one.
-    async fn turn(&self, way: &ClientWay) -> Result<Option<Turn>, Cause> {
+    /// last for as long as their clients want, and nobody else could have one. Nobody
+    /// waits for a proxy that is denied.
+    async fn turn(&self, way: &ClientWay, turn: Option<Turn>) -> Result<Option<Turn>, Cause> {
         let Some(hop) = way.via.first() else {
             return Ok(None);
         };
+        self.judge_proxy(way)?;
+        if let Some(turn) = turn.filter(|it| it.is_at(&hop.server)) {
+            return Ok(Some(turn));
+        }
         let milliseconds = self.deadlines.connect_ms;
         let patience = Duration::from_millis(milliseconds.into());
         let waiting = self.hub.turns.wait_at_proxy(&hop.server);
@@ -296,18 +306,21 @@ impl Traveller<'_> {
     }
 
     /// A connection that others used and that may carry this request, by the policy of
-    /// this moment.
+    /// this moment. Those that may not can carry others.
     fn shared(&self, key: &Key, way: &ClientWay) -> Option<Connection> {
         let policy = self.hub.proxy.policy().filter(|_| self.shares)?;
         let first = way.first();
-        while let Some(mut connection) = self.hub.idle.take(key) {
+        let may = |connection: &Connection| {
             let address = connection.peer.ip();
-            let allowed = Judge::default().again(&policy, self.wanted, first.as_ref(), address);
-            if allowed.is_ok() && connection.refresh().is_ok() && connection.codec.renew().is_ok() {
+            let judged = Judge::default().again(&policy, self.wanted, first.as_ref(), address);
+            judged.is_ok()
+        };
+        loop {
+            let mut connection = self.hub.idle.take_if(key, may)?;
+            if connection.renew().is_ok() {
                 return Some(connection);
             }
         }
-        None
     }
 
     /// Makes a connection that leads this way.
@@ -343,10 +356,7 @@ impl Traveller<'_> {
         let deadline = Duration::from_millis(self.deadlines.connect_ms.into());
         let (first, method) = (way.first(), wanted.terms.method.clone());
         // No name server hears of a proxy that the policy denies.
-        if let Some(first) = &first {
-            let policy = hub.proxy.policy().ok_or(Cause::Busy)?;
-            judge_first(&policy, first, &wanted.terms)?;
-        }
+        self.judge_proxy(way)?;
         let host = first
             .as_ref()
             .map_or(&wanted.target.host, |it| &it.server.host);
@@ -356,6 +366,15 @@ impl Traveller<'_> {
         hub.dialer
             .dial_for(self.grant, &wanted.target, method, left, (first, found))
             .await
+    }
+
+    /// Asks the policy of this moment about the proxy that is first on the way.
+    fn judge_proxy(&self, way: &ClientWay) -> Result<(), Cause> {
+        let Some(first) = way.first() else {
+            return Ok(());
+        };
+        let policy = self.hub.proxy.policy().ok_or(Cause::Busy)?;
+        judge_first(&policy, &first, &self.wanted.terms)
     }
 
     /// From the first proxy on.

@@ -72,9 +72,7 @@ impl SteadyCodec {
         if Arc::ptr_eq(&current, &self.version) {
             return Ok(None);
         }
-        let codec = instantiate(&current)?;
-        self.replace(current, codec);
-        self.journal = Journal::default();
+        self.renew()?;
         Ok(Some(self.describe()))
     }
 

@@ -194,3 +194,69 @@ fn those_of_a_listener_go_with_it_and_what_was_allowed_before_is_not_kept() {
     assert_eq!(place.take(&idle, &ann), [after[0].1]);
     drop(open);
 }
+
+#[test]
+fn what_is_not_fit_stays_for_others() {
+    let (place, idle) = (Place::new(), Idle::new(16, 16, KEEP));
+    let own = key(CLIENTS, "http://a.test");
+    let kept = place.park(&idle, &own, 3);
+    let _inside = place.runtime.enter();
+    let is = |which: u16| move |it: &Connection| it.peer.port() == which;
+    assert!(idle.take_if(&own, |_| false).is_none());
+    assert_eq!(idle.count(), 3);
+    let oldest = idle.take_if(&own, is(kept[0].1)).unwrap();
+    assert_eq!((oldest.peer.port(), idle.count()), (kept[0].1, 2));
+    assert_eq!(place.take(&idle, &own), [kept[2].1, kept[1].1]);
+}
+
+/// What decides whether it is kept is asked when nothing can come in between.
+#[test]
+fn what_may_not_be_kept_is_not() {
+    let (place, idle) = (Place::new(), Idle::new(16, 16, KEEP));
+    let own = key(CLIENTS, "http://a.test");
+    let (connection, _open) = place.connect();
+    assert!(!idle.park_if(own.clone(), connection, || false));
+    assert_eq!(idle.count(), 0);
+}
+
+/// The sweep has one in its hands while the others are closed.
+#[test]
+fn what_closes_others_closes_the_one_that_is_being_moved() {
+    let place = Place::new();
+    let own = key(CLIENTS, "http://a.test");
+    let of_others = key(Whose::Embedder, "http://b.test");
+    let closings: [(&dyn Fn(&Idle), usize); 5] = [
+        (&|_| {}, 1),
+        (&|idle| idle.close_of(ListenerId(2)), 1),
+        (&|idle| idle.close_of(ListenerId(1)), 0),
+        (&Idle::clear, 0),
+        (&Idle::retire, 0),
+    ];
+    for (at, (close, left)) in closings.into_iter().enumerate() {
+        let idle = Idle::new(16, 16, KEEP);
+        let _open = place.park(&idle, &own, 1);
+        let version = 2 + u8::try_from(at).unwrap();
+        fixtures::put(&place.registry, "http1", GOOD, version).unwrap();
+        assert!(idle.lift_outdated(&of_others).is_none());
+        let (since, mut connection) = idle.lift_outdated(&own).unwrap();
+        connection.refresh().unwrap();
+        assert_eq!(idle.count(), 0);
+        close(&idle);
+        idle.put_back(since, connection);
+        assert_eq!(idle.count(), left, "{at}");
+    }
+}
+
+/// It is not one too many when it comes back.
+#[test]
+fn the_one_that_is_being_moved_keeps_to_the_bound() {
+    let (place, idle) = (Place::new(), Idle::new(16, 1, KEEP));
+    let own = key(CLIENTS, "http://a.test");
+    let _open = place.park(&idle, &own, 1);
+    fixtures::put(&place.registry, "http1", GOOD, 2).unwrap();
+    let (since, mut connection) = idle.lift_outdated(&own).unwrap();
+    connection.refresh().unwrap();
+    let _other = place.park(&idle, &own, 1);
+    idle.put_back(since, connection);
+    assert_eq!(idle.count(), 1);
+}

@@ -85,6 +85,12 @@ impl TlsStream {
         !self.inbound.plaintext().is_empty()
     }
 
+    /// Whether nothing has arrived that is not taken, be it the beginning of a record
+    /// or of a message.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.inbound.is_quiet()
+    }
+
     /// Gives buffers back while the connection idles.
     pub(crate) fn shrink(&mut self) {
         self.inbound.shrink();

@@ -19,6 +19,7 @@ mod shared;
 mod socks;
 mod strays;
 mod support;
+mod turns;
 mod upstream;
 mod users;
 mod wpad;

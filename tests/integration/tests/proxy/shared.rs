@@ -21,7 +21,7 @@ use crate::support::{Client, HELLO, PATIENCE, Proxy};
 const ANN: &str = "proxy-authorization: Basic YW5uOnNlY3JldA==\r\n";
 const BOB: &str = "proxy-authorization: Basic Ym9iOmhpZGRlbg==\r\n";
 
-const METRICS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
+pub(crate) const METRICS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 
 /// Answers as many as any test asks, on each connection.
 fn patient() -> Server {
@@ -29,7 +29,7 @@ fn patient() -> Server {
 }
 
 /// A request, and fields that end with their lines.
-fn request(method: &str, url: &str, fields: &str) -> String {
+pub(crate) fn request(method: &str, url: &str, fields: &str) -> String {
     format!("{method} {url} HTTP/1.1\r\nhost: x\r\n{fields}\r\n")
 }
 
@@ -51,7 +51,7 @@ fn ask(client: &mut Client, url: &str) -> String {
 }
 
 /// Waits until the metrics have this line.
-fn told(proxy: &Proxy, line: &str) {
+pub(crate) fn told(proxy: &Proxy, line: &str) {
     let at = proxy.metrics.unwrap();
     let found = wait_for(PATIENCE, || {
         page(at).lines().any(|it| it == line).then_some(())
@@ -59,7 +59,7 @@ fn told(proxy: &Proxy, line: &str) {
     assert!(found.is_some(), "{line} is not in\n{}", page(at));
 }
 
-fn told_idle(proxy: &Proxy, count: usize) {
+pub(crate) fn told_idle(proxy: &Proxy, count: usize) {
     told(
         proxy,
         &format!("fumehood_pool_connections{{state=\"idle\"}} {count}"),
@@ -420,7 +420,7 @@ fn who_waits_too_long_is_told_why() {
     let server = held(&gate);
     let upstream = format!("http://127.0.0.1:{}", server.port());
     let folder = TempDir::new().unwrap();
-    let config = "[timeouts]\nconnect = 1\n";
+    let config = "[timeouts]\nconnect = 5\n";
     let file = folder.write("config.toml", config).unwrap();
     let file: &Path = &file;
     let proxy = Proxy::strict(&["--upstream", &upstream, "--config", file.to_str().unwrap()]);

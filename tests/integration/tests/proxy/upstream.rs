@@ -25,7 +25,7 @@ fn http(server: &Server) -> String {
 }
 
 /// A script whose function has this body.
-fn script(body: &str) -> String {
+pub(crate) fn script(body: &str) -> String {
     let body = body.replace('%', "%25");
     format!("data:,function FindProxyForURL(url, host) {{ {body} }}")
 }

@@ -7,11 +7,13 @@ mod secrets;
 pub(super) mod server;
 mod swaps;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use fumehood_control::{Cause, TlsOptions, TlsVersion, Verification};
 use fumehood_policy::Host;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufRead as _, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
@@ -141,6 +143,46 @@ async fn a_fin_without_close_notify_is_a_truncation() {
     };
     assert_eq!(cause_inside(&error), Some(cause));
     server.join();
+}
+
+/// What comes of a record is of no response that was asked for, however little it is.
+#[tokio::test]
+async fn the_beginning_of_a_record_is_heard() {
+    let authority = Authority::new();
+    let guests = guests(&[authority.der()]);
+    for versions in [server::TLS13, server::TLS12] {
+        let server = serve(authority.server(&["localhost"], versions), |stream| {
+            std::io::Write::write_all(stream, b"asked").unwrap();
+            stream.flush_all();
+            std::io::Read::read_exact(stream, &mut [0]).unwrap();
+            std::io::Write::write_all(&mut stream.conn.writer(), b"unasked").unwrap();
+            let mut record = Vec::new();
+            while stream.conn.wants_write() {
+                stream.conn.write_tls(&mut record).unwrap();
+            }
+            let all_but_one = &record[..record.len() - 1];
+            std::io::Write::write_all(&mut stream.sock, all_but_one).unwrap();
+            std::io::copy(&mut stream.sock, &mut std::io::sink()).unwrap();
+        });
+        let established = guests.connect(&server, "localhost", OPTIONS).await.unwrap();
+        let mut stream = established.stream;
+        let mut got = [0; 5];
+        stream.read_exact(&mut got).await.unwrap();
+        assert!(stream.is_quiet());
+        stream.write_all(b"!").await.unwrap();
+        stream.flush().await.unwrap();
+        // It would be plaintext, or the end, for all that is waited for.
+        let heard = std::future::poll_fn(|cx| {
+            let is_pending = Pin::new(&mut stream).poll_fill_buf(cx).is_pending();
+            match is_pending && stream.is_quiet() {
+                true => Poll::Pending,
+                false => Poll::Ready(is_pending),
+            }
+        });
+        assert!(heard.await);
+        drop(stream);
+        server.join();
+    }
 }
 
 fn rejection(outcome: Result<handshake::Established, Cause>) -> String {
