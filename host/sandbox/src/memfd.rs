@@ -17,6 +17,11 @@ const REQUIRED_SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::WRITE)
     .union(SealFlags::SEAL);
 
+/// How often sealing is tried. It is refused while the kernel itself holds one of
+/// the pages, as to move it: for that it waits 0.15 s each time, which may be too
+/// little on a crowded machine. Memory that is mapped for writing it refuses at once.
+pub const SEAL_ATTEMPTS: u32 = 20;
+
 /// Why sealed memory was not made or not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum MemfdError {
@@ -80,7 +85,20 @@ pub fn scratch(name: &str) -> Result<OwnedFd, MemfdError> {
 /// # Errors
 /// [`MemfdError::Io`]: not memory, or mapped for writing somewhere.
 pub fn seal_scratch(fd: impl AsFd) -> Result<(), MemfdError> {
-    fcntl_add_seals(fd, REQUIRED_SEALS).map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
+    let fd = fd.as_fd();
+    while_busy(|| fcntl_add_seals(fd, REQUIRED_SEALS))
+        .map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
+}
+
+/// Tries until the kernel is done with the pages, or [`SEAL_ATTEMPTS`] times.
+fn while_busy(mut seal: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+    for _ in 1..SEAL_ATTEMPTS {
+        match seal() {
+            Err(Errno::BUSY) => {}
+            ended => return ended,
+        }
+    }
+    seal()
 }
 
 /// Sealed memory, mapped for reading.
@@ -164,5 +182,37 @@ fn failed(call: &'static str, errno: Errno) -> MemfdError {
     MemfdError::Io {
         call,
         source: errno.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How it ends where the kernel is busy so many times, and how often it was asked.
+    fn after(busy: u32) -> (Result<(), Errno>, u32) {
+        let mut asked = 0;
+        let ended = while_busy(|| {
+            asked += 1;
+            if asked > busy {
+                Ok(())
+            } else {
+                Err(Errno::BUSY)
+            }
+        });
+        (ended, asked)
+    }
+
+    #[test]
+    fn a_kernel_that_is_busy_is_asked_again_and_not_for_ever() {
+        assert_eq!(after(0), (Ok(()), 1));
+        assert_eq!(after(2), (Ok(()), 3));
+        assert_eq!(after(u32::MAX - 1), (Err(Errno::BUSY), SEAL_ATTEMPTS));
+        let mut asked = 0;
+        let refused = while_busy(|| {
+            asked += 1;
+            Err(Errno::PERM)
+        });
+        assert_eq!((refused, asked), (Err(Errno::PERM), 1));
     }
 }
