@@ -4,11 +4,12 @@
     reason = "native code is trusted on the word of whoever compiled it"
 )]
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fumehood_sandbox::{MemfdError, SealedCode, map_code};
+use fumehood_sandbox::{MemfdError, SEAL_ATTEMPTS, SealedCode, map_code};
 use wasmtime::component::Component;
 use wasmtime::{Config, CustomCodeMemory, Engine};
 
@@ -87,14 +88,29 @@ impl CodeLoader {
         // leads here. `keep` has taken the mapping, and gives nothing back.
         let component = unsafe { Component::deserialize_raw(&self.engine, bytes) }
             // Made now, so that the first instance is as quick as the next.
-            .and_then(|component| {
-                component
-                    .initialize_copy_on_write_image()
-                    .map(|()| component)
-            })
+            .and_then(|component| make_images(&component).map(|()| component))
             .map_err(LoadError::Foreign)?;
         Ok((component, bytes.len() as u64))
     }
+}
+
+/// Makes what instances' memories begin as: it is sealed too, and the kernel may be
+/// busy with its pages.
+fn make_images(component: &Component) -> wasmtime::Result<()> {
+    for _ in 1..SEAL_ATTEMPTS {
+        match component.initialize_copy_on_write_image() {
+            Err(error) if is_busy(&error) => {}
+            ended => return ended,
+        }
+    }
+    component.initialize_copy_on_write_image()
+}
+
+fn is_busy(error: &wasmtime::Error) -> bool {
+    let mut causes = error
+        .chain()
+        .filter_map(|it| it.downcast_ref::<io::Error>());
+    causes.any(|it| it.kind() == io::ErrorKind::ResourceBusy)
 }
 
 impl Mapped {

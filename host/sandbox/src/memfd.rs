@@ -78,7 +78,7 @@ pub fn scratch(name: &str) -> Result<OwnedFd, MemfdError> {
 
 /// How often it is tried to seal memory that the kernel finds busy. A try waits some
 /// 150 ms in the kernel where pages are held, and none where they are mapped.
-const SEAL_TRIES: u32 = 20;
+pub const SEAL_ATTEMPTS: u32 = 20;
 
 /// Time between two of them.
 const SEAL_PAUSE: Duration = Duration::from_millis(10);
@@ -92,7 +92,7 @@ const SEAL_PAUSE: Duration = Duration::from_millis(10);
 /// [`MemfdError::Io`]: not memory, or `EBUSY`: mapped for writing, or held for long.
 pub fn seal_scratch(fd: impl AsFd) -> Result<(), MemfdError> {
     let mut sealed = fcntl_add_seals(&fd, REQUIRED_SEALS);
-    for _ in 1..SEAL_TRIES {
+    for _ in 1..SEAL_ATTEMPTS {
         if sealed != Err(Errno::BUSY) {
             break;
         }

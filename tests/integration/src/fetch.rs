@@ -19,11 +19,19 @@ use crate::processes::{self, Process, wait_for};
 /// deadlines below a second; a crowded machine gets the rest.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Engine and broker end with their embedder.
-const GONE_LIMIT: Duration = Duration::from_secs(1);
+/// The same of those that try hundreds of requests, and take seconds where
+/// nothing else runs.
+const LONG_LIMIT: Duration = Duration::from_secs(120);
+
+/// Commands that take [`LONG_LIMIT`].
+const LONG: [&str; 2] = ["chaos", "prove"];
+
+/// Engine and broker end with their embedder, at once; a crowded machine gets
+/// the rest.
+const GONE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long output may still come when the command has ended.
-const OUTPUT_LIMIT: Duration = Duration::from_secs(5);
+const OUTPUT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A command line under construction. `--json`, `--silent` and leave to reach
 /// `127.0.0.1` are in it from the start.
@@ -33,6 +41,7 @@ pub struct Fetch {
     stdin: Option<Vec<u8>>,
     /// The command's standard output is somebody else's to read.
     stdout_given: bool,
+    limit: Duration,
 }
 
 /// A command that runs, with its engine and broker.
@@ -41,6 +50,7 @@ pub struct Running {
     child: Child,
     stdout: Option<Receiver<Vec<u8>>>,
     stderr: Receiver<Vec<u8>>,
+    limit: Duration,
 }
 
 /// A command that ended, and nothing of it is left.
@@ -89,6 +99,11 @@ impl Fetch {
             command,
             stdin: None,
             stdout_given: false,
+            limit: if LONG.contains(&name) {
+                LONG_LIMIT
+            } else {
+                LIMIT
+            },
         }
     }
 
@@ -178,6 +193,7 @@ impl Fetch {
             child,
             stdout,
             stderr,
+            limit: self.limit,
         }
     }
 
@@ -242,7 +258,7 @@ impl Running {
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let group = self.pid();
-        let status = wait_for(LIMIT, || self.child.try_wait().transpose());
+        let status = wait_for(self.limit, || self.child.try_wait().transpose());
         let Some(status) = status else {
             let left = processes::in_group(group);
             processes::kill_group(group);

@@ -11,6 +11,10 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 /// How often `/proc` is looked at.
 const POLL: Duration = Duration::from_millis(2);
 
+/// Most of a wait that one look can use up: on a machine that stood still nobody
+/// had the time that passed.
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
+
 /// A process as `/proc/PID/stat` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -129,14 +133,17 @@ pub fn own_descriptors() -> usize {
     entries.count()
 }
 
-/// Looks until `found` is `Some`, for at most `limit`.
+/// Looks until `found` is `Some`, for at most `limit` or, where looks take long, a
+/// look for each 50 ms of it.
 pub fn wait_for<T>(limit: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + limit;
+    let mut left = limit;
     loop {
+        let begun = Instant::now();
         let it = found();
-        if it.is_some() || Instant::now() > deadline {
+        if it.is_some() || left.is_zero() {
             return it;
         }
         thread::sleep(POLL);
+        left = left.saturating_sub(begun.elapsed().min(LONGEST_LOOK));
     }
 }

@@ -17,7 +17,7 @@ const PROGRAM_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long output may still come once the program has ended: a process it
 /// left behind can hold the pipe open for ever.
-const OUTPUT_GRACE: Duration = Duration::from_secs(2);
+const OUTPUT_GRACE: Duration = Duration::from_secs(30);
 
 /// Test results summed up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

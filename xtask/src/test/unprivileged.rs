@@ -5,6 +5,7 @@
 //! what the tests need is copied to a folder laid out like `target/`.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -55,9 +56,9 @@ struct Copy {
 
 impl Copy {
     fn create(workspace: &Workspace) -> Result<Self> {
-        let root = std::env::temp_dir().join(format!("fumehood-nobody-{}", process::id()));
-        fs::create_dir(&root).with_context(|| format!("cannot create {}", root.display()))?;
-        let copy = Self { root };
+        let copy = Self {
+            root: new_folder()?,
+        };
         fs::set_permissions(&copy.root, fs::Permissions::from_mode(0o755))?;
         fs::create_dir(copy.home())?;
         chown(copy.home(), Some(NOBODY), Some(NOBODY))?;
@@ -91,6 +92,24 @@ impl Copy {
                 .arg(self.root.join("target")),
         )?;
         Ok(place)
+    }
+}
+
+/// A folder that nobody has yet, among the system's temporary ones.
+fn new_folder() -> Result<PathBuf> {
+    let process = process::id();
+    let mut number = 0_u32;
+    loop {
+        let folder = format!("fumehood-nobody-{process}-{number}");
+        let path = std::env::temp_dir().join(folder);
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            // Left by a process of the same number that was killed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot create {}", path.display()));
+            }
+        }
     }
 }
 

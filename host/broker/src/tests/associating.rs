@@ -12,7 +12,7 @@ use fumehood_policy::{
     ClientName, Decision, Effect, Naming, Policy, Reason, Rule, Scheme, Target, Terms,
 };
 
-use super::serving::{Engine, Served, answer, failure};
+use super::serving::{Engine, Served, answer, both_sockets, failure};
 use super::world::{Names, Network, allowing};
 use crate::connect::Tcp;
 use crate::resolve::System;
@@ -236,7 +236,8 @@ async fn dial(engine: &Engine, target: Target, proxy: Option<FirstHop>) {
 #[tokio::test]
 async fn a_target_is_dialled_as_what_it_was_judged_as() {
     let (_served, engine) = listening(policy(None)).await;
-    let there = socket(LOOPBACK);
+    let (there, _nobody) = both_sockets();
+    there.set_read_timeout(Some(PATIENCE)).unwrap();
     let address = there.local_addr().unwrap();
     dial(&engine, Target::datagrams(address), None).await;
     let (ours, peer) = connected(&engine).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fumehood_control::{Attempt, DialFailure, MAX_CANDIDATES};
 use fumehood_policy::{AddressSpace, Mode, Policy, Spaces};
 use rustix::io::Errno;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -281,7 +281,10 @@ async fn tcp_hands_over_a_connection_as_the_engine_wants_it() {
     let would_block = std::io::Read::read(&mut &socket, &mut [0]).unwrap_err();
     assert_eq!(would_block.kind(), std::io::ErrorKind::WouldBlock);
 
-    drop(listener);
+    // Its port stays taken.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = nobody.local_addr().unwrap();
     assert_eq!(tcp.connect(address).await.unwrap_err(), Errno::CONNREFUSED);
 }
 

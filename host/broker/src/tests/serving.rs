@@ -9,7 +9,7 @@ use fumehood_control::{
 };
 use fumehood_policy::{Policy, Terms, Transport};
 use fumehood_sandbox::{AsyncChannel, Channel, ChannelError};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use super::world::{Answer, Names, Network, Peer, allowing, are, target};
@@ -433,6 +433,18 @@ async fn connect(engine: &Engine, id: u64, address: std::net::SocketAddr, transp
     engine.send(&request, &[]).await.unwrap();
 }
 
+/// A port of `127.0.0.1` for either transport, where nobody listens yet.
+pub(super) fn both_sockets() -> (std::net::UdpSocket, TcpSocket) {
+    loop {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpSocket::new_v4().unwrap();
+        match tcp.bind(udp.local_addr().unwrap()) {
+            Ok(()) => return (udp, tcp),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse),
+        }
+    }
+}
+
 fn places(port: u16) -> Vec<Place> {
     let of = |transport| Place {
         host: "localhost".parse().unwrap(),
@@ -444,9 +456,9 @@ fn places(port: u16) -> Vec<Place> {
 
 #[tokio::test]
 async fn a_driver_looks_up_then_connects_over_either_transport() {
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (udp, tcp) = both_sockets();
     let address = udp.local_addr().unwrap();
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = tcp.listen(1).unwrap();
     let served = Served::new(allowing(&["localhost"]), System::new(), Tcp::new());
     let engine = served.engine().await;
     served

@@ -20,8 +20,8 @@ use crate::registry::About;
 pub(super) use wire::{Failure, ResponseHead};
 
 /// How long a driver may take to say what it serves. It can reach nothing, so
-/// there is nothing to wait for.
-const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
+/// there is nothing to wait for; a crowded machine gets the rest.
+const DESCRIBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A loaded driver, ready to make instances.
 pub(crate) struct DriverModule {

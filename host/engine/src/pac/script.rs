@@ -2,6 +2,7 @@
 //! script in it, for the next call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bindings::exports::fumehood::pac::evaluator as wire;
 use super::module::{CALL_LIMIT, Instance, LOAD_LIMIT, PacModule};
@@ -15,6 +16,8 @@ type Pac = Arc<Version<PacModule>>;
 pub(crate) struct Script {
     source: Vec<u8>,
     surroundings: wire::Surroundings,
+    /// How long a call may keep the processor.
+    pub(super) call_limit: Duration,
     /// Empty before it was loaded, after a trap, and after the module was replaced.
     running: Option<Running>,
 }
@@ -31,6 +34,7 @@ impl Script {
         Script {
             source,
             surroundings,
+            call_limit: CALL_LIMIT,
             running: None,
         }
     }
@@ -130,7 +134,7 @@ impl Script {
         };
         let _active = version.module.activate();
         running.instance.store.data_mut().known = Arc::clone(known);
-        let told = running.instance.call(name, CALL_LIMIT, call)?;
+        let told = running.instance.call(name, self.call_limit, call)?;
         self.running = Some(running);
         Ok(Ok(told))
     }

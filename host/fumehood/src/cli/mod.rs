@@ -21,6 +21,8 @@ mod judge;
 mod modules;
 mod output;
 mod pac;
+#[cfg(feature = "demo")]
+mod passing;
 mod password;
 mod policy;
 mod progress;

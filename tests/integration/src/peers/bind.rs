@@ -129,13 +129,15 @@ impl Bind {
         let signed = || {
             is_answered(ports.plain, "x.wild.bind.test", A)
                 && is_answered(ports.plain, "hashed.bind.test", NSEC3PARAM)
+                // Without one of these it complains, and goes on.
+                && listens(ports.tls)
+                && listens(ports.http2)
         };
         let bind = Server::start(command, &folder, "named.log", signed)?;
         let config = folder.write("haproxy.conf", haproxy(folder.path(), ports))?;
         let mut command = Command::new(find_program("haproxy")?);
         command.args(["-db", "-f"]).arg(config);
-        let listens = || TcpStream::connect(loopback(https)).is_ok();
-        let front = Server::start(command, &folder, "haproxy.log", listens)?;
+        let front = Server::start(command, &folder, "haproxy.log", || listens(https))?;
         let logged = fs::read_to_string(folder.join("named.log"))?.len();
         Ok(Self {
             _servers: [front, bind],
@@ -149,6 +151,10 @@ impl Bind {
 
 fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn listens(port: u16) -> bool {
+    TcpStream::connect(loopback(port)).is_ok()
 }
 
 /// Writes the zones, the lower one first, and returns the key of the upper one as a

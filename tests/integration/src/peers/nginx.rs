@@ -25,7 +25,7 @@ use crate::certs::Identity;
 use crate::temp::TempDir;
 
 /// A request is logged just after its last byte has been sent.
-const LOG_LIMIT: Duration = Duration::from_secs(5);
+const LOG_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often a file that nginx is about to write is looked at.
 const POLL: Duration = Duration::from_millis(2);
@@ -152,7 +152,7 @@ impl Nginx {
     /// the answer must wait for the line.
     ///
     /// # Panics
-    /// If there are fewer after five seconds.
+    /// If there are fewer after half a minute.
     #[must_use]
     pub fn wait_for_requests(&self, count: usize) -> Vec<LoggedRequest> {
         let deadline = Instant::now() + LOG_LIMIT;

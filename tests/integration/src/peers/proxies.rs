@@ -60,12 +60,25 @@ impl RealProxy {
         let [port] = server::free_ports()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let command = command(kind, &folder, port)?;
-        let is_ready = || TcpStream::connect(address).is_ok();
+        // Whoever is there would take a connection; what a squid says is its own.
+        let log = folder.join(LOG);
+        let says_so = || {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            !is_squid(kind) || said.contains("Accepting HTTP")
+        };
+        let is_ready = || says_so() && TcpStream::connect(address).is_ok();
         Ok(Self {
-            server: Server::start(command, &folder, "cache.log", is_ready)?,
+            server: Server::start(command, &folder, LOG, is_ready)?,
             _folder: folder,
             port,
         })
+    }
+}
+
+fn is_squid(kind: Kind) -> bool {
+    match kind {
+        Kind::Squid | Kind::SquidDigest | Kind::SquidNegotiate | Kind::SquidNtlm => true,
+        Kind::Tinyproxy | Kind::Dante => false,
     }
 }
 
@@ -78,6 +91,9 @@ impl Drop for RealProxy {
         }
     }
 }
+
+/// What a squid tells of itself, in its folder.
+const LOG: &str = "cache.log";
 
 /// Shared memory that a squid makes, and leaves behind when it is killed.
 const SHARED_BY_SQUID: [&str; 3] = ["cf__metadata", "cf__queues", "cf__readers"];
@@ -129,7 +145,7 @@ fn squid(root: &Path, port: u16, access: &str) -> String {
     let root = root.display();
     format!(
         "http_port 127.0.0.1:{port}\npid_filename {root}/pid\ncoredump_dir {root}\n\
-         cache deny all\naccess_log none\ncache_log {root}/cache.log\ncache_store_log none\n\
+         cache deny all\naccess_log none\ncache_log {root}/{LOG}\ncache_store_log none\n\
          shutdown_lifetime 0 seconds\nvisible_hostname squid.test\npinger_enable off\n\
          dns_nameservers 127.0.0.1\nhosts_file /etc/hosts\n{access}"
     )

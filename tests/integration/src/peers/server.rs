@@ -4,8 +4,10 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::Range;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,14 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Another process may take a port between our finding it and the server's bind.
 const START_ATTEMPTS: usize = 5;
+
+/// Ports that no system hands out by itself unless it is told to: who asks for any
+/// free port, as other tests do all the time, gets none of these.
+const PORTS: Range<u16> = 16_384..32_768;
+
+/// How far apart two processes begin in [`PORTS`] at least, numbered one after the
+/// other: more than most need.
+const PORTS_PER_PROCESS: u32 = 64;
 
 /// The file in a server's folder for what it writes to its standard streams.
 const OUTPUT: &str = "output";
@@ -49,8 +59,14 @@ impl Server {
             .stderr(output);
         let mut server = Self(command.spawn()?);
         let deadline = Instant::now() + START_LIMIT;
-        while !is_ready() {
-            if server.0.try_wait()?.is_some() || Instant::now() > deadline {
+        loop {
+            let ready = is_ready();
+            // Who is gone did not answer: somebody else did, on a port that was taken.
+            let gone = server.0.try_wait()?.is_some();
+            if ready && !gone {
+                return Ok(server);
+            }
+            if gone || Instant::now() > deadline {
                 let said = [OUTPUT, log]
                     .map(|name| fs::read_to_string(folder.join(name)).unwrap_or_default())
                     .concat();
@@ -65,7 +81,6 @@ impl Server {
             }
             thread::sleep(POLL);
         }
-        Ok(server)
     }
 
     /// Ends it, at once.
@@ -105,17 +120,37 @@ pub(super) fn start<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
     attempt()
 }
 
-/// Loopback ports that are free for UDP and TCP. All are held at once, so that
-/// they differ.
+/// Loopback ports that are free for UDP and TCP, and that this process is told of
+/// once.
 pub(super) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    let begin = process::id().wrapping_mul(PORTS_PER_PROCESS);
     let mut ports = [0; N];
-    let mut held = Vec::new();
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push((UdpSocket::bind((Ipv4Addr::LOCALHOST, *port))?, listener));
+        *port = loop {
+            let told = TOLD.fetch_add(1, Ordering::Relaxed);
+            if told >= count {
+                return Err(io::Error::other("this process has had all ports there are"));
+            }
+            let offset = u16::try_from(begin.wrapping_add(told) % count);
+            let port = PORTS.start + offset.map_err(io::Error::other)?;
+            if is_free(port)? {
+                break port;
+            }
+        };
     }
     Ok(ports)
+}
+
+fn is_free(port: u16) -> io::Result<bool> {
+    let address = (Ipv4Addr::LOCALHOST, port);
+    let both = TcpListener::bind(address).and_then(|_| UdpSocket::bind(address));
+    match both {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Debian keeps servers where an ordinary user's `PATH` does not look.

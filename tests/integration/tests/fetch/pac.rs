@@ -113,8 +113,8 @@ fn an_answer_is_explained() {
     assert_eq!(report["names"][0]["addresses"][0], "192.0.2.7");
     // The path stays between the user and the server.
     assert_eq!(report["alerts"][0], "asked about https://www.near.test/");
-    let text = pac("eval", SCRIPT, &["--explain", url]).stdout;
-    let text = String::from_utf8_lossy(&text).into_owned();
+    let finished = pac("eval", SCRIPT, &["--explain", url]);
+    let text = String::from_utf8_lossy(finished.content());
     assert!(
         text.contains("\n    isPlainHostName(\"www.near.test\") = false\n"),
         "{text}"

@@ -36,7 +36,7 @@ const NEIGHBOURS: usize = 4;
 const CONTENT: usize = 4 << 20;
 
 /// A call into a guest may take half a second; a crowded machine gets the rest.
-const TYPED_WITHIN: Duration = Duration::from_secs(5);
+const TYPED_WITHIN: Duration = Duration::from_secs(30);
 
 fn poison(fault: &str) -> Script {
     Script::answer(format!(

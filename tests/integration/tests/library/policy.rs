@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fumehood::control::{Cause, DialFailure};
 use fumehood::policy::{Effect, Method, Mode, Policy, RequestUrl, Rule, Terms};
-use fumehood::{Engine, Options, Resolution, Settings, SettingsSource, Verdict};
+use fumehood::{Dns, DnsMode, Engine, Options, Resolution, Settings, SettingsSource, Verdict};
 use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::processes::wait_for;
 use fumehood_tests::temp::TempDir;
@@ -272,7 +272,12 @@ async fn reported() {
 }
 
 async fn explained() {
-    let first = builder().explainer(true).await.unwrap();
+    let alone = Dns {
+        mode: DnsMode::Guest,
+        servers: vec!["127.0.0.1:9".parse().unwrap()],
+        ..Dns::default()
+    };
+    let first = builder().dns(alone).explainer(true).await.unwrap();
     let explain = async |url: &str| {
         let url = RequestUrl::parse(url).unwrap();
         first.explain(&url, &Terms::default()).await.unwrap()
@@ -285,7 +290,7 @@ async fn explained() {
     assert!(
         matches!(it.verdict(), Verdict::Denied(denial) if denial.reason.name() == "local-address")
     );
-    // Asked of the resolver that a request would ask.
+    // Asked of the resolver that a request would ask, and which knows this one by itself.
     let it = explain("http://no-such-host.invalid/").await;
     assert!(matches!(it.verdict(), Verdict::Unresolved(_)), "{it:?}");
     // The default rule for localhost: it is this machine, whoever resolves.

@@ -92,6 +92,11 @@ fn a_head_that_does_not_end_is_cut_off() {
     // Not a byte.
     assert!(proxy.connect().is_ended());
     assert!(begun.elapsed() < crate::support::PATIENCE);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let proxy = Proxy::start(&[]);
     let huge = format!(
         "GET http://a.example/ HTTP/1.1\r\nx: {}",
         "y".repeat(300_000)

@@ -65,13 +65,11 @@ fn a_reply_that_is_not_the_questions_is_passed_over() {
 fn the_next_server_is_asked_where_one_is_silent_or_gone() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let folder = TempDir::new().unwrap();
-    let conf = folder.write("resolv.conf", "options timeout:1 attempts:1\n");
-    // A port that nobody has any more.
-    let gone = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let finished = at(gone)
+    let conf = folder.write("resolv.conf", "options timeout:2 attempts:1\n");
+    // Taken, for a peer that says nothing: what others send is refused.
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    gone.connect("127.0.0.1:9").unwrap();
+    let finished = at(gone.local_addr().unwrap())
         .arg("--server")
         .arg(silent.local_addr().unwrap().to_string())
         .arg("--server")

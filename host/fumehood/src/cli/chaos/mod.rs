@@ -23,7 +23,6 @@ mod trouble;
 mod versions;
 
 use std::io::IsTerminal as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,6 +36,7 @@ use tokio::sync::watch;
 
 use super::args::Chaos;
 use super::exit::{Exit, Failed};
+use super::passing::PassingFolder;
 use super::show::Show;
 use claims::Evidence;
 use crowd::Run;
@@ -170,7 +170,7 @@ fn builder(args: &Chaos, origin: &Origin, reports: &Path) -> Result<EngineBuilde
 struct Reports {
     folder: PathBuf,
     /// Ours to remove.
-    passing: bool,
+    _passing: Option<PassingFolder>,
 }
 
 impl Reports {
@@ -178,32 +178,20 @@ impl Reports {
         if let Some(folder) = named {
             return Ok(Reports {
                 folder: folder.to_owned(),
-                passing: false,
+                _passing: None,
             });
         }
-        let folder = std::env::temp_dir().join(format!("fumehood-chaos-{}", std::process::id()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|e| broken(&folder.display(), &e))?;
+        let passing = PassingFolder::new("chaos");
+        let passing = passing.map_err(|e| broken(&"a folder for crash reports", &e))?;
         Ok(Reports {
-            folder,
-            passing: true,
+            folder: passing.path().to_owned(),
+            _passing: Some(passing),
         })
     }
 
     /// Those that are kept: [`crashes::MAX_FILES`] at most.
     fn count(&self) -> usize {
         crashes::list(&self.folder).map_or(0, |all| all.len())
-    }
-}
-
-impl Drop for Reports {
-    fn drop(&mut self) {
-        if self.passing {
-            // What stays is the system's to empty.
-            let _stays = std::fs::remove_dir_all(&self.folder);
-        }
     }
 }
 

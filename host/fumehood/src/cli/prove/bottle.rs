@@ -3,16 +3,18 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, mount, mount_bind};
 
 use super::netlink;
 use crate::cli::exit::{Exit, Failed};
+use crate::cli::passing::PassingFolder;
 
-/// The C library's resolver asks us, once, and looks nothing up elsewhere.
-const RESOLV_CONF: &str = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n";
+/// The C library's resolver asks us, again where a busy machine kept us from
+/// answering, and looks nothing up elsewhere.
+const RESOLV_CONF: &str = "nameserver 127.0.0.1\noptions timeout:2 attempts:3\n";
 
 /// Where programs share memory by name.
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -27,7 +29,7 @@ const CONFIGURATION: &str =
 /// The process is in it. Its folder goes with it.
 #[derive(Debug)]
 pub(super) struct Bottle {
-    folder: PathBuf,
+    folder: PassingFolder,
 }
 
 impl Bottle {
@@ -39,11 +41,7 @@ impl Bottle {
             ))
         })?;
         netlink::own_every_address().map_err(|e| failed(&e))?;
-        let folder = std::env::temp_dir().join(format!("fumehood-prove-{}", std::process::id()));
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|e| failed(&format!("{}: {e}", folder.display())))?;
+        let folder = PassingFolder::new("prove").map_err(|e| failed(&e))?;
         let bottle = Bottle { folder };
         bottle.furnish().map_err(|e| failed(&e))?;
         Ok(bottle)
@@ -51,12 +49,12 @@ impl Bottle {
 
     /// The configuration that ours go by.
     pub(super) fn configuration(&self) -> PathBuf {
-        self.folder.join("config.toml")
+        self.folder.path().join("config.toml")
     }
 
     /// Puts another version of the configuration in place, which says the same.
     pub(super) fn rewrite_configuration(&self, version: usize) -> io::Result<()> {
-        let new = self.folder.join("config.new");
+        let new = self.folder.path().join("config.new");
         fs::write(&new, format!("{CONFIGURATION}# version {version}\n"))?;
         fs::rename(new, self.configuration())
     }
@@ -75,19 +73,12 @@ impl Bottle {
 
     /// Puts a file over that of `/etc`, for whoever is in the bottle.
     fn cover(&self, name: &str, text: &str) -> io::Result<()> {
-        let (ours, theirs) = (self.folder.join(name), Path::new("/etc").join(name));
+        let (ours, theirs) = (self.folder.path().join(name), Path::new("/etc").join(name));
         fs::write(&ours, text)?;
         // Others read it too, whatever the umask is.
         fs::set_permissions(&ours, fs::Permissions::from_mode(0o644))?;
         mount_bind(&ours, &theirs)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", theirs.display())))
-    }
-}
-
-impl Drop for Bottle {
-    fn drop(&mut self) {
-        // What stays is the system's to empty.
-        let _stays = fs::remove_dir_all(&self.folder);
     }
 }
 
