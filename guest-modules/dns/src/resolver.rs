@@ -513,7 +513,9 @@ impl Resolver {
         self.by_key.clear();
         self.walks = Walks::default();
         self.backlog.clear();
-        self.actions.clear();
+        // What was to be closed still is.
+        let closes = |it: &Action| matches!(it, Action::Forget(_) | Action::HangUp(_));
+        self.actions.retain(closes);
         let (exchanges, channels) = self.exchanges.drain();
         let forget = exchanges.into_iter().map(Action::Forget);
         let hang_up = channels.into_iter().map(Action::HangUp);

@@ -12,6 +12,7 @@ use std::thread;
 
 use fumehood_engine::fuzz::pac::{Names, PacGuest, PacInstance};
 use fumehood_engine::fuzz::questions::QuestionsGuest;
+use fumehood_engine::fuzz::resolver::{Random, ResolverGuest, ResolverInstance};
 use fumehood_engine::fuzz::socks::{SocksGuest, SocksInstance};
 use fumehood_engine::fuzz::{
     Codec, CodecGuest, Ended, Glass, ServerCodec, TlsConnection, TlsGuest, VerifierGuest,
@@ -30,6 +31,7 @@ pub struct Guests {
     x509: VerifierGuest,
     socks: SocksGuest,
     questions: QuestionsGuest,
+    resolver: ResolverGuest,
     /// As large as all others together, and loaded when it is needed.
     pac: OnceLock<PacGuest>,
 }
@@ -62,6 +64,7 @@ impl Guests {
                 x509: glass.x509(&code("x509")?)?,
                 socks: glass.socks(&code("socks")?)?,
                 questions: glass.questions(&code("dns")?)?,
+                resolver: glass.resolver(&code("dns")?)?,
                 pac: OnceLock::new(),
                 glass,
             })
@@ -103,6 +106,12 @@ impl Guests {
     #[must_use]
     pub fn questions(&self) -> Shadow<&QuestionsGuest> {
         Shadow::begin(Ok(&self.questions))
+    }
+
+    /// A fresh `dns` instance with these random numbers, of that day.
+    #[must_use]
+    pub fn resolver(&self, random: Random, today: u64) -> Shadow<ResolverInstance> {
+        Shadow::begin(Ok(self.resolver.instance(random, today)))
     }
 
     /// A fresh `pac` instance that finds names so.

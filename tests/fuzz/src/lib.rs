@@ -37,7 +37,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 24] = [
     Target {
         name: "http1",
         what: "the http1 guest survives any stream and reads it the same however it is cut",
@@ -140,7 +140,14 @@ pub const TARGETS: [Target; 23] = [
         name: "dns",
         what: "the dns guest survives any server, and believes only what an anchor leads to",
         run: dns::run,
-        beside_glass: None,
+        beside_glass: Some(dns::twin::run_beside_glass),
+        corpus: "dns",
+    },
+    Target {
+        name: "dns-wasm",
+        what: "the dns guest resolves the same natively and in WebAssembly, over its sockets",
+        run: dns::twin::run_beside_glass,
+        beside_glass: Some(dns::twin::run_beside_glass),
         corpus: "dns",
     },
     Target {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fumehood_fuzz::glass::{Guests, take_end};
 use fumehood_fuzz::replay::{Outcome, caught, replay};
-use fumehood_fuzz::{TARGETS, Target, http1, questions, socks, target};
+use fumehood_fuzz::{TARGETS, Target, dns, http1, pieces, questions, socks, target};
 use fumehood_guest_dns::Security;
 
 /// All committed inputs of one target together may take so long. They take
@@ -191,11 +191,7 @@ fn seeds_of_dns_are_believed() {
         ("no-anchor", Security::Indeterminate),
     ] {
         let input = fs::read(folder("corpus", "dns").join(name)).unwrap();
-        assert_eq!(
-            fumehood_fuzz::dns::security(&input),
-            Some(expected),
-            "{name}"
-        );
+        assert_eq!(dns::security(&input), Some(expected), "{name}");
     }
 }
 
@@ -206,11 +202,12 @@ fn an_end_behind_glass_is_seen_and_told() {
     type Run = fn(&[u8], &Guests);
     type Input = fn(&str) -> Vec<u8>;
     let faulty = Guests::load(&["http1", "socks", "dns"]);
-    let targets: [(Run, Input); 4] = [
+    let targets: [(Run, Input); 5] = [
         (http1::run_beside, faulty_response),
         (socks::run_beside, faulty_tunnel),
         (socks::run_beside, faulty_datagram),
         (questions::run_beside, faulty_question),
+        (dns::twin::run_beside, faulty_query),
     ];
     for (run, input) in targets {
         let said = |fault: &str| {
@@ -255,6 +252,12 @@ fn faulty_question(fault: &str) -> Vec<u8> {
     let header = [0, 0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let length = u8::try_from(name.len()).unwrap();
     [&header[..], &[length], name.as_bytes(), &[0, 0, 1, 0, 1]].concat()
+}
+
+/// A name to be resolved, without DNSSEC.
+fn faulty_query(fault: &str) -> Vec<u8> {
+    let name = format!("fumehood-fault-{fault}.test");
+    pieces::join(&[&[1, 0][..], b".", &[0; 4], name.as_bytes()])
 }
 
 /// What a fuzzer would call a finding is shown as one, with its words.

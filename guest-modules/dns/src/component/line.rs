@@ -86,9 +86,11 @@ impl Line {
             });
         }
         if let Stage::Open(streams) = &self.stage {
-            streams.write(&mut self.unsent)?;
+            let written = streams.write(&mut self.unsent);
+            // A server that takes no more may have answered before.
             let bytes = streams.input.read(READ_BYTES).map_err(stream_error)?;
             self.received.push(&bytes);
+            written?;
         }
         Ok(())
     }

@@ -77,7 +77,9 @@ fn wait(inbox: &Pollable, sockets: &mut Sockets, deadline: Option<Time>) {
     pollables.push(inbox);
     let first = pollables.len();
     let places = sockets.pollables(&mut pollables);
-    let ready = poll(&pollables);
+    let mut ready = poll(&pollables);
+    // The host names them in any order: what has waited longest comes first.
+    ready.sort_unstable();
     let of_sockets = ready
         .into_iter()
         .filter_map(|index| usize::try_from(index).ok()?.checked_sub(first))

@@ -85,6 +85,9 @@ impl Network for Sockets {
                 self.posts.remove(&exchange);
             }
             Action::HangUp(channel) => {
+                // What came by it before it is opened again is not heard either.
+                self.events
+                    .retain(|event| channel_of(event) != Some(channel));
                 self.lines.remove(&channel);
             }
         }
@@ -162,6 +165,11 @@ impl Sockets {
     }
 
     fn stream(&mut self, channel: Channel, server: &Server, message: &[u8]) {
+        if self.has_ended(channel) {
+            // This is lost with the connection, whose end is told next: to open another
+            // now would have it taken for that one, and nobody would close it.
+            return;
+        }
         let line = match self.lines.get_mut(&channel) {
             Some(line) => line,
             None => match Line::open(channel, server) {
@@ -174,6 +182,12 @@ impl Sockets {
         };
         line.send(message);
         self.advance(channel);
+    }
+
+    /// Whether its end is still to be told.
+    fn has_ended(&self, channel: Channel) -> bool {
+        let is_end = |it: &Event| matches!(it, Event::Closed { channel: of, .. } if *of == channel);
+        self.events.iter().any(is_end)
     }
 
     fn advance(&mut self, channel: Channel) {
@@ -201,18 +215,27 @@ impl Datagram {
         socket.finish_bind()?;
         let remote = to_socket_address(server.address);
         let (incoming, outgoing) = socket.stream(Some(remote))?;
-        // WASI wants to be asked first. A socket this young has room.
-        outgoing.check_send()?;
-        outgoing.send(&[OutgoingDatagram {
+        // A socket this young has room; one that has none is of no use.
+        let question = OutgoingDatagram {
             data: message,
             remote_address: None,
-        }])?;
+        };
+        if outgoing.check_send()? == 0 || outgoing.send(&[question])? == 0 {
+            return Err(ErrorCode::WouldBlock);
+        }
         Ok(Datagram {
             ready: incoming.subscribe(),
             incoming,
             _outgoing: outgoing,
             _socket: socket,
         })
+    }
+}
+
+fn channel_of(event: &Event) -> Option<Channel> {
+    match event {
+        Event::Stream { channel, .. } | Event::Closed { channel, .. } => Some(*channel),
+        Event::Datagram { .. } | Event::Posted { .. } | Event::Failed { .. } => None,
     }
 }
 

@@ -19,7 +19,7 @@
 //! A query is kept until it is answered. When an instance ends, the next one is
 //! given all that was not, and one that ends two of them is told so.
 
-mod bindings;
+pub(crate) mod bindings;
 mod inbox;
 mod module;
 mod names;
@@ -33,3 +33,5 @@ pub(crate) use inbox::failure;
 pub(crate) use module::DnsModule;
 pub(crate) use names::Names;
 pub(crate) use secure::MAX_CHANNELS;
+#[cfg(feature = "fuzz")]
+pub(crate) use state::MAX_RESOURCES;

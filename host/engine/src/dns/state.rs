@@ -18,7 +18,7 @@ use crate::instance::{GuestState, Trace, new_store};
 
 /// Most resources it has at once: for each of its 128 exchanges a socket, two
 /// streams and a pollable, five for each connection, and a few of its own.
-const MAX_RESOURCES: usize = 1024;
+pub(crate) const MAX_RESOURCES: usize = 1024;
 
 /// The resolver's store data.
 pub(super) struct DnsState {

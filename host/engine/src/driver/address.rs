@@ -7,7 +7,7 @@ use super::bindings::wasi::sockets::network::{
 };
 
 /// As std has it.
-pub(super) fn from_wasi(address: IpSocketAddress) -> SocketAddr {
+pub(crate) fn from_wasi(address: IpSocketAddress) -> SocketAddr {
     match address {
         IpSocketAddress::Ipv4(Ipv4SocketAddress {
             port,
@@ -26,7 +26,7 @@ pub(super) fn from_wasi(address: IpSocketAddress) -> SocketAddr {
 }
 
 /// As WASI has it.
-pub(super) fn to_wasi(address: SocketAddr) -> IpSocketAddress {
+pub(crate) fn to_wasi(address: SocketAddr) -> IpSocketAddress {
     match address {
         SocketAddr::V4(it) => {
             let [a, b, c, d] = it.ip().octets();

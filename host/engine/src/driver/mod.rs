@@ -51,6 +51,8 @@ mod tests;
 mod udp;
 
 pub(crate) use access::{Access, Work};
+#[cfg(feature = "fuzz")]
+pub(crate) use address::{from_wasi, to_wasi};
 pub(crate) use bindings::fumehood::guest::panic;
 pub(crate) use budget::Budget;
 pub(crate) use fetch::run;

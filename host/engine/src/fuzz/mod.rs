@@ -11,6 +11,7 @@ mod codec;
 pub mod pac;
 mod piece;
 pub mod questions;
+pub mod resolver;
 mod server;
 pub mod socks;
 mod tls;
@@ -150,6 +151,15 @@ impl Glass {
         let (about, component) = self.load("dns", code)?;
         let engine = self.loader.engine();
         questions::QuestionsGuest::new(engine, &about, &component).map_err(text)
+    }
+
+    /// A `dns` module, where it resolves.
+    ///
+    /// # Errors
+    /// As [`Glass::http1`].
+    pub fn resolver(&self, code: &[u8]) -> Result<resolver::ResolverGuest, String> {
+        let (about, component) = self.load("dns", code)?;
+        resolver::ResolverGuest::new(self.loader.engine(), about, &component).map_err(text)
     }
 
     /// A `pac` module.

@@ -1,8 +1,12 @@
 //! Replies of name servers, by hickory-proto's encoder: those of the guest's own test
 //! zones, which are really signed, and some by hand.
 
+use std::fs;
+use std::path::Path;
+
+use fumehood_fuzz::dns::twin::choice;
 use fumehood_fuzz::dns::{TYPES, option};
-use fumehood_fuzz::pieces::join;
+use fumehood_fuzz::pieces::{join, split};
 use fumehood_guest_dns::{Config, RecordType, TrustAnchor, Wanted};
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::svcb::{Alpn, IpHint, SvcParamKey, SvcParamValue};
@@ -21,6 +25,7 @@ const TEXT: Wanted = Wanted::Records(RecordType::Txt);
 pub(crate) fn write() {
     signed();
     plain();
+    hindered();
 }
 
 /// Chains from the root's key, and from a zone's own where that makes them short.
@@ -136,6 +141,71 @@ fn plain() {
     conversation("no-name", 0, None, owner, A_RECORD, |sent| {
         changed(sent, no_such_name)
     });
+}
+
+/// Some of those again, with what can go wrong on the way.
+fn hindered() {
+    use choice::{AGAIN, CONFIGURE, CUT, END, FALSE_ALARM, POST_FAILS, QUERY, REFUSE, ROOM, TIME};
+    use choice::{CANCEL, RAW, TOGETHER, UNCONNECTED, UNREACHABLE, USUAL};
+    const SECOND: u8 = 0x10;
+    for (seed, of, choices) in [
+        ("no-socket", "text", &[REFUSE | SECOND, 0, TIME, 255][..]),
+        ("nobody-there", "text", &[FALSE_ALARM, UNREACHABLE, 0]),
+        ("slow", "text", &[TIME, 70, AGAIN, 9]),
+        // What breaks the protocol is asked again by TCP.
+        (
+            "stream-in-pieces",
+            "mail",
+            &[
+                CUT,
+                13,
+                ROOM,
+                3,
+                USUAL,
+                ROOM,
+                60,
+                CUT,
+                1,
+                FALSE_ALARM,
+                USUAL,
+            ],
+        ),
+        (
+            "stream-ends",
+            "mail",
+            &[CUT, 13, USUAL, CUT, 20, END, 0, END, 2],
+        ),
+        (
+            "no-stream",
+            "mail",
+            &[CUT, 13, UNCONNECTED, 0, CUT, 13, REFUSE, 3],
+        ),
+        (
+            "no-tls",
+            "issuer",
+            &[UNCONNECTED, 1, USUAL, END, 1, QUERY, 2],
+        ),
+        ("tls-and-noise", "issuer", &[USUAL, RAW, 0, TIME, 1, USUAL]),
+        ("no-https", "https", &[FALSE_ALARM, POST_FAILS, 2]),
+        (
+            "changed-mind",
+            "aliases",
+            &[QUERY, 0, CANCEL | SECOND, CONFIGURE],
+        ),
+        (
+            "end-and-question-at-once",
+            "mail",
+            &[
+                CUT, 13, USUAL, QUERY, 7, TOGETHER, CUT, TOGETHER, 13, END, 0,
+            ],
+        ),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/dns");
+        let input = fs::read(folder.join(of)).unwrap();
+        let mut pieces: Vec<Vec<u8>> = split(&input).iter().map(|it| it.to_vec()).collect();
+        pieces[0].extend(choices);
+        crate::seed("dns", seed, &join(&pieces));
+    }
 }
 
 fn changed(sent: &Sent, change: impl FnOnce(&mut Message)) -> Message {

@@ -5,12 +5,14 @@
 //! check is reached. What the guest then calls secure, or not there, must follow from
 //! the signatures that it has seen (`witness`).
 //!
-//! An input is a list ([`crate::pieces`]): two bytes of options; the zone of the anchor;
-//! the anchor as DS data; the name that is asked for; then replies, each a byte of
-//! [`reply`] and a message. A question gets the first reply to it that is left, or the
-//! last one again; where there is none, nobody answers.
+//! An input is a list ([`crate::pieces`]): two bytes of options, and what [`twin`] makes
+//! of more; the zone of the anchor; the anchor as DS data; the name that is asked for;
+//! then replies, each a byte of [`reply`] and a message. A question gets the first reply to
+//! it that is left, or the last one again; where there is none, nobody answers.
 
 mod denial;
+mod servers;
+pub mod twin;
 mod verdict;
 mod wire;
 mod witness;
@@ -25,11 +27,13 @@ use fumehood_crypto::zone;
 use fumehood_guest_dns::{
     Action, Algorithm, Answer, Channel, Config, Digest, Event, ExchangeId, Failure, MAX_ALIASES,
     MAX_NSEC3_HASHES, MAX_NSEC3_ITERATIONS, MAX_PROOF_QUESTIONS, MAX_SIGNATURE_CHECKS, Oracle,
-    PrivateAnswers, Protocol, Query, RecordType, Resolver, Security, Server, Time, TrustAnchor,
-    Wanted,
+    PrivateAnswers, Protocol, Query, RandomSource, RecordType, Resolver, Security, Server, Time,
+    TrustAnchor, Wanted,
 };
 
 use crate::pieces;
+use servers::Servers;
+pub use servers::reply;
 use witness::Signed;
 
 /// The day of all runs, in seconds since the Unix epoch.
@@ -49,18 +53,6 @@ pub mod option {
     pub const ADDRESSES: u8 = 16;
     /// The AD bit is believed.
     pub const TRUST: u8 = 32;
-}
-
-/// What the first byte of a reply asks for.
-pub mod reply {
-    /// To leave its ID as it is; else it becomes the question's.
-    pub const OWN_ID: u8 = 1;
-    /// To leave the letters of its question as they are; else they become ours.
-    pub const OWN_LETTERS: u8 = 2;
-    /// That it goes to whatever is asked.
-    pub const TO_ANY: u8 = 4;
-    /// That it comes from another address.
-    pub const STRANGER: u8 = 8;
 }
 
 /// The types, by the second byte of the options.
@@ -121,6 +113,7 @@ struct Log {
 }
 
 /// The host's arithmetic, with signatures that are good if they say so.
+#[derive(Default)]
 struct Notary(Rc<RefCell<Log>>);
 
 impl Oracle for Notary {
@@ -162,8 +155,7 @@ struct Run<'a> {
     resolver: Resolver,
     log: Rc<RefCell<Log>>,
     now: Time,
-    /// Each with whether it has been sent.
-    replies: Vec<(bool, &'a [u8])>,
+    servers: Servers<'a>,
     asked: VecDeque<(Way, Vec<u8>)>,
     questions: usize,
     sockets: BTreeSet<ExchangeId>,
@@ -172,9 +164,26 @@ struct Run<'a> {
 
 type Outcome = Result<Answer, Failure>;
 
+/// What an input asks for, and whom.
+struct Input<'a> {
+    query: Query,
+    anchor: TrustAnchor,
+    config: Config,
+    servers: Servers<'a>,
+    /// The options behind the first two.
+    choices: &'a [u8],
+}
+
 /// Runs an input; the answer, if a question came of it.
 fn drive(data: &[u8]) -> Option<Outcome> {
-    let (query, anchor, mut run) = prepare(data)?;
+    let Input {
+        query,
+        anchor,
+        config,
+        servers,
+        ..
+    } = prepare(data)?;
+    let mut run = Run::new(&config, servers);
     let outcome = run.resolve(&query);
     let first = std::mem::take(&mut run.log.borrow_mut().signed);
     verdict::check(&query, &outcome, &anchor, first);
@@ -183,13 +192,12 @@ fn drive(data: &[u8]) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// What an input asks for, and the resolver and the servers that it is asked of.
-fn prepare(data: &[u8]) -> Option<(Query, TrustAnchor, Run<'_>)> {
+fn prepare(data: &[u8]) -> Option<Input<'_>> {
     let pieces = pieces::split(data);
     let [options, zone, anchor, name, replies @ ..] = &pieces[..] else {
         return None;
     };
-    let [options, kind, ..] = **options else {
+    let [options, kind, choices @ ..] = *options else {
         return None;
     };
     let anchor = trust_anchor(zone, anchor)?;
@@ -197,7 +205,7 @@ fn prepare(data: &[u8]) -> Option<(Query, TrustAnchor, Run<'_>)> {
         id: 1,
         name: String::from_utf8_lossy(name).into_owned(),
         wanted: match options & option::ADDRESSES {
-            0 => Wanted::Records(TYPES[usize::from(kind) % TYPES.len()]),
+            0 => Wanted::Records(TYPES[usize::from(*kind) % TYPES.len()]),
             _ => Wanted::Addresses,
         },
         cached: true,
@@ -207,8 +215,27 @@ fn prepare(data: &[u8]) -> Option<(Query, TrustAnchor, Run<'_>)> {
             _ => PrivateAnswers::Refused,
         },
     };
-    let run = Run::new(&config(options, &anchor), replies);
-    Some((query, anchor, run))
+    Some(Input {
+        query,
+        config: config(*options, &anchor),
+        anchor,
+        servers: Servers::new(replies),
+        choices,
+    })
+}
+
+/// The n-th random number. Any do; an ID must only be one that is not in use.
+fn random(n: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// All of them.
+fn numbers() -> RandomSource {
+    let mut count = 0;
+    Box::new(move || {
+        count += 1;
+        random(count)
+    })
 }
 
 /// An anchor of any zone, of at most as many bytes as an SHA-384 digest takes.
@@ -250,20 +277,14 @@ fn config(options: u8, anchor: &TrustAnchor) -> Config {
 }
 
 impl<'a> Run<'a> {
-    fn new(config: &Config, replies: &[&'a [u8]]) -> Run<'a> {
+    fn new(config: &Config, servers: Servers<'a>) -> Run<'a> {
         let log = Rc::<RefCell<Log>>::default();
-        let mut count = 0_u64;
-        // Any numbers do; an ID must only be one that is not in use.
-        let random = move || {
-            count += 1;
-            count.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        };
         let notary = Box::new(Notary(Rc::clone(&log)));
         let mut run = Run {
-            resolver: Resolver::new(Box::new(random), notary),
+            resolver: Resolver::new(numbers(), notary),
             log,
             now: BEGIN,
-            replies: replies.iter().map(|it| (false, *it)).collect(),
+            servers,
             asked: VecDeque::new(),
             questions: 0,
             sockets: BTreeSet::new(),
@@ -339,7 +360,7 @@ impl<'a> Run<'a> {
 
     /// Lets the servers say what they say to a question.
     fn answer(&mut self, way: Way, question: &[u8]) {
-        let Some(reply) = self.reply_to(question) else {
+        let Some(reply) = self.servers.reply_to(question) else {
             return;
         };
         let (how, message) = reply;
@@ -365,33 +386,6 @@ impl<'a> Run<'a> {
         );
     }
 
-    fn reply_to(&mut self, question: &[u8]) -> Option<(u8, Vec<u8>)> {
-        let asked = asked(question)?;
-        let is_to_it = |reply: &[u8]| match reply.split_first() {
-            Some((how, message)) => {
-                how & reply::TO_ANY != 0 || self::asked(message).as_ref() == Some(&asked)
-            }
-            None => false,
-        };
-        let fresh = self
-            .replies
-            .iter()
-            .position(|(sent, it)| !sent && is_to_it(it));
-        let last = || self.replies.iter().rposition(|(_, it)| is_to_it(it));
-        let at = fresh.or_else(last)?;
-        self.replies[at].0 = true;
-        let (how, message) = self.replies[at].1.split_first()?;
-        let mut message = message.to_vec();
-        if how & reply::OWN_ID == 0 {
-            message.iter_mut().zip(&question[..2]).for_each(copy);
-        }
-        if how & reply::OWN_LETTERS == 0 && self::asked(&message).is_some_and(|it| it == asked) {
-            let letters = &question[HEADER..HEADER + asked.0.len()];
-            message[HEADER..].iter_mut().zip(letters).for_each(copy);
-        }
-        Some((*how, message))
-    }
-
     /// Nobody answers any more.
     fn wait(&mut self) {
         let Some(next) = self.resolver.next_timeout() else {
@@ -405,7 +399,7 @@ impl<'a> Run<'a> {
     fn asks_no_more(&mut self, query: &Query, outcome: &Outcome) {
         let kept = match outcome {
             Ok(answer) => {
-                let small = self.replies.iter().all(|(_, it)| it.len() <= SMALL);
+                let small = self.servers.longest() <= SMALL;
                 small && answer.ttl_s > 0 && answer.records.len() <= 16
             }
             Err(failure) => verdict::is_kept(query, failure),
@@ -447,19 +441,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Bytes of a message's header.
-const HEADER: usize = 12;
-
-/// The name, in lower case, and the type that a message's question is for.
-fn asked(message: &[u8]) -> Option<(wire::Wire, [u8; 2])> {
-    let (name, rest) = wire::name(message.get(HEADER..)?)?;
-    Some((name, *rest.first_chunk()?))
-}
-
-fn copy((to, from): (&mut u8, &u8)) {
-    *to = *from;
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
@@ -477,10 +458,11 @@ mod tests {
             (include_bytes!("../../corpus/dns/delegation-left-out"), true),
             (include_bytes!("../../corpus/dns/costly"), true),
         ] {
-            let (query, anchor, mut run) = prepare(seed).unwrap();
-            let outcome = run.resolve(&query);
+            let input = prepare(seed).unwrap();
+            let mut run = Run::new(&input.config, input.servers);
+            let outcome = run.resolve(&input.query);
             let signed = std::mem::take(&mut run.log.borrow_mut().signed);
-            let witness = witness::Witness::new(&anchor, signed);
+            let witness = witness::Witness::new(&input.anchor, signed);
             assert_eq!(witness.shows_an_end(), expected, "{outcome:?}");
         }
     }
