@@ -13,7 +13,7 @@
 //! For the proxy's clients a standing grant takes the place of a target: the
 //! engine names one, and the policy alone says whether it is dialled. The
 //! proxy's listening sockets are made and kept here (`listeners`), so that they
-//! outlive engines.
+//! outlive engines; the embedder has duplicates for the broker that comes after.
 //!
 //! Names may also be resolved by the engine's own resolver, whose sockets reach
 //! the servers that the embedder named and nothing else (`servers`). What it

@@ -24,7 +24,7 @@ pub(crate) struct Listeners {
 #[derive(Debug)]
 struct Held {
     socket: Arc<OwnedFd>,
-    /// Where it was bound here, and so in this process's network. One that was
+    /// Where it was bound by a broker, and so in this process's network. One that was
     /// given may be of another.
     here: Option<SocketAddr>,
 }
@@ -35,18 +35,20 @@ impl Listeners {
         &mut self,
         listener: ListenerId,
         address: SocketAddr,
-    ) -> Result<Option<SocketAddr>, i32> {
+    ) -> Result<SocketAddr, i32> {
         let socket = listen(address).map_err(|why| errno(&why))?;
         let bound = socket.local_addr().map_err(|why| errno(&why))?;
         self.hold(listener, socket.into(), Some(bound))?;
-        Ok(Some(bound))
+        Ok(bound)
     }
 
-    /// Takes a socket that listens already. A Unix socket has no address.
+    /// Takes a socket that listens already, made by a broker or not. A Unix socket has
+    /// no address.
     pub(crate) fn adopt(
         &mut self,
         listener: ListenerId,
         socket: OwnedFd,
+        made_here: bool,
     ) -> Result<Option<SocketAddr>, i32> {
         let bound = match socket_domain(&socket) {
             Ok(AddressFamily::UNIX) => None,
@@ -57,7 +59,7 @@ impl Listeners {
             Err(why) => return Err(why.raw_os_error()),
         };
         ioctl_fionbio(&socket, true).map_err(Errno::raw_os_error)?;
-        self.hold(listener, socket, None)?;
+        self.hold(listener, socket, bound.filter(|_| made_here))?;
         Ok(bound)
     }
 

@@ -1,6 +1,5 @@
 //! The loop: the embedder's word first, then the engine's requests.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,15 +44,18 @@ pub(crate) struct Broker<R, C> {
     dialler: Arc<Dialler<R, C>>,
     reports: mpsc::Receiver<Denial>,
     /// Questions of the embedder's and other things to tell it, each with its answer.
-    looks: JoinSet<FromBroker>,
+    looks: JoinSet<Said>,
 }
+
+/// What the embedder is told, with the descriptor that goes with it.
+type Said = (FromBroker, Option<Arc<OwnedFd>>);
 
 /// What happened next.
 enum Event {
     Embedder(Result<(ToBroker, Vec<OwnedFd>), ChannelError>),
     Engine(Result<DialRequest, ChannelError>),
     /// Something to say to the embedder.
-    Say(FromBroker),
+    Say(Said),
 }
 
 impl<R: Resolve, C: Connect> Broker<R, C> {
@@ -93,10 +95,11 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                     }
                     ended => ended,
                 },
-                Event::Say(message) => match embedder.send(&message, &[]).await {
-                    Ok(()) => Ok(()),
-                    Err(why) => Err(why.into()),
-                },
+                Event::Say((message, descriptor)) => {
+                    let descriptor = descriptor.as_ref().map(|it| it.as_fd());
+                    let sent = embedder.send(&message, descriptor.as_slice()).await;
+                    sent.map_err(BrokerError::from)
+                }
                 // It is gone or corrupt. Its dials go with it; the embedder
                 // will send another.
                 Event::Engine(Err(_)) => {
@@ -123,7 +126,9 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
             biased;
             received = embedder.recv() => Event::Embedder(received),
             request = request => Event::Engine(request),
-            Some(denial) = self.reports.recv() => Event::Say(FromBroker::Reported(denial)),
+            Some(denial) = self.reports.recv() => {
+                Event::Say((FromBroker::Reported(denial), None))
+            }
             Some(Ok(looked)) = self.looks.join_next() => Event::Say(looked),
         }
     }
@@ -138,7 +143,7 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 true => Err(DialFailure::Busy),
                 false => dialler.look(&target.host, Source::System, deadline).await,
             };
-            FromBroker::Looked { id, addresses }
+            (FromBroker::Looked { id, addresses }, None)
         });
     }
 
@@ -193,13 +198,22 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
                 deadline_ms,
             } => self.look(id, target, deadline_ms),
             ToBroker::Listen { listener, address } => {
-                let bound = self.listeners.bind(listener, address);
-                self.listening(listener, bound);
+                let told = match self.listeners.bind(listener, address) {
+                    Ok(address) => FromBroker::Listens { listener, address },
+                    Err(errno) => FromBroker::Listening {
+                        listener,
+                        bound: Err(errno),
+                    },
+                };
+                self.listening(listener, told);
             }
-            ToBroker::Listener { listener } => {
+            ToBroker::Listener {
+                listener,
+                made_here,
+            } => {
                 for descriptor in descriptors {
-                    let bound = self.listeners.adopt(listener, descriptor);
-                    self.listening(listener, bound);
+                    let bound = self.listeners.adopt(listener, descriptor, made_here);
+                    self.listening(listener, FromBroker::Listening { listener, bound });
                 }
             }
             ToBroker::CloseListener(listener) => self.listeners.close(listener),
@@ -213,11 +227,14 @@ impl<R: Resolve, C: Connect> Broker<R, C> {
         Ok(())
     }
 
-    /// Tells of a listener, and passes its socket on.
-    fn listening(&mut self, listener: ListenerId, bound: Result<Option<SocketAddr>, i32>) {
-        self.looks
-            .spawn(async move { FromBroker::Listening { listener, bound } });
-        if let (Some(engine), Some(socket)) = (&mut self.engine, self.listeners.get(listener)) {
+    /// Tells of a listener, and passes its socket on: to the engine, and one that was made
+    /// here to the embedder.
+    fn listening(&mut self, listener: ListenerId, told: FromBroker) {
+        let socket = self.listeners.get(listener);
+        let is_new = matches!(told, FromBroker::Listens { .. });
+        let kept = socket.clone().filter(|_| is_new);
+        self.looks.spawn(async move { (told, kept) });
+        if let (Some(engine), Some(socket)) = (&mut self.engine, socket) {
             engine.pass(listener, socket);
         }
     }

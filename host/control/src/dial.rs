@@ -79,17 +79,20 @@ pub enum ToBroker {
     },
     /// Listen there, for as long as the broker lives or until
     /// [`ToBroker::CloseListener`]. Every engine gets a duplicate of the socket.
-    /// The answer is [`FromBroker::Listening`].
+    /// The answer is [`FromBroker::Listens`], or [`FromBroker::Listening`] with an error.
     Listen {
         /// By which the rest refers to it.
         listener: ListenerId,
         /// Where; port 0 is any.
         address: SocketAddr,
     },
-    /// The same with a socket that listens already. One descriptor.
+    /// The same with a socket that listens already. One descriptor. The answer is
+    /// [`FromBroker::Listening`].
     Listener {
         /// By which the rest refers to it.
         listener: ListenerId,
+        /// A broker has made it, so it is of the broker's network.
+        made_here: bool,
     },
     /// Forget a listener. Engines have their duplicates until they drain.
     CloseListener(ListenerId),
@@ -134,7 +137,15 @@ pub enum FromBroker {
         /// The first [`MAX_CANDIDATES`] addresses, or why there are none.
         addresses: Result<Vec<IpAddr>, DialFailure>,
     },
-    /// The answer to [`ToBroker::Listen`] and [`ToBroker::Listener`].
+    /// The socket of [`ToBroker::Listen`] listens. One descriptor, a duplicate: given to
+    /// the next broker, it takes the port over, and no connect is refused between them.
+    Listens {
+        /// Which.
+        listener: ListenerId,
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The answer to [`ToBroker::Listener`], and to [`ToBroker::Listen`] where that failed.
     Listening {
         /// Which.
         listener: ListenerId,
@@ -146,7 +157,7 @@ pub enum FromBroker {
 
 impl Message for FromBroker {
     fn fd_count(&self) -> usize {
-        0
+        usize::from(matches!(self, FromBroker::Listens { .. }))
     }
 }
 

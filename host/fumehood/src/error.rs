@@ -4,7 +4,7 @@ use fumehood_control::{Blame, Cause, DialFailure, Failure, LayerReport, RetrySaf
 use fumehood_policy::{Denial, Lapse, Reason, Target, UrlError};
 
 use crate::proxies::NoWayOut;
-use crate::{Role, describe};
+use crate::{ChooseError, Role, describe};
 
 /// Any error of the embedder's own: of a request body, say.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -59,7 +59,7 @@ pub enum CallerError {
     /// No way out is known: the script that chooses proxies cannot be had or has no
     /// answer, and there is no fallback.
     #[error(transparent)]
-    NoWay(Box<crate::ChooseError>),
+    NoWay(Box<ChooseError>),
     /// The request's body ended with an error of its own.
     #[error("the request's body could not be read: {0}")]
     Body(#[source] BoxError),
@@ -302,6 +302,14 @@ impl Error {
         Error::denied(target.clone(), Denial { target, reason })
     }
 
+    /// As it is told of a request that it kept from being sent.
+    fn before_any_request(mut self) -> Self {
+        if let Error::Engine(EngineError::Problem(problem)) = &mut self {
+            problem.retry = RetrySafety::NotSent;
+        }
+        self
+    }
+
     /// The engine ended under the exchange.
     pub(crate) fn engine_died(target: Target, retry: RetrySafety) -> Self {
         Error::Engine(EngineError::Problem(Box::new(Problem {
@@ -315,6 +323,7 @@ impl Error {
 impl From<NoWayOut> for Error {
     fn from(error: NoWayOut) -> Self {
         Error::Caller(match error {
+            NoWayOut::Choose(ChooseError::Engine(error)) => return error.before_any_request(),
             NoWayOut::Choose(error) => CallerError::NoWay(Box::new(error)),
             NoWayOut::Proxies(error) => CallerError::Request(error.to_string()),
         })

@@ -225,9 +225,10 @@ impl From<FromBroker> for Answer {
                 drivers: Vec::new(),
             },
             FromBroker::Refused { layers, why } => Answer::Refused { layers, why },
-            FromBroker::Reported(_) | FromBroker::Looked { .. } | FromBroker::Listening { .. } => {
-                Answer::Other
-            }
+            FromBroker::Reported(_)
+            | FromBroker::Looked { .. }
+            | FromBroker::Listens { .. }
+            | FromBroker::Listening { .. } => Answer::Other,
         }
     }
 }

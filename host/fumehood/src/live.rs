@@ -256,17 +256,43 @@ async fn watch_broker(
                 Ok((FromBroker::Listening { listener, bound }, _none)) => {
                     listeners.listening(listener, bound);
                 }
-                _ => return,
+                Ok((FromBroker::Listens { listener, address }, sockets)) => {
+                    for socket in sockets {
+                        listeners.listens(listener, address, socket)?;
+                    }
+                }
+                Ok(_) => return Err(ChannelError::OutOfOrder),
+                Err(error) => return Err(error.into()),
             }
         }
     };
-    tokio::select! {
-        () = reports => {}
-        () = revoke_all(&channel, ended) => {}
-    }
+    let ended = tokio::select! {
+        ended = reports => ended,
+        ended = revoke_all(&channel, ended) => ended,
+    };
     life.end();
-    life.over(process.kill().await);
+    life.over(end(&mut process, ended).await);
     listeners.wake();
+}
+
+/// Kills a process that there was talk with, and says how it ended: by itself, where
+/// that was first, or for what it said or could not be told.
+async fn end(process: &mut Process, talk: Result<(), ChannelError>) -> String {
+    let status = process.kill().await;
+    if let Err(error) = &talk
+        && !error.is_closed()
+    {
+        tracing::error!(%error, "the {} is ended", process.role.name());
+    }
+    how(status, talk)
+}
+
+fn how(status: String, talk: Result<(), ChannelError>) -> String {
+    match talk {
+        Err(error) if !error.is_closed() => format!("by us, since {error}"),
+        // Nobody hears it, or nobody held it any more.
+        _ => status,
+    }
 }
 
 /// Who hears what an engine says.
@@ -316,12 +342,14 @@ impl Hears {
 }
 
 /// Takes back the grants of exchanges that are over, until nobody has any.
-pub(crate) async fn revoke_all(channel: &BrokerChannel, mut ended: UnboundedReceiver<GrantId>) {
+pub(crate) async fn revoke_all(
+    channel: &BrokerChannel,
+    mut ended: UnboundedReceiver<GrantId>,
+) -> Result<(), ChannelError> {
     while let Some(grant) = ended.recv().await {
-        if channel.send(&ToBroker::Revoke(grant), &[]).await.is_err() {
-            return;
-        }
+        channel.send(&ToBroker::Revoke(grant), &[]).await?;
     }
+    Ok(())
 }
 
 /// Owns the engine: routes what it says, passes orders on, until it
@@ -334,34 +362,35 @@ async fn watch_engine(
     ordered: UnboundedReceiver<ToEngine>,
 ) {
     // Side by side, so that neither direction waits for the other.
-    let misspoke = tokio::select! {
-        misspoke = route_all(&channel, &hears) => misspoke,
-        () = order_all(&channel, ordered) => None,
+    let ended = tokio::select! {
+        ended = route_all(&channel, |message| hears.take(message)) => ended,
+        ended = order_all(&channel, ordered) => ended,
     };
     life.end();
     hears.close();
-    let status = process.kill().await;
-    life.over(misspoke.unwrap_or(status));
+    life.over(end(&mut process, ended).await);
     hears.listeners.wake();
 }
 
-/// Says why the engine is to be ended, where it is for what it said.
-async fn route_all(channel: &EngineChannel, hears: &Hears) -> Option<String> {
-    while let Ok((message, _none)) = channel.recv().await {
-        if let Err(error) = hears.take(message) {
-            tracing::error!(%error, "the engine is ended for what it said");
-            return Some(format!("for what it said: {error}"));
-        }
+/// Hears the engine, until it is gone or says what it must not.
+async fn route_all(
+    channel: &EngineChannel,
+    take: impl Fn(ToEmbedder) -> Result<(), ChannelError>,
+) -> Result<(), ChannelError> {
+    loop {
+        let (message, _none) = channel.recv().await?;
+        take(message)?;
     }
-    None
 }
 
-async fn order_all(channel: &EngineChannel, mut ordered: UnboundedReceiver<ToEngine>) {
+async fn order_all(
+    channel: &EngineChannel,
+    mut ordered: UnboundedReceiver<ToEngine>,
+) -> Result<(), ChannelError> {
     while let Some(order) = ordered.recv().await {
-        if channel.send(&order, &[]).await.is_err() {
-            return;
-        }
+        channel.send(&order, &[]).await?;
     }
+    Ok(())
 }
 
 /// Acts on what the engine says unasked, until it is gone.
@@ -380,5 +409,49 @@ async fn hear(mut news: Receiver<News>, registry: Arc<Registry>, reports: crashe
                 let _unheard = done.send(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use fumehood_control::ListenerId;
+    use fumehood_sandbox::Channel;
+
+    use super::*;
+
+    fn told(talk: Result<(), ChannelError>) -> String {
+        how("signal: 9 (SIGKILL)".to_owned(), talk)
+    }
+
+    #[test]
+    fn one_that_ended_by_itself_is_told_by_its_status() {
+        let closed = fumehood_sandbox::ChannelError::Closed;
+        assert_eq!(told(Err(closed.into())), "signal: 9 (SIGKILL)");
+        assert_eq!(told(Ok(())), "signal: 9 (SIGKILL)");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_ended_for_what_it_said_is_told_by_that() {
+        let (ours, theirs) = Channel::<ToEngine, ToEmbedder>::pair().unwrap();
+        let ours = ours.into_async().unwrap();
+        let drained = ToEmbedder::Drained(ListenerId(1));
+        theirs.send(&drained, &[]).unwrap();
+        let refused = route_all(&ours, |_| Err(ChannelError::OutOfOrder)).await;
+        let why = "by us, since the other process broke the order of messages";
+        assert_eq!(told(refused), why);
+        // No message at all.
+        theirs.send(&drained, &[]).unwrap();
+        let theirs = theirs.into_fd();
+        rustix::io::write(&theirs, &[0xff; 9]).unwrap();
+        let garbled = told(route_all(&ours, |_| Ok(())).await);
+        assert!(
+            garbled.starts_with("by us, since a control packet does not decode"),
+            "{garbled}"
+        );
+        // None any more.
+        drop(theirs);
+        let gone = route_all(&ours, |_| Ok(())).await;
+        assert_eq!(told(gone), "signal: 9 (SIGKILL)");
     }
 }

@@ -1,8 +1,10 @@
 //! The local forward proxy, as an embedder holds it.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,6 +31,7 @@ use crate::traffic::Counters;
 use crate::unix_socket::{self, SocketFile};
 use crate::users::Users;
 use crate::{Engine, LaunchError, ResolveError};
+use state::State;
 
 /// Connections alive at once, tunnels among them: two descriptors each, of
 /// which an engine has 16,384.
@@ -60,8 +63,8 @@ const LAUNCH_PAUSE: Duration = Duration::from_secs(1);
 /// Where a proxy listens.
 #[derive(Clone, Debug)]
 pub enum ProxyAddress {
-    /// There; port 0 is any. The broker makes the socket and keeps it. Clients of
-    /// SOCKS 5 can send datagrams beside it, where the policy allows some.
+    /// There; port 0 is any. The broker makes the socket, and the next one takes it over.
+    /// Clients of SOCKS 5 can send datagrams beside it, where the policy allows some.
     Bind(SocketAddr),
     /// On a TCP socket that listens already, as a service manager gives it.
     Socket(Arc<OwnedFd>),
@@ -166,31 +169,14 @@ pub enum ProxyError {
 
 /// A proxy that listens. Dropped, it listens no more.
 ///
-/// When the engine process dies, its connections end with it; the listening
-/// socket does not. Connects wait for the next engine, which is launched at once.
+/// When the engine or the broker dies, its connections end with it; the listening
+/// socket does not. Connects wait for the next, which is launched at once, or after a rest.
 pub struct Proxy {
     engine: Engine,
     state: Arc<State>,
     records: mpsc::Receiver<Vec<AccessRecord>>,
     /// What goes on beside, for as long as it listens.
     beside: Vec<AbortHandle>,
-}
-
-/// One proxy, to whoever sets it up again.
-#[derive(Debug)]
-struct State {
-    setup: ListenerSetup,
-    address: ProxyAddress,
-    /// Of a Unix socket, until the proxy is drained.
-    unix: Mutex<Option<(Arc<OwnedFd>, SocketFile)>>,
-    admitted: Arc<Admitted>,
-    /// Where the broker listens, or why it does not.
-    bound: watch::Sender<Option<Result<Option<SocketAddr>, i32>>>,
-    /// It is to end: nothing launches it again.
-    draining: AtomicBool,
-    drained: watch::Sender<bool>,
-    records: mpsc::Sender<Vec<AccessRecord>>,
-    lost: AtomicU64,
 }
 
 /// The proxies of an engine.
@@ -333,6 +319,26 @@ impl Listeners {
         }
     }
 
+    /// Takes the socket that the broker has made, so that it outlives that broker.
+    ///
+    /// # Errors
+    /// [`ChannelError`] where it is not what was asked for: one gone rogue does not choose
+    /// where those after it listen.
+    pub(crate) fn listens(
+        &self,
+        listener: ListenerId,
+        address: SocketAddr,
+        socket: OwnedFd,
+    ) -> Result<(), ChannelError> {
+        // It may have ended meanwhile.
+        let Some(state) = self.all().get(&listener).cloned() else {
+            return Ok(());
+        };
+        state.keep(address, socket)?;
+        self.listening(listener, Ok(Some(address)));
+        Ok(())
+    }
+
     /// Has a new broker listen.
     pub(crate) async fn set_up_broker(&self, running: &Running) {
         for state in self.states() {
@@ -409,61 +415,6 @@ impl Listeners {
     }
 }
 
-impl State {
-    fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
-    async fn listen(&self, running: &Running) -> Result<(), ChannelError> {
-        let channel = &running.broker.channel;
-        let listener = self.setup.id;
-        for leave in self.all_leaves() {
-            channel.send(&ToBroker::StandingGrant(leave), &[]).await?;
-        }
-        let given = match &self.address {
-            ProxyAddress::Socket(socket) => Some(Arc::clone(socket)),
-            ProxyAddress::Bind(_) | ProxyAddress::Unix(_) => {
-                self.unix().as_ref().map(|(socket, _)| Arc::clone(socket))
-            }
-        };
-        match (&self.address, given) {
-            (_, Some(socket)) => {
-                let message = ToBroker::Listener { listener };
-                channel.send(&message, &[socket.as_fd()]).await?;
-            }
-            (ProxyAddress::Bind(address), None) => {
-                // The port that was any is this one now.
-                let before = self.bound.borrow().and_then(Result::ok).flatten();
-                let address = before.unwrap_or(*address);
-                let message = ToBroker::Listen { listener, address };
-                channel.send(&message, &[]).await?;
-            }
-            // They come with a socket.
-            (ProxyAddress::Socket(_) | ProxyAddress::Unix(_), None) => {}
-        }
-        Ok(())
-    }
-
-    fn unix(&self) -> MutexGuard<'_, Option<(Arc<OwnedFd>, SocketFile)>> {
-        self.unix.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whoever connects has, or users that have been here. For who asks for names
-    /// nothing is dialled.
-    fn all_leaves(&self) -> Vec<StandingGrant> {
-        match &self.setup.admission {
-            Admission::Anyone(_) if self.setup.serves == Serves::Names => Vec::new(),
-            Admission::Anyone(leave) => vec![leave.clone()],
-            Admission::Login => self.admitted.leaves(),
-        }
-    }
-
-    async fn serve(&self, running: &Running) -> Result<(), ChannelError> {
-        let setup = ToEngine::Listener(self.setup.clone());
-        Ok(running.engine.channel.send(&setup, &[]).await?)
-    }
-}
-
 impl Engine {
     /// Listens as a forward proxy: HTTP/1.1 with CONNECT and absolute URLs, and
     /// SOCKS 4, 4a and 5 with CONNECT and, of 5, UDP ASSOCIATE (RFC 1928).
@@ -530,6 +481,7 @@ impl Engine {
             setup,
             address,
             unix: Mutex::new(unix),
+            made: Mutex::default(),
             admitted: Arc::new(Admitted::new(users)),
             bound: watch::Sender::new(None),
             draining: AtomicBool::new(false),
@@ -668,8 +620,9 @@ impl Proxy {
     pub async fn begin_drain(&self) -> Result<(), ChannelError> {
         let listener = self.state.setup.id;
         self.state.draining.store(true, Ordering::Release);
-        // The path is free from now on for whoever comes next.
+        // Path and port are free from now on for whoever comes next.
         drop(self.state.unix().take());
+        drop(self.state.made().take());
         let running = self.engine.shared.as_it_is().await;
         let close = ToBroker::CloseListener(listener);
         running.broker.channel.send(&close, &[]).await?;

@@ -12,7 +12,8 @@ use crate::error::ChannelError;
 use crate::launch::EngineChannel;
 
 /// Most questions that came in part: those over 15 KiB. For one more, the oldest makes
-/// room: whoever asked it gave up half way, as nobody is told of that.
+/// room: mostly one whose asker gave up half way, as nobody is told of that. Where more
+/// than so many are under way at once, some did not come whole, and are answered so.
 const MAX_PARTS: usize = 256;
 
 /// Questions that came in part.

@@ -5,8 +5,10 @@
 //! | rest | – | – | 100 ms | 200 ms | 400 ms | … | 25.6 s | 30 s |
 //!
 //! A death is young where the process neither lasted nor was of use before it. One
-//! that was ends the row. Engine and broker share one row: which of them dies of
-//! what the other asks is hard to tell. Time is passed in.
+//! that was ends the row. How often it was of use is what an engine says itself, so that
+//! counts for nothing before a second: one gone rogue has no more than one launch in it.
+//! Engine and broker share one row: which of them dies of what the other asks is hard to
+//! tell. Time is passed in.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +28,11 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// A process that lasted so long did not die of how it begins.
 const LASTED: Duration = Duration::from_secs(10);
 
-/// Exchanges that make an engine worth its launch: together they take longer.
+/// Exchanges that make an engine worth its launch, once it lasted [`OF_USE_AFTER`].
 const OF_USE: u64 = 8;
+
+/// Some times longer than a launch takes.
+const OF_USE_AFTER: Duration = Duration::from_secs(1);
 
 /// What processes were before one of them died.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +51,8 @@ impl Lived {
     };
 
     fn is_young(self) -> bool {
-        self.lasted < LASTED && self.exchanges < OF_USE
+        let was_of_use = self.exchanges >= OF_USE && self.lasted >= OF_USE_AFTER;
+        self.lasted < LASTED && !was_of_use
     }
 }
 
@@ -187,7 +193,7 @@ mod tests {
                 exchanges: 0,
             },
             Lived {
-                lasted: Duration::ZERO,
+                lasted: OF_USE_AFTER,
                 exchanges: OF_USE,
             },
         ] {
@@ -198,6 +204,18 @@ mod tests {
             relaunch.died(YOUNG, now, String::new());
             assert_eq!(relaunch.rest(now), None, "two are free again");
         }
+    }
+
+    #[test]
+    fn no_count_excuses_an_early_death() {
+        let now = Instant::now();
+        let mut relaunch = after(2, now);
+        let lived = Lived {
+            lasted: OF_USE_AFTER - Duration::from_millis(1),
+            exchanges: u64::MAX,
+        };
+        relaunch.died(lived, now, String::new());
+        assert!(relaunch.rest(now).is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fumehood_control::{GrantId, ToEngine, policy_fragments};
 use fumehood_policy::{Policy, ProxySettings};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::asking::Remembered;
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// How names are resolved, as the processes were told.
     pub(crate) names: Teller,
     /// What runs now; the lock is held while launching, so that it happens once.
-    running: Mutex<Running>,
+    running: Arc<Mutex<Running>>,
     /// Source of exchange and grant numbers, across launches.
     numbers: AtomicU64,
     /// How often an engine took the place of one that had died.
@@ -109,7 +109,7 @@ impl Shared {
             remembered: Remembered::default(),
             counters,
             names: Teller::new(RESOLVER_GRANT),
-            running: Mutex::new(running),
+            running: Arc::new(Mutex::new(running)),
             numbers: AtomicU64::new(RESOLVER_GRANT.0 + 1),
             network: Network::default(),
             answers: upstream::Answers::default(),
@@ -165,19 +165,45 @@ impl Shared {
     }
 
     /// Processes that live, as far as is known; what died is launched again.
-    pub(crate) async fn running(&self) -> Result<Running, LaunchError> {
+    pub(crate) async fn running(self: &Arc<Self>) -> Result<Running, LaunchError> {
         self.with_running(async |running: &Running| running.clone())
             .await
     }
 
     /// Does something with processes that live, before they can be replaced.
     pub(crate) async fn with_running<T>(
-        &self,
+        self: &Arc<Self>,
         act: impl AsyncFnOnce(&Running) -> T,
     ) -> Result<T, LaunchError> {
-        let mut running = self.running.lock().await;
-        self.revive(&mut running).await?;
+        let mut running = Arc::clone(&self.running).lock_owned().await;
+        if running.gone().is_some() {
+            running = self.revived(running).await?;
+        }
         Ok(act(&running).await)
+    }
+
+    /// In a task of its own: whoever asks may give up half way, and a process that is
+    /// launched is told all that it has to be told.
+    async fn revived(
+        self: &Arc<Self>,
+        mut running: OwnedMutexGuard<Running>,
+    ) -> Result<OwnedMutexGuard<Running>, LaunchError> {
+        let shared = Arc::clone(self);
+        let reviving = tokio::spawn(async move {
+            shared.revive(&mut running).await?;
+            Ok(running)
+        });
+        match reviving.await {
+            Ok(revived) => revived,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => Err(LaunchError::Channel {
+                    role: Role::Engine,
+                    source: fumehood_sandbox::ChannelError::Closed.into(),
+                }),
+            },
+        }
     }
 
     async fn revive(&self, running: &mut Running) -> Result<(), LaunchError> {

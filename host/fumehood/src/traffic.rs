@@ -268,7 +268,10 @@ impl Counters {
     pub(crate) fn ended_well(&self) -> u64 {
         let traffic = self.traffic();
         let own = traffic.exchanges.get(&Outcome::Ok).copied();
-        own.unwrap_or_default() + traffic.proxy.served + traffic.proxy.tunnelled
+        // What clients' requests came to is what an engine says.
+        own.unwrap_or_default()
+            .saturating_add(traffic.proxy.served)
+            .saturating_add(traffic.proxy.tunnelled)
     }
 
     pub(crate) fn begun(&self) {
@@ -469,6 +472,12 @@ mod tests {
             }));
         }
         assert_eq!(counters.snapshot().payload_received, u64::MAX);
+        counters.proxied(&ProxyTally {
+            served: u64::MAX,
+            tunnelled: u64::MAX,
+            ..ProxyTally::default()
+        });
+        assert_eq!(counters.ended_well(), u64::MAX);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -201,13 +203,15 @@ fn tunnel_memory(proxy: &Proxy) -> Result<f64> {
     Ok((after - before) / TUNNELS as f64)
 }
 
-/// A server that takes connections and says nothing.
+/// A server that takes connections and says nothing. It ends, with all of them, on
+/// drop: what is measured next has the machine for itself.
 struct Far {
     address: SocketAddr,
+    ends: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Far {
-    /// Until this program ends.
     fn start() -> Result<Self> {
         let pid = std::process::id().to_string();
         let files = format!("--nofile={DESCRIPTORS}:");
@@ -215,10 +219,30 @@ impl Far {
             .with_context(|| format!("{DESCRIPTORS} descriptors are more than this may have"))?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        thread::spawn(move || {
-            let _held: Vec<TcpStream> = listener.incoming().map_while(Result::ok).collect();
+        let ends = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&ends);
+        let thread = thread::spawn(move || {
+            let connections = listener.incoming().map_while(Result::ok);
+            let _held: Vec<TcpStream> = connections
+                .take_while(|_| !ending.load(Ordering::Acquire))
+                .collect();
         });
-        Ok(Self { address })
+        Ok(Self {
+            address,
+            ends,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Release);
+        // It looks at the next connection; where there can be none it has ended.
+        let looked = TcpStream::connect(self.address);
+        if let (Ok(_), Some(thread)) = (looked, self.thread.take()) {
+            let _panicked = thread.join();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sockets for datagrams of listeners' clients: whose they are, and where they go.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ async fn listening(policy: Policy) -> (Served, Engine) {
     let address = SocketAddr::new(LOOPBACK, 0);
     served.tell(ToBroker::Listen { listener, address }).await;
     let told = served.embedder.recv().await.unwrap().0;
-    assert!(matches!(told, FromBroker::Listening { bound: Ok(_), .. }));
+    assert!(matches!(told, FromBroker::Listens { .. }));
     let engine = served.engine().await;
     let passed = answer(&engine).await.0;
     assert!(matches!(passed, DialReply::Listener { .. }));
@@ -112,6 +113,49 @@ fn heard(socket: &UdpSocket) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn the_next_broker_takes_a_listening_socket_over() {
+    let ask = ToBroker::Listen {
+        listener: LISTENER,
+        address: any_port(LOOPBACK),
+    };
+    let first = Served::new(policy(None), System::new(), Tcp::new());
+    first.tell(ask).await;
+    let (told, mut sockets) = first.embedder.recv().await.unwrap();
+    let FromBroker::Listens { listener, address } = told else {
+        panic!("{told:?}");
+    };
+    let kept = sockets.pop().unwrap();
+    drop(first);
+    let mut waits = TcpStream::connect(address).unwrap();
+    waits.write_all(b"hello").unwrap();
+    let next = Served::new(policy(None), System::new(), Tcp::new());
+    let grant = StandingGrant {
+        id: GrantId(7),
+        client: None,
+    };
+    next.tell(ToBroker::StandingGrant(grant)).await;
+    let given = ToBroker::Listener {
+        listener,
+        made_here: true,
+    };
+    next.embedder.send(&given, &[kept.as_fd()]).await.unwrap();
+    let told = next.embedder.recv().await.unwrap().0;
+    let bound = Ok(Some(address));
+    assert_eq!(told, FromBroker::Listening { listener, bound });
+    // Its engine has the connection that waited, and datagrams beside it.
+    let engine = next.engine().await;
+    let (_, mut sockets) = answer(&engine).await;
+    let passed = TcpListener::from(sockets.pop().unwrap());
+    let (mut accepted, peer) = passed.accept().unwrap();
+    accepted.set_nonblocking(false).unwrap();
+    let mut bytes = [0; 5];
+    accepted.read_exact(&mut bytes).unwrap();
+    assert_eq!((&bytes, peer), (b"hello", waits.local_addr().unwrap()));
+    associate(&engine, 1, (7, listener), LOOPBACK, any_port(LOOPBACK)).await;
+    assert_eq!(receiving(&engine).await.ip(), LOOPBACK);
+}
+
+#[tokio::test]
 async fn a_clients_first_datagram_says_which_port_is_its() {
     let (_served, engine) = listening(policy(None)).await;
     associate(&engine, 1, (7, LISTENER), LOOPBACK, any_port(LOOPBACK)).await;
@@ -167,7 +211,10 @@ async fn there_is_none_beside_what_is_not_a_listener_of_the_brokers_own() {
     let given = TcpListener::bind(any_port(LOOPBACK)).unwrap();
     let given = OwnedFd::from(given);
     let listener = ListenerId(4);
-    let message = ToBroker::Listener { listener };
+    let message = ToBroker::Listener {
+        listener,
+        made_here: false,
+    };
     served
         .embedder
         .send(&message, &[given.as_fd()])

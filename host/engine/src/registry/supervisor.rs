@@ -215,14 +215,19 @@ mod tests {
 
     #[test]
     fn memory_is_granted_up_to_the_bound_and_no_byte_more() {
-        let supervisor = Supervisor::new(Limits::for_one());
-        assert!(supervisor.take_memory(LEAST_MEMORY - 1));
-        assert!(!supervisor.take_memory(2));
-        assert!(supervisor.take_memory(1));
-        assert!(!supervisor.take_memory(1));
-        assert!(!supervisor.take_memory(u64::MAX));
-        supervisor.give_memory(1);
-        assert!(supervisor.take_memory(1));
+        for (instances, mebibytes) in [(1, 64), (21, 64), (22, 66), (272, 816), (4096, 12_288)] {
+            let supervisor = Supervisor::new(Limits {
+                instances,
+                ..Limits::for_one()
+            });
+            assert!(supervisor.take_memory((mebibytes << 20) - 1), "{instances}");
+            assert!(!supervisor.take_memory(2), "{instances}");
+            assert!(supervisor.take_memory(1));
+            assert!(!supervisor.take_memory(1));
+            assert!(!supervisor.take_memory(u64::MAX));
+            supervisor.give_memory(1);
+            assert!(supervisor.take_memory(1));
+        }
     }
 
     #[test]

@@ -122,8 +122,10 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
     if settings.max_idle_connections.origin == Origin::Default {
         limits.max_idle_connections = MAX_IDLE_CONNECTIONS;
     }
-    // Clients and the servers they are led to have as many as there are guests for.
-    limits.max_connections = limits.max_connections.max(limits.max_instances / 2);
+    if settings.max_connections.origin == Origin::Default {
+        // Clients and the servers they are led to have as many as there are guests for.
+        limits.max_connections = limits.max_connections.max(limits.max_instances / 2);
+    }
     limits
 }
 
@@ -267,5 +269,43 @@ impl From<ProxyError> for Failed {
             ProxyError::TooMany | ProxyError::NoUsers | ProxyError::Channel(_) => Exit::Engine,
         };
         Failed::new(exit, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use fumehood::SettingsSource;
+
+    use super::*;
+
+    fn limits_of(text: &str) -> Limits {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, text).unwrap();
+        let source = SettingsSource {
+            file: Some(file),
+            ..SettingsSource::default()
+        };
+        limits(&Settings::load(&source).unwrap())
+    }
+
+    #[test]
+    fn a_proxy_has_room_for_clients_where_nobody_says_how_much() {
+        let limits = limits_of("");
+        assert_eq!(limits.max_instances, MAX_INSTANCES);
+        assert_eq!(limits.max_idle_connections, MAX_IDLE_CONNECTIONS);
+        assert_eq!(limits.max_connections, MAX_INSTANCES / 2);
+        // Never less than anybody has.
+        let few = limits_of("[limits]\ninstances = 100\n");
+        assert_eq!(few.max_connections, Limits::default().max_connections);
+    }
+
+    #[test]
+    fn what_is_said_of_limits_holds_for_a_proxy() {
+        let text = "[limits]\ninstances = 300\nidle-connections = 5\nconnections = 9\n";
+        let limits = limits_of(text);
+        assert_eq!((limits.max_instances, limits.max_connections), (300, 9));
+        assert_eq!(limits.max_idle_connections, 5);
     }
 }

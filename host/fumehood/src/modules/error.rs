@@ -200,6 +200,14 @@ impl ModuleError {
 }
 
 impl ModuleError {
+    /// What is left of a rest after engines that died, where that is why.
+    pub(crate) fn rest(&self) -> Option<&crate::Rest> {
+        match self {
+            ModuleError::Engine(error) => error.rest(),
+            _ => None,
+        }
+    }
+
     /// Whether the engine is simply gone.
     pub(crate) fn is_engines_death(&self) -> bool {
         match self {

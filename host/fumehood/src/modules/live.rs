@@ -16,7 +16,7 @@ use super::info::{Listing, ModuleInfo};
 use super::registry::{Known, Lot, Origin};
 use super::trust::SignatureState;
 use crate::desk::{self, Answer};
-use crate::{Engine, hex};
+use crate::{Engine, LaunchError, hex};
 
 /// The modules of an engine. Made by [`Engine::modules`]; cheap to clone.
 ///
@@ -284,7 +284,9 @@ impl Modules {
     }
 
     /// Asks the engine. One that died without an answer has changed nothing that
-    /// outlives it, so the one launched in its place is asked the same.
+    /// outlives it, so the one launched in its place is asked the same. Where none is
+    /// launched for now, that death is the answer and not the rest: a question that
+    /// ends engines is not to be put again and again.
     async fn ask(&self, question: ToEngine, fd: Option<OwnedFd>) -> Result<Answer, ModuleError> {
         let shared = &self.engine.shared;
         let fd = fd.map(Arc::new);
@@ -292,7 +294,10 @@ impl Modules {
         match desk::ask(&engine, question.clone(), fd.clone()).await {
             Err(error) if error.is_engines_death() => {
                 engine.life.end();
-                let engine = shared.running().await?.engine;
+                let engine = match shared.running().await {
+                    Err(LaunchError::Resting(_)) => return Err(error),
+                    running => running?.engine,
+                };
                 desk::ask(&engine, question, fd).await
             }
             answer => answer,

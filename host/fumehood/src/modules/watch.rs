@@ -16,8 +16,8 @@ use super::candidate::Candidate;
 use super::error::ModuleError;
 use super::live::{Modules, blocking};
 use super::registry::Origin;
-use crate::Engine;
 use crate::shared::Shared;
+use crate::{Engine, Rest};
 
 /// What files with modules end in; others are left alone.
 const SUFFIX: &str = ".wasm";
@@ -166,7 +166,12 @@ pub(super) async fn take_all(engine: &Engine, path: &Path) -> Result<(), ModuleE
     let folder = std::sync::Arc::new(blocking(move || Folder::open(&owned)).await?);
     let looking = folder.clone();
     for name in blocking(move || looking.look()).await?.keys() {
-        take(engine, &folder, name, OnChange::Candidate).await;
+        let taken = take(engine, &folder, name, OnChange::Candidate).await;
+        match taken {
+            // That says nothing of the file.
+            Err(error) if error.rest().is_some() => return Err(error),
+            taken => settle(engine, folder.path_of(name), taken),
+        }
     }
     Ok(())
 }
@@ -184,17 +189,13 @@ async fn watch_until_error(
     loop {
         let looking = folder.clone();
         let now = blocking(move || looking.look()).await?;
-        for name in before.keys().filter(|name| !now.contains_key(*name)) {
-            let Some(shared) = engine.upgrade() else {
+        let gone = before.keys().filter(|name| !now.contains_key(*name));
+        let changes = gone.cloned().chain(changed(&before, &now));
+        for name in changes.collect::<Vec<_>>() {
+            let is_there = now.contains_key(&name).then_some(on_change);
+            if follow(engine, &folder, &name, is_there).await.is_none() {
                 return Ok(());
-            };
-            let_go(&Engine { shared }, &folder.path_of(name)).await;
-        }
-        for name in changed(&before, &now) {
-            let Some(shared) = engine.upgrade() else {
-                return Ok(());
-            };
-            take(&Engine { shared }, &folder, &name, on_change).await;
+            }
         }
         before = now;
         wait(&notices).await.map_err(|source| ModuleError::File {
@@ -204,38 +205,80 @@ async fn watch_until_error(
     }
 }
 
-/// Takes a file, or says why not.
-async fn take(engine: &Engine, folder: &std::sync::Arc<Folder>, name: &str, on_change: OnChange) {
-    let registry = &engine.shared.registry;
-    let path = folder.path_of(name);
-    registry.pardon(&path);
+/// Takes a file that is there, lets one go that is not, and once more after a rest that
+/// kept it from being done: a change is seen once. Nothing where there is no engine any
+/// more.
+async fn follow(
+    engine: &Weak<Shared>,
+    folder: &std::sync::Arc<Folder>,
+    name: &str,
+    is_there: Option<OnChange>,
+) -> Option<()> {
+    loop {
+        let engine = Engine {
+            shared: engine.upgrade()?,
+        };
+        let path = folder.path_of(name);
+        let done = match is_there {
+            Some(on_change) => take(&engine, folder, name, on_change).await,
+            None => let_go(&engine, &path).await,
+        };
+        let rest = done.as_ref().err().and_then(ModuleError::rest);
+        let Some(left) = rest.map(Rest::left) else {
+            settle(&engine, path, done);
+            return Some(());
+        };
+        // It is not kept alive for this.
+        drop(engine);
+        tokio::time::sleep(left).await;
+    }
+}
+
+/// Takes a file.
+async fn take(
+    engine: &Engine,
+    folder: &std::sync::Arc<Folder>,
+    name: &str,
+    on_change: OnChange,
+) -> Result<(), ModuleError> {
+    engine.shared.registry.pardon(&folder.path_of(name));
     let (reading, file) = (folder.clone(), name.to_owned());
-    let taken = async {
-        let candidate = blocking(move || reading.candidate(&file)).await?;
-        let origin = Origin::Directory(candidate.path.clone());
-        let modules = Modules::new(engine.clone());
-        let loaded = modules.admit(candidate, origin).await?;
-        if on_change == OnChange::Swap && is_newer(engine, &loaded.id) {
-            modules.swap(loaded.id.name(), loaded.digest).await?;
-        }
-        Ok::<_, ModuleError>(())
-    };
-    if let Err(error) = taken.await {
+    let candidate = blocking(move || reading.candidate(&file)).await?;
+    let origin = Origin::Directory(candidate.path.clone());
+    let modules = Modules::new(engine.clone());
+    let loaded = modules.admit(candidate, origin).await?;
+    if on_change == OnChange::Swap && is_newer(engine, &loaded.id) {
+        modules.swap(loaded.id.name(), loaded.digest).await?;
+    }
+    Ok(())
+}
+
+/// Says why a file was not taken.
+fn settle(engine: &Engine, path: PathBuf, taken: Result<(), ModuleError>) {
+    if let Err(error) = taken {
         tracing::warn!(file = %path.display(), %error, "a module was not taken");
-        registry.refuse(path, &error);
+        engine.shared.registry.refuse(path, &error);
     }
 }
 
 /// A file is gone: what came from it is withdrawn, or will be when another
 /// version is current.
-async fn let_go(engine: &Engine, path: &Path) {
+///
+/// # Errors
+/// Those of a rest, after which there is more to withdraw.
+async fn let_go(engine: &Engine, path: &Path) -> Result<(), ModuleError> {
     let registry = &engine.shared.registry;
     registry.pardon(path);
     for (name, digest) in registry.of_file(path) {
-        if let Err(error) = engine.modules().withdraw(&name, digest).await {
-            tracing::warn!(file = %path.display(), %error, "a module was not withdrawn");
+        match engine.modules().withdraw(&name, digest).await {
+            Err(error) if error.rest().is_some() => return Err(error),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a module was not withdrawn");
+            }
+            Ok(()) => {}
         }
     }
+    Ok(())
 }
 
 /// Whether nothing newer of that name is current.

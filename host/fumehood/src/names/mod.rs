@@ -169,8 +169,8 @@ impl From<ChannelError> for ResolveError {
 pub(crate) struct Search {
     /// By the engine's own resolver, in their order.
     pub(crate) domains: Vec<DnsName>,
-    /// By the system's, where it dials.
-    pub(crate) system: Vec<DnsName>,
+    /// By the system's, where that dials; as they are written.
+    pub(crate) system: Vec<String>,
 }
 
 impl Engine {
@@ -180,17 +180,20 @@ impl Engine {
     /// [`ResolveError::File`].
     pub(crate) async fn search(&self) -> Result<Search, ResolveError> {
         let dns = Arc::clone(&self.shared.current.now().dns);
-        let configured = dns.search.clone();
         let path = dns.resolv_conf.display().to_string();
-        let reading = tokio::task::spawn_blocking(move || files::read(&dns));
-        let read = reading.await.unwrap_or_else(|error| {
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = files::read(&dns)?.resolv_conf;
+            Ok(Search {
+                domains: dns.search.clone().unwrap_or(read.search),
+                system: match dns.mode {
+                    DnsMode::System => files::system_search()?,
+                    DnsMode::Guest => Vec::new(),
+                },
+            })
+        });
+        reading.await.unwrap_or_else(|error| {
             let why = error.to_string();
             Err(ResolveError::File { path, why })
-        });
-        let resolv_conf = read?.resolv_conf;
-        Ok(Search {
-            domains: configured.unwrap_or_else(|| resolv_conf.search.clone()),
-            system: resolv_conf.search,
         })
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::stamps::Stamps;
 use super::{SystemProxyError, desktop_files, system_proxies, wpad};
 use crate::pac::{Pac, PacError, PacOptions};
-use crate::{Engine, Question};
+use crate::{Engine, Error, Question, ResolveError};
 
 /// How long WPAD may look, in all places together: as long as a script that is named
 /// may take.
@@ -76,7 +76,7 @@ struct Script {
 pub enum ChooseError {
     /// The script cannot be had or has no answer, and there is no fallback.
     #[error("no proxy is known for this: {0}")]
-    Pac(#[from] PacError),
+    Pac(PacError),
     /// The script could not be had the last time it was tried, there is no
     /// fallback, and it is tried again later.
     #[error(
@@ -89,6 +89,19 @@ pub enum ChooseError {
     /// The system's settings.
     #[error(transparent)]
     System(#[from] SystemProxyError),
+    /// The engine or the broker, which says nothing of the script: it is asked for as
+    /// before, and what the fallback is makes no difference.
+    #[error(transparent)]
+    Engine(Error),
+}
+
+impl From<PacError> for ChooseError {
+    fn from(error: PacError) -> Self {
+        match error.of_our_own() {
+            Ok(error) => ChooseError::Engine(error),
+            Err(error) => ChooseError::Pac(error),
+        }
+    }
 }
 
 impl ProxyChooser {
@@ -222,6 +235,7 @@ impl Choice {
             ProxySettings::Pac { fallback, .. } | ProxySettings::Wpad { fallback } => {
                 match self.ask(engine, &settings, url).await {
                     Ok(routes) => (routes, Naming::Script),
+                    Err(error @ ChooseError::Engine(_)) => return Err(error),
                     Err(error) if fallback.is_empty() => return Err(error),
                     Err(error) => {
                         tracing::warn!(%error, "the fallback for the proxy script is used");
@@ -281,6 +295,8 @@ impl Choice {
                     script.loaded = Some(pac);
                     script.refetch.succeeded(Instant::now());
                 }
+                // Nobody has failed to have it. One that is loaded still holds.
+                Err(why @ ChooseError::Engine(_)) => error = Some(why),
                 Err(why) => {
                     script.refetch.failed(Instant::now());
                     error = Some(why);
@@ -347,14 +363,23 @@ async fn discover(engine: &Engine) -> Result<Pac, ChooseError> {
             Ok(question) => engine.resolve(&question).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = found {
-            why = error.to_string();
-            continue;
+        match found {
+            Err(ResolveError::Engine(error @ Error::Engine(_))) => {
+                return Err(ChooseError::Engine(error));
+            }
+            Err(error) => {
+                why = error.to_string();
+                continue;
+            }
+            Ok(_) => {}
         }
         let url = wpad::url(&name).map_err(PacError::Url)?;
-        match fetch(engine, &PacSource::Url(url)).await {
-            Ok(pac) => return Ok(pac),
-            Err(error) => why = error.to_string(),
+        match fetch(engine, &PacSource::Url(url))
+            .await
+            .map_err(ChooseError::from)
+        {
+            Err(ChooseError::Pac(error)) => why = error.to_string(),
+            found => return found,
         }
     }
     Err(ChooseError::Wpad(why))

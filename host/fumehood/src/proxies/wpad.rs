@@ -1,7 +1,7 @@
 //! Where WPAD by DNS looks for its script: at `wpad` under each search domain, and
 //! nowhere else. Nothing is cut off a domain to look above it.
 
-use fumehood_policy::{RequestUrl, UrlError};
+use fumehood_policy::{DnsName, RequestUrl, UrlError};
 
 use crate::names::Search;
 
@@ -19,8 +19,9 @@ const PRIVATE_SUFFIXES: [&str; 2] = ["home.arpa", "internal"];
 /// which may be such a domain tomorrow): `wpad.co.uk` is anybody's, and so is
 /// `wpad.corp.example.com.co.uk`.
 pub(super) fn names(search: &Search) -> Vec<String> {
-    let mut all = search.domains.iter().chain(&search.system);
-    if !all.all(|domain| is_own(domain.as_str())) {
+    let ours = search.domains.iter().map(DnsName::as_str);
+    let mut all = ours.chain(search.system.iter().map(String::as_str));
+    if !all.all(is_own) {
         return Vec::new();
     }
     let names = search.domains.iter().map(|domain| format!("wpad.{domain}"));
@@ -44,7 +45,7 @@ fn is_own(domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
-    use fumehood_policy::{DnsName, Host};
+    use fumehood_policy::Host;
 
     use super::*;
 
@@ -57,10 +58,9 @@ mod tests {
     }
 
     fn looked_for(search: &[&str]) -> Vec<String> {
-        let domains = domains(search);
         names(&Search {
-            system: domains.clone(),
-            domains,
+            domains: domains(search),
+            system: search.iter().map(|&it| it.to_owned()).collect(),
         })
     }
 
@@ -100,11 +100,13 @@ mod tests {
     #[test]
     fn nothing_is_looked_for_where_such_a_suffix_could_come_behind() {
         assert!(looked_for(&["corp.example.com", "co.uk"]).is_empty());
-        // Ours is configured, and the system's is not.
-        let search = Search {
-            domains: domains(&["corp.example.com"]),
-            system: domains(&["co.uk"]),
-        };
-        assert!(names(&search).is_empty());
+        // Ours is configured, and the system's is not; it may be none that we would ask.
+        for system in ["co.uk", "com", "odd_name", "#"] {
+            let search = Search {
+                domains: domains(&["corp.example.com"]),
+                system: vec![system.to_owned()],
+            };
+            assert!(names(&search).is_empty(), "{system}");
+        }
     }
 }

@@ -183,7 +183,7 @@ async fn the_broker_is_told_of_every_grant_that_is_over() {
     it.routes.close();
     // Nobody is left who could end another exchange.
     drop(it.over);
-    crate::live::revoke_all(&ours, it.ended).await;
+    crate::live::revoke_all(&ours, it.ended).await.unwrap();
     let (told, _none) = theirs.recv().unwrap();
     assert_eq!(told, ToBroker::Revoke(GRANT));
 }

@@ -292,10 +292,10 @@ pub(crate) struct LimitTable {
     /// Exchanges under way at once; more wait. Default 128.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) exchanges: Option<Spanned<Count>>,
-    /// Guest instances alive at once. Default 272.
+    /// Guest instances alive at once. Default 272; of `proxy` and `run` 4096.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) instances: Option<Spanned<Count>>,
-    /// Idle connections kept. Default 32.
+    /// Idle connections kept. Default 32; of `proxy` and `run` 512.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) idle_connections: Option<Spanned<u32>>,
     /// How long an idle connection is kept, in seconds. Default 90.
@@ -308,7 +308,8 @@ pub(crate) struct LimitTable {
     /// Connections through one proxy, idle ones too; more wait. Default 32.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) per_proxy: Option<Spanned<Count>>,
-    /// Connections in all, idle ones too; more wait. Default 512.
+    /// Connections in all, idle ones too; more wait. Default 512; of `proxy` and `run`
+    /// one for two instances, where that is more.
     #[cfg_attr(test, schemars(with = "Option<u32>"))]
     pub(crate) connections: Option<Spanned<Count>>,
     /// Memory that the engine is to stay under, in MiB. Default 512.

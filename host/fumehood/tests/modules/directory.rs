@@ -4,6 +4,7 @@ use std::fs;
 
 use fumehood::OnChange;
 
+use crate::live::until_resting;
 use crate::setting::{Setting, component, in_state, put, until};
 
 pub(crate) fn what_is_put_there_is_taken(it: &Setting) {
@@ -93,6 +94,35 @@ pub(crate) fn what_is_deleted_is_withdrawn(it: &Setting) {
         let back = modules.rollback("http1").await.unwrap();
         let (state, digest) = find("0.1.0").await.unwrap();
         assert_eq!((state.as_str(), back.to), ("current", digest_of(&digest)));
+    });
+}
+
+pub(crate) fn what_changes_in_a_rest_is_not_lost(it: &Setting) {
+    it.run(async {
+        let first = it.guest("dir/http1@9.0.0.wasm");
+        let builder = it
+            .builder()
+            .module_directory(it.path("dir"), OnChange::Swap);
+        let engine = builder.launch().await.unwrap();
+        let modules = engine.modules();
+        // In what state a version is, while there is somebody to say so.
+        let state = async |version: &str| {
+            let mut all = modules.list().await.ok()?.modules.into_iter();
+            let found = all.find(|it| it.name == "http1" && it.version == version);
+            Some(found.and_then(|it| it.state).unwrap_or_default())
+        };
+        let comes_to = async |version: &str, wanted: &str| {
+            until(async || state(version).await.filter(|it| it == wanted)).await
+        };
+        comes_to("9.0.0", "current").await;
+        let older = other_digest(it, &first, "dir/http1@0.0.1.wasm");
+        comes_to("0.0.1", "candidate").await;
+        until_resting(&engine).await;
+        fs::remove_file(older).unwrap();
+        other_digest(it, &first, "dir/http1@9.1.0.wasm");
+        comes_to("9.1.0", "current").await;
+        comes_to("0.0.1", "").await;
+        assert!(modules.list().await.unwrap().refused.is_empty());
     });
 }
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
-use fumehood::{ModuleKey, ModuleTrust};
+use fumehood::{Engine, ModuleError, ModuleKey, ModuleTrust};
 
-use crate::setting::{Setting, component, in_state};
+use crate::setting::{Setting, component, in_state, until};
 
 pub(crate) fn a_file_becomes_current_and_goes_back(it: &Setting) {
     it.run(async {
@@ -221,7 +222,7 @@ pub(crate) fn a_new_engine_has_what_the_old_one_had(it: &Setting) {
         kill_engine();
         // Whether or not this side knows already, the next question but one is
         // answered by another engine.
-        let current = crate::setting::until(async || {
+        let current = until(async || {
             let all = modules.inspect("http1").await.ok()?;
             all.into_iter()
                 .find(|info| info.state.as_deref() == Some("current"))
@@ -231,6 +232,28 @@ pub(crate) fn a_new_engine_has_what_the_old_one_had(it: &Setting) {
         assert_eq!(back.from, loaded.digest);
     });
 }
+
+/// Has engines die until none is launched for a while.
+pub(crate) async fn until_resting(engine: &Engine) {
+    let modules = engine.modules();
+    let answered = async || modules.list().await.ok();
+    loop {
+        kill_engine();
+        until(async || (!engine.status().await.engine.alive).then_some(())).await;
+        match modules.list().await {
+            Err(ModuleError::Engine(error)) if error.rest().is_some() => {
+                if error.rest().unwrap().left() >= A_WHILE {
+                    return;
+                }
+            }
+            listed => drop(listed.unwrap()),
+        }
+        until(answered).await;
+    }
+}
+
+/// Longer than it takes to see a change of a directory.
+const A_WHILE: Duration = Duration::from_millis(700);
 
 /// The engine is a child of ours whose first argument says so.
 fn kill_engine() {

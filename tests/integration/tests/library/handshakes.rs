@@ -18,7 +18,7 @@ use rustls::server::ProducesTickets;
 use rustls::{ServerConfig, version};
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, fetch};
+use crate::support::{HELLO, builder, fetch, until};
 
 pub(crate) const TESTS: [Test; 5] = [
     test("handshakes::one_that_ends_the_guest_is_made_again", || {
@@ -198,9 +198,8 @@ async fn swapped() {
         let idle = async || engine.status().await.activity.unwrap().pool.idle;
         // A connection that is just being moved is nobody's for a moment.
         let moved = async |to: (u64, u64)| {
-            while live().await != to || idle().await != 1 {
-                tokio::task::yield_now().await;
-            }
+            let there = async || live().await == to && idle().await == 1;
+            until(&format!("{to:?} of the newer and the older"), there).await;
         };
         assert_eq!(fetch(&engine, &server.url("/")).await.unwrap(), b"hello");
         moved((0, guests)).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fumehood::control::{Cause, RetrySafety};
-use fumehood::{Engine, Error, Journey, Retry};
+use fumehood::{Engine, Error, Journey, Retry, Status};
 use fumehood_tests::hostile::{Canary, Gate, Script, Server};
 use fumehood_tests::processes::wait_for;
 use http::{Method, Request};
@@ -13,10 +13,10 @@ use http_body_util::{BodyExt, Empty, Full};
 
 use crate::harness::{Test, test};
 use crate::support::{
-    HELLO, builder, content, engine, fetch, get, own, own_all, with_faulty_http1,
+    HELLO, builder, content, engine, fetch, get, own, own_all, until, with_faulty_http1,
 };
 
-pub(crate) const TESTS: [Test; 12] = [
+pub(crate) const TESTS: [Test; 13] = [
     test("mortality::a_killed_engine_is_replaced", || {
         Box::pin(engine_killed())
     }),
@@ -50,6 +50,10 @@ pub(crate) const TESTS: [Test; 12] = [
     test("mortality::brokers_that_keep_dying_rest", || {
         Box::pin(rested("broker"))
     }),
+    test(
+        "mortality::a_launch_goes_on_where_whoever_asked_gives_up",
+        || Box::pin(given_up()),
+    ),
     test("mortality::engines_do_not_share_a_fate", || {
         Box::pin(two_engines())
     }),
@@ -188,8 +192,37 @@ async fn fetched_after_death(engine: &Engine, role: &str, url: &str) -> Result<V
     }
 }
 
-/// From the third death in a row on there is a rest, which doubles. How soon a
-/// crowded machine asks is not known, so processes die until one is seen.
+/// Most deaths until a rest is seen that lasts: the ninth is followed by one of 6.4 s.
+const MOST_DEATHS: u32 = 9;
+
+/// Has processes of a role die until a rest is seen: how soon a crowded machine asks
+/// is not known.
+pub(crate) async fn until_resting(engine: &Engine, role: &str, url: &str) -> (Error, Status) {
+    for _ in 0..MOST_DEATHS {
+        let fetched = fetched_after_death(engine, role, url).await;
+        let status = engine.status().await;
+        match fetched {
+            Ok(content) => assert_eq!(content, b"hello"),
+            Err(error) if status.rest.is_some() => return (error, status),
+            // It was over before it could be asked about.
+            Err(error) => assert!(error.rest().is_some(), "{error:?}"),
+        }
+        after_rest(engine, url).await;
+    }
+    panic!("no rest after {MOST_DEATHS} deaths");
+}
+
+/// Fetches as soon as no rest is kept any more.
+pub(crate) async fn after_rest(engine: &Engine, url: &str) {
+    let mut fetched = fetch(engine, url).await;
+    if let Some(rest) = fetched.as_ref().err().and_then(Error::rest) {
+        tokio::time::sleep(rest.left()).await;
+        fetched = fetch(engine, url).await;
+    }
+    assert_eq!(fetched.unwrap(), b"hello");
+}
+
+/// From the third death in a row on there is a rest, which doubles.
 async fn rested(role: &'static str) {
     let engine = engine().await;
     let server = Server::start(vec![Script::answers(&[HELLO])]);
@@ -198,19 +231,7 @@ async fn rested(role: &'static str) {
         let fetched = fetched_after_death(&engine, role, &url).await;
         assert_eq!(fetched.unwrap(), b"hello", "two deaths are free");
     }
-    let (error, status) = loop {
-        let fetched = fetched_after_death(&engine, role, &url).await;
-        let status = engine.status().await;
-        match fetched {
-            Ok(content) => assert_eq!(content, b"hello"),
-            Err(error) if status.rest.is_some() => break (error, status),
-            // It was over before it could be asked about.
-            Err(error) => assert!(error.rest().is_some(), "{error:?}"),
-        }
-        while fetch(&engine, &url).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
+    let (error, status) = until_resting(&engine, role, &url).await;
     let (rest, later) = (error.rest().unwrap(), status.rest.unwrap());
     assert!(
         rest.deaths >= 3 && (1..=30_000).contains(&rest.left_ms),
@@ -240,15 +261,26 @@ async fn rested(role: &'static str) {
         _ => status.broker,
     };
     assert!(!process.alive, "nobody was launched for those who asked");
-    let content = loop {
-        match fetch(&engine, &url).await {
-            Ok(content) => break content,
-            Err(error) => assert!(error.rest().is_some(), "{error:?}"),
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_eq!(content, b"hello");
+    after_rest(&engine, &url).await;
     assert_eq!(engine.status().await.rest, None);
+}
+
+/// What is launched is told all that it has to be told: a listener's clients wait for
+/// that, and not for whoever asked first.
+async fn given_up() {
+    let engine = engine().await;
+    own("engine").kill().unwrap();
+    until("the engine is known to be gone", async || {
+        !engine.status().await.engine.alive
+    })
+    .await;
+    let modules = engine.modules();
+    let given_up = tokio::time::timeout(Duration::ZERO, modules.list()).await;
+    assert!(given_up.is_err(), "a launch takes longer");
+    until("it is launched all the same", async || {
+        engine.launch_report().await.restarts == 1
+    })
+    .await;
 }
 
 /// A connection that takes a request and is silent, then one that answers.

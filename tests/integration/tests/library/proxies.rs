@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use fumehood::control::{Cause, MAX_TOKEN_BYTES, ProxyFault, TokenFault, TokenScheme};
-use fumehood::policy::{FixedProxies, ProxyServer, ProxySettings};
+use fumehood::policy::{FixedProxies, PacSource, ProxyServer, ProxySettings, Route};
 use fumehood::{
     Engine, Error, Options, Proxies, ProxiesError, ProxyAddress, ProxyOptions, Settings,
     SettingsError, SettingsSource, TokenConversation, TokenFuture, TokenSource, UpstreamProxy,
@@ -14,9 +14,10 @@ use fumehood_tests::hostile::{Script, Server};
 use fumehood_tests::temp::TempDir;
 
 use crate::harness::{Test, test};
-use crate::support::{HELLO, builder, cause, content, engine, fetch, get, own};
+use crate::mortality::{after_rest, until_resting};
+use crate::support::{HELLO, builder, cause, content, engine, fetch, get, own, own_all};
 
-pub(crate) const TESTS: [Test; 4] = [
+pub(crate) const TESTS: [Test; 5] = [
     test(
         "proxies::what_was_said_before_holds_where_the_file_is_silent",
         || Box::pin(silent_file()),
@@ -28,6 +29,9 @@ pub(crate) const TESTS: [Test; 4] = [
         "proxies::what_learned_by_tokens_serves_those_of_that_entry",
         || Box::pin(identities()),
     ),
+    test("proxies::a_rest_is_no_failure_of_the_script", || {
+        Box::pin(script_in_a_rest())
+    }),
     test("proxies::a_token_has_a_longest", || Box::pin(long_tokens())),
 ];
 
@@ -90,6 +94,40 @@ async fn silent_file() {
     put("");
     engine.reload().await.unwrap();
     reached(&own, 3).await;
+}
+
+/// While no engine is launched the script cannot be asked. That is told as it is, and
+/// nothing goes by the fallback, then or later.
+async fn script_in_a_rest() {
+    // Hosts of this machine are reached without asking the script.
+    let origin = Server::start(vec![Script::answers(&[HELLO])]);
+    let url = origin.url("/");
+    for fallback in [Vec::new(), vec![Route::Direct]] {
+        let proxy = Server::start(vec![Script::answers(&[HELLO])]);
+        let place = proxy.url("").replace("http://", "");
+        let script = format!("function FindProxyForURL(url, host) {{ return 'PROXY {place}' }}");
+        let settings = ProxySettings::Pac {
+            source: PacSource::Data(script.into_bytes()),
+            fallback,
+        };
+        let engine = builder().proxy_settings(settings).launch().await.unwrap();
+        loop {
+            until_resting(&engine, "engine", &url).await;
+            match fetch(&engine, NOWHERE).await {
+                // The rest was over before it was asked.
+                Ok(content) => assert_eq!(content, b"hello"),
+                Err(error) => {
+                    assert!(error.rest().is_some() && error.is_retryable(), "{error:?}");
+                    break;
+                }
+            }
+        }
+        after_rest(&engine, NOWHERE).await;
+        drop(engine);
+        while !own_all("engine").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// One that serves an address of loopback.

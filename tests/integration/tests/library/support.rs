@@ -1,5 +1,7 @@
 //! Engines and requests as all the tests want them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fumehood::control::{Cause, Deadlines};
 use fumehood::{Anchors, Body, Engine, EngineBuilder, Error, Module, Options, default_deadlines};
@@ -70,6 +72,21 @@ pub(crate) fn get_within(url: &str, set: impl FnOnce(&mut Deadlines)) -> Request
         ..Options::default()
     });
     request
+}
+
+/// How long something may take to come about that takes milliseconds; a crowded machine
+/// gets the rest.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks until it holds; `what` is for who reads that it did not.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = tokio::time::timeout(PATIENCE, asking).await;
+    assert!(held.is_ok(), "not within {PATIENCE:?}: {what}");
 }
 
 /// Fetches all of it.

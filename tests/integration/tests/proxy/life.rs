@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Gate, Script, Server};
-use fumehood_tests::processes::wait_for;
+use fumehood_tests::processes::{Process, wait_for};
 use fumehood_tests::temp::TempDir;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -49,6 +49,15 @@ fn status(socket: &Path) -> Value {
 
 #[test]
 fn engines_that_keep_dying_rest_and_clients_wait() {
+    rests(Proxy::engine);
+}
+
+#[test]
+fn brokers_that_keep_dying_rest_and_clients_wait() {
+    rests(Proxy::broker);
+}
+
+fn rests(dies: fn(&Proxy, Option<i32>) -> Process) {
     let folder = TempDir::new().unwrap();
     let socket = folder.join("admin.sock");
     let server = Server::start(vec![Script::answers(&[HELLO])]);
@@ -60,9 +69,11 @@ fn engines_that_keep_dying_rest_and_clients_wait() {
     // it is seen.
     let rest = loop {
         let before = restarts(&status(&socket));
-        proxy.engine(None).kill().unwrap();
+        dies(&proxy, None).kill().unwrap();
         deaths += 1;
         let seen = wait_for(PATIENCE, || {
+            // Nobody is refused, whoever is dead.
+            drop(proxy.connect());
             let told = status(&socket);
             let other = told["engine"]["alive"] == true && restarts(&told) > before;
             (other || !told["rest"].is_null()).then(|| told["rest"].clone())

@@ -128,10 +128,19 @@ impl Proxy {
 
     /// Its engine, once there is one that is not `before`.
     pub(crate) fn engine(&self, before: Option<i32>) -> Process {
+        self.process("engine", before)
+    }
+
+    /// The same of its broker.
+    pub(crate) fn broker(&self, before: Option<i32>) -> Process {
+        self.process("broker", before)
+    }
+
+    fn process(&self, role: &str, before: Option<i32>) -> Process {
         let pid = i32::try_from(self.child.id()).unwrap();
         let found = wait_for(PATIENCE, || {
             let mut children = processes::children_of(pid);
-            children.retain(|it| it.plays("engine") && Some(it.pid) != before);
+            children.retain(|it| it.plays(role) && Some(it.pid) != before);
             children.pop()
         });
         found.unwrap()

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use fumehood::control::Digest;
-use fumehood::{Engine, ModuleError};
+use fumehood::{Engine, ModuleError, Rest};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
@@ -130,14 +130,15 @@ async fn kill(engine: &Engine, versions: &Versions, at: usize) -> Result<Kill, S
     // Whoever finds out first launches the next.
     let modules = engine.modules();
     loop {
-        let current = match (modules.list().await, engine.status().await.rest) {
-            (Ok(current), _) => current,
+        let current = match modules.list().await {
+            Ok(current) => current,
             // Many deaths in a row are followed by a rest.
-            (Err(_), Some(rest)) => {
-                tokio::time::sleep(rest.left()).await;
+            Err(ModuleError::Engine(error)) if error.is_retryable() => {
+                let rest = error.rest().map_or(Duration::ZERO, Rest::left);
+                tokio::time::sleep(rest).await;
                 continue;
             }
-            (Err(why), None) => return Err(why.to_string()),
+            Err(why) => return Err(why.to_string()),
         };
         if engine.launch_report().await.engine.pid == pid {
             tokio::task::yield_now().await;
