@@ -7,52 +7,66 @@
 use std::fmt::Debug;
 
 use fumehood_control::{
-    Assembly, DialReply, DialRequest, Exchange, FaultReport, Field, FromBroker, FromCompiler,
-    FromLauncher, FromReplay, Inventory, MAX_BLOB_BYTES, MAX_PACKET_BYTES, Message, PacAnswer,
-    RecordedCall, ResponseHead, RouteAnswer, RouteQuestion, ToBroker, ToCompiler, ToEmbedder,
-    ToEngine, ToLauncher, ToReplay, TokenAnswer, TokenQuestion, decode, encode, fragments,
+    Assembly, AssemblyError, DialReply, DialRequest, Exchange, FaultReport, Field, FromBroker,
+    FromCompiler, FromLauncher, FromReplay, Inventory, MAX_BLOB_BYTES, MAX_PACKET_BYTES,
+    MAX_POLICY_BYTES, Message, NameAnswer, PacAnswer, PacQuestion, RecordedCall, ResponseHead,
+    RouteAnswer, RouteQuestion, ToBroker, ToCompiler, ToEmbedder, ToEngine, ToLauncher, ToReplay,
+    TokenAnswer, TokenQuestion, Unresolved, decode, encode, fragments, policy_fragments,
 };
-use fumehood_policy::Policy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// Decodes a packet, by its type; tells whether it is one of that type.
+type Kind = fn(packet: &[u8], number: u8) -> bool;
+
+/// All types, by an input's first byte.
+pub const KINDS: [Kind; 26] = [
+    message::<ToEngine>,
+    message::<ToEmbedder>,
+    message::<ToBroker>,
+    message::<FromBroker>,
+    message::<DialRequest>,
+    message::<DialReply>,
+    message::<ToCompiler>,
+    message::<FromCompiler>,
+    message::<ToReplay>,
+    message::<FromReplay>,
+    head::<Exchange>,
+    head::<ResponseHead>,
+    head::<Vec<Field>>,
+    policy,
+    head::<Inventory>,
+    head::<FaultReport>,
+    head::<Vec<RecordedCall>>,
+    message::<ToLauncher>,
+    message::<FromLauncher>,
+    head::<RouteQuestion>,
+    head::<RouteAnswer>,
+    head::<TokenQuestion>,
+    head::<TokenAnswer>,
+    head::<PacQuestion>,
+    head::<PacAnswer>,
+    head::<Result<NameAnswer, Unresolved>>,
+];
+
 /// Decodes one message or one fragmented value.
 pub fn run(data: &[u8]) {
-    let Some((&[kind, number], packet)) = data.split_first_chunk() else {
-        return;
-    };
-    match kind % 24 {
-        0 => message::<ToEngine>(packet, number),
-        1 => message::<ToEmbedder>(packet, number),
-        2 => message::<ToBroker>(packet, number),
-        3 => message::<FromBroker>(packet, number),
-        4 => message::<DialRequest>(packet, number),
-        5 => message::<DialReply>(packet, number),
-        6 => message::<ToCompiler>(packet, number),
-        7 => message::<FromCompiler>(packet, number),
-        8 => message::<ToReplay>(packet, number),
-        9 => message::<FromReplay>(packet, number),
-        10 => assembled::<Exchange>(packet, number),
-        11 => assembled::<ResponseHead>(packet, number),
-        12 => assembled::<Vec<Field>>(packet, number),
-        13 => assembled::<Policy>(packet, number),
-        14 => assembled::<Inventory>(packet, number),
-        15 => assembled::<FaultReport>(packet, number),
-        16 => assembled::<Vec<RecordedCall>>(packet, number),
-        17 => message::<ToLauncher>(packet, number),
-        18 => message::<FromLauncher>(packet, number),
-        19 => assembled::<RouteQuestion>(packet, number),
-        20 => assembled::<RouteAnswer>(packet, number),
-        21 => assembled::<TokenQuestion>(packet, number),
-        22 => assembled::<TokenAnswer>(packet, number),
-        _ => assembled::<PacAnswer>(packet, number),
-    }
+    let _decoded = decodes(data);
 }
 
-fn message<M: Message + PartialEq + Debug>(packet: &[u8], fds: u8) {
+/// Whether an input is what its first byte says.
+#[must_use]
+pub fn decodes(data: &[u8]) -> bool {
+    let Some((&[kind, number], packet)) = data.split_first_chunk() else {
+        return false;
+    };
+    KINDS[usize::from(kind) % KINDS.len()](packet, number)
+}
+
+fn message<M: Message + PartialEq + Debug>(packet: &[u8], fds: u8) -> bool {
     let fds = usize::from(fds % 4);
     let Ok(decoded) = decode::<M>(packet, fds) else {
-        return;
+        return false;
     };
     assert!(packet.len() <= MAX_PACKET_BYTES);
     assert_eq!(decoded.fd_count(), fds);
@@ -60,29 +74,59 @@ fn message<M: Message + PartialEq + Debug>(packet: &[u8], fds: u8) {
     let again = encode(&decoded).expect("what came in a packet fits into one");
     assert!(again.len() <= packet.len());
     assert_eq!(decode::<M>(&again, fds), Ok(decoded));
+    true
 }
 
-fn assembled<T>(bytes: &[u8], size: u8)
+fn head<T>(bytes: &[u8], size: u8) -> bool
 where
     T: Serialize + DeserializeOwned + PartialEq + Debug,
 {
-    let mut assembly = Assembly::default();
-    let mut pieces: Vec<&[u8]> = bytes.chunks(1 + usize::from(size) * 64).collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        if assembly.push(piece).is_err() {
-            assert!(bytes.len() > MAX_BLOB_BYTES);
-            return;
-        }
-    }
-    let Ok(value) = assembly.finish::<T>(last) else {
-        return;
+    let fragmented = Fragmented {
+        most: MAX_BLOB_BYTES,
+        assembly: Assembly::default,
+        cut: fragments::<T>,
     };
-    let mut again = Assembly::default();
-    let mut pieces = fragments(&value).expect("what came in fragments fits into some");
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        again.push(&piece).expect("within the bound");
+    fragmented.run(bytes, size)
+}
+
+fn policy(bytes: &[u8], size: u8) -> bool {
+    let fragmented = Fragmented {
+        most: MAX_POLICY_BYTES,
+        assembly: Assembly::of_policy,
+        cut: policy_fragments,
+    };
+    fragmented.run(bytes, size)
+}
+
+/// How a value is cut and put together.
+struct Fragmented<T> {
+    /// Bytes.
+    most: usize,
+    assembly: fn() -> Assembly,
+    cut: fn(&T) -> Result<Vec<Vec<u8>>, AssemblyError>,
+}
+
+impl<T: DeserializeOwned + PartialEq + Debug> Fragmented<T> {
+    fn run(&self, bytes: &[u8], size: u8) -> bool {
+        let mut assembly = (self.assembly)();
+        let mut pieces: Vec<&[u8]> = bytes.chunks(1 + usize::from(size) * 64).collect();
+        let last = pieces.pop().unwrap_or_default();
+        for piece in pieces {
+            if assembly.push(piece).is_err() {
+                assert!(bytes.len() > self.most);
+                return false;
+            }
+        }
+        let Ok(value) = assembly.finish::<T>(last) else {
+            return false;
+        };
+        let mut again = (self.assembly)();
+        let mut pieces = (self.cut)(&value).expect("what came in fragments fits into some");
+        let last = pieces.pop().unwrap_or_default();
+        for piece in pieces {
+            again.push(&piece).expect("within the bound");
+        }
+        assert_eq!(again.finish::<T>(&last), Ok(value));
+        true
     }
-    assert_eq!(again.finish::<T>(&last), Ok(value));
 }

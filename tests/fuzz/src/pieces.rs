@@ -46,27 +46,35 @@ pub fn mutate(
 ) -> usize {
     let size = size.min(data.len());
     let [how, which, other, _] = seed.to_le_bytes();
-    let mut pieces: Vec<Vec<u8>> = split(&data[..size]).iter().map(|p| p.to_vec()).collect();
-    if pieces.is_empty() || how == PLAINLY {
+    if how == PLAINLY || split(&data[..size]).is_empty() {
         return mutate(data, size);
     }
-    let which = usize::from(which) % pieces.len();
-    let other = usize::from(other) % pieces.len();
-    match how % 16 {
-        0 => {
-            pieces.remove(which);
+    edit(data, size, |pieces| {
+        let which = usize::from(which) % pieces.len();
+        let other = usize::from(other) % pieces.len();
+        match how % 16 {
+            0 => {
+                pieces.remove(which);
+            }
+            1 => pieces.insert(other, pieces[which].clone()),
+            2 => pieces.swap(which, other),
+            _ => {
+                let piece = &mut pieces[which];
+                let length = piece.len();
+                // Room to grow, and at least a byte of it.
+                piece.resize(length * 2 + 16, 0);
+                let left = mutate(piece, length);
+                piece.truncate(left);
+            }
         }
-        1 => pieces.insert(other, pieces[which].clone()),
-        2 => pieces.swap(which, other),
-        _ => {
-            let piece = &mut pieces[which];
-            let length = piece.len();
-            // Room to grow, and at least a byte of it.
-            piece.resize(length * 2 + 16, 0);
-            let left = mutate(piece, length);
-            piece.truncate(left);
-        }
-    }
+    })
+}
+
+/// Changes the list that the slice begins with, as far as the slice has room for it.
+/// Returns the new length of the input.
+pub fn edit(data: &mut [u8], size: usize, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> usize {
+    let mut pieces: Vec<Vec<u8>> = split(&data[..size]).iter().map(|p| p.to_vec()).collect();
+    change(&mut pieces);
     let changed = join(&pieces);
     let length = changed.len().min(data.len());
     data[..length].copy_from_slice(&changed[..length]);

@@ -4,6 +4,8 @@
 //! An input is a byte of [`option`] and a message. As a number, the byte is also how many
 //! addresses there are in the verdict, or letters in its reason.
 
+use std::net::IpAddr;
+
 use fumehood_engine::fuzz::questions::{self as wire, QuestionsGuest, told_address};
 use fumehood_guest_dns::questions::{Carrier, Reading, Verdict, answer, missing, read};
 use fumehood_guest_dns::{UDP_PAYLOAD_BYTES, frame};
@@ -20,6 +22,8 @@ pub mod option {
     pub const VERDICT: u8 = 4;
     /// To have an alias in the verdict that is no host name.
     pub const ODD_ALIAS: u8 = 16;
+    /// That a name has other records, in the place of that there is none.
+    pub const OTHER_RECORDS: u8 = 16;
 }
 
 /// Longest datagram for who does not know EDNS, in bytes (RFC 1035 section 4.2.1).
@@ -99,6 +103,7 @@ fn drive(data: &[u8], mut shadow: Shadow<&QuestionsGuest>) {
 
 fn verdict(options: u8) -> Verdict {
     match options / option::VERDICT % 4 {
+        0 if options & option::OTHER_RECORDS != 0 => Verdict::NoSuchRecord,
         0 => Verdict::NoSuchName,
         1 => Verdict::Refused("\u{e9}".repeat(options.into())),
         2 => Verdict::Failed,
@@ -107,9 +112,17 @@ fn verdict(options: u8) -> Verdict {
                 0 => vec!["a.test".to_owned(), "b.test".to_owned()],
                 _ => vec!["a.test".to_owned(), "b\\032c.test".to_owned()],
             },
-            addresses: (0..options).map(|it| [192, 0, 2, it].into()).collect(),
+            addresses: (0..options).map(address).collect(),
             ttl_s: u32::MAX,
         },
+    }
+}
+
+/// Of both families, by turns.
+fn address(number: u8) -> IpAddr {
+    match number % 2 {
+        0 => IpAddr::from([192, 0, 2, number]),
+        _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()]),
     }
 }
 

@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fumehood_fuzz::glass::{Guests, take_end};
+use fumehood_fuzz::pac::kind;
 use fumehood_fuzz::replay::{Outcome, caught, replay};
-use fumehood_fuzz::{TARGETS, Target, dns, http1, pieces, questions, socks, target};
+use fumehood_fuzz::tls::item;
+use fumehood_fuzz::{
+    TARGETS, Target, control, dns, http1, pac, pieces, questions, socks, target, tls, x509,
+};
 use fumehood_guest_dns::Security;
 
 /// All committed inputs of one target together may take so long. They take
@@ -142,10 +146,30 @@ fn corpora_are_small_and_every_one_belongs_to_a_target() {
 /// The seeds of `tls` are whole handshakes: keys come out of them.
 #[test]
 fn seeds_of_tls_reach_the_end_of_the_handshake() {
-    for name in ["tls12", "tls13-aes128", "tls13-aes256", "tls13-hybrid"] {
+    for name in [
+        "tls12",
+        "tls13-aes128",
+        "tls13-aes128-adopted",
+        "tls13-aes256",
+        "tls13-aes256-adopted",
+        "tls13-hybrid",
+    ] {
         let input = fs::read(folder("corpus", "tls").join(name)).unwrap();
-        assert!(fumehood_fuzz::tls::establishes(&input), "{name}");
+        assert!(tls::establishes(&input), "{name}");
     }
+}
+
+/// Those of `control` are of all types, and of the encoding that is in force.
+#[test]
+fn seeds_of_control_decode_and_are_of_all_types() {
+    let mut kinds = vec![false; control::KINDS.len()];
+    for path in inputs(&folder("corpus", "control")) {
+        let seed = fs::read(&path).unwrap();
+        assert!(control::decodes(&seed), "{}", path.display());
+        kinds[usize::from(seed[0])] = true;
+    }
+    let missing = kinds.iter().position(|it| !it);
+    assert_eq!(missing, None, "a type without a seed");
 }
 
 /// Seeds of `x509` are believed, so that what lies behind is reached.
@@ -153,7 +177,7 @@ fn seeds_of_tls_reach_the_end_of_the_handshake() {
 fn seeds_of_x509_are_believed() {
     for name in ["two-steps", "wildcard", "name-constraints", "address"] {
         let input = fs::read(folder("corpus", "x509").join(name)).unwrap();
-        assert!(fumehood_fuzz::x509::believes(&input), "{name}");
+        assert!(x509::believes(&input), "{name}");
     }
 }
 
@@ -168,7 +192,7 @@ fn seeds_of_pac_are_run() {
         ("script-with-faults", false),
     ] {
         let input = fs::read(folder("corpus", "pac").join(name)).unwrap();
-        assert_eq!(fumehood_fuzz::pac::is_run(&input), expected, "{name}");
+        assert_eq!(pac::is_run(&input), expected, "{name}");
     }
 }
 
@@ -201,9 +225,12 @@ fn seeds_of_dns_are_believed() {
 fn an_end_behind_glass_is_seen_and_told() {
     type Run = fn(&[u8], &Guests);
     type Input = fn(&str) -> Vec<u8>;
-    let faulty = Guests::load(&["http1", "socks", "dns"]);
-    let targets: [(Run, Input); 5] = [
+    let faulty = Guests::load(&["http1", "socks", "dns", "tls", "x509"]);
+    let targets: [(Run, Input); 8] = [
         (http1::run_beside, faulty_response),
+        (http1::twin::server::run_beside, faulty_request),
+        (tls::run_beside, faulty_hello),
+        (x509::run_beside, faulty_chain),
         (socks::run_beside, faulty_tunnel),
         (socks::run_beside, faulty_datagram),
         (questions::run_beside, faulty_question),
@@ -223,9 +250,39 @@ fn an_end_behind_glass_is_seen_and_told() {
     }
 }
 
+/// The same of `pac`, whose guest has no faulty twin: but its stack ends at brackets
+/// within brackets, and what is on record is of another thread.
+#[test]
+fn an_end_of_a_script_behind_glass_is_seen_and_told() {
+    let run = |depth: usize| {
+        let script = format!("x = {}1{}", "(".repeat(depth), ")".repeat(depth));
+        let input = pieces::join(&[&[kind::SCRIPT][..], script.as_bytes()]);
+        let words = caught(|data| pac::run_beside(data, Guests::get(), depth), &input);
+        (words, take_end())
+    };
+    let (words, end) = run(1000);
+    assert_eq!(end.unwrap().kind, "trap");
+    assert!(words.unwrap().contains("ended behind glass"));
+    assert_eq!(run(100), (None, None));
+}
+
 fn faulty_response(fault: &str) -> Vec<u8> {
     format!("\0\x05HTTP/1.1 200 OK\r\nx-fumehood-fault: {fault}\r\ncontent-length: 0\r\n\r\n")
         .into()
+}
+
+fn faulty_request(fault: &str) -> Vec<u8> {
+    format!("\0GET http://a/ HTTP/1.1\r\nhost: a\r\nx-fumehood-fault: {fault}\r\n\r\n").into()
+}
+
+fn faulty_hello(fault: &str) -> Vec<u8> {
+    let hello = format!("\u{2}fumehood-fault-{fault}");
+    pieces::join(&[&[0][..], &[&[item::MESSAGE], hello.as_bytes()].concat()])
+}
+
+fn faulty_chain(fault: &str) -> Vec<u8> {
+    let leaf = format!("fumehood-fault-{fault}");
+    pieces::join(&[b"\0\0", &b"a.test"[..], b"", leaf.as_bytes()])
 }
 
 /// A domain in SOCKS 5, behind its length.

@@ -120,6 +120,14 @@ impl Codec {
         self.perform(&Call::EndOfStream(pending))
     }
 
+    /// `challenges`.
+    ///
+    /// # Errors
+    /// As [`Codec::encode_head`].
+    pub fn challenges(&mut self, value: &[u8]) -> Said {
+        self.perform(&Call::Challenges(value.into()))
+    }
+
     fn perform(&mut self, call: &Call) -> Said {
         match self.instance.perform(call, &self.hasher) {
             Ok(answered) => Ok(match answered.answer {

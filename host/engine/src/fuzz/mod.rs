@@ -14,12 +14,12 @@ pub mod questions;
 pub mod resolver;
 mod server;
 pub mod socks;
-mod tls;
+pub mod tls;
 mod x509;
 
 pub use codec::{Codec, CodecGuest};
 pub use piece::{Delimiter, collect};
-pub use server::ServerCodec;
+pub use server::{ServerCodec, ServerHead};
 pub use tls::{TlsConnection, TlsGuest};
 pub use x509::{Check, VerifierGuest, VerifierInstance};
 
@@ -76,6 +76,17 @@ impl fmt::Display for Ended {
 
 /// What a guest that did not end answered, as text.
 type Said = Result<String, Ended>;
+
+/// An instance that stands, and calls go into it.
+fn begun<T>(made: wasmtime::Result<T>, guest: &mut GuestState) -> Result<T, Ended> {
+    match made {
+        Ok(made) => {
+            guest.entered = true;
+            Ok(made)
+        }
+        Err(error) => Err(Fault::of_call(guest, &error).into()),
+    }
+}
 
 fn told<T: fmt::Debug>(answer: wasmtime::Result<T>, guest: &GuestState) -> Said {
     match answer {

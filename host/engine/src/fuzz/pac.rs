@@ -7,9 +7,9 @@ use std::time::Duration;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use super::{Ended, Said};
+use super::{Ended, Said, begun};
 use crate::code::CodeLoader;
-use crate::instance::{Active, Fault, GuestState, Ticker, new_store};
+use crate::instance::{Active, GuestState, Ticker, new_store};
 use crate::pac::bindings::exports::fumehood::pac::evaluator as wire;
 use crate::pac::bindings::fumehood::guest::panic;
 use crate::pac::bindings::fumehood::pac::names;
@@ -85,13 +85,9 @@ impl PacGuest {
         };
         let mut store = new_store(&self.engine, state, |state| &mut state.guest);
         arm(&mut store, LOAD_LIMIT);
-        match self.pre.instantiate(&mut store) {
-            Ok(guest) => {
-                store.data_mut().guest.entered = true;
-                Ok(PacInstance { store, guest })
-            }
-            Err(error) => Err(Fault::of_call(&store.data().guest, &error).into()),
-        }
+        let guest = self.pre.instantiate(&mut store);
+        let guest = begun(guest, &mut store.data_mut().guest)?;
+        Ok(PacInstance { store, guest })
     }
 }
 

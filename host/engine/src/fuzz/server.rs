@@ -1,10 +1,27 @@
 //! The `http1` guest in the server's role, call by call.
 
+use fumehood_control::{Field, PayloadLength};
 use wasmtime::Store;
 
 use super::{Ended, Said};
 use crate::instance::http1::exports::fumehood::http1::{client, server as wire};
-use crate::instance::{CodecModule, Fault, GuestState, arm};
+use crate::instance::{CodecModule, Fault, Fields, GuestState, arm};
+
+/// A response's head, as `wit/http1` has it.
+pub struct ServerHead {
+    /// 100–999, or what is none.
+    pub status: u16,
+    /// May be empty.
+    pub reason: Vec<u8>,
+    /// As a server sent them.
+    pub fields: Vec<Field>,
+    /// How much content follows.
+    pub payload: PayloadLength,
+    /// The connection ends with it.
+    pub last: bool,
+    /// It asks who the client is.
+    pub challenge: bool,
+}
 
 /// An instance. Each call returns the text of its answer or of its error, as they
 /// are in `wit/http1`.
@@ -61,55 +78,65 @@ impl ServerCodec {
         self.step(told)
     }
 
-    /// A response with that status and nothing else: its bytes, and whether another
-    /// request may follow.
+    /// `encode-head`: its bytes, and whether another request may follow where the guest
+    /// is done with it.
     ///
     /// # Errors
     /// As [`ServerCodec::demand`].
-    pub fn respond(&mut self, status: u16) -> Said {
-        let none = || client::FieldsParam {
-            bytes: &[],
-            ends: &[],
-        };
+    pub fn encode_head(&mut self, head: &ServerHead) -> Said {
+        let fields: Fields = head.fields.iter().collect();
         let answer = wire::Answer {
-            status,
-            reason: &[],
-            fields: none(),
-            payload: wire::PayloadLength::None,
-            last: false,
-            challenge: false,
+            status: head.status,
+            reason: &head.reason,
+            fields: fields.to_wire(),
+            payload: match head.payload {
+                PayloadLength::None => wire::PayloadLength::None,
+                PayloadLength::Known(length) => wire::PayloadLength::Known(length),
+                PayloadLength::Unknown => wire::PayloadLength::Unknown,
+            },
+            last: head.last,
+            challenge: head.challenge,
         };
         arm(&mut self.store);
-        let opening = match self.guest.call_encode_head(&mut self.store, answer) {
-            Ok(Ok(opening)) => opening,
-            Ok(Err(error)) => return Ok(format!("{error:?}")),
-            Err(error) => return Err(self.ended(&error)),
-        };
-        if let Some(persists) = opening.persists {
-            return Ok(format!("{:?} {persists}", opening.bytes));
-        }
+        let told = self.guest.call_encode_head(&mut self.store, answer);
+        self.answer(told, |opening| {
+            format!("{:?} {:?}", opening.bytes, opening.persists)
+        })
+    }
+
+    /// `frame-payload`.
+    ///
+    /// # Errors
+    /// As [`ServerCodec::demand`].
+    pub fn frame_payload(&mut self, length: u64) -> Said {
         arm(&mut self.store);
-        match self.guest.call_end_payload(&mut self.store, none()) {
-            Ok(Ok(end)) => Ok(format!(
-                "{:?} {}",
-                [opening.bytes, end.bytes].concat(),
-                end.persists
-            )),
-            Ok(Err(error)) => Ok(format!("{error:?}")),
-            Err(error) => Err(self.ended(&error)),
-        }
+        let told = self.guest.call_frame_payload(&mut self.store, length);
+        self.answer(told, |frame| format!("{frame:?}"))
+    }
+
+    /// `end-payload`.
+    ///
+    /// # Errors
+    /// As [`ServerCodec::demand`].
+    pub fn end_payload(&mut self, trailers: &[Field]) -> Said {
+        let trailers: Fields = trailers.iter().collect();
+        arm(&mut self.store);
+        let told = self
+            .guest
+            .call_end_payload(&mut self.store, trailers.to_wire());
+        self.answer(told, |ending| format!("{ending:?}"))
     }
 
     fn step(&self, told: Told<wire::Progress>) -> Said {
-        match told {
-            Ok(Ok(progress)) => Ok(text(&progress)),
-            Ok(Err(error)) => Ok(format!("{error:?}")),
-            Err(error) => Err(self.ended(&error)),
-        }
+        self.answer(told, text)
     }
 
-    fn ended(&self, error: &wasmtime::Error) -> Ended {
-        Fault::of_call(self.store.data(), error).into()
+    fn answer<T>(&self, told: Told<T>, text: impl Fn(&T) -> String) -> Said {
+        match told {
+            Ok(Ok(answer)) => Ok(text(&answer)),
+            Ok(Err(error)) => Ok(format!("{error:?}")),
+            Err(error) => Err(Fault::of_call(self.store.data(), &error).into()),
+        }
     }
 }
 

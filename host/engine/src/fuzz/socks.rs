@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::Component;
 use wasmtime::{Engine, Store};
 
 use super::{Ended, Said, told};
-use crate::instance::http1::fumehood::guest::panic;
+use crate::instance::socks::SocksModule;
+use crate::instance::socks::bindings::Socks;
 use crate::instance::socks::bindings::exports::fumehood::socks as wire;
-use crate::instance::socks::bindings::{Socks, SocksPre};
-use crate::instance::{Fault, GuestState, arm, new_store};
+use crate::instance::{GuestState, arm};
 use crate::registry::About;
 
 pub use wire::client::{Login, Request, Version};
@@ -18,9 +18,7 @@ pub use wire::types::{Address, Endpoint};
 
 /// A loaded `socks` module.
 pub struct SocksGuest {
-    about: Arc<About>,
-    engine: Engine,
-    pre: SocksPre<GuestState>,
+    module: SocksModule,
 }
 
 impl SocksGuest {
@@ -29,13 +27,8 @@ impl SocksGuest {
         about: Arc<About>,
         component: &Component,
     ) -> wasmtime::Result<SocksGuest> {
-        let mut linker = Linker::new(engine);
-        panic::add_to_linker::<GuestState, HasSelf<GuestState>>(&mut linker, |state| state)?;
-        Ok(SocksGuest {
-            about,
-            engine: engine.clone(),
-            pre: SocksPre::new(linker.instantiate_pre(component)?)?,
-        })
+        let module = SocksModule::new(engine, about, component)?;
+        Ok(SocksGuest { module })
     }
 
     /// A fresh instance.
@@ -43,14 +36,8 @@ impl SocksGuest {
     /// # Errors
     /// When it ends before its first call.
     pub fn instance(&self) -> Result<SocksInstance, Ended> {
-        let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
-        match self.pre.instantiate(&mut store) {
-            Ok(guest) => {
-                store.data_mut().entered = true;
-                Ok(SocksInstance { store, guest })
-            }
-            Err(error) => Err(Fault::of_call(store.data(), &error).into()),
-        }
+        let (store, guest) = self.module.start()?;
+        Ok(SocksInstance { store, guest })
     }
 }
 

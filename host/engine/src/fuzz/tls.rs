@@ -6,8 +6,8 @@ use fumehood_crypto::fuzz::Toy;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use super::Ended;
-use crate::instance::{Fault, GuestState, arm, new_store};
+use super::{Ended, Said, begun};
+use crate::instance::{GuestState, arm, new_store};
 use crate::registry::About;
 use crate::tls::bindings::client::exports::fumehood::tls::client as wire;
 use crate::tls::bindings::client::fumehood::crypto::keys;
@@ -16,6 +16,9 @@ use crate::tls::bindings::client::fumehood::tls::verify;
 use crate::tls::bindings::client::{TlsClient, TlsClientPre};
 
 mod imports;
+
+pub use keys::{AeadAlgorithm, ProtocolVersion};
+pub use wire::Established;
 
 /// A loaded `tls` module.
 pub struct TlsGuest {
@@ -63,13 +66,9 @@ impl TlsGuest {
             lengths: Vec::new(),
         };
         let mut store = new_store(&self.engine, state, |state| &mut state.guest);
-        match self.pre.instantiate(&mut store) {
-            Ok(guest) => {
-                store.data_mut().guest.entered = true;
-                Ok(TlsConnection { store, guest })
-            }
-            Err(error) => Err(Fault::of_call(&store.data().guest, &error).into()),
-        }
+        let guest = self.pre.instantiate(&mut store);
+        let guest = begun(guest, &mut store.data_mut().guest)?;
+        Ok(TlsConnection { store, guest })
     }
 }
 
@@ -84,67 +83,59 @@ impl TlsConnection {
     ///
     /// # Errors
     /// When the guest ended; so for all calls.
-    pub fn start(
-        &mut self,
-        server_name: &str,
-        alpn: Vec<Vec<u8>>,
-        tls13: bool,
-        now: u64,
-    ) -> Result<String, Ended> {
+    pub fn start(&mut self, server_name: &str, alpn: Vec<Vec<u8>>, tls13: bool, now: u64) -> Said {
         let config = wire::Config {
             server_name: server_name.to_owned(),
             alpn,
-            min_version: keys::ProtocolVersion::Tls12,
+            min_version: ProtocolVersion::Tls12,
             max_version: if tls13 {
-                keys::ProtocolVersion::Tls13
+                ProtocolVersion::Tls13
             } else {
-                keys::ProtocolVersion::Tls12
+                ProtocolVersion::Tls12
             },
             now,
         };
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_tls_client();
-        let answer = guest.call_start(&mut self.store, &config);
-        self.told(answer)
+        self.call(|guest, store| guest.call_start(store, &config))
+    }
+
+    /// `adopt`.
+    ///
+    /// # Errors
+    /// As [`TlsConnection::start`].
+    pub fn adopt(&mut self, established: &Established) -> Said {
+        self.call(|guest, store| guest.call_adopt(store, established))
     }
 
     /// `receive`.
     ///
     /// # Errors
     /// As [`TlsConnection::start`].
-    pub fn receive(&mut self, record: &[u8]) -> Result<String, Ended> {
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_tls_client();
-        let answer = guest.call_receive(&mut self.store, record);
-        self.told(answer)
+    pub fn receive(&mut self, record: &[u8]) -> Said {
+        self.call(|guest, store| guest.call_receive(store, record))
     }
 
     /// `post-handshake`.
     ///
     /// # Errors
     /// As [`TlsConnection::start`].
-    pub fn post_handshake(&mut self, message: &[u8]) -> Result<String, Ended> {
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_tls_client();
-        let answer = guest.call_post_handshake(&mut self.store, message);
-        self.told(answer)
+    pub fn post_handshake(&mut self, message: &[u8]) -> Said {
+        self.call(|guest, store| guest.call_post_handshake(store, message))
     }
 
     /// `renew-outbound`.
     ///
     /// # Errors
     /// As [`TlsConnection::start`].
-    pub fn renew_outbound(&mut self) -> Result<String, Ended> {
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_tls_client();
-        let answer = guest.call_renew_outbound(&mut self.store);
-        self.told(answer)
+    pub fn renew_outbound(&mut self) -> Said {
+        self.call(|guest, store| guest.call_renew_outbound(store))
     }
 
-    fn told<T: std::fmt::Debug>(&self, answer: wasmtime::Result<T>) -> Result<String, Ended> {
-        match answer {
-            Ok(answer) => Ok(format!("{answer:?}")),
-            Err(error) => Err(Fault::of_call(&self.store.data().guest, &error).into()),
-        }
+    fn call<T: std::fmt::Debug>(
+        &mut self,
+        call: impl FnOnce(&wire::Guest, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Said {
+        arm(&mut self.store);
+        let answer = call(self.guest.fumehood_tls_client(), &mut self.store);
+        super::told(answer, &self.store.data().guest)
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
-use super::Ended;
-use crate::instance::{Fault, GuestState, arm, new_store};
+use super::{Ended, Said, begun};
+use crate::instance::{GuestState, arm, new_store};
 use crate::registry::About;
+use crate::tls::bindings::x509::exports::fumehood::x509::verifier as wire;
 use crate::tls::bindings::x509::fumehood::crypto::signatures;
 use crate::tls::bindings::x509::fumehood::guest::panic;
 use crate::tls::bindings::x509::{X509Verifier, X509VerifierPre};
@@ -73,16 +74,9 @@ impl VerifierGuest {
             check,
         };
         let mut store = new_store(&self.engine, state, |state| &mut state.guest);
-        match self.pre.instantiate(&mut store) {
-            Ok(client) => {
-                store.data_mut().guest.entered = true;
-                Ok(VerifierInstance {
-                    store,
-                    guest: client,
-                })
-            }
-            Err(error) => Err(Fault::of_call(&store.data().guest, &error).into()),
-        }
+        let guest = self.pre.instantiate(&mut store);
+        let guest = begun(guest, &mut store.data_mut().guest)?;
+        Ok(VerifierInstance { store, guest })
     }
 }
 
@@ -97,39 +91,32 @@ impl VerifierInstance {
     ///
     /// # Errors
     /// When the guest ended; so for all calls.
-    pub fn set_anchors(&mut self, anchors: &[Vec<u8>]) -> Result<String, Ended> {
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_x509_verifier();
-        let answer = guest.call_set_anchors(&mut self.store, anchors);
-        self.told(answer)
+    pub fn set_anchors(&mut self, anchors: &[Vec<u8>]) -> Said {
+        self.call(|guest, store| guest.call_set_anchors(store, anchors))
     }
 
     /// `verify`.
     ///
     /// # Errors
     /// As [`VerifierInstance::set_anchors`].
-    pub fn verify(&mut self, chain: &[Vec<u8>], name: &str, now: u64) -> Result<String, Ended> {
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_x509_verifier();
-        let answer = guest.call_verify(&mut self.store, chain, name, now);
-        self.told(answer)
+    pub fn verify(&mut self, chain: &[Vec<u8>], name: &str, now: u64) -> Said {
+        self.call(|guest, store| guest.call_verify(store, chain, name, now))
     }
 
     /// `unverified-key`.
     ///
     /// # Errors
     /// As [`VerifierInstance::set_anchors`].
-    pub fn unverified_key(&mut self, leaf: &[u8]) -> Result<String, Ended> {
-        arm(&mut self.store);
-        let guest = self.guest.fumehood_x509_verifier();
-        let answer = guest.call_unverified_key(&mut self.store, leaf);
-        self.told(answer)
+    pub fn unverified_key(&mut self, leaf: &[u8]) -> Said {
+        self.call(|guest, store| guest.call_unverified_key(store, leaf))
     }
 
-    fn told<T: std::fmt::Debug>(&self, answer: wasmtime::Result<T>) -> Result<String, Ended> {
-        match answer {
-            Ok(answer) => Ok(format!("{answer:?}")),
-            Err(error) => Err(Fault::of_call(&self.store.data().guest, &error).into()),
-        }
+    fn call<T: std::fmt::Debug>(
+        &mut self,
+        call: impl FnOnce(&wire::Guest, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Said {
+        arm(&mut self.store);
+        let answer = call(self.guest.fumehood_x509_verifier(), &mut self.store);
+        super::told(answer, &self.store.data().guest)
     }
 }

@@ -66,7 +66,7 @@ impl Fields {
     }
 
     /// As a codec is told them.
-    pub(super) fn to_wire(&self) -> wire::FieldsParam<'_> {
+    pub(crate) fn to_wire(&self) -> wire::FieldsParam<'_> {
         wire::FieldsParam {
             bytes: &self.bytes,
             ends: &self.ends,

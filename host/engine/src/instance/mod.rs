@@ -19,7 +19,7 @@ pub(crate) use codec::{
 pub(crate) use fault::{Fault, Faults};
 pub(crate) use fields::Fields;
 pub(crate) use server::{Answer as ServerAnswer, Asked, Request, ServerCodec};
-pub(crate) use state::{Bounds, GuestState, arm, bounded, new_store};
+pub(crate) use state::{Bounds, GuestState, arm, bounded, bounded_to, new_store};
 pub(crate) use ticker::{Active, CALL_DEADLINE_TICKS, Ticker, ticks};
 pub(crate) use trail::Trace;
 pub(crate) use words::{Event, Progress, ResponseHead, cause_of_protocol, sound_head};

@@ -73,11 +73,17 @@ impl SocksModule {
     /// # Errors
     /// When the pool has no room or the guest traps in its start.
     pub(crate) fn instantiate(&self) -> Result<SocksGuest, Fault> {
+        let (store, guest) = self.start()?;
+        Ok(SocksGuest { store, guest })
+    }
+
+    /// The same as it is.
+    pub(crate) fn start(&self) -> Result<(Store<GuestState>, Socks), Fault> {
         let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
         match self.pre.instantiate(&mut store) {
             Ok(guest) => {
                 store.data_mut().entered = true;
-                Ok(SocksGuest { store, guest })
+                Ok((store, guest))
             }
             Err(error) => Err(Fault::of_call(store.data(), &error)),
         }

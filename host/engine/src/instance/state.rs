@@ -112,17 +112,24 @@ impl GuestState {
     }
 }
 
-/// The text's first [`MAX_LAST_WORDS`] bytes, control characters replaced: it
-/// comes from a guest that may be in a peer's hands.
+/// As much of the text as takes [`MAX_LAST_WORDS`] bytes once control characters are
+/// replaced: it comes from a guest that may be in a peer's hands.
 pub(crate) fn bounded(text: &str) -> String {
-    let mut end = text.len().min(MAX_LAST_WORDS);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    bounded_to(text, MAX_LAST_WORDS)
+}
+
+/// The same of another length, in bytes.
+pub(crate) fn bounded_to(text: &str, most: usize) -> String {
+    let mut printable = String::with_capacity(text.len().min(most));
+    for it in text.chars() {
+        // Its place takes three bytes, and a control character's as few as one.
+        let it = if it.is_control() { '\u{fffd}' } else { it };
+        if printable.len() + it.len_utf8() > most {
+            break;
+        }
+        printable.push(it);
     }
-    text[..end]
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    printable
 }
 
 impl ResourceLimiter for GuestState {
@@ -234,6 +241,9 @@ mod tests {
     fn last_words_are_cut_and_cannot_break_out() {
         let long = "\u{1b}[2J".to_owned() + &"ä".repeat(MAX_LAST_WORDS);
         let told = bounded(&long);
-        assert!(told.len() <= MAX_LAST_WORDS + 2 && told.starts_with("\u{fffd}[2J"));
+        assert!(told.len() <= MAX_LAST_WORDS && told.starts_with("\u{fffd}[2J"));
+        let controls = bounded(&"\n".repeat(MAX_LAST_WORDS));
+        assert_eq!(controls, "\u{fffd}".repeat(MAX_LAST_WORDS / 3));
+        assert_eq!(bounded_to("a\u{7}b", 4), "a\u{fffd}");
     }
 }

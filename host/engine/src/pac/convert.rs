@@ -11,7 +11,7 @@ use fumehood_policy::{Host, ProxyScheme, ProxyServer, Route};
 
 use super::bindings::exports::fumehood::pac::evaluator as wire;
 use super::state::Known;
-use crate::instance::{Fault, bounded};
+use crate::instance::{Fault, bounded, bounded_to};
 
 /// Most ways of one answer, entries that are none, alerts; as the guest has it.
 const MAX_LIST: usize = 32;
@@ -117,13 +117,13 @@ pub(super) fn finding(found: wire::Finding) -> Result<PacFinding, PacFailure> {
         }
     }
     if routes.is_empty() {
-        return Err(PacFailure::NoProxy(skipped.join("; ")));
+        return Err(PacFailure::NoProxy(bounded(&skipped.join("; "))));
     }
-    let cut = |text: String| text[..text.floor_char_boundary(MAX_ALERT_BYTES)].to_owned();
+    let alerts = found.alerts.iter().take(MAX_LIST);
     Ok(PacFinding {
         routes,
         skipped,
-        alerts: found.alerts.into_iter().take(MAX_LIST).map(cut).collect(),
+        alerts: alerts.map(|it| bounded_to(it, MAX_ALERT_BYTES)).collect(),
         dropped_alerts: found.dropped_alerts,
         refused_names: found.refused_names,
     })
@@ -191,4 +191,36 @@ pub(super) fn names(known: &Arc<Known>) -> Vec<PacName> {
 
 fn texts(texts: Vec<String>, most: usize) -> Vec<String> {
     texts.iter().take(most).map(|text| bounded(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A guest that keeps none of its own bounds.
+    fn told(proxies: Vec<wire::Proxy>) -> Result<PacFinding, PacFailure> {
+        let long = "\u{7}".repeat(MAX_ALERT_BYTES);
+        finding(wire::Finding {
+            proxies,
+            skipped: vec![long.clone(); MAX_LIST + 1],
+            alerts: vec![long; MAX_LIST + 1],
+            dropped_alerts: 0,
+            names: vec![],
+            refused_names: 0,
+        })
+    }
+
+    #[test]
+    fn texts_of_a_guest_are_cut_and_cannot_break_out() {
+        let found = told(vec![wire::Proxy::Direct]).unwrap();
+        assert_eq!(
+            (found.alerts.len(), found.skipped.len()),
+            (MAX_LIST, MAX_LIST)
+        );
+        assert_eq!(found.alerts[0], "\u{fffd}".repeat(MAX_ALERT_BYTES / 3));
+        let Err(PacFailure::NoProxy(why)) = told(vec![]) else {
+            panic!("it names none")
+        };
+        assert!(why.len() <= 1024 && why.starts_with('\u{fffd}'));
+    }
 }

@@ -325,7 +325,7 @@ fn a_report_tells_where_it_was_and_none_of_the_content() {
     let (mut rig, origin) = (Rig::new(LIMITS, &[(FAULTY, 1)]), Origin::start());
     rig.get(&origin, "/fault/trap/9");
     let report = rig.report();
-    assert_eq!(report.detail, "the response asked this guest to trap");
+    assert_eq!(report.detail, "the peer asked this guest to trap");
     assert!(report.location.contains("fault.rs"), "{}", report.location);
     let names: Vec<&str> = report
         .backtrace

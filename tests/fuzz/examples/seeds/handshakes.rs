@@ -37,8 +37,12 @@ fn tls13() {
             item(item::PROTECTED | item::CUT, 15, &signature()),
             item(item::PROTECTED, 20, &vec![TOY_MAC; mac]),
         ];
+        let mut adopted = flight.clone();
         flight.extend(tickets.clone());
         seed("tls", &format!("tls13-{name}"), &join(&flight));
+        adopted.extend([item(item::LATER, 24, &[0]), vec![item::ADOPT]]);
+        adopted.extend(tickets.clone());
+        seed("tls", &format!("tls13-{name}-adopted"), &join(&adopted));
     }
     let hybrid = [
         vec![0],

@@ -24,6 +24,8 @@ pub(crate) fn write() {
     };
     for (name, options, message) in [
         ("found", FOUND, plain()),
+        ("found-of-ipv6", FOUND, question(RecordType::AAAA)),
+        ("other-records", option::OTHER_RECORDS, plain()),
         ("odd-alias", FOUND | option::ODD_ALIAS, plain()),
         ("too-many", FOUND | MANY, plain()),
         ("too-many-for-edns", FOUND | MANY, edns()),

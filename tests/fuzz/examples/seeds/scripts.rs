@@ -26,7 +26,7 @@ const ANSWERS: [(&str, &str); 4] = [
 ];
 
 /// Name, then calls: a function and its arguments.
-const CALLS: [(&str, &[&[&str]]); 5] = [
+const CALLS: [(&str, &[&[&str]]); 6] = [
     (
         "calls-of-hosts",
         &[
@@ -54,7 +54,15 @@ const CALLS: [(&str, &[&[&str]]); 5] = [
             &["isResolvableEx", "nowhere.test"],
             &["myIpAddress", ""],
             &["myIpAddressEx", ""],
-            &["dnsResolve", "later.test"],
+        ],
+    ),
+    (
+        "calls-of-names-to-come",
+        &[
+            &["isResolvableEx", "six.test"],
+            &["isInNet", "later.test", "10.1.0.0", "255.255"],
+            &["dnsResolve", "Later.test."],
+            &["isResolvable", "lost.test"],
         ],
     ),
     (
@@ -64,6 +72,7 @@ const CALLS: [(&str, &[&[&str]]); 5] = [
             &["isInNet", "010.9.8.7", "10.1.2.3", "255.0.0.0"],
             &["isInNetEx", "2001:db8::6", "2001:db8::/32"],
             &["sortIpAddressList", "10.2.3.9; ::1 ;127.0.0.1;::9"],
+            &["sortIpAddressList", "10.2.3.9;::1\u{a0}"],
             &["convert_addr", "192.0.2.1"],
         ],
     ),
@@ -96,8 +105,8 @@ const SCRIPTS: [(&str, &[&str]); 6] = [
     (
         "script-of-tables",
         &[
-            "var t = { 'www.example.test': 'PROXY a.test:1', 'plain': 'DIRECT' };",
-            "const f = (h) => t[h] || \"SOCKS s.test\"; // what else?",
+            "const t = { x: 'PROXY a.test:1', 'plain': 'DIRECT' }; // what else?",
+            "function f(h) { return t.x || \"SOCKS s.test\" }",
             "function FindProxyForURLEx(url, host) {",
             "  switch (url.substring(0, 5)) { case 'http:': return f(host); default: return null }",
             "}",
@@ -109,7 +118,7 @@ const SCRIPTS: [(&str, &[&str]); 6] = [
             "var n = 0;",
             "function FindProxyForURL(url, host) {",
             "  try { if (n++ == 0) throw { 'message': 'a\\nb', toString: 5 } }",
-            "  finally { alert('\\u0007' + url.indexOf(host)) }",
+            "  finally { alert('\\u0007' + url.length) }",
             "  return null.x;",
             "}",
         ],
@@ -117,10 +126,9 @@ const SCRIPTS: [(&str, &[&str]); 6] = [
     (
         "script-without-end",
         &[
-            "function f(a) { return 1 + f(a + 'x') }",
             "function FindProxyForURL(url, host) {",
-            "  if (host == 'plain') return f('');",
-            "  return dnsResolve('later.test') + 'DIRECT'",
+            "  if (host == 'plain') return FindProxyForURL(url, host);",
+            "  return dnsResolve('later.test')",
             "}",
         ],
     ),

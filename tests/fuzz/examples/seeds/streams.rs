@@ -67,7 +67,7 @@ const STREAMS: [(&str, &[u8; 2], &str); 12] = [
 ];
 
 /// Options, then the requests of a connection: see `fumehood_fuzz::http1::twin`.
-const REQUESTS: [(&str, &[u8; 1], &str); 10] = [
+const REQUESTS: [(&str, &[u8; 1], &str); 19] = [
     (
         "absolute",
         b"\x00",
@@ -117,6 +117,51 @@ const REQUESTS: [(&str, &[u8; 1], &str); 10] = [
         "expect-and-upgrade",
         b"\x00",
         "\r\nPOST http://a/ HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 1\r\n\r\n",
+    ),
+    (
+        "answered-with-content",
+        b"\x02",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\nGET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "answered-in-chunks",
+        b"\x14",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\nGET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "answered-by-a-challenge",
+        b"\x06",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\nGET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "answered-without-content",
+        b"\x08",
+        "HEAD http://a/ HTTP/1.1\r\nhost: a\r\n\r\nGET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "answered-by-an-upgrade",
+        b"\x0a",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    ),
+    (
+        "answered-at-last",
+        b"\x0c",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\nGET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "refused-with-content",
+        b"\x12",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+    ),
+    (
+        "answered-by-no-status",
+        b"\x0e",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
+    ),
+    (
+        "answered-with-a-bad-field",
+        b"\x20",
+        "GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n",
     ),
 ];
 

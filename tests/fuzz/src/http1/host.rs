@@ -3,7 +3,7 @@
 use fumehood_control as control;
 use fumehood_engine::fuzz::Codec;
 use fumehood_guest_http1::{
-    Client, Completion, Demand, Error, Event, LineDemand, Misuse, PayloadLength, Progress,
+    Client, Completion, Demand, Error, Event, Field, LineDemand, Misuse, PayloadLength, Progress,
     RequestHead, ResponseHead,
 };
 
@@ -63,7 +63,8 @@ impl Host {
     pub(super) fn send(&mut self, head: &RequestHead, length: u8) {
         self.busy = true;
         self.shadow.ask(|codec| {
-            codec.encode_head(&head.method, &head.target, &fields(head), payload(head))
+            let (fields, payload) = (told_fields(&head.fields), told_payload(head.payload));
+            codec.encode_head(&head.method, &head.target, &fields, payload)
         });
         let sent = self.client.encode_head(head);
         self.shadow.compare(|| text(&sent));
@@ -248,16 +249,17 @@ pub(super) fn nth_line(buffer: &[u8], count: u32) -> Option<usize> {
     lfs.map(|(at, _)| at + 1).nth(count as usize - 1)
 }
 
-fn fields(head: &RequestHead) -> Vec<control::Field> {
-    let field = |field: &fumehood_guest_http1::Field| control::Field {
+/// Fields as the engine has them.
+pub(super) fn told_fields(fields: &[Field]) -> Vec<control::Field> {
+    let field = |field: &Field| control::Field {
         name: field.name.clone(),
         value: field.value.clone(),
     };
-    head.fields.iter().map(field).collect()
+    fields.iter().map(field).collect()
 }
 
-fn payload(head: &RequestHead) -> control::PayloadLength {
-    match head.payload {
+pub(super) fn told_payload(payload: PayloadLength) -> control::PayloadLength {
+    match payload {
         PayloadLength::None => control::PayloadLength::None,
         PayloadLength::Known(length) => control::PayloadLength::Known(length),
         PayloadLength::Unknown => control::PayloadLength::Unknown,

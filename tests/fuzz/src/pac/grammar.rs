@@ -139,11 +139,8 @@ pub fn mutate(
 ) -> usize {
     let size = size.min(data.len());
     let mut dice = Dice(seed.into());
-    let mut pieces: Vec<Vec<u8>> = pieces::split(&data[..size])
-        .iter()
-        .map(|it| it.to_vec())
-        .collect();
-    let kind = pieces.first().and_then(|it| it.first()).copied();
+    let first = pieces::split(&data[..size]).first().copied();
+    let kind = first.and_then(|it| it.first()).copied();
     let (Some(kind), 0) = (kind, dice.below(4)) else {
         return pieces::mutate(data, size, seed, mutate);
     };
@@ -152,15 +149,13 @@ pub fn mutate(
         kind::CALLS => call(&mut dice),
         _ => statement(&mut dice).into_bytes(),
     };
-    let at = 1 + dice.below(pieces.len());
-    match pieces.get_mut(at) {
-        Some(piece) if dice.below(2) == 0 => *piece = fresh,
-        _ => pieces.insert(at, fresh),
-    }
-    let changed = pieces::join(&pieces);
-    let length = changed.len().min(data.len());
-    data[..length].copy_from_slice(&changed[..length]);
-    length
+    pieces::edit(data, size, |pieces| {
+        let at = 1 + dice.below(pieces.len());
+        match pieces.get_mut(at) {
+            Some(piece) if dice.below(2) == 0 => *piece = fresh,
+            _ => pieces.insert(at, fresh),
+        }
+    })
 }
 
 fn answer(dice: &mut Dice) -> String {

@@ -12,10 +12,14 @@ mod script;
 mod tame;
 mod twin;
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 
-use fumehood_engine::fuzz::pac::PacInstance;
-use fumehood_pac::{Evaluator, Moment, Resolve, Surroundings, Transition, Unresolved, Zone};
+use fumehood_engine::fuzz::pac::{self as wire, PacInstance};
+use fumehood_pac::{
+    Evaluator, Moment, Resolve, Surroundings, Target, Transition, Unresolved, Zone,
+};
 
 use crate::glass::{Guests, Shadow, with_stack};
 use crate::pieces;
@@ -43,14 +47,23 @@ const STACK_BYTES: usize = 1 << 30;
 /// The quarter of an hour in which zones are told, in seconds.
 const QUARTER: i32 = 15 * 60;
 
+/// Most brackets of a script that is looked at behind glass too. Some 500 of them, each
+/// in the other, are too deep for the guest's stack, and a trap; a native one goes on.
+const MAX_BRACKETS: usize = 256;
+
 /// The guest survives, keeps its bounds, and its functions say what others do.
 pub fn run(data: &[u8]) {
-    with_stack(STACK_BYTES, || drive(data, false));
+    with_stack(STACK_BYTES, || drive(data, None));
 }
 
 /// The guest says the same natively and behind glass.
 pub fn run_beside_glass(data: &[u8]) {
-    with_stack(STACK_BYTES, || drive(data, true));
+    run_beside(data, Guests::get(), MAX_BRACKETS);
+}
+
+/// The same with these guests, for scripts of at most so many brackets.
+pub fn run_beside(data: &[u8], guests: &Guests, most_brackets: usize) {
+    with_stack(STACK_BYTES, || drive(data, Some((guests, most_brackets))));
 }
 
 /// Whether an input is a script that is run, and not only looked over.
@@ -63,7 +76,7 @@ pub fn is_run(data: &[u8]) -> bool {
     kind % kind::COUNT == kind::SCRIPT && script::is_run(&lines.join(&b'\n'))
 }
 
-fn drive(data: &[u8], beside_glass: bool) {
+fn drive(data: &[u8], glass: Option<(&Guests, usize)>) {
     let pieces = pieces::split(data);
     let Some((options, rest)) = pieces.split_first() else {
         return;
@@ -73,14 +86,21 @@ fn drive(data: &[u8], beside_glass: bool) {
         seconds: u32::from_le_bytes([byte(1), byte(2), byte(3), byte(4)]).into(),
         offset: i32::from(i8::from_le_bytes([byte(5)])).clamp(-95, 95) * QUARTER,
     };
-    let glass = || match beside_glass {
-        true => Guests::get().pac(addresses),
-        false => Shadow::none(),
+    let shadow = || match glass {
+        Some((guests, _)) => guests.pac(addresses),
+        None => Shadow::none(),
     };
     match byte(0) % kind::COUNT {
-        kind::ANSWER => answer::run(rest, place, beside_glass.then(glass)),
-        kind::CALLS => calls::run(rest, place, glass()),
-        _ => script::run(rest, place, glass()),
+        kind::ANSWER => answer::run(rest, place, glass.map(|_| shadow())),
+        kind::CALLS => calls::run(rest, place, shadow),
+        _ => {
+            let script = rest.join(&b'\n');
+            let brackets = script.iter().filter(|it| b"([{".contains(it)).count();
+            match glass {
+                Some((_, most)) if brackets > most => script::run(&script, place, Shadow::none()),
+                _ => script::run(&script, place, shadow()),
+            }
+        }
     }
 }
 
@@ -101,8 +121,21 @@ impl Place {
         }
     }
 
+    /// The same behind glass.
+    fn wire_moment(self) -> wire::Moment {
+        let Moment { now, seed } = self.moment();
+        wire::Moment { now, seed }
+    }
+
     fn evaluator(self) -> Evaluator {
-        let mut evaluator = Evaluator::new(Names);
+        self.counting(&Rc::default())
+    }
+
+    /// One that counts the names it has asked for.
+    fn counting(self, asked: &Rc<Cell<usize>>) -> Evaluator {
+        let mut evaluator = Evaluator::new(Names {
+            asked: Rc::clone(asked),
+        });
         let zone = Zone::new(vec![Transition {
             from: 0,
             offset: self.offset,
@@ -111,7 +144,7 @@ impl Place {
         evaluator
     }
 
-    /// The same behind glass.
+    /// Says it behind glass.
     fn surround(self, shadow: &mut Shadow<PacInstance>) {
         shadow.ask(|it| it.surround(&OWN, self.offset));
         shadow.compare(|| "()".to_owned());
@@ -124,11 +157,23 @@ const OWN: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)),
 ];
 
+fn wire_target(target: &Target<'_>) -> wire::Target {
+    wire::Target {
+        scheme: target.scheme.to_owned(),
+        host: target.host.to_owned(),
+        port: target.port,
+        path: target.path.to_owned(),
+    }
+}
+
 /// The names of all runs.
-struct Names;
+struct Names {
+    asked: Rc<Cell<usize>>,
+}
 
 impl Resolve for Names {
     fn resolve(&mut self, name: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        self.asked.set(self.asked.get() + 1);
         match addresses(name) {
             Some(found) if found.is_empty() => Err(Unresolved::NotFound),
             Some(found) => Ok(found),

@@ -49,6 +49,20 @@ pub(super) fn says(call: &Call, place: Place) -> Option<String> {
     }
 }
 
+/// The name without which a call cannot go on, if it asks for one.
+pub(super) fn waits_for(call: &Call) -> Option<String> {
+    let host = call.arguments.first()?;
+    let asks = match call.function {
+        "isResolvable" | "isResolvableEx" | "dnsResolve" | "dnsResolveEx" => true,
+        "isInNet" => match &call.arguments[1..] {
+            [network, mask, ..] => four(network).is_some() && four(mask).is_some(),
+            _ => false,
+        },
+        _ => false,
+    };
+    (asks && lookup(host).is_none()).then(|| name(host))
+}
+
 /// Whether a text is as a pattern says, by all ways through both. None for what is a
 /// regular expression, or a text that no URL is.
 fn glob(text: &str, pattern: &str) -> Option<bool> {
@@ -96,12 +110,17 @@ fn address(text: &str) -> Option<IpAddr> {
     }
 }
 
+/// As it is looked up.
+fn name(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
 /// Of a name or a literal. None where a call would have ended.
 fn lookup(host: &str) -> Option<Vec<IpAddr>> {
     if let Some(it) = address(host) {
         return Some(vec![it]);
     }
-    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let name = name(host);
     let plain = |it: u8| it.is_ascii_alphanumeric() || b"-_".contains(&it);
     let labels = name.split('.');
     let is_name = name.len() <= MAX_NAME_BYTES
@@ -153,7 +172,9 @@ fn is_in_net_ex(given: &[&str]) -> Option<bool> {
 fn sorted(text: &str) -> String {
     let words = text.split(';').map(str::trim);
     let addresses = words.map(|it| Some((address(it)?, it)));
-    let Some(mut left) = addresses.collect::<Option<Vec<_>>>() else {
+    let addresses = addresses.collect::<Option<Vec<_>>>();
+    // A list with other letters is none, even where they are but blanks at an end.
+    let Some(mut left) = addresses.filter(|_| text.is_ascii()) else {
         return "false".to_owned();
     };
     let mut sorted = Vec::new();

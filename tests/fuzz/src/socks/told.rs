@@ -2,7 +2,7 @@
 
 use fumehood_engine::fuzz::socks as wire;
 use fumehood_guest_socks::{
-    Address, Endpoint, Error, Event, Flaw, Next, Piece, Request, ServerStep, Step, Version,
+    Address, Endpoint, Error, Event, Flaw, Next, Outcome, Piece, Request, ServerStep, Step, Version,
 };
 
 pub(super) fn wire_request(request: &Request) -> wire::Request {
@@ -28,6 +28,19 @@ pub(super) fn wire_endpoint(endpoint: &Endpoint) -> wire::Endpoint {
             Address::V6(it) => wire::Address::Ipv6(it.segments().into()),
         },
         port: endpoint.port,
+    }
+}
+
+pub(super) fn wire_outcome(outcome: Outcome) -> wire::Outcome {
+    match outcome {
+        Outcome::Granted => wire::Outcome::Granted,
+        Outcome::Failure => wire::Outcome::Failure,
+        Outcome::NotAllowed => wire::Outcome::NotAllowed,
+        Outcome::NetworkUnreachable => wire::Outcome::NetworkUnreachable,
+        Outcome::HostUnreachable => wire::Outcome::HostUnreachable,
+        Outcome::ConnectionRefused => wire::Outcome::ConnectionRefused,
+        Outcome::TimedOut => wire::Outcome::TimedOut,
+        Outcome::NotSupported => wire::Outcome::NotSupported,
     }
 }
 

@@ -10,9 +10,9 @@
 
 mod host;
 
-use fumehood_engine::fuzz::TlsConnection;
-use fumehood_guest_tls::imports::{self, ProtocolVersion};
-use fumehood_guest_tls::{Blame, Client, Config, Failure};
+use fumehood_engine::fuzz::{TlsConnection, tls as wire};
+use fumehood_guest_tls::imports::{self, AeadAlgorithm, ProtocolVersion};
+use fumehood_guest_tls::{Blame, Client, Config, Established, Failure, Update};
 
 use crate::glass::{Guests, Shadow};
 use crate::pieces;
@@ -39,6 +39,8 @@ pub mod item {
     pub const LATER: u8 = 6;
     /// The host wants new outbound keys.
     pub const RENEW: u8 = 7;
+    /// Another instance takes the connection over.
+    pub const ADOPT: u8 = RENEW | JOINED;
     /// The next message goes into the same record.
     pub const JOINED: u8 = 8;
     /// The message is cut in two records.
@@ -47,12 +49,17 @@ pub mod item {
 
 /// The guest survives.
 pub fn run(data: &[u8]) {
-    drive(data, Shadow::none());
+    drive(data, &Shadow::none);
 }
 
 /// The guest says the same natively and behind glass.
 pub fn run_beside_glass(data: &[u8]) {
-    drive(data, Guests::get().tls());
+    run_beside(data, Guests::get());
+}
+
+/// The same with these guests.
+pub fn run_beside(data: &[u8], guests: &Guests) {
+    drive(data, &|| guests.tls());
 }
 
 /// The ClientHello record that the guest begins with, which is always the same.
@@ -83,10 +90,13 @@ fn config(options: u8) -> Config {
 }
 
 /// One connection.
-struct Run {
+struct Run<'a> {
     client: Client,
     shadow: Shadow<TlsConnection>,
-    established: bool,
+    /// Makes another instance.
+    fresh: &'a dyn Fn() -> Shadow<TlsConnection>,
+    /// With the keys that are in force.
+    established: Option<Established>,
     /// Messages for the next record.
     joined: Vec<u8>,
 }
@@ -94,11 +104,11 @@ struct Run {
 /// Whether an input leads to keys.
 #[must_use]
 pub fn establishes(data: &[u8]) -> bool {
-    drive(data, Shadow::none())
+    drive(data, &Shadow::none)
 }
 
 /// Runs the input; tells whether the handshake came to its end.
-fn drive(data: &[u8], shadow: Shadow<TlsConnection>) -> bool {
+fn drive(data: &[u8], fresh: &dyn Fn() -> Shadow<TlsConnection>) -> bool {
     let pieces = pieces::split(data);
     let Some((&[options, ..], items)) = pieces.split_first() else {
         return false;
@@ -106,8 +116,9 @@ fn drive(data: &[u8], shadow: Shadow<TlsConnection>) -> bool {
     imports::install(Some(Box::new(ToyHost::default())));
     let mut run = Run {
         client: Client::new(),
-        shadow,
-        established: false,
+        shadow: fresh(),
+        fresh,
+        established: None,
         joined: Vec::new(),
     };
     if run.start(*options).is_err() {
@@ -119,13 +130,13 @@ fn drive(data: &[u8], shadow: Shadow<TlsConnection>) -> bool {
         }
     }
     run.after_the_end();
-    run.established
+    run.established.is_some()
 }
 
 /// The connection is over.
 struct Over;
 
-impl Run {
+impl Run<'_> {
     fn start(&mut self, options: u8) -> Result<(), Over> {
         let config = config(options);
         self.shadow.ask(|it| {
@@ -168,12 +179,13 @@ impl Run {
             item::INNER => self.receive(&record(23, &tagged(&[content]))),
             item::RAW => self.receive(content),
             item::LATER => self.later(&message(content)),
+            _ if kind & item::ADOPT == item::ADOPT => self.adopt(),
             _ => self.renew(),
         }
     }
 
     fn receive(&mut self, record: &[u8]) -> Result<(), Over> {
-        if self.established {
+        if self.established.is_some() {
             return Ok(());
         }
         self.shadow.ask(|it| it.receive(record));
@@ -181,7 +193,7 @@ impl Run {
         self.shadow.compare(|| format!("{progress:?}"));
         match progress {
             Ok(progress) => {
-                self.established = progress.established.is_some();
+                self.established = progress.established;
                 Ok(())
             }
             Err(failure) => Err(over(&failure)),
@@ -192,25 +204,49 @@ impl Run {
         self.shadow.ask(|it| it.post_handshake(message));
         let update = self.client.post_handshake(message);
         self.shadow.compare(|| format!("{update:?}"));
-        match update {
-            Ok(_) => {
-                assert!(self.established, "a message was taken before its time");
-                Ok(())
-            }
-            Err(failure) => Err(over(&failure)),
+        let update = update.map_err(|failure| over(&failure))?;
+        assert!(
+            self.established.is_some(),
+            "a message was taken before its time"
+        );
+        self.note(&update);
+        Ok(())
+    }
+
+    /// The host goes on with the keys that it was told of.
+    fn note(&mut self, update: &Update) {
+        if let Some(established) = &mut self.established {
+            established.inbound = update.inbound.unwrap_or(established.inbound);
+            established.outbound = update.outbound.unwrap_or(established.outbound);
         }
+    }
+
+    /// Another instance takes over what stands.
+    fn adopt(&mut self) -> Result<(), Over> {
+        let Some(established) = &self.established else {
+            return Ok(());
+        };
+        self.client = Client::new();
+        imports::install(Some(Box::new(ToyHost::default())));
+        self.shadow = (self.fresh)();
+        self.shadow.ask(|it| it.adopt(&told(established)));
+        let adopted = self.client.adopt(established);
+        self.shadow.compare(|| format!("{adopted:?}"));
+        adopted.map_err(|failure| over(&failure))
     }
 
     fn renew(&mut self) -> Result<(), Over> {
         self.shadow.ask(TlsConnection::renew_outbound);
         let update = self.client.renew_outbound();
         self.shadow.compare(|| format!("{update:?}"));
-        update.map(drop).map_err(|failure| over(&failure))
+        let update = update.map_err(|failure| over(&failure))?;
+        self.note(&update);
+        Ok(())
     }
 
     /// A client that has failed or has handed its keys over takes no record.
     fn after_the_end(&mut self) {
-        if self.established {
+        if self.established.is_some() {
             let again = self.client.receive(&record(22, &[0, 0, 0, 0]));
             let refused = matches!(&again, Err(failure) if failure.blame == Blame::Misuse);
             assert!(refused, "a record after the handshake: {again:?}");
@@ -222,6 +258,26 @@ impl Run {
 fn over(failure: &Failure) -> Over {
     assert!(!failure.message.is_empty() && !failure.message.contains('\n'));
     Over
+}
+
+/// As the guest behind glass is told.
+fn told(established: &Established) -> wire::Established {
+    wire::Established {
+        version: match established.version {
+            ProtocolVersion::Tls12 => wire::ProtocolVersion::Tls12,
+            ProtocolVersion::Tls13 => wire::ProtocolVersion::Tls13,
+        },
+        cipher_suite: established.cipher_suite,
+        aead: match established.aead {
+            AeadAlgorithm::Aes128Gcm => wire::AeadAlgorithm::Aes128Gcm,
+            AeadAlgorithm::Aes256Gcm => wire::AeadAlgorithm::Aes256Gcm,
+            AeadAlgorithm::Chacha20Poly1305 => wire::AeadAlgorithm::Chacha20Poly1305,
+        },
+        group: established.group,
+        alpn: established.alpn.clone(),
+        outbound: established.outbound,
+        inbound: established.inbound,
+    }
 }
 
 /// A handshake message: type, length, body.

@@ -46,9 +46,9 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// The fault that the head asks for.
-    pub(crate) fn asked_for(head: &ResponseHead) -> Option<Self> {
-        match asking(&head.fields)? {
+    /// The fault that a head's fields ask for.
+    pub(crate) fn asked_for(fields: &Fields) -> Option<Self> {
+        match asking(fields)? {
             b"trap" => Some(Self::Trap),
             b"hang" => Some(Self::Hang),
             b"memory" => Some(Self::Memory),
@@ -61,14 +61,23 @@ impl Fault {
         }
     }
 
-    /// Does the damage. Garbage is returned from, and what comes later.
-    pub(crate) fn strike(self, progress: Progress) -> Progress {
+    /// Ends the guest, if that is what it does.
+    pub(crate) fn end(self) {
         match self {
-            Self::Trap => panic!("the response asked this guest to trap"),
+            Self::Trap => panic!("the peer asked this guest to trap"),
             Self::Hang => loop {
                 black_box(());
             },
             Self::Memory => take_memory(),
+            Self::Garbage | Self::More | Self::Less | Self::Later | Self::Hoard => {}
+        }
+    }
+
+    /// Does the damage. Garbage is returned from, and what comes later.
+    pub(crate) fn strike(self, progress: Progress) -> Progress {
+        self.end();
+        match self {
+            Self::Trap | Self::Hang | Self::Memory => progress,
             Self::Garbage => garble(progress),
             Self::More | Self::Less => {
                 LIE.set(Some(self));

@@ -18,7 +18,8 @@
 //! In an informational response the value `upload` asks for a panic at the
 //! next piece of request payload.
 //!
-//! Any other value leaves the exchange as it is.
+//! Any other value leaves the exchange as it is. In the server's role, a request asks for
+//! the first three in the same way.
 #![cfg(target_family = "wasm")]
 
 mod fault;
@@ -56,7 +57,7 @@ impl Guest for Faulty {
         fault::count_piece();
         let progress = Http1::receive(data)?;
         let fault = progress.events.iter().find_map(|event| match event {
-            Event::Head(head) => Fault::asked_for(head),
+            Event::Head(head) => Fault::asked_for(&head.fields),
             Event::Informational(head) => {
                 fault::arm(head);
                 None

@@ -1,11 +1,13 @@
-//! The server's role, which has no fault in it.
+//! The server's role, where a request's `x-fumehood-fault` can ask for `trap`, `hang`
+//! and `memory`.
 
 use fumehood_guest_http1::component::Http1;
 use fumehood_guest_http1::component::bindings::exports::fumehood::http1::server::{
-    Answer, Demand, Ending, Error, Fields, Guest, Opening, PayloadFrame, Progress,
+    Answer, Demand, Ending, Error, Event, Fields, Guest, Opening, PayloadFrame, Progress,
 };
 
 use crate::Faulty;
+use crate::fault::Fault;
 
 impl Guest for Faulty {
     fn current_demand() -> Demand {
@@ -13,7 +15,15 @@ impl Guest for Faulty {
     }
 
     fn receive(data: Vec<u8>) -> Result<Progress, Error> {
-        Http1::receive(data)
+        let progress = Http1::receive(data)?;
+        for event in &progress.events {
+            if let Event::Request(request) = event
+                && let Some(fault) = Fault::asked_for(&request.fields)
+            {
+                fault.end();
+            }
+        }
+        Ok(progress)
     }
 
     fn payload_moved(count: u64) -> Result<Progress, Error> {

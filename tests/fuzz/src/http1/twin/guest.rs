@@ -1,15 +1,13 @@
 //! The guest in the server's role, which has a shadow do the same.
 
-use fumehood_engine::fuzz::ServerCodec;
+use fumehood_engine::fuzz::{ServerCodec, ServerHead};
 use fumehood_guest_http1::{
-    Answer, Demand, Error, Field, PayloadLength, Request, RequestTarget, Server, ServerEvent,
-    ServerProgress,
+    Answer, Demand, Error, Field, Request, RequestTarget, Server, ServerEvent, ServerProgress,
 };
 
+use super::super::host::{told_fields, told_payload};
+use super::reply::Reply;
 use crate::glass::Shadow;
-
-/// The status of all responses.
-const STATUS: u16 = 200;
 
 pub(super) struct Guest {
     server: Server,
@@ -51,32 +49,77 @@ impl Guest {
         self.told(step)
     }
 
-    /// A response without content; tells whether another request may follow.
-    pub(super) fn respond(&mut self) -> bool {
-        self.shadow.ask(|it| it.respond(STATUS));
-        let answer: Answer<Field> = Answer {
-            status: STATUS,
-            reason: Vec::new(),
-            fields: Vec::new(),
-            payload: PayloadLength::None,
-            last: false,
-            challenge: false,
-        };
-        let mut bytes = self.server.encode_head(&answer).expect("an answer");
-        let ending = self.server.end_payload(&[]).expect("its end");
-        bytes.extend(ending.bytes);
+    /// Writes a response; tells whether another request may follow.
+    pub(super) fn respond(&mut self, reply: &Reply) -> bool {
+        for head in &reply.heads {
+            match self.encode_head(head) {
+                Ok(None) => {}
+                Ok(Some(persists)) => return persists,
+                Err(_) => return false,
+            }
+        }
+        if reply.content > 0 {
+            self.shadow.ask(|it| it.frame_payload(reply.content));
+            let frame = self.server.frame_payload(reply.content);
+            self.shadow.compare(|| text_of(&frame));
+        }
         self.shadow
-            .compare(|| format!("{bytes:?} {}", ending.persists));
-        ending.persists
+            .ask(|it| it.end_payload(&told_fields(&reply.trailers)));
+        let ending = self.server.end_payload(&reply.trailers);
+        self.shadow.compare(|| text_of(&ending));
+        ending.is_ok_and(|it| it.persists)
+    }
+
+    /// As the component does: a response that is framed ends with its head, and whether
+    /// another request may follow is said there.
+    fn encode_head(&mut self, head: &Answer<Field>) -> Result<Option<bool>, Error> {
+        self.shadow.ask(|it| it.encode_head(&told_head(head)));
+        let bytes = self.server.encode_head(head);
+        let opening = bytes.and_then(|bytes| {
+            let ending = match self.server.is_framed() {
+                true => Some(self.server.end_payload(&[])?),
+                false => None,
+            };
+            Ok((bytes, ending.map(|it| it.persists)))
+        });
+        self.shadow.compare(|| match &opening {
+            Ok((bytes, persists)) => format!("{bytes:?} {persists:?}"),
+            Err(error) => text_of_error(*error),
+        });
+        opening.map(|(_, persists)| persists)
     }
 
     fn told(&self, step: Step) -> Step {
         self.shadow.compare(|| match &step {
             Ok(progress) => text(progress),
-            Err(Error::Misuse(misuse)) => format!("Misuse({:?})", misuse.to_string()),
-            Err(error) => format!("{error:?}"),
+            Err(error) => text_of_error(*error),
         });
         step
+    }
+}
+
+fn text_of<T: std::fmt::Debug>(told: &Result<T, Error>) -> String {
+    match told {
+        Ok(told) => format!("{told:?}"),
+        Err(error) => text_of_error(*error),
+    }
+}
+
+fn text_of_error(error: Error) -> String {
+    match error {
+        Error::Misuse(misuse) => format!("Misuse({:?})", misuse.to_string()),
+        error => format!("{error:?}"),
+    }
+}
+
+fn told_head(head: &Answer<Field>) -> ServerHead {
+    ServerHead {
+        status: head.status,
+        reason: head.reason.clone(),
+        fields: told_fields(&head.fields),
+        payload: told_payload(head.payload),
+        last: head.last,
+        challenge: head.challenge,
     }
 }
 

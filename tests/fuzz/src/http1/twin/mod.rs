@@ -5,6 +5,8 @@
 //! wire      a stream in memory, and hyper driven over it until it stands still
 //! client    responses
 //! server    requests
+//! guest     the server's role natively and behind glass
+//! reply     what it answers
 //! ```
 //!
 //! Where only one accepts, the difference is on a list (`is_stricter`, `LOOSER`);
@@ -14,6 +16,7 @@
 
 pub mod client;
 mod guest;
+mod reply;
 pub mod server;
 mod wire;
 

@@ -1,7 +1,8 @@
 //! Requests of a connection, read by the guest and by hyper's server, or by the guest
 //! behind glass.
 //!
-//! An input is a byte of options and the stream.
+//! An input is a byte of options and the stream. The options say whether the client
+//! closes behind it (1), and what is answered (`reply`).
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -23,6 +24,7 @@ use hyper::{HeaderMap, Response, Version, http::request::Parts};
 
 use super::super::host::{empty_line, nth_line};
 use super::guest::Guest;
+use super::reply::Reply;
 use super::wire::{Content, Wire, told};
 use super::{End, assert_content, assert_ends, assert_fields, is_looser, is_stricter};
 use crate::glass::{Guests, Shadow};
@@ -30,14 +32,16 @@ use crate::glass::{Guests, Shadow};
 /// Requests that are read of one connection, at most.
 const MAX_REQUESTS: usize = 3;
 
+/// The client closes behind its last byte.
+const CLOSES: u8 = 1;
+
 /// Both readings of all requests agree, up to the first that one of them refuses.
 pub fn run(data: &[u8]) {
     let Some((options, stream)) = data.split_first() else {
         return;
     };
-    let closes = options & 1 != 0;
-    let ours = Ours::read(stream, closes, Shadow::none());
-    let theirs = Theirs::read(stream, closes);
+    let ours = Ours::read(stream, *options, Shadow::none());
+    let theirs = Theirs::read(stream, options & CLOSES != 0);
     for index in 0..MAX_REQUESTS {
         match (ours.requests.get(index), theirs.requests.get(index)) {
             (Some(ours), Some(theirs)) => {
@@ -75,8 +79,13 @@ pub fn run(data: &[u8]) {
 
 /// The guest says the same natively and behind glass.
 pub fn run_beside_glass(data: &[u8]) {
+    run_beside(data, Guests::get());
+}
+
+/// The same with these guests.
+pub fn run_beside(data: &[u8], guests: &Guests) {
     if let Some((options, stream)) = data.split_first() {
-        Ours::read(stream, options & 1 != 0, Guests::get().server());
+        Ours::read(stream, *options, guests.server());
     }
 }
 
@@ -90,14 +99,17 @@ struct Read {
 /// What the guest read.
 struct Ours {
     requests: Vec<Read>,
+    /// To each of them.
+    reply: Reply,
     /// Of the connection.
     end: End<Error>,
 }
 
 impl Ours {
-    fn read(stream: &[u8], closes: bool, shadow: Shadow<ServerCodec>) -> Ours {
+    fn read(stream: &[u8], options: u8, shadow: Shadow<ServerCodec>) -> Ours {
         let mut ours = Ours {
             requests: Vec::new(),
+            reply: Reply::of(options),
             end: End::Waiting,
         };
         let mut guest = Guest::new(shadow);
@@ -121,13 +133,13 @@ impl Ours {
                     then = progress.then;
                     ours.note(progress.events, &mut guest);
                 }
-                Err(error) => ours.refuse(error),
+                Err(error) => ours.refuse(error, &mut guest),
             }
         }
-        if closes && ours.end == End::Waiting {
+        if options & CLOSES != 0 && ours.end == End::Waiting {
             match guest.end_of_stream(buffer.len() as u64) {
                 Ok(_) => ours.end = End::Whole,
-                Err(error) => ours.refuse(error),
+                Err(error) => ours.refuse(error, &mut guest),
             }
         }
         ours
@@ -173,7 +185,7 @@ impl Ours {
                         panic!("the end of no request");
                     };
                     request.end = End::Whole;
-                    let persists = guest.respond();
+                    let persists = guest.respond(&self.reply);
                     if !persists || self.requests.len() == MAX_REQUESTS {
                         self.end = End::Whole;
                     }
@@ -182,9 +194,11 @@ impl Ours {
         }
     }
 
-    /// The request under way, or the one that was to come, is refused.
-    fn refuse(&mut self, error: Error) {
+    /// The request under way, or the one that was to come, is refused, and the client
+    /// is told so where it can be.
+    fn refuse(&mut self, error: Error, guest: &mut Guest) {
         assert!(!matches!(error, Error::Misuse(_)), "our own call: {error}");
+        assert!(!guest.respond(&self.reply), "it goes on behind {error}");
         if let Some(request) = self.requests.last_mut()
             && request.end == End::Waiting
         {
