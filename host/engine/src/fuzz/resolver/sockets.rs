@@ -22,6 +22,9 @@ use crate::driver::{from_wasi, to_wasi};
 /// What a call gives the guest, unless it ends the guest.
 type Answer<T> = Result<(std::result::Result<T, ErrorCode>,)>;
 
+/// The same of what is encrypted, once it is there.
+type Settled<T> = Result<(Option<std::result::Result<T, Error>>,)>;
+
 type Streams = (Resource<DynInputStream>, Resource<DynOutputStream>);
 
 /// Most datagrams that the guest may send at once.
@@ -397,10 +400,7 @@ impl State {
         Ok((self.table.push(Connecting(way))?,))
     }
 
-    fn finish_connecting(
-        &mut self,
-        this: &Resource<Connecting>,
-    ) -> Result<(Option<std::result::Result<Streams, Error>>,)> {
+    fn finish_connecting(&mut self, this: &Resource<Connecting>) -> Settled<Streams> {
         let way = Arc::clone(&self.table.get(this)?.0);
         match told(&way)? {
             Standing::Asked => Ok((None,)),
@@ -424,10 +424,7 @@ impl State {
         Ok((self.table.push(Posting(way))?,))
     }
 
-    fn finish_posting(
-        &mut self,
-        this: &Resource<Posting>,
-    ) -> Result<(Option<std::result::Result<Vec<u8>, Error>>,)> {
+    fn finish_posting(&mut self, this: &Resource<Posting>) -> Settled<Vec<u8>> {
         let way = &self.table.get(this)?.0;
         let mut network = way.network.lock();
         let Some(post) = network.post(way.number) else {
