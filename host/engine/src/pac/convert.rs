@@ -195,6 +195,8 @@ fn texts(texts: Vec<String>, most: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     /// A guest that keeps none of its own bounds.
