@@ -225,12 +225,13 @@ fn what_closes_others_closes_the_one_that_is_being_moved() {
     let place = Place::new();
     let own = key(CLIENTS, "http://a.test");
     let of_others = key(Whose::Embedder, "http://b.test");
-    let closings: [(&dyn Fn(&Idle), usize); 5] = [
-        (&|_| {}, 1),
-        (&|idle| idle.close_of(ListenerId(2)), 1),
-        (&|idle| idle.close_of(ListenerId(1)), 0),
-        (&Idle::clear, 0),
-        (&Idle::retire, 0),
+    type Close = fn(&Idle);
+    let closings: [(Close, usize); 5] = [
+        (|_| {}, 1),
+        (|idle| idle.close_of(ListenerId(2)), 1),
+        (|idle| idle.close_of(ListenerId(1)), 0),
+        (Idle::clear, 0),
+        (Idle::retire, 0),
     ];
     for (at, (close, left)) in closings.into_iter().enumerate() {
         let idle = Idle::new(16, 16, KEEP);
