@@ -29,7 +29,7 @@ pub const ROOM: u8 = 6;
 pub const UNCONNECTED: u8 = 7;
 /// The next socket is refused.
 pub const REFUSE: u8 = 8;
-/// Time passes, in [`TENTH`]s; 255 is all there is.
+/// Time passes, in `TENTH`s; 255 is all there is.
 pub const TIME: u8 = 9;
 /// Another query, for records of this type.
 pub const QUERY: u8 = 10;
