@@ -289,7 +289,8 @@ impl Traveller<'_> {
         let Some(hop) = way.via.first() else {
             return Ok(None);
         };
-        self.judge_proxy(way)?;
+        self.judge_proxy(way)
+            .map_err(|cause| upstream::at(hop, ProxyFault::Cause(cause)))?;
         if let Some(turn) = turn.filter(|it| it.is_at(&hop.server)) {
             return Ok(Some(turn));
         }

@@ -18,8 +18,8 @@ use crate::identity::users;
 use crate::support::{Client, HELLO, PATIENCE, Proxy};
 
 /// `ann:secret` and `bob:hidden`.
-const ANN: &str = "proxy-authorization: Basic YW5uOnNlY3JldA==\r\n";
-const BOB: &str = "proxy-authorization: Basic Ym9iOmhpZGRlbg==\r\n";
+pub(crate) const ANN: &str = "proxy-authorization: Basic YW5uOnNlY3JldA==\r\n";
+pub(crate) const BOB: &str = "proxy-authorization: Basic Ym9iOmhpZGRlbg==\r\n";
 
 pub(crate) const METRICS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 

@@ -3,7 +3,8 @@
 use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::temp::TempDir;
 
-use crate::shared::{METRICS, request, told, told_idle};
+use crate::identity::users;
+use crate::shared::{ANN, BOB, METRICS, request, told, told_idle};
 use crate::support::{HELLO, Proxy};
 use crate::upstream::script;
 
@@ -174,21 +175,28 @@ fn the_next_way_is_gone_where_the_first_is_full_and_denied() {
     let denied = full.port();
     let rules = format!(
         "{ONE_PLACE}[policy]\nprivate-hosts = [\"127.0.0.1\"]\n\
-         deny = [{{ ports = [{denied}], methods = [\"HEAD\"] }}]\n"
+         deny = [{{ ports = [{denied}], clients = [\"bob\"] }}]\n"
     );
     let folder = TempDir::new().unwrap();
     let file = folder.write("config.toml", rules).unwrap();
+    let users = users(&folder);
     let ways = script(&format!("return 'PROXY 127.0.0.1:{denied}; DIRECT';"));
-    let proxy = Proxy::strict(&["--proxy-pac", &ways, "--config", file.to_str().unwrap()]);
-    let mut waits = proxy.connect();
-    waits.say(request("GET", &origin.url("/get"), ""));
+    let proxy = Proxy::strict(&[
+        "--proxy-pac",
+        &ways,
+        "--config",
+        file.to_str().unwrap(),
+        "--auth-file",
+        users.to_str().unwrap(),
+    ]);
+    let (mut ann, mut bob) = (proxy.connect(), proxy.connect());
+    ann.say(request("GET", &origin.url("/ann"), ANN));
     gate.wait_for(1);
-    let mut client = proxy.connect();
-    client.say(request("HEAD", &origin.url("/head"), ""));
-    assert!(client.head().unwrap().starts_with("http/1.1 200"));
+    bob.say(request("GET", &origin.url("/bob"), BOB));
+    assert_eq!(bob.reply().unwrap().content, b"hello");
     assert_eq!((full.connections(), origin.connections()), (1, 1));
     gate.open();
-    assert_eq!(waits.reply().unwrap().content, b"hello");
+    assert_eq!(ann.reply().unwrap().content, b"hello");
 }
 
 /// A client needs no more room for its tunnel than it has.
