@@ -171,8 +171,8 @@ fn what_is_sent_again_keeps_its_place() {
 fn the_next_way_is_gone_where_the_first_is_full_and_denied() {
     let gate = Gate::new();
     let full = Server::start(vec![Script::new().request().gate(&gate).send(HELLO)]);
-    let origin = Server::start(vec![Script::answers(&[HELLO; 2])]);
-    let denied = full.port();
+    let other = Server::start(vec![Script::answers(&[HELLO; 2])]);
+    let (denied, port) = (full.port(), other.port());
     let rules = format!(
         "{ONE_PLACE}[policy]\nprivate-hosts = [\"127.0.0.1\"]\n\
          deny = [{{ ports = [{denied}], clients = [\"bob\"] }}]\n"
@@ -180,21 +180,21 @@ fn the_next_way_is_gone_where_the_first_is_full_and_denied() {
     let folder = TempDir::new().unwrap();
     let file = folder.write("config.toml", rules).unwrap();
     let users = users(&folder);
-    let ways = script(&format!("return 'PROXY 127.0.0.1:{denied}; DIRECT';"));
+    let ways = format!("return 'PROXY 127.0.0.1:{denied}; PROXY 127.0.0.1:{port}';");
     let proxy = Proxy::strict(&[
         "--proxy-pac",
-        &ways,
+        &script(&ways),
         "--config",
         file.to_str().unwrap(),
         "--auth-file",
         users.to_str().unwrap(),
     ]);
     let (mut ann, mut bob) = (proxy.connect(), proxy.connect());
-    ann.say(request("GET", &origin.url("/ann"), ANN));
+    ann.say(get("/ann", ANN));
     gate.wait_for(1);
-    bob.say(request("GET", &origin.url("/bob"), BOB));
+    bob.say(get("/bob", BOB));
     assert_eq!(bob.reply().unwrap().content, b"hello");
-    assert_eq!((full.connections(), origin.connections()), (1, 1));
+    assert_eq!((full.connections(), other.connections()), (1, 1));
     gate.open();
     assert_eq!(ann.reply().unwrap().content, b"hello");
 }
