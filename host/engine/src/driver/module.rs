@@ -20,7 +20,8 @@ use crate::registry::About;
 pub(super) use wire::{Failure, ResponseHead};
 
 /// How long a driver may take to say what it serves. It can reach nothing, so
-/// there is nothing to wait for; a crowded machine gets the rest.
+/// there is nothing to wait for; a crowded machine gets the rest. Less than the embedder
+/// waits for an engine, which asks all of its drivers at once before it is ready.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A loaded driver, ready to make instances.

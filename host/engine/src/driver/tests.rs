@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use fumehood_control::{Cause, DialFailure, DialReply, DialRequest, Exchange, GrantId, Outside};
@@ -237,4 +238,35 @@ async fn a_driver_that_is_asked_what_it_serves_reaches_nothing() {
     assert!(why.contains("probe serves probe already"), "{why}");
     let why = fixtures::load(&rig.registry, "codec", "socks", 3).unwrap_err();
     assert!(why.contains("fumehood:driver/client"), "{why}");
+}
+
+/// However many take their time, the engine is ready after that of one.
+#[tokio::test]
+async fn drivers_are_asked_what_they_serve_at_the_same_time() {
+    let registry = Registry::new(Limits::for_one(), Anchors::default()).unwrap();
+    let _ticker = Ticker::start(registry.engine().clone()).unwrap();
+    for (name, number) in [("probe", 1), ("thief", 2)] {
+        fixtures::load(&registry, name, "driver-probe", number).unwrap();
+    }
+    // Each waits for a stack; who comes then is behind both.
+    let stacks = &registry.drivers.stacks;
+    let all = u32::try_from(stacks.available_permits()).unwrap();
+    let mut taken = stacks.acquire_many(all).await.unwrap();
+    let mut asking = std::pin::pin!(registry.drivers.introduce_all());
+    let mut behind = std::pin::pin!(stacks.acquire());
+    assert!(is_pending(asking.as_mut()).await && is_pending(behind.as_mut()).await);
+    drop(taken.split(2));
+    assert!(is_pending(behind.as_mut()).await, "one waits for the other");
+    drop(taken);
+    let told = asking.await;
+    let names: Vec<&str> = told.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["probe"], "whose schemes nobody else may serve");
+}
+
+/// Looks once, and then has the tasks look that this has begun.
+async fn is_pending<F: Future>(mut waiting: std::pin::Pin<&mut F>) -> bool {
+    let look = std::future::poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending()));
+    let is_pending = look.await;
+    tokio::task::yield_now().await;
+    is_pending
 }

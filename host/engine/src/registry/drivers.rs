@@ -12,6 +12,9 @@ use crate::driver::DriverModule;
 
 type DriverShelf = Shelf<DriverModule>;
 
+/// What a driver serves, or one sentence on what is wrong with it.
+type Told = Result<Vec<ServedScheme>, String>;
+
 /// All drivers. Each has a shelf of versions as any module has.
 pub(crate) struct Drivers {
     shelves: RwLock<BTreeMap<String, Arc<DriverShelf>>>,
@@ -66,11 +69,7 @@ impl Drivers {
     ///
     /// # Errors
     /// One sentence on what is wrong with it.
-    pub(crate) async fn introduce(
-        &self,
-        name: &str,
-        digest: Digest,
-    ) -> Result<Vec<ServedScheme>, String> {
+    pub(crate) async fn introduce(&self, name: &str, digest: Digest) -> Told {
         // Not a driver, or gone already.
         let Some((shelf, version)) = self
             .get(name)
@@ -79,7 +78,12 @@ impl Drivers {
             return Ok(Vec::new());
         };
         let told = version.module.describe().await.map(<[_]>::to_vec);
-        let checked = told.and_then(|schemes| self.check_clash(name, schemes));
+        self.take_in(&shelf, digest, told)
+    }
+
+    /// Goes by what a version said.
+    fn take_in(&self, shelf: &DriverShelf, digest: Digest, told: Told) -> Told {
+        let checked = told.and_then(|schemes| self.check_clash(shelf.name(), schemes));
         match checked {
             Ok(schemes) => {
                 if !shelf.has_current() {
@@ -94,11 +98,7 @@ impl Drivers {
         }
     }
 
-    fn check_clash(
-        &self,
-        name: &str,
-        schemes: Vec<ServedScheme>,
-    ) -> Result<Vec<ServedScheme>, String> {
+    fn check_clash(&self, name: &str, schemes: Vec<ServedScheme>) -> Told {
         for shelf in self.all().iter().filter(|shelf| shelf.name() != name) {
             let theirs = shelf.current().map(|it| it.module.schemes().to_vec());
             let theirs = theirs.unwrap_or_default();
@@ -114,21 +114,33 @@ impl Drivers {
         Ok(schemes)
     }
 
-    /// Asks all that were loaded before the sandbox closed.
+    /// Asks all that were loaded before the sandbox closed, at once: the embedder waits
+    /// for the engine, and however many take their time, it is the time of one.
     pub(crate) async fn introduce_all(&self) -> Vec<DriverSchemes> {
-        let mut drivers = Vec::new();
+        let mut asked = Vec::new();
         for shelf in self.all() {
             for status in shelf.statuses() {
-                let (name, digest) = (status.header.name, status.header.digest);
-                // One that cannot say it is gone then, and its schemes are served by nobody.
-                match self.introduce(&name, digest).await {
-                    Ok(schemes) => drivers.push(DriverSchemes {
-                        name,
-                        digest,
-                        schemes,
-                    }),
-                    Err(why) => tracing::warn!(name, why, "a driver was refused"),
-                }
+                let digest = status.header.digest;
+                let Some(version) = shelf.version(digest) else {
+                    continue;
+                };
+                let asking = async move { version.module.describe().await.map(<[_]>::to_vec) };
+                asked.push((Arc::clone(&shelf), digest, tokio::spawn(asking)));
+            }
+        }
+        let mut drivers = Vec::new();
+        for (shelf, digest, asking) in asked {
+            let told = asking.await;
+            let told = told.unwrap_or_else(|_| Err("it could not be asked".to_owned()));
+            let name = shelf.name().to_owned();
+            match self.take_in(&shelf, digest, told) {
+                Ok(schemes) => drivers.push(DriverSchemes {
+                    name,
+                    digest,
+                    schemes,
+                }),
+                // It is off the shelf, and its schemes are served by nobody.
+                Err(why) => tracing::warn!(name, why, "a driver was refused"),
             }
         }
         drivers
