@@ -209,7 +209,8 @@ impl Traveller<'_> {
     }
 
     /// Goes the first way that can be gone, and again where a proxy of it wants proof
-    /// of who asks, which is counted. Who has a `turn` already need not wait for it.
+    /// of who asks, which is counted. Who has a `turn` already need not wait for it, and
+    /// keeps it while the same proxy is asked again.
     pub(super) async fn reach(
         &self,
         mut ways: Vec<ClientWay>,
@@ -217,7 +218,7 @@ impl Traveller<'_> {
         mut turn: Option<Turn>,
     ) -> Result<Reached, Cause> {
         loop {
-            let cause = match self.try_all(ways, turn.take()).await {
+            let cause = match self.try_all(ways, &mut turn).await {
                 Ok(reached) => return Ok(reached),
                 Err(cause) => cause,
             };
@@ -232,13 +233,13 @@ impl Traveller<'_> {
     async fn try_all(
         &self,
         ways: Vec<ClientWay>,
-        mut turn: Option<Turn>,
+        turn: &mut Option<Turn>,
     ) -> Result<Reached, Cause> {
         let (mut failed, count) = (Vec::new(), ways.len());
         let mut outcome = Err(Cause::Busy);
         for way in ways {
             let (route, straight) = (way.route(), way.via.is_empty());
-            outcome = self.go(way, turn.take()).await;
+            outcome = self.go(way, turn).await;
             let failure = outcome.as_ref().err();
             match failure.map(|cause| WayFailure::of(cause, straight)) {
                 Some(WayFailure::OfTheWay) => failed.push(route),
@@ -261,44 +262,49 @@ impl Traveller<'_> {
         Whose::Clients(self.listener, self.grant)
     }
 
-    /// Goes one way.
-    async fn go(&self, way: ClientWay, turn: Option<Turn>) -> Result<Reached, Cause> {
+    /// Goes one way. Where that fails, the turn at its first proxy is left for the next.
+    async fn go(&self, way: ClientWay, turn: &mut Option<Turn>) -> Result<Reached, Cause> {
         if self.wanted.tunnel {
             let link = Link::New(self.make(&way).await?);
             let turn = None;
             return Ok(Reached { way, link, turn });
         }
         let key = Key::of_client(self.whose(), &self.wanted.target, &way);
-        let turn = self.turn(&way, turn).await?;
+        self.wait_for_turn(&way, turn).await?;
         let link = match self.shared(&key, &way) {
             Some(connection) => Link::Shared(Box::new(connection)),
             None => {
-                if let Some(turn) = &turn {
+                if let Some(turn) = turn {
                     self.hub.idle.leave_room(&key, turn);
                 }
                 Link::New(self.make(&way).await?)
             }
         };
+        let turn = turn.take();
         Ok(Reached { way, link, turn })
     }
 
-    /// Waits for a turn at the proxy that is first on the way. Tunnels have none: they
-    /// last for as long as their clients want, and nobody else could have one. Nobody
-    /// waits for a proxy that is denied.
-    async fn turn(&self, way: &ClientWay, turn: Option<Turn>) -> Result<Option<Turn>, Cause> {
+    /// Waits for a turn at the proxy that is first on the way; a turn elsewhere is for
+    /// others then. Tunnels have none: they last for as long as their clients want, and
+    /// nobody else could have one. Nobody waits for a proxy that is denied.
+    async fn wait_for_turn(&self, way: &ClientWay, turn: &mut Option<Turn>) -> Result<(), Cause> {
+        turn.take_if(|it| !way.via.first().is_some_and(|hop| it.is_at(&hop.server)));
         let Some(hop) = way.via.first() else {
-            return Ok(None);
+            return Ok(());
         };
         self.judge_proxy(way)
             .map_err(|cause| upstream::at(hop, ProxyFault::Cause(cause)))?;
-        if let Some(turn) = turn.filter(|it| it.is_at(&hop.server)) {
-            return Ok(Some(turn));
+        if turn.is_some() {
+            return Ok(());
         }
         let milliseconds = self.deadlines.connect_ms;
         let patience = Duration::from_millis(milliseconds.into());
         let waiting = self.hub.turns.wait_at_proxy(&hop.server);
         match tokio::time::timeout(patience, waiting).await {
-            Ok(turn) => Ok(Some(turn)),
+            Ok(its_turn) => {
+                *turn = Some(its_turn);
+                Ok(())
+            }
             Err(_) => {
                 let most = u32::try_from(self.hub.turns.per_proxy()).unwrap_or(u32::MAX);
                 Err(upstream::at(hop, ProxyFault::Full { most, milliseconds }))

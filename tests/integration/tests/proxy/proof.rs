@@ -15,7 +15,7 @@ const TUNNEL: &str = "CONNECT origin.test:443 HTTP/1.1\r\nhost: x\r\n\r\n";
 const POST: &str = "POST http://origin.test/path HTTP/1.1\r\nhost: x\r\n\
                     content-length: 7\r\n\r\ncontent";
 
-fn challenge(nonce: &str, more: &str) -> String {
+pub(crate) fn challenge(nonce: &str, more: &str) -> String {
     format!(
         "HTTP/1.1 407 Who\r\nproxy-authenticate: Basic realm=\"r\"\r\n\
          proxy-authenticate: Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\", \

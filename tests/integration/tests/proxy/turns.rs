@@ -4,6 +4,7 @@ use fumehood_tests::hostile::{Gate, Script, Server};
 use fumehood_tests::temp::TempDir;
 
 use crate::identity::users;
+use crate::proof::challenge;
 use crate::shared::{ANN, BOB, METRICS, request, told, told_idle};
 use crate::support::{HELLO, Proxy};
 use crate::upstream::script;
@@ -164,6 +165,41 @@ fn what_is_sent_again_keeps_its_place() {
     }
     let asked = asked(&server);
     assert_eq!(asked, [["/before", "/first"], ["/first", "/second"]]);
+}
+
+/// What has to come to the target itself is led there, and proof of who asks is wanted on
+/// the way.
+#[test]
+fn who_proves_who_it_is_on_the_way_keeps_its_place() {
+    let gate = Gate::new();
+    let stands = "HTTP/1.1 200 OK\r\n\r\n";
+    let led = Script::answers(&[stands, HELLO, HELLO]);
+    let server = Server::start(vec![
+        Script::new()
+            .request()
+            .gate(&gate)
+            .send(challenge("one", "")),
+        led.then_stall(),
+    ]);
+    let upstream = format!("http://alice:secret@127.0.0.1:{}", server.port());
+    let folder = TempDir::new().unwrap();
+    let file = folder.write("config.toml", ONE_PLACE_FOR_LONG).unwrap();
+    let file = file.to_str().unwrap();
+    let way = ["--upstream", &upstream, "--proxy-digest", "--config", file];
+    let proxy = Proxy::strict(&[&way[..], &METRICS].concat());
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\n";
+    let (mut first, mut second) = (proxy.connect(), proxy.connect());
+    first.say(get("/first", upgrade));
+    gate.wait_for(1);
+    second.say(get("/second", upgrade));
+    told(&proxy, "fumehood_pool_waiting 1");
+    gate.open();
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.reply().unwrap().content, b"hello");
+    }
+    let next = &server.requests()[1];
+    let proof = next[0].field("proxy-authorization").unwrap_or_default();
+    assert!(proof.contains("nonce=\"one\""), "{next:?}");
 }
 
 /// Nobody waits for a proxy that the policy denies.
