@@ -202,18 +202,21 @@ impl<K: Eq + Hash> Place<K> {
     }
 }
 
-/// Whoever leaves last takes the lane away.
+/// Whoever leaves last takes the lane away. Who gives a place up while others still wait
+/// has another holder told: of several who came while none listened, one was.
 impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut lanes = lock(&self.by_key);
         // Under the lock, so that nobody who is gone is counted as waiting.
-        self.permit = None;
+        let had_place = self.permit.take().is_some();
         let Some(lane) = lanes.get_mut(&self.key) else {
             return;
         };
         lane.inside -= 1;
         if lane.inside == 0 {
             lanes.remove(&self.key);
+        } else if had_place && lane.inside > self.width {
+            lane.wanted.notify_one();
         }
     }
 }
@@ -356,6 +359,30 @@ mod tests {
         let straight = turns.wait(&key("http://a.test", None)).await;
         assert!(!straight.is_at(proxy));
         assert!(served(Box::pin(straight.wanted_at_proxy()).as_mut()).is_none());
+    }
+
+    /// Of those who came while nobody listened one is told of at once, the next when that
+    /// one has its place.
+    #[tokio::test]
+    async fn nobody_who_came_while_none_listened_is_left_unheard() {
+        let turns = Turns::new(6, 2);
+        let through = key("http://a.test", Some("http://p.test"));
+        let proxy = through.proxy().expect("a proxy");
+        let (one, other) = (turns.wait_at_proxy(proxy).await, turns.wait(&through).await);
+        let mut next = Box::pin(turns.wait_at_proxy(proxy));
+        let mut last = Box::pin(turns.wait_at_proxy(proxy));
+        assert!(served(next.as_mut()).is_none() && served(last.as_mut()).is_none());
+        assert!(served(Box::pin(one.wanted_at_proxy()).as_mut()).is_some());
+        drop(one);
+        let next = served(next.as_mut());
+        assert!(next.is_some());
+        assert!(served(Box::pin(other.wanted_at_proxy()).as_mut()).is_some());
+        drop(other);
+        let last = served(last.as_mut());
+        assert!(last.is_some());
+        drop(next);
+        let last = last.expect("a place");
+        assert!(served(Box::pin(last.wanted_at_proxy()).as_mut()).is_none());
     }
 
     #[tokio::test]
