@@ -7,12 +7,11 @@ use fumehood_control::{Admission, ClientProtocol, GrantId, Login, StandingGrant}
 use fumehood_policy::ClientName;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
 
 use super::judge::{Judge, Reader};
-use super::keep::{Keep, TO_ITSELF};
+use super::keep::Keep;
 use super::listener::Seat;
-use super::patience::Patience;
+use super::patience::{Patience, within};
 use super::relay::Relay;
 use super::standing::Standing;
 use super::told::Told;
@@ -154,17 +153,14 @@ impl Client {
             self.server.close();
         }
         let bounds = self.seat.listener().setup.bounds;
-        let now = Instant::now();
-        let deadline = now + Duration::from_millis(bounds.keep_alive_ms.into());
-        let to_itself = TO_ITSELF.min(self.hub.idle.keep());
-        let mut spare = now + to_itself;
+        let deadline = within(bounds.keep_alive_ms);
         let hub = Arc::clone(&self.hub);
         loop {
             let holds = self.codec.is_some() || !self.server.is_empty();
-            let until = match self.server.is_empty() {
-                true => deadline,
-                false => spare.min(deadline),
-            };
+            let until = self
+                .server
+                .spare_at()
+                .map_or(deadline, |at| at.min(deadline));
             let (transport, patience) = (&mut self.transport, &mut self.patience);
             tokio::select! {
                 biased;
@@ -182,7 +178,6 @@ impl Client {
                         return None;
                     }
                     self.server.spare();
-                    spare = Instant::now() + to_itself;
                 }
             }
         }

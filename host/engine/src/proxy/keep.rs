@@ -19,7 +19,7 @@ use crate::turns::Turn;
 /// How long a connection waits for its client's next request before others may have
 /// it: who goes on asking has it without a lock, and servers with little patience
 /// close theirs after as long.
-pub(super) const TO_ITSELF: Duration = Duration::from_secs(5);
+const TO_ITSELF: Duration = Duration::from_secs(5);
 
 /// Responses in a row that may ask who the client is while its connection is kept
 /// from who waits for its place: proving it by NTLM takes two (MS-NLMP section 3.1),
@@ -51,9 +51,15 @@ pub(super) struct Kept {
 pub(super) struct Keep {
     hub: Arc<Hub>,
     listener: Arc<Listener>,
-    kept: Option<Kept>,
-    /// When it was put here.
+    resting: Option<Resting>,
+}
+
+/// One that waits for its client.
+struct Resting {
+    kept: Kept,
     since: Instant,
+    /// When it is seen to next whether others may have it.
+    spare_at: Instant,
 }
 
 impl Kept {
@@ -102,13 +108,12 @@ impl Keep {
         Keep {
             hub: Arc::clone(hub),
             listener: Arc::clone(listener),
-            kept: None,
-            since: Instant::now(),
+            resting: None,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_none()
+        self.resting.is_none()
     }
 
     /// Keeps one that can be used again, for the client's next request, unless
@@ -117,7 +122,12 @@ impl Keep {
         kept.used = true;
         let is_wanted = kept.turn.as_ref().is_some_and(Turn::is_wanted);
         let is_for_who_waits = is_wanted && !kept.is_being_proven();
-        (self.kept, self.since) = (Some(kept), Instant::now());
+        let since = Instant::now();
+        self.resting = Some(Resting {
+            kept,
+            since,
+            spare_at: since + self.to_itself(),
+        });
         if is_for_who_waits {
             self.give_back();
         }
@@ -125,24 +135,25 @@ impl Keep {
 
     /// The client has it again.
     pub(super) fn take(&mut self) -> Option<Kept> {
-        self.kept.take()
+        Some(self.resting.take()?.kept)
     }
 
     /// Others may have it, where they can.
     pub(super) fn give_back(&mut self) {
-        if let Some(kept) = self.kept.take() {
+        if let Some(kept) = self.take() {
             kept.give_back(&self.hub, &self.listener);
         }
     }
 
     /// Nobody has it any more.
     pub(super) fn close(&mut self) {
-        self.kept = None;
+        self.resting = None;
     }
 
     /// Until somebody waits for its place, and may have it.
     pub(super) fn wanted(&self) -> impl Future<Output = ()> + use<'_> {
-        let kept = self.kept.as_ref().filter(|it| !it.is_being_proven());
+        let kept = self.resting.as_ref().map(|it| &it.kept);
+        let kept = kept.filter(|it| !it.is_being_proven());
         let turn = kept.and_then(|it| it.turn.as_ref());
         async move {
             match turn {
@@ -152,17 +163,33 @@ impl Keep {
         }
     }
 
+    /// When [`Keep::spare`] is to be called, where there is one.
+    pub(super) fn spare_at(&self) -> Option<Instant> {
+        self.resting.as_ref().map(|it| it.spare_at)
+    }
+
     /// The client has asked for nothing for a while: others may have it, where they can
     /// or wait for its place. Whom nobody can follow may keep it for as long as any is
     /// kept.
     pub(super) fn spare(&mut self) {
-        let Some(kept) = &self.kept else {
+        let next = Instant::now() + self.to_itself();
+        let Some(Resting {
+            kept,
+            since,
+            spare_at,
+        }) = &mut self.resting
+        else {
             return;
         };
+        *spare_at = next;
         let is_wanted = kept.turn.as_ref().is_some_and(Turn::is_wanted);
-        if !kept.personal || is_wanted || self.since.elapsed() >= self.hub.idle.keep() {
+        if !kept.personal || is_wanted || since.elapsed() >= self.hub.idle.keep() {
             self.give_back();
         }
+    }
+
+    fn to_itself(&self) -> Duration {
+        TO_ITSELF.min(self.hub.idle.keep())
     }
 }
 

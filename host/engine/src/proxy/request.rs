@@ -1,5 +1,7 @@
 //! One request of a client that speaks HTTP: its head, who it is, whether it may.
 
+use std::io;
+
 use fumehood_control::{
     Admission, Cause, ClientProtocol, Login, MAX_ACCESS_METHOD_BYTES, MAX_ACCESS_TARGET_BYTES,
     ToEmbedder,
@@ -10,11 +12,12 @@ use super::admission::is_same;
 use super::client::{Client, Guest, Next};
 use super::flow::{Found, Inbound};
 use super::judge::{Judged, Wanted};
-use super::keep::TO_ITSELF;
-use super::patience::within;
+use super::keep::Keep;
+use super::patience::{Patience, within};
 use super::refusal::Refusal;
 use super::told::Told;
 use crate::instance::{Demand, LineDemand, Request, ServerCodec};
+use crate::transport::Transport;
 
 /// A request whose head has come.
 pub(super) struct Come {
@@ -138,25 +141,18 @@ impl Client {
     async fn head(&mut self) -> Result<Option<Come>, Refusal> {
         let bounds = self.seat.listener().setup.bounds;
         let deadline = within(bounds.head_ms);
-        let spare = Instant::now() + TO_ITSELF;
         let Some(guest) = &mut self.codec else {
             return Ok(None);
         };
         let mut inbound = Inbound::new(&guest.demand, None);
         loop {
-            let (transport, patience) = (&mut self.transport, &mut self.patience);
-            let server = &mut self.server;
-            let found = std::future::poll_fn(|cx| {
-                let found = inbound.poll(cx, transport);
-                if found.is_ready() {
-                    return found.map(Some);
-                }
-                // A head that is long in coming is no request yet.
-                if !server.is_empty() && patience.poll(cx, spare).is_ready() {
-                    server.spare();
-                }
-                patience.poll(cx, deadline).map(|()| None)
-            });
+            let (server, patience) = (&mut self.server, &mut self.patience);
+            let found = found(
+                &mut inbound,
+                &mut self.transport,
+                server,
+                (patience, deadline),
+            );
             let step = match found.await {
                 None => {
                     // What there is, is no head: then one refusal can be told.
@@ -181,6 +177,30 @@ impl Client {
                 }
                 None if matches!(step.demand, Demand::Nothing) => return Ok(None),
                 None => inbound = Inbound::new(&step.demand, step.then),
+            }
+        }
+    }
+}
+
+/// What comes of a head next; `None` at its deadline. A head that is long in coming is no
+/// request yet: others may have the connection to its client's last server meanwhile.
+async fn found(
+    inbound: &mut Inbound,
+    transport: &mut Transport,
+    server: &mut Keep,
+    (patience, deadline): (&mut Patience, Instant),
+) -> Option<io::Result<Found>> {
+    loop {
+        let until = server.spare_at().map_or(deadline, |at| at.min(deadline));
+        tokio::select! {
+            biased;
+            found = std::future::poll_fn(|cx| inbound.poll(cx, transport)) => return Some(found),
+            () = server.wanted() => server.spare(),
+            () = std::future::poll_fn(|cx| patience.poll(cx, until)) => {
+                if until == deadline {
+                    return None;
+                }
+                server.spare();
             }
         }
     }

@@ -60,6 +60,23 @@ fn who_asks_for_nothing_makes_place_for_who_comes() {
     }
 }
 
+/// No more does it keep its place by the beginning of a request.
+#[test]
+fn who_begins_to_ask_makes_place_for_who_comes() {
+    let server = Server::start(vec![Script::answers(&[HELLO; 4]).then_stall()]);
+    let proxy = led(&server, ONE_PLACE);
+    let mut stalls = proxy.connect();
+    let again = get("/again", "");
+    let (begun, rest) = again.split_at(1);
+    // Sent along, so that it is there when the first is answered.
+    stalls.say(get("/first", BEARER) + begun);
+    assert_eq!(stalls.reply().unwrap().content, b"hello");
+    assert_eq!(proxy.ask(get("/next", "")).status, 200);
+    stalls.say(rest);
+    assert_eq!(stalls.reply().unwrap().content, b"hello");
+    assert_eq!(asked(&server)[0], ["/first"]);
+}
+
 /// A client whose connection nobody can follow on does not keep its place by going on.
 #[test]
 fn who_says_who_it_is_waits_like_all_others() {
