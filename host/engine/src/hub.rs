@@ -96,6 +96,18 @@ impl Hub {
         self.pressure.load(Ordering::Relaxed) > REFUSE_ABOVE
     }
 
+    /// Keeps a connection for who comes next, where it may be kept and memory is not so
+    /// scarce that it would be closed again ([`Idle::park_if`]).
+    pub(crate) fn park_if(
+        &self,
+        key: Key,
+        connection: Connection,
+        may_be_kept: impl FnOnce() -> bool,
+    ) -> bool {
+        let may_be_kept = || !self.is_starved() && may_be_kept();
+        self.idle.park_if(key, connection, may_be_kept)
+    }
+
     /// Goes over what depends on versions: to be called when one of this module
     /// became current.
     pub(crate) fn follow_swap(&self, name: &str) {
@@ -203,7 +215,7 @@ impl Hub {
         if let Ok(summary) = &mut result {
             connection.account(before, summary);
         }
-        let kept = reusable && self.idle.park(Key::of(exchange), connection);
+        let kept = reusable && self.park_if(Key::of(exchange), connection, || true);
         if let Ok(summary) = &mut result {
             summary.connection_kept = kept;
             summary.timings.total_us = micros(began.elapsed());

@@ -94,13 +94,15 @@ impl Idle {
         found
     }
 
-    /// Keeps a connection, unless somebody waits for what it holds. Those that have
-    /// waited longest make room.
+    /// As [`Idle::park_if`] where it may be kept.
+    #[cfg(test)]
     pub(crate) fn park(&self, key: Key, connection: Connection) -> bool {
         self.park_if(key, connection, || true)
     }
 
-    /// The same where it may be kept, which is asked when nobody else parks or closes.
+    /// Keeps a connection, unless somebody waits for what it holds. Those that have
+    /// waited longest make room. Whether it may be kept at all is asked when nobody else
+    /// parks or closes.
     pub(crate) fn park_if(
         &self,
         key: Key,

@@ -147,15 +147,18 @@ impl Client {
     /// none will come.
     async fn wait(&mut self) -> Option<u8> {
         self.transport.shrink();
-        if self.hub.room.available_permits() == 0 {
-            // Others need the instances now.
-            self.codec = None;
-            self.server.close();
-        }
         let bounds = self.seat.listener().setup.bounds;
         let deadline = within(bounds.keep_alive_ms);
         let hub = Arc::clone(&self.hub);
+        let mut is_needed = hub.room.available_permits() == 0;
         loop {
+            // Made before the look: what is told in between is heard.
+            let needed = hub.wanted.notified();
+            if is_needed || hub.is_starved() {
+                // Others need the instances now.
+                self.codec = None;
+                self.server.close();
+            }
             let holds = self.codec.is_some() || !self.server.is_empty();
             let until = self
                 .server
@@ -168,10 +171,7 @@ impl Client {
                     return first.ok().flatten();
                 }
                 _ = self.draining.wait_for(|it| *it) => return None,
-                () = hub.wanted.notified(), if holds => {
-                    self.codec = None;
-                    self.server.close();
-                }
+                () = needed, if holds => is_needed = true,
                 () = self.server.wanted() => self.server.spare(),
                 () = std::future::poll_fn(|cx| patience.poll(cx, until)) => {
                     if until == deadline {

@@ -96,7 +96,7 @@ impl Kept {
             // seen, or after, and ends this one too.
             let may_serve = || !listener.is_draining() && self.users == listener.users();
             // Where it is not kept there is no room for it.
-            let _kept = hub.idle.park_if(self.key, self.connection, may_serve);
+            let _kept = hub.park_if(self.key, self.connection, may_serve);
         }
         // Who has the next turn finds it there.
         drop(self.turn);

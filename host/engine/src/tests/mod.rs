@@ -381,7 +381,10 @@ fn scarce_memory_sheds_idle_connections_then_refuses() {
         assert_eq!(rig.hub.idle.count(), left, "{percent}");
     }
     rig.tell(&ToEngine::Pressure { percent: 101 });
-    // What pools keep counts as used, so one at a time is taken all the same.
+    // What pools keep counts as used, so one at a time is taken all the same, and its
+    // connection is not kept: nothing would close that before its time.
+    let alone = rig.get(&origin, "/plain/1").outcome.unwrap();
+    assert_eq!((alone.connection_kept, rig.hub.idle.count()), (false, 0));
     let closed = Origin::start();
     let (started, sink) = rig.begin(&closed, "/gate/10", true);
     rig.wait_for_head(started);
@@ -390,7 +393,12 @@ fn scarce_memory_sheds_idle_connections_then_refuses() {
         Cause::Busy
     );
     rig.tell(&ToEngine::Pressure { percent: 100 });
-    assert!(rig.get(&origin, "/plain/1").outcome.is_ok());
+    assert!(
+        rig.get(&origin, "/plain/1")
+            .outcome
+            .unwrap()
+            .connection_kept
+    );
     closed.open_gate();
     assert!(rig.finish(started, sink).outcome.is_ok());
 }
