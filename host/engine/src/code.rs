@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fumehood_sandbox::{MemfdError, SEAL_ATTEMPTS, SealedCode, map_code};
+use fumehood_sandbox::{MemfdError, SealedCode, map_code, seal_with};
 use wasmtime::component::Component;
 use wasmtime::{Config, CustomCodeMemory, Engine};
 
@@ -72,7 +72,8 @@ impl CodeLoader {
     }
 
     /// Makes a component of native code that our own compiler produced, and
-    /// says how large the code is. The caller vouches for where it comes from.
+    /// says how large the code is. The caller vouches for where it comes from. It blocks
+    /// as [`seal_with`] does.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -97,13 +98,7 @@ impl CodeLoader {
 /// Makes what instances' memories begin as: it is sealed too, and the kernel may be
 /// busy with its pages.
 fn make_images(component: &Component) -> wasmtime::Result<()> {
-    for _ in 1..SEAL_ATTEMPTS {
-        match component.initialize_copy_on_write_image() {
-            Err(error) if is_busy(&error) => {}
-            ended => return ended,
-        }
-    }
-    component.initialize_copy_on_write_image()
+    seal_with(|| component.initialize_copy_on_write_image(), is_busy)
 }
 
 fn is_busy(error: &wasmtime::Error) -> bool {

@@ -120,8 +120,10 @@ impl Desk {
                 let Some(code) = fds.into_iter().next() else {
                     return;
                 };
-                // It takes a millisecond at most: other tasks move aside. A module
-                // that never comes back from its start is ended like any guest.
+                // Here, so that what comes next finds it loaded. It takes a millisecond,
+                // or seconds where memory is short, for which no message is taken; other
+                // tasks move aside. A module that never comes back from its start is
+                // ended like any guest.
                 let _active = self.hub.ticker.activate();
                 let answer =
                     tokio::task::block_in_place(|| answer_load(&self.hub.registry, header, code));

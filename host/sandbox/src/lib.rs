@@ -47,7 +47,7 @@ pub use body::{BODY_BUFFER_BYTES, body_pair};
 pub use channel::{AsyncChannel, Channel, ChannelError, MAX_FDS};
 pub use launcher::serve_launcher;
 pub use memfd::{
-    MemfdError, SEAL_ATTEMPTS, SealedCode, SealedMap, map_code, map_sealed, scratch, seal_scratch,
+    MemfdError, SealedCode, SealedMap, map_code, map_sealed, scratch, seal_scratch, seal_with,
     sealed,
 };
 pub use phases::{Bootstrap, Isolated, Role};

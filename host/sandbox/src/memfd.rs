@@ -43,7 +43,8 @@ pub enum MemfdError {
 }
 
 /// Puts the parts, one after the other, into memory that nobody can change
-/// any more. `name` is for people (`/proc/PID/maps`), at most 249 bytes.
+/// any more. `name` is for people (`/proc/PID/maps`), at most 249 bytes. It blocks as
+/// [`seal_scratch`] does.
 ///
 /// The file can be mapped as code but never executed as a program, where the
 /// kernel knows the difference (Linux 6.3).
@@ -78,28 +79,43 @@ pub fn scratch(name: &str) -> Result<OwnedFd, MemfdError> {
 
 /// How often it is tried to seal memory that the kernel finds busy. A try waits some
 /// 150 ms in the kernel where pages are held, and none where they are mapped.
-pub const SEAL_ATTEMPTS: u32 = 20;
+const SEAL_ATTEMPTS: u32 = 20;
 
 /// Time between two of them.
 const SEAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes it so that nobody, whoever holds a descriptor, can change it any more.
+/// Makes it so that nobody, whoever holds a descriptor, can change it any more. This
+/// blocks, for up to seconds where memory is short ([`seal_with`]).
+///
+/// # Errors
+/// [`MemfdError::Io`]: not memory, or `EBUSY`: mapped for writing, or held for long.
+pub fn seal_scratch(fd: impl AsFd) -> Result<(), MemfdError> {
+    let sealed = seal_with(
+        || fcntl_add_seals(&fd, REQUIRED_SEALS),
+        |errno| *errno == Errno::BUSY,
+    );
+    sealed.map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
+}
+
+/// Seals memory by `seal`, again and again while that says that the memory is busy. It
+/// blocks meanwhile, for 4 s at most.
 ///
 /// Pages that somebody holds could be written still. Where memory is short the kernel
 /// itself holds some for a while, to move or to reclaim them, so it is tried again.
 ///
 /// # Errors
-/// [`MemfdError::Io`]: not memory, or `EBUSY`: mapped for writing, or held for long.
-pub fn seal_scratch(fd: impl AsFd) -> Result<(), MemfdError> {
-    let mut sealed = fcntl_add_seals(&fd, REQUIRED_SEALS);
+/// What `seal` says.
+pub fn seal_with<T, E>(
+    mut seal: impl FnMut() -> Result<T, E>,
+    is_busy: impl Fn(&E) -> bool,
+) -> Result<T, E> {
     for _ in 1..SEAL_ATTEMPTS {
-        if sealed != Err(Errno::BUSY) {
-            break;
+        match seal() {
+            Err(error) if is_busy(&error) => std::thread::sleep(SEAL_PAUSE),
+            ended => return ended,
         }
-        std::thread::sleep(SEAL_PAUSE);
-        sealed = fcntl_add_seals(&fd, REQUIRED_SEALS);
     }
-    sealed.map_err(|errno| failed("fcntl(F_ADD_SEALS)", errno))
+    seal()
 }
 
 /// Sealed memory, mapped for reading.

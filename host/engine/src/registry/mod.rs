@@ -288,8 +288,8 @@ impl Registry {
     }
 }
 
-/// Answers a message about modules that came after `Start`. To be called
-/// where a millisecond's work does not matter.
+/// Answers a message about modules that came after `Start`. To be called where it does
+/// not matter that it blocks ([`CodeLoader::load`]).
 pub(crate) fn answer_load(registry: &Registry, header: ModuleHeader, code: OwnedFd) -> ToEmbedder {
     let began = Instant::now();
     let ModuleHeader { name, digest, .. } = header.clone();
