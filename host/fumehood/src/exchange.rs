@@ -302,7 +302,7 @@ impl Engine {
             Source::Socket(..) => SourceEnd::Shutdown,
             Source::None | Source::Fd(..) | Source::Bytes(_) => SourceEnd::EndOfFile,
         };
-        let (source, payload) = open_source(source)?;
+        let (source, payload) = open_source(source).await?;
         let mut deadlines = options.deadlines.unwrap_or(now.deadlines);
         let grant = options.grant.as_ref();
         if let Some(grant) = grant {
@@ -598,7 +598,7 @@ fn open_sink(sink: Sink) -> Result<(OwnedFd, Option<UnixStream>), Error> {
     }
 }
 
-fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength), Error> {
+async fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength), Error> {
     match source {
         Source::None => Ok((None, PayloadLength::None)),
         Source::Fd(fd, length) | Source::Socket(fd, length) => {
@@ -607,7 +607,10 @@ fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength), Error
         }
         Source::Bytes(bytes) => {
             let length = PayloadLength::Known(bytes.len() as u64);
-            let memory = sealed("request", &[&bytes]).map_err(std::io::Error::other);
+            // Off the runtime's thread: it blocks.
+            let made = tokio::task::spawn_blocking(move || sealed("request", &[&bytes]));
+            let made = made.await.map_err(std::io::Error::other);
+            let memory = made.and_then(|it| it.map_err(std::io::Error::other));
             let memory = memory.map_err(descriptor)?;
             // Writing left it at the end, and the engine reads from where it stands.
             rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(0))

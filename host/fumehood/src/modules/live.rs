@@ -109,7 +109,7 @@ impl Modules {
     pub async fn swap(&self, name: &str, digest: Digest) -> Result<Swapped, ModuleError> {
         // An engine that was launched since does not have it.
         if let Some(module) = self.engine.shared.registry.quarantined(name, &digest) {
-            self.offer(&module).await?;
+            self.offer(module).await?;
         }
         let question = ToEngine::Swap {
             name: name.to_owned(),
@@ -179,11 +179,11 @@ impl Modules {
         let signature = judge(&shared.config.trust, &candidate).await?;
         let maker = shared.config.maker();
         let mut made = maker.make(&candidate).await?;
-        let mut answer = self.offer(&module_of(&candidate, &made)).await?;
+        let mut answer = self.offer(module_of(&candidate, &made)).await?;
         // The code may be of a build that only seems to be ours: once more, with new code.
         if made.cached && matches!(answer, Answer::Refused(_)) {
             made = maker.make_anew(&candidate).await?;
-            answer = self.offer(&module_of(&candidate, &made)).await?;
+            answer = self.offer(module_of(&candidate, &made)).await?;
         }
         let (took_us, schemes) = match answer {
             Answer::Loaded {
@@ -223,7 +223,7 @@ impl Modules {
 
     /// Adds a module that is built in, and makes it current.
     pub(crate) async fn install(&self, module: Module) -> Result<(), ModuleError> {
-        if let Answer::Refused(why) = self.offer(&module).await? {
+        if let Answer::Refused(why) = self.offer(module.clone()).await? {
             return Err(ModuleError::Refused {
                 module: module.name.into_owned(),
                 why,
@@ -269,10 +269,12 @@ impl Modules {
         Ok(())
     }
 
-    async fn offer(&self, module: &Module) -> Result<Answer, ModuleError> {
-        let code = sealed(&module.name, &[&module.code])
-            .map_err(|e| ModuleError::Compiler(e.to_string()))?;
-        self.ask(ToEngine::Module(module.header()), Some(code))
+    async fn offer(&self, module: Module) -> Result<Answer, ModuleError> {
+        let header = module.header();
+        let sealing = blocking(move || {
+            sealed(&module.name, &[&module.code]).map_err(|e| ModuleError::Compiler(e.to_string()))
+        });
+        self.ask(ToEngine::Module(header), Some(sealing.await?))
             .await
     }
 
@@ -329,7 +331,7 @@ pub(super) async fn judge(
     blocking(move || trust.judge(&id, &digest, signature.as_ref())).await
 }
 
-/// Runs what blocks on files.
+/// Runs what blocks, on files or on memory that is sealed.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ModuleError> + Send + 'static,
 ) -> Result<T, ModuleError> {

@@ -167,7 +167,7 @@ impl Engine {
             return Err(PacFailure::TooLong.into());
         }
         let running = self.with_evaluator().await?;
-        let (id, script) = (self.shared.number(), memory(script)?);
+        let (id, script) = (self.shared.number(), memory(script).await?);
         match ask(&running.engine, id, &PacQuestion::Lint, Some(script)).await? {
             PacAnswer::Linted(told) => Ok(told?),
             _ => Err(ChannelError::OutOfOrder.into()),
@@ -258,7 +258,7 @@ impl Inner {
             at: moment(self.at),
             names,
         };
-        let (id, source) = (engine.shared.number(), memory(&self.script)?);
+        let (id, source) = (engine.shared.number(), memory(&self.script).await?);
         match ask(&running.engine, id, &question, Some(source)).await? {
             PacAnswer::Loaded(loaded) => loaded?,
             _ => return Err(ChannelError::OutOfOrder.into()),
@@ -354,8 +354,12 @@ async fn ask(
     answered.await.map_err(|_| gone())
 }
 
-fn memory(script: &[u8]) -> Result<OwnedFd, PacError> {
-    let made = sealed("pac-script", &[script]).map_err(std::io::Error::other);
+/// Memory with a script in it, made off the runtime's thread: it blocks.
+async fn memory(script: &[u8]) -> Result<OwnedFd, PacError> {
+    let script = script.to_vec();
+    let made = tokio::task::spawn_blocking(move || sealed("pac-script", &[&script]));
+    let made = made.await.map_err(std::io::Error::other);
+    let made = made.and_then(|it| it.map_err(std::io::Error::other));
     made.map_err(|error| Error::Caller(CallerError::Descriptor(error)).into())
 }
 
