@@ -39,14 +39,22 @@ pub fn serve(look: impl Fn(&Query)) -> ! {
     let mut sockets = Sockets::default();
     let ready = inbox::subscribe();
     loop {
+        // What has come first is none of a new query's business: a connection whose end
+        // is heard is not one that it goes by.
+        go_on(&mut resolver, &mut sockets);
         take_tasks(&mut resolver, &look);
-        drive(&mut resolver, &mut sockets, now(), |id, outcome| {
-            let outcome = outcome.map(Into::into).map_err(Into::into);
-            // The host takes it by reference: nothing of it is needed after.
-            inbox::deliver(id, outcome.as_ref());
-        });
+        go_on(&mut resolver, &mut sockets);
         wait(&ready, &mut sockets, resolver.next_timeout());
     }
+}
+
+/// Goes on until there is nothing more to do at this time.
+fn go_on(resolver: &mut Resolver, sockets: &mut Sockets) {
+    drive(resolver, sockets, now(), |id, outcome| {
+        let outcome = outcome.map(Into::into).map_err(Into::into);
+        // The host takes it by reference: nothing of it is needed after.
+        inbox::deliver(id, outcome.as_ref());
+    });
 }
 
 fn take_tasks(resolver: &mut Resolver, look: &impl Fn(&Query)) {

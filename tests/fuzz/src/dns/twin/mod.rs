@@ -17,11 +17,11 @@ mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use fumehood_engine::fuzz::resolver::{Happening, ROOM, ResolverInstance, Task};
+use fumehood_engine::fuzz::resolver::{Happening, ROOM, ResolverInstance, Step, Task};
 use fumehood_guest_dns::{Config, Query, frame};
 
 use super::servers::{Servers, reply};
-use super::{BEGIN, TODAY, prepare, random};
+use super::{BEGIN, Input, TODAY, prepare, random};
 use crate::glass::{Guests, Shadow};
 use line::Line;
 use native::Native;
@@ -48,20 +48,7 @@ pub fn run_beside(data: &[u8], guests: &Guests) {
     let Some(input) = prepare(data) else {
         return;
     };
-    let mut twin = Twin {
-        shadow: guests.resolver(random, TODAY.into()),
-        native: Native::new(BEGIN),
-        servers: input.servers,
-        choices: input.choices.iter().take(MAX_CHOICES).copied().collect(),
-        config: input.config,
-        query: input.query,
-        queries: 0,
-        batch: Vec::new(),
-        held: BTreeMap::new(),
-    };
-    twin.happen(Happening::Time(BEGIN));
-    twin.configure();
-    twin.ask(twin.query.clone());
+    let mut twin = Twin::new(input, guests);
     twin.step();
     let mut steps = 0;
     while twin.goes_on() {
@@ -89,9 +76,28 @@ struct Twin<'a> {
     held: BTreeMap<u32, Vec<u8>>,
 }
 
-impl Twin<'_> {
-    /// Both go on until they wait, to the same.
-    fn step(&mut self) {
+impl<'a> Twin<'a> {
+    /// Both have been asked, and have not gone on yet.
+    fn new(input: Input<'a>, guests: &Guests) -> Twin<'a> {
+        let mut twin = Twin {
+            shadow: guests.resolver(random, TODAY.into()),
+            native: Native::new(BEGIN),
+            servers: input.servers,
+            choices: input.choices.iter().take(MAX_CHOICES).copied().collect(),
+            config: input.config,
+            query: input.query,
+            queries: 0,
+            batch: Vec::new(),
+            held: BTreeMap::new(),
+        };
+        twin.happen(Happening::Time(BEGIN));
+        twin.configure();
+        twin.ask(twin.query.clone());
+        twin
+    }
+
+    /// Both go on until they wait, to the same, which is told.
+    fn step(&mut self) -> Step {
         let batch = std::mem::take(&mut self.batch);
         self.shadow.ask(|it| {
             batch.iter().for_each(|happening| it.happen(happening));
@@ -99,6 +105,7 @@ impl Twin<'_> {
         });
         let step = self.native.go_on();
         self.shadow.compare(|| format!("{step:?}"));
+        step
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -212,5 +219,47 @@ impl Twin<'_> {
             self.held.insert(number, held);
         }
         self.happen(Happening::Bytes(number, bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_engine::fuzz::resolver::{Deed, End};
+
+    use super::*;
+    use crate::dns::option;
+    use crate::pieces;
+
+    /// An answer without records, to any question for `a.test`.
+    const REPLY: &[u8] = b"\x04\0\0\x81\x80\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01";
+
+    /// Has the usual happen until a query is answered, with all that came of it.
+    fn answered(twin: &mut Twin) -> String {
+        let mut step = twin.step();
+        while !step.deeds.iter().any(|it| matches!(it, Deed::Answered(..))) {
+            assert!(twin.usual(), "nothing is left to happen");
+            step = twin.step();
+        }
+        format!("{:?}", step.deeds)
+    }
+
+    /// A query that comes with the end of a connection which it would have gone by.
+    #[test]
+    fn who_asks_as_a_connection_ends_is_not_charged_with_it() {
+        let options = [option::WITHOUT_DNSSEC | option::TLS, 0];
+        let data = pieces::join(&[&options[..], b".", &[0; 4], b"a.test", REPLY]);
+        let input = prepare(&data).expect("an input");
+        let mut twin = Twin::new(input, Guests::get());
+        let first = answered(&mut twin);
+        assert!(!first.contains("Broken"), "{first}");
+        let line = twin.line_that(|_| true).expect("a connection");
+        twin.happen(Happening::Ended(line, End::Closed));
+        twin.ask(Query {
+            cached: false,
+            ..twin.query.clone()
+        });
+        let second = answered(&mut twin);
+        assert!(!second.contains("Broken"), "{second}");
+        assert_ne!(twin.line_that(|_| true), Some(line));
     }
 }

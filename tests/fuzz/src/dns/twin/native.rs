@@ -51,12 +51,9 @@ impl Native {
         self.network.look();
         loop {
             let now = self.network.now;
+            self.drive(now);
             self.take_tasks(now);
-            let deeds = Rc::clone(&self.network.deeds);
-            drive(&mut self.resolver, &mut self.network, now, |id, outcome| {
-                let answered = Deed::Answered(id, words::outcome(outcome));
-                deeds.borrow_mut().push(answered);
-            });
+            self.drive(now);
             let late = self.resolver.next_timeout().is_some_and(|at| at <= now);
             let heard = self.network.look();
             if !heard && !late && self.inbox.is_empty() {
@@ -67,6 +64,14 @@ impl Native {
                 };
             }
         }
+    }
+
+    fn drive(&mut self, now: Time) {
+        let deeds = Rc::clone(&self.network.deeds);
+        drive(&mut self.resolver, &mut self.network, now, |id, outcome| {
+            let answered = Deed::Answered(id, words::outcome(outcome));
+            deeds.borrow_mut().push(answered);
+        });
     }
 
     fn take_tasks(&mut self, now: Time) {
