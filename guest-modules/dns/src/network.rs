@@ -32,7 +32,9 @@ pub enum Action {
         message: Vec<u8>,
     },
     /// Send a message, its length before it, on a channel, which is opened if
-    /// it is not open.
+    /// it is not open. What is sent on a channel whose end is yet to be told
+    /// ([`Event::Closed`]) is lost with it: to open another now would have that
+    /// taken for this one, and nobody would close it.
     Stream {
         /// Which.
         channel: Channel,
