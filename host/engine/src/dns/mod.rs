@@ -34,4 +34,6 @@ pub(crate) use module::DnsModule;
 pub(crate) use names::Names;
 pub(crate) use secure::MAX_CHANNELS;
 #[cfg(feature = "fuzz")]
+pub(crate) use signatures::digest;
+#[cfg(feature = "fuzz")]
 pub(crate) use state::MAX_RESOURCES;

@@ -10,12 +10,7 @@ use super::state::DnsState;
 
 impl wire::Host for &mut DnsState {
     fn digest(&mut self, algorithm: DigestAlgorithm, data: Vec<u8>) -> Result<Vec<u8>> {
-        let algorithm = match algorithm {
-            DigestAlgorithm::Sha1 => zone::Digest::Sha1,
-            DigestAlgorithm::Sha256 => zone::Digest::Sha256,
-            DigestAlgorithm::Sha384 => zone::Digest::Sha384,
-        };
-        Ok(zone::digest(algorithm, &data))
+        Ok(digest(algorithm, &data))
     }
 
     fn verify(
@@ -34,4 +29,14 @@ impl wire::Host for &mut DnsState {
         };
         Ok(zone::verify(algorithm, &public_key, &message, &signature))
     }
+}
+
+/// A zone's digest, by the guest's name of it.
+pub(crate) fn digest(algorithm: DigestAlgorithm, data: &[u8]) -> Vec<u8> {
+    let algorithm = match algorithm {
+        DigestAlgorithm::Sha1 => zone::Digest::Sha1,
+        DigestAlgorithm::Sha256 => zone::Digest::Sha256,
+        DigestAlgorithm::Sha384 => zone::Digest::Sha384,
+    };
+    zone::digest(algorithm, data)
 }

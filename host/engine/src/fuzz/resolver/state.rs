@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use fumehood_control::DnsPreferences;
 use fumehood_crypto::fuzz::Toy;
-use fumehood_crypto::zone;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Result, format_err};
 use wasmtime_wasi_io::IoView;
@@ -13,9 +12,9 @@ use wasmtime_wasi_io::poll::{DynPollable, subscribe};
 use super::Random;
 use super::network::{Deed, Shared};
 use super::streams::{Alarm, Inbox};
-use crate::dns::MAX_RESOURCES;
 use crate::dns::bindings::fumehood::dns::signatures::{DigestAlgorithm, SignatureAlgorithm};
 use crate::dns::bindings::fumehood::dns::{inbox, preferences, signatures, types};
+use crate::dns::{MAX_RESOURCES, digest};
 use crate::driver::bindings::wasi::clocks::{monotonic_clock, wall_clock};
 use crate::driver::bindings::wasi::random::random;
 use crate::driver::panic;
@@ -123,12 +122,7 @@ impl preferences::Host for State {
 
 impl signatures::Host for State {
     fn digest(&mut self, algorithm: DigestAlgorithm, data: Vec<u8>) -> Result<Vec<u8>> {
-        let algorithm = match algorithm {
-            DigestAlgorithm::Sha1 => zone::Digest::Sha1,
-            DigestAlgorithm::Sha256 => zone::Digest::Sha256,
-            DigestAlgorithm::Sha384 => zone::Digest::Sha384,
-        };
-        Ok(zone::digest(algorithm, &data))
+        Ok(digest(algorithm, &data))
     }
 
     fn verify(
