@@ -77,7 +77,8 @@ impl SocksModule {
         Ok(SocksGuest { store, guest })
     }
 
-    /// The same as it is.
+    /// The same, its store and its bindings as they are: fuzzers call them beside the
+    /// native guest.
     pub(crate) fn start(&self) -> Result<(Store<GuestState>, Socks), Fault> {
         let mut store = new_store(&self.engine, GuestState::new(&self.about), |state| state);
         match self.pre.instantiate(&mut store) {
