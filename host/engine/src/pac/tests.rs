@@ -67,7 +67,7 @@ fn script(text: &str) -> Script {
 /// One that is not to end by its time: a crowded machine's clock is faster.
 fn unhurried(text: &str) -> Script {
     let mut script = script(text);
-    script.call_limit *= 20;
+    script.extend_calls(20);
     script
 }
 
