@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fumehood_control::{
     AccessRecord, Admission, ListenerSetup, Serves, StandingGrant, ToBroker, ToEngine,
 };
-use rustix::net::getsockname;
+use rustix::net::sockopt::{self, socket_type};
+use rustix::net::{SocketType, getsockname};
 use tokio::sync::{mpsc, watch};
 
 use super::ProxyAddress;
@@ -79,8 +80,8 @@ impl State {
             return Err(ChannelError::OutOfOrder);
         }
         let mut made = self.made();
-        // One that drains is to listen no more.
-        if !self.is_draining() {
+        // One that drains is to listen no more, and what is there was made for the port.
+        if !self.is_draining() && made.is_none() {
             *made = Some(Arc::new(socket));
         }
         Ok(())
@@ -110,19 +111,23 @@ impl State {
     }
 }
 
-/// Whether a socket is where a broker says that it is, and should be.
+/// Whether a socket listens where a broker says that it does, and should.
 fn is_as_asked(asked: SocketAddr, told: SocketAddr, socket: &OwnedFd) -> bool {
     let is = getsockname(socket).ok().and_then(|it| it.try_into().ok());
     let port = match asked.port() {
         0 => told.port(),
         port => port,
     };
-    is == Some(told) && told == SocketAddr::new(asked.ip(), port)
+    let listens = socket_type(socket) == Ok(SocketType::STREAM)
+        && sockopt::socket_acceptconn(socket) == Ok(true);
+    listens && is == Some(told) && told == SocketAddr::new(asked.ip(), port)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
+    use rustix::net::AddressFamily;
+
     use super::*;
 
     #[test]
@@ -145,5 +150,13 @@ mod tests {
         }
         let (other, _) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(!is_as_asked(there, there, &OwnedFd::from(other)));
+        // Where nobody can connect.
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let there = datagrams.local_addr().unwrap();
+        assert!(!is_as_asked(there, there, &OwnedFd::from(datagrams)));
+        let mute = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&mute, &at("127.0.0.1:0")).unwrap();
+        let there = getsockname(&mute).unwrap().try_into().unwrap();
+        assert!(!is_as_asked(there, there, &mute));
     }
 }
