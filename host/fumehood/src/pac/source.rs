@@ -129,11 +129,20 @@ async fn content(url: &RequestUrl, response: Response<Body>) -> Result<Vec<u8>, 
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
             Err(PacFailure::TooLong.into())
         }
-        Err(error) => Err(SourceFailure::Content {
+        Err(error) => Err(broken_off(url, error)),
+    }
+}
+
+/// Why content did not come to its end: an engine that died says nothing of the script.
+fn broken_off(url: &RequestUrl, error: Box<dyn std::error::Error + Send + Sync>) -> PacError {
+    let why = error.to_string();
+    match error.downcast::<crate::Error>().map(|error| *error) {
+        Ok(error @ crate::Error::Engine(_)) => PacError::Engine(error),
+        _ => SourceFailure::Content {
             url: url.to_string(),
-            why: error.to_string(),
+            why,
         }
-        .into()),
+        .into(),
     }
 }
 
@@ -158,5 +167,26 @@ fn past_all_proxies() -> Options {
     Options {
         proxies: Some(Arc::default()),
         ..Options::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fumehood_control::RetrySafety;
+
+    use super::*;
+    use crate::{CallerError, Error};
+
+    #[test]
+    fn an_engine_that_dies_under_the_content_says_nothing_of_the_script() {
+        let url = RequestUrl::parse("http://a.example/proxy.pac").expect("a URL");
+        let died = Error::engine_died(url.target.clone(), RetrySafety::MaybeProcessed);
+        assert!(broken_off(&url, died.into()).of_our_own().is_ok());
+        let other = Error::Caller(CallerError::Request("no".to_owned()));
+        let told = broken_off(&url, other.into());
+        assert!(matches!(
+            told,
+            PacError::Source(SourceFailure::Content { .. })
+        ));
     }
 }
