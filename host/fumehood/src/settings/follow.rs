@@ -1,6 +1,7 @@
 //! What holds now, and how another version takes its place while all goes on.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -322,16 +323,24 @@ fn again(follow: &Follow) -> Result<Settings, SettingsError> {
 /// Reads settings again whenever their file changes, for as long as there is
 /// an engine.
 pub(crate) async fn watch(engine: Weak<Shared>, file: PathBuf) {
-    let watched = match Watched::new(&file) {
-        Ok(watched) => watched,
-        Err(error) => return tracing::warn!(%error, "the configuration is not watched"),
+    let Err(why) = reload_on_change(&engine, &file).await else {
+        return;
     };
+    let why = why.to_string();
+    let error = SettingsError::NotWatched { path: file, why };
+    tracing::warn!(%error, "what the file says may not be what holds");
+    if let Some(shared) = engine.upgrade() {
+        *lock(&shared.current.last_error) = Some(error);
+    }
+}
+
+/// Ends well with the engine.
+async fn reload_on_change(engine: &Weak<Shared>, file: &Path) -> io::Result<()> {
+    let watched = Watched::new(file)?;
     loop {
-        if let Err(error) = watched.changed().await {
-            return tracing::warn!(%error, "the configuration is not watched any more");
-        }
+        watched.changed().await?;
         let Some(shared) = engine.upgrade() else {
-            return;
+            return Ok(());
         };
         // It is logged, and kept for whoever asks.
         let _told = Engine { shared }.reload().await;

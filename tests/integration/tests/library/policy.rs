@@ -12,7 +12,7 @@ use fumehood_tests::temp::TempDir;
 use crate::harness::{Test, test};
 use crate::support::{HELLO, builder, cause, content, fetch, get, own, own_all};
 
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 10] = [
     test("policy::a_new_version_is_for_the_next_request", || {
         Box::pin(next_request())
     }),
@@ -25,6 +25,9 @@ pub(crate) const TESTS: [Test; 9] = [
     ),
     test("policy::a_watched_file_is_read_again", || {
         Box::pin(watched())
+    }),
+    test("policy::a_file_that_is_watched_no_more_is_told_of", || {
+        Box::pin(lost())
     }),
     test("policy::kept_connections_end_with_their_policy", || {
         Box::pin(kept_connections())
@@ -180,6 +183,31 @@ async fn watched() {
     changed(CLOSED, 2).await;
     let url = "http://127.0.0.1:8080/";
     assert_eq!(reason(fetch(&engine, url).await), "loopback-address");
+}
+
+/// What comes to be in the folder's place is not read, and whoever asks is told.
+async fn lost() {
+    let temp = TempDir::new().unwrap();
+    let (folder, file) = (temp.path().join("its"), temp.path().join("its/config.toml"));
+    std::fs::create_dir(&folder).unwrap();
+    put(&file, OPEN);
+    let engine = following(&file, true).await;
+    // It may be moved before it is watched, or read once more while it is moved.
+    let told = async {
+        loop {
+            std::fs::rename(&folder, temp.path().join("gone")).unwrap();
+            if let Some(error) = engine.status().await.policy.last_error
+                && error.contains("not watched")
+            {
+                return error;
+            }
+            std::fs::rename(temp.path().join("gone"), &folder).unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = tokio::time::timeout(SOON, told).await.unwrap();
+    assert!(told.contains("config.toml"), "{told}");
+    assert_eq!(engine.revision().number, 1);
 }
 
 async fn kept_connections() {
