@@ -9,6 +9,7 @@ use fumehood_policy::{ProxySettings, RequestUrl, UrlError};
 use crate::config::{Config, EngineBuilder};
 use crate::error::{CallerError, LaunchError};
 use crate::launch::Readiness;
+use crate::modules::ModuleError;
 use crate::proxies::{Choice, ChooseError, NoWayOut, WayOut};
 use crate::shared::Shared;
 use crate::{Client, Error, Modules, desk};
@@ -58,15 +59,21 @@ impl Engine {
     /// in it is loaded first.
     ///
     /// # Errors
-    /// [`CallerError::Url`], which says what to do for an unknown scheme.
+    /// [`CallerError::Url`], which says what to do for an unknown scheme. The engine's
+    /// [rest](Error::rest), which keeps the directory from being loaded.
     pub async fn parse_url(&self, text: &str) -> Result<RequestUrl, Error> {
         let shared = &self.shared;
         let parse = || RequestUrl::parse_served(text, &shared.registry.schemes());
         let parsed = match (parse(), &shared.config.module_directory) {
             (Err(UrlError::Scheme(_)), Some((folder, _))) => {
-                // What is refused of it is told elsewhere; what is there counts.
-                if let Err(error) = self.modules().load_directory(folder).await {
-                    tracing::warn!(%error, "the module directory cannot be read");
+                match self.modules().load_directory(folder).await {
+                    // Whether there is a driver will be known when it is over.
+                    Err(ModuleError::Engine(error)) if error.rest().is_some() => {
+                        return Err(*error);
+                    }
+                    // What is refused of it is told elsewhere; what is there counts.
+                    Err(error) => tracing::warn!(%error, "the module directory cannot be read"),
+                    Ok(()) => {}
                 }
                 parse()
             }

@@ -164,7 +164,8 @@ impl Modules {
     /// are in [`Modules::list`], with the reason.
     ///
     /// # Errors
-    /// [`ModuleError::File`] when the directory cannot be read.
+    /// [`ModuleError::File`] when the directory cannot be read; [`ModuleError::Engine`]
+    /// while there is no engine, which rests after its deaths.
     pub async fn load_directory(&self, folder: &Path) -> Result<(), ModuleError> {
         super::watch::take_all(&self.engine, folder).await
     }

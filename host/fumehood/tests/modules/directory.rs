@@ -2,10 +2,17 @@
 
 use std::fs;
 
-use fumehood::OnChange;
+use fumehood::{Engine, OnChange};
 
 use crate::live::until_resting;
 use crate::setting::{Setting, component, in_state, put, until};
+
+/// What comes into its directory is current from then on.
+async fn watching(it: &Setting) -> Engine {
+    let builder = it.builder();
+    let builder = builder.module_directory(it.path("dir"), OnChange::Swap);
+    builder.launch().await.unwrap()
+}
 
 pub(crate) fn what_is_put_there_is_taken(it: &Setting) {
     it.run(async {
@@ -29,10 +36,7 @@ pub(crate) fn what_is_put_there_is_taken(it: &Setting) {
 pub(crate) fn becomes_current_if_asked(it: &Setting) {
     it.run(async {
         let there = it.guest("dir/http1@9.0.0.wasm");
-        let builder = it
-            .builder()
-            .module_directory(it.path("dir"), OnChange::Swap);
-        let engine = builder.launch().await.unwrap();
+        let engine = watching(it).await;
         let modules = engine.modules();
         let is_current = async || {
             in_state(&modules, "current")
@@ -61,10 +65,7 @@ pub(crate) fn becomes_current_if_asked(it: &Setting) {
 pub(crate) fn what_is_deleted_is_withdrawn(it: &Setting) {
     it.run(async {
         let first = it.guest("dir/http1@9.0.0.wasm");
-        let builder = it
-            .builder()
-            .module_directory(it.path("dir"), OnChange::Swap);
-        let engine = builder.launch().await.unwrap();
+        let engine = watching(it).await;
         let modules = engine.modules();
         let find = async |version: &str| {
             let all = modules.inspect("http1").await.unwrap();
@@ -100,10 +101,7 @@ pub(crate) fn what_is_deleted_is_withdrawn(it: &Setting) {
 pub(crate) fn what_changes_in_a_rest_is_not_lost(it: &Setting) {
     it.run(async {
         let first = it.guest("dir/http1@9.0.0.wasm");
-        let builder = it
-            .builder()
-            .module_directory(it.path("dir"), OnChange::Swap);
-        let engine = builder.launch().await.unwrap();
+        let engine = watching(it).await;
         let modules = engine.modules();
         // In what state a version is, while there is somebody to say so.
         let state = async |version: &str| {
@@ -126,15 +124,34 @@ pub(crate) fn what_changes_in_a_rest_is_not_lost(it: &Setting) {
     });
 }
 
+/// Whether there is a driver for it cannot be known before the rest is over.
+pub(crate) fn no_scheme_is_unknown_for_a_rest(it: &Setting) {
+    it.run(async {
+        fs::create_dir(it.path("dir")).unwrap();
+        let engine = watching(it).await;
+        // Made beforehand, so that it can be asked for while the rest lasts.
+        let gopher = it.path("gopher@1.0.0.wasm");
+        put(&component("gopher"), &gopher);
+        engine.modules().verify(&gopher, None).await.unwrap();
+        until_resting(&engine).await;
+        put(&gopher, &it.path("dir/gopher@1.0.0.wasm"));
+        let known = async || match engine.parse_url("gopher://origin.test/").await {
+            Ok(_) => Some(()),
+            Err(error) => {
+                assert!(error.rest().is_some(), "{error:?}");
+                None
+            }
+        };
+        until(known).await;
+    });
+}
+
 pub(crate) fn a_driver_goes_with_its_files(it: &Setting) {
     it.run(async {
         let first = it.path("dir/gopher@1.0.0.wasm");
         fs::create_dir(it.path("dir")).unwrap();
         put(&component("gopher"), &first);
-        let builder = it
-            .builder()
-            .module_directory(it.path("dir"), OnChange::Swap);
-        let engine = builder.launch().await.unwrap();
+        let engine = watching(it).await;
         // Each version and its state.
         let all = async || {
             let mut all = engine.modules().list().await.unwrap().modules;

@@ -19,7 +19,7 @@ use setting::Setting;
 
 type Test = (&'static str, fn(&Setting));
 
-const TESTS: [Test; 20] = [
+const TESTS: [Test; 21] = [
     (
         "a_file_becomes_current_and_goes_back",
         live::a_file_becomes_current_and_goes_back,
@@ -61,6 +61,10 @@ const TESTS: [Test; 20] = [
     (
         "what_is_deleted_from_the_directory_is_withdrawn",
         directory::what_is_deleted_is_withdrawn,
+    ),
+    (
+        "no_scheme_is_unknown_for_a_rest",
+        directory::no_scheme_is_unknown_for_a_rest,
     ),
     (
         "what_changes_in_a_rest_is_not_lost",
