@@ -285,11 +285,13 @@ impl Engine {
             Some(proxies) => [Candidate::of(proxies)].into(),
             None => self.shared.way_out().candidates(self, url).await?,
         };
-        let first = ways.front().ok_or(ChannelError::OutOfOrder)?;
+        let terms = terms(&url.target, head, options);
+        let terms = terms.inspect_err(|error| self.shared.counters.refused(error))?;
+        let first = likely(&ways, &now.policy, &url.target, &terms);
+        let first = first.ok_or(ChannelError::OutOfOrder)?;
         let way = first.proxies.way_to(&url.target).map_err(NoWayOut::from)?;
-        let leave = self
-            .leave(&now.policy, url, head, options, way.as_ref())
-            .await;
+        let unseen = way.as_ref().is_some_and(Way::is_unseen);
+        let leave = self.leave(&now.policy, &url.target, terms, unseen).await;
         let terms = leave.inspect_err(|error| self.shared.counters.refused(error))?;
         let candidate = permitted(&mut ways, &now.policy, &url.target, &terms);
         let candidate = candidate.inspect_err(|error| self.shared.counters.refused(error))?;
@@ -372,24 +374,10 @@ impl Engine {
     async fn leave(
         &self,
         policy: &Policy,
-        url: &RequestUrl,
-        head: &http::request::Parts,
-        options: &Options,
-        way: Option<&Way<'_>>,
+        target: &Target,
+        mut terms: Terms,
+        unseen: bool,
     ) -> Result<Terms, Error> {
-        let method = head.method.as_str().parse::<Method>();
-        let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
-        let target = &url.target;
-        if let Some(Err(lapse)) = options.grant.as_ref().map(|grant| grant.check(target)) {
-            return Err(Error::lapsed(target.clone(), lapse));
-        }
-        let mut terms = Terms {
-            method: Some(method),
-            client: options.client.clone(),
-            spaces: options.grant.as_ref().map_or(Spaces::ALL, Grant::spaces),
-            confirmed: false,
-        };
-        let unseen = way.is_some_and(Way::is_unseen);
         let decide = |terms: &Terms| match unseen {
             true => policy.decide_unseen(target, terms),
             false => policy.decide(target, terms),
@@ -463,6 +451,37 @@ impl Engine {
         }
         Ok((inbox, cancel))
     }
+}
+
+/// What a request is judged by, before anybody is asked.
+fn terms(target: &Target, head: &http::request::Parts, options: &Options) -> Result<Terms, Error> {
+    let method = head.method.as_str().parse::<Method>();
+    let method = method.map_err(|e| Error::Caller(CallerError::Request(e.to_string())))?;
+    if let Some(Err(lapse)) = options.grant.as_ref().map(|grant| grant.check(target)) {
+        return Err(Error::lapsed(target.clone(), lapse));
+    }
+    Ok(Terms {
+        method: Some(method),
+        client: options.client.clone(),
+        spaces: options.grant.as_ref().map_or(Spaces::ALL, Grant::spaces),
+        confirmed: false,
+    })
+}
+
+/// The first of the ways that may be permitted, whoever is asked; the first of all where
+/// none is. The target is judged for this one; the broker judges for the one that is gone.
+fn likely<'a>(
+    ways: &'a VecDeque<Candidate>,
+    policy: &Policy,
+    target: &Target,
+    terms: &Terms,
+) -> Option<&'a Candidate> {
+    let terms = Terms {
+        confirmed: true,
+        ..terms.clone()
+    };
+    let permitted = |way: &&Candidate| way.denied(policy, target, &terms).is_none();
+    ways.iter().find(permitted).or(ways.front())
 }
 
 /// Takes the first of the ways whose proxies the policy permits, and leaves the others

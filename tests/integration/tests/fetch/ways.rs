@@ -111,6 +111,24 @@ fn a_scripts_ways_are_tried_in_turn() {
     canary.assert_alive();
 }
 
+/// The target is judged by the way that is gone: where a proxy is left out, not by what
+/// that one would have kept from sight.
+#[test]
+fn a_target_is_judged_by_a_way_that_is_permitted() {
+    let folder = TempDir::new().unwrap();
+    let addresses = "[[policy.allow]]\nhosts = [\"8.0.0.0/8\"]\n";
+    let file = folder.write("config.toml", addresses).unwrap();
+    let exit = |proxy: &str| {
+        let pac = script(&format!("return 'PROXY {proxy}; DIRECT';"));
+        let fetch = fetch().args(["--config", file.to_str().unwrap()]);
+        fetch.args(["--proxy-pac", &pac]).run().code()
+    };
+    // Straight on, its addresses would be seen; there is none.
+    assert_eq!(exit("192.0.2.1:80"), 6);
+    // A proxy that may be used would not show them.
+    assert_eq!(exit("8.0.0.1:8080"), 110);
+}
+
 /// Whoever writes a script may name any proxy: none of them is told a login, even
 /// where it was said for the very same one elsewhere.
 #[test]
