@@ -613,10 +613,11 @@ impl Proxy {
     }
 
     /// Begins to end it: connections that wait are accepted and no more, and
-    /// responses from now on are the last of their connections.
+    /// responses from now on are the last of their connections. A process that is dead
+    /// just now is not launched again for that.
     ///
     /// # Errors
-    /// [`ChannelError`]
+    /// [`ChannelError`], but for a process that is dead.
     pub async fn begin_drain(&self) -> Result<(), ChannelError> {
         let listener = self.state.setup.id;
         self.state.draining.store(true, Ordering::Release);
@@ -625,9 +626,16 @@ impl Proxy {
         drop(self.state.made().take());
         let running = self.engine.shared.as_it_is().await;
         let close = ToBroker::CloseListener(listener);
-        running.broker.channel.send(&close, &[]).await?;
+        let closed = running.broker.channel.send(&close, &[]).await;
         let drain = ToEngine::DrainListener(listener);
-        Ok(running.engine.channel.send(&drain, &[]).await?)
+        let told = running.engine.channel.send(&drain, &[]).await;
+        if let Err(fumehood_sandbox::ChannelError::Closed) = told {
+            // Its connections have ended with it.
+            self.state.drained.send_replace(true);
+        }
+        // Each is told, whatever has become of the other.
+        unless_gone(closed)?;
+        unless_gone(told)
     }
 
     /// Resolves when the last connection of a proxy that is drained has ended.
@@ -637,6 +645,14 @@ impl Proxy {
             // Without a sender there is no proxy, and so no connection.
             let _closed = drained.wait_for(|it| *it).await;
         }
+    }
+}
+
+/// A process that is gone neither listens nor serves.
+fn unless_gone(sent: Result<(), fumehood_sandbox::ChannelError>) -> Result<(), ChannelError> {
+    match sent {
+        Ok(()) | Err(fumehood_sandbox::ChannelError::Closed) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::support::{Client, HELLO, PATIENCE, Proxy};
 
+/// Each makes the next rest longer: this many and it is seen.
+const MOST_DEATHS: u64 = 9;
+
 #[test]
 fn the_socket_outlives_the_engine() {
     let server = Server::start(vec![Script::answers(&[HELLO])]);
@@ -57,32 +60,41 @@ fn brokers_that_keep_dying_rest_and_clients_wait() {
     rests(Proxy::broker);
 }
 
+/// Has one process after the other die, until a rest is seen; the rest, and how many
+/// have died.
+fn until_resting(
+    proxy: &Proxy,
+    socket: &Path,
+    dies: fn(&Proxy, Option<i32>) -> Process,
+) -> (Value, u64) {
+    let restarts = |told: &Value| told["restarts"].as_u64().unwrap();
+    // How soon a crowded machine can be asked is not known: the rest doubles until
+    // it is seen.
+    for deaths in 1..=MOST_DEATHS {
+        let before = restarts(&status(socket));
+        dies(proxy, None).kill().unwrap();
+        let seen = wait_for(PATIENCE, || {
+            // Nobody is refused, whoever is dead.
+            drop(proxy.connect());
+            let told = status(socket);
+            let other = told["engine"]["alive"] == true && restarts(&told) > before;
+            (other || !told["rest"].is_null()).then(|| told["rest"].clone())
+        });
+        let rest = seen.unwrap();
+        if !rest.is_null() {
+            return (rest, deaths);
+        }
+    }
+    panic!("no rest after {MOST_DEATHS} deaths");
+}
+
 fn rests(dies: fn(&Proxy, Option<i32>) -> Process) {
     let folder = TempDir::new().unwrap();
     let socket = folder.join("admin.sock");
     let server = Server::start(vec![Script::answers(&[HELLO])]);
     let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
     let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
-    let restarts = |told: &Value| told["restarts"].as_u64().unwrap();
-    let mut deaths = 0;
-    // How soon a crowded machine can be asked is not known: the rest doubles until
-    // it is seen.
-    let rest = loop {
-        let before = restarts(&status(&socket));
-        dies(&proxy, None).kill().unwrap();
-        deaths += 1;
-        let seen = wait_for(PATIENCE, || {
-            // Nobody is refused, whoever is dead.
-            drop(proxy.connect());
-            let told = status(&socket);
-            let other = told["engine"]["alive"] == true && restarts(&told) > before;
-            (other || !told["rest"].is_null()).then(|| told["rest"].clone())
-        });
-        match seen.unwrap() {
-            Value::Null => assert!(deaths < 9, "it never rests"),
-            rest => break rest,
-        }
-    };
+    let (rest, deaths) = until_resting(&proxy, &socket, dies);
     assert!(
         deaths >= 3 && rest["deaths"].as_u64().unwrap() >= 3,
         "{rest}"
@@ -103,6 +115,18 @@ fn rests(dies: fn(&Proxy, Option<i32>) -> Process) {
     });
     assert!(served.is_some());
     assert!(status(&socket)["rest"].is_null());
+}
+
+#[test]
+fn who_is_told_to_end_in_a_rest_ends_well() {
+    for dies in [Proxy::engine, Proxy::broker] {
+        let folder = TempDir::new().unwrap();
+        let socket = folder.join("admin.sock");
+        let mut proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
+        until_resting(&proxy, &socket, dies);
+        proxy.signal(Signal::TERM);
+        assert_eq!(proxy.ended().code(), Some(0));
+    }
 }
 
 #[test]
