@@ -8,8 +8,10 @@
 //! build/             the instrumented programs
 //! corpus/TARGET      inputs that reached something new
 //! artifacts/TARGET   inputs that crashed, hung or took too much memory
+//! logs/TARGET.log    what the fuzzers said that ran with others
 //! ```
 
+mod all;
 mod options;
 mod tools;
 
@@ -45,6 +47,9 @@ const MAX_INPUT_BYTES: u32 = 64 * 1024;
 /// Memory that a fuzzer may take, in MiB. It holds a corpus, and a pool of guests.
 const MEMORY_MIB: u32 = 4096;
 
+/// Stands for every target.
+const ALL: &str = "all";
+
 /// A target, as the package itself lists it.
 struct Target {
     name: String,
@@ -64,6 +69,9 @@ pub(crate) fn run(workspace: &Workspace, words: &[&str]) -> Result<ExitCode> {
         println!("{}", report::table(&["target", "what is held"], &rows));
         return Ok(ExitCode::SUCCESS);
     };
+    if let (ALL, Work::Run { seconds, jobs }) = (name, &options.work) {
+        return all::run(workspace, &targets, *seconds, *jobs);
+    }
     let Some(target) = targets.iter().find(|target| target.name == name) else {
         bail!("there is no target `{name}`: `cargo xtask fuzz list` tells which there are");
     };
@@ -139,6 +147,13 @@ impl Places {
         Ok(findings)
     }
 
+    /// Those that are new, or were found anew.
+    fn found_since(&self, before: &[(PathBuf, SystemTime)]) -> Result<Vec<PathBuf>> {
+        let mut found = self.findings()?;
+        found.retain(|finding| !before.contains(finding));
+        Ok(found.into_iter().map(|(path, _)| path).collect())
+    }
+
     fn artifact_prefix(&self) -> OsString {
         let mut prefix = OsString::from("-artifact_prefix=");
         prefix.push(&self.artifacts);
@@ -157,22 +172,14 @@ fn fuzz(
 ) -> Result<ExitCode> {
     let before = places.findings()?;
     report::line("fuzzing", &format!("{}: {}", target.name, target.what));
-    let mut fuzzer = fuzzer(program);
-    fuzzer
-        .arg(max_len())
-        .arg(format!("-max_total_time={seconds}"))
-        .arg(places.artifact_prefix())
-        .arg("-print_final_stats=1");
+    let mut fuzzer = fuzzing(program, places, seconds);
     if jobs > 1 {
         fuzzer.arg(format!("-fork={jobs}"));
     }
-    fuzzer.arg(&places.corpus).args(&places.committed);
     let status = fuzzer
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
-    let mut found = places.findings()?;
-    found.retain(|finding| !before.contains(finding));
-    let found: Vec<PathBuf> = found.into_iter().map(|(path, _)| path).collect();
+    let found = places.found_since(&before)?;
     if found.is_empty() {
         command::check(&fuzzer, status)?;
         report::line("done", "nothing was found");
@@ -268,6 +275,19 @@ fn minimize(
 /// Not for minimizing: libFuzzer sets the length itself then, and ends if it is set.
 fn max_len() -> String {
     format!("-max_len={MAX_INPUT_BYTES}")
+}
+
+/// One that runs for a while, from all the inputs there are.
+fn fuzzing(program: &Path, places: &Places, seconds: u32) -> Command {
+    let mut fuzzer = fuzzer(program);
+    fuzzer
+        .arg(max_len())
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(places.artifact_prefix())
+        .arg("-print_final_stats=1")
+        .arg(&places.corpus)
+        .args(&places.committed);
+    fuzzer
 }
 
 fn fuzzer(program: &Path) -> Command {

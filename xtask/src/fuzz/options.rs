@@ -40,6 +40,9 @@ impl<'a> Options<'a> {
                 word => bail!("`cargo xtask fuzz` has no option `{word}`"),
             }
         }
+        if target == super::ALL && other.is_some() {
+            bail!("--cmin and --minimize are of one target, and not of all");
+        }
         Ok(Self {
             target: (target != "list").then_some(target),
             work: other.unwrap_or(Work::Run { seconds, jobs }),
@@ -84,6 +87,7 @@ mod tests {
             &["http1", "--seconds", "soon"],
             &["http1", "--jobs", "0"],
             &["http1", "--fast"],
+            &["all", "--cmin"],
         ] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }

@@ -21,16 +21,33 @@ pub(super) fn folder(workspace: &Workspace) -> PathBuf {
 
 /// Builds one target's program; returns where it is.
 pub(super) fn build(workspace: &Workspace, target: &str) -> Result<PathBuf> {
+    let program = build_some(workspace, Some(target))?.join(target);
+    if !program.is_file() {
+        bail!("cargo-fuzz left no {}", program.display());
+    }
+    Ok(program)
+}
+
+/// Builds all programs; returns the folder where they are.
+pub(super) fn build_all(workspace: &Workspace) -> Result<PathBuf> {
+    build_some(workspace, None)
+}
+
+/// Builds one target's program, or all.
+fn build_some(workspace: &Workspace, target: Option<&str>) -> Result<PathBuf> {
     let cargo_fuzz = require()?;
     follow_lock(workspace)?;
     let out = folder(workspace).join("build");
+    let what = target.unwrap_or("all targets");
     report::line(
         "building",
-        &format!("{target} with nightly (some minutes the first time)"),
+        &format!("{what} with nightly (some minutes the first time)"),
     );
     let mut cargo = Command::new(cargo_fuzz);
     cargo
-        .args(["fuzz", "build", target, "--fuzz-dir", LIBFUZZER])
+        .args(["fuzz", "build"])
+        .args(target)
+        .args(["--fuzz-dir", LIBFUZZER])
         .arg("--target-dir")
         .arg(&out)
         // What is fuzzed is what ships: no crate is to behave otherwise here.
@@ -43,11 +60,7 @@ pub(super) fn build(workspace: &Workspace, target: &str) -> Result<PathBuf> {
         cargo.env_remove(name);
     }
     command::run(&mut cargo)?;
-    let program = out.join(host()?).join("release").join(target);
-    if !program.is_file() {
-        bail!("cargo-fuzz left no {}", program.display());
-    }
-    Ok(program)
+    Ok(out.join(host()?).join("release"))
 }
 
 /// cargo-fuzz, installed where it is missing; nightly Rust, or what to type.
