@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::build;
+use crate::guests::{self, Imports};
 use crate::packages;
 use crate::report;
 use crate::workspace::Workspace;
@@ -60,7 +61,7 @@ pub(crate) fn run(workspace: &Workspace, bench: Bench, options: &[&str]) -> Resu
         Bench::Resolve => packages::require_programs(&["unbound"])?,
         Bench::Modules | Bench::Policy => {}
     }
-    build::build(workspace)?;
+    guests::build(workspace, Imports::MustMatch)?;
 
     let mut rows = Vec::new();
     let mut broken = 0_usize;
@@ -90,6 +91,7 @@ fn measure<'a>(workspace: &Workspace, cases: &[&'a Case]) -> Result<Vec<(&'a Cas
         .partition(|case| matches!(case.source, Source::Inside));
     let mut outcomes = Vec::new();
     if !outside.is_empty() {
+        build::build_for_users(workspace, &["fumehood"])?;
         let peers = peers::Peers::start(workspace)?;
         for case in outside {
             report::line("measuring", &format!("{}: {}", case.name, case.what));

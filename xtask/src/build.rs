@@ -1,4 +1,5 @@
-//! `cargo xtask build`: the guests, then the command that embeds them.
+//! `cargo xtask build`: the guests, then the command that embeds them; as it is worked
+//! on, or as users are handed it.
 
 use std::process::ExitCode;
 
@@ -28,4 +29,22 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
             .cargo()
             .args(["build", "--release", "--package", "fumehood"]),
     )
+}
+
+/// Leaves programs in `target/dist`, optimised as wholes. The guests that they embed are
+/// built already.
+pub(crate) fn build_for_users(workspace: &Workspace, programs: &[&str]) -> Result<()> {
+    // One after the other: in one go, the engine would have the compiler's features.
+    for program in programs {
+        report::line(
+            "building",
+            &format!("{program}, optimised as a whole: several minutes"),
+        );
+        command::run(
+            workspace
+                .cargo()
+                .args(["build", "--profile", "dist", "--package", program]),
+        )?;
+    }
+    Ok(())
 }

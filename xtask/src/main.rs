@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod fuzz;
 mod guests;
+mod install;
 mod packages;
 mod report;
 mod test;
@@ -27,6 +28,9 @@ cargo xtask COMMAND
 
   demo [ARGS]      build everything and show what Fumehood does; start here
   build            build the guests, then target/release/fumehood
+  install          build it optimised as a whole, and install it with its pages and units
+      --prefix DIR   below this; /usr/local where nothing is said
+      --destdir DIR  for packagers: DIR stands for / until it is unpacked
   guests           build the guests alone, into target/guests/out
       --bless        accept a changed list of imports (guest-modules/IMPORTS.txt)
   test [FILTER]    everything CI checks; with FILTER, only the tests so named
@@ -42,7 +46,8 @@ cargo xtask COMMAND
                    options as above
   fuzz list        the fuzz targets, a line each
   fuzz TARGET      fuzz one, with nightly Rust; replay what is found behind glass
-      --seconds N    for so long; 60 where nothing is said
+  fuzz all         fuzz each, and print what came of it
+      --seconds N    for so long, each; 60 where nothing is said
       --jobs N       so many processes
       --cmin         drop inputs of target/fuzz/corpus that reach nothing of their own
       --minimize F   make a crashing input smaller
@@ -74,6 +79,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         ("guests", []) => guests::run(&Workspace::find()?, guests::Imports::MustMatch),
         ("guests", ["--bless"]) => guests::run(&Workspace::find()?, guests::Imports::Bless),
+        ("install", options) => install::run(&Workspace::find()?, options),
         ("build", []) => build::run(&Workspace::find()?),
         ("demo", args) => demo::run(&Workspace::find()?, args),
         ("test", []) => test::run(&Workspace::find()?, None),

@@ -51,6 +51,11 @@ impl Workspace {
         self.target().join("release").join(name)
     }
 
+    /// The same of what users are handed: see `[profile.dist]`.
+    pub(crate) fn dist_program(&self, name: &str) -> PathBuf {
+        self.target().join("dist").join(name)
+    }
+
     /// The workspace's own packages, as `cargo metadata` describes them.
     pub(crate) fn packages(&self) -> &[Value] {
         self.metadata["packages"]

@@ -74,8 +74,8 @@ pub(super) enum Figure {
     TunnelMemory,
     /// Milliseconds until it listens, the median of several.
     Start,
-    /// MB that all processes have resident before the first connection; what they
-    /// share, once.
+    /// MB that all processes have resident before the first connection; of what several
+    /// have, to each its part.
     IdleMemory,
 }
 
@@ -386,7 +386,7 @@ struct Proxy {
 impl Proxy {
     fn fumehood(workspace: &Workspace) -> Result<Self> {
         let began = Instant::now();
-        let mut child = Command::new(workspace.release_program("fumehood"))
+        let mut child = Command::new(workspace.dist_program("fumehood"))
             .args(["proxy", "--listen", "127.0.0.1:0", "--json"])
             .args(["--allow-private", "127.0.0.1"])
             .env("XDG_CONFIG_HOME", "/nonexistent")

@@ -62,7 +62,7 @@ impl Quantity {
 
 /// `fumehood fetch`, silent, into the void.
 pub(super) fn fumehood(workspace: &Workspace, ca_file: &str, url: &str) -> Command {
-    let mut command = Command::new(workspace.release_program("fumehood"));
+    let mut command = Command::new(workspace.dist_program("fumehood"));
     command
         .args(["fetch", "-s", "--cacert", ca_file, "-o", "/dev/null"])
         .args(["--allow-private", "127.0.0.1", url]);
