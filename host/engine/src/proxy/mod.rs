@@ -70,6 +70,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fumehood_control::{Assembly, ListenerId, ListenerSetup, MAX_LISTENERS, StandingGrant};
 use fumehood_policy::Policy;
+use tokio::sync::Notify;
 
 use crate::gauge::Gauge;
 use crate::hub::Hub;
@@ -87,6 +88,8 @@ pub(crate) struct Proxy {
     /// What requests are judged by; without one nothing is served.
     policy: Mutex<Option<Arc<Policy>>>,
     places: Mutex<HashMap<ListenerId, Place>>,
+    /// Told of whatever changes in these places.
+    moved: Notify,
     admissions: Admissions,
     access: Access,
     tally: Tally,
@@ -110,6 +113,7 @@ impl Proxy {
         Proxy {
             policy: Mutex::default(),
             places: Mutex::default(),
+            moved: Notify::new(),
             admissions: Admissions::new(),
             access: Access::default(),
             tally: Tally::default(),
@@ -160,6 +164,19 @@ impl Proxy {
         self.places().get(&id)?.listener.clone()
     }
 
+    /// A listener that is served, or will be once its socket has come from the broker:
+    /// the embedder may have heard of that socket before.
+    async fn listener_to_be(&self, id: ListenerId) -> Option<Arc<Listener>> {
+        loop {
+            // From before the look on, so that nothing is told in between.
+            let moved = self.moved.notified();
+            if let Some(listener) = &self.places().get(&id)?.listener {
+                return Some(Arc::clone(listener));
+            }
+            moved.await;
+        }
+    }
+
     fn places(&self) -> MutexGuard<'_, HashMap<ListenerId, Place>> {
         lock(&self.places)
     }
@@ -189,6 +206,7 @@ fn take(hub: &Arc<Hub>, id: ListenerId, put: impl FnOnce(&mut Place)) {
     }
     if let (Some(setup), Some(socket)) = (place.setup.take(), place.socket.take()) {
         place.listener = Listener::begin(hub, setup, socket);
+        hub.proxy.moved.notify_waiters();
     }
 }
 
@@ -204,6 +222,7 @@ pub(crate) fn ask_anew(hub: &Hub, id: ListenerId) {
 /// Ends a listener; the embedder is told when its last connection has ended.
 pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
     let place = hub.proxy.places().remove(&id);
+    hub.proxy.moved.notify_waiters();
     let listener = place.and_then(|place| place.listener);
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
@@ -231,4 +250,26 @@ pub(crate) async fn tell(hub: &Hub) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// The socket comes from another process than the question.
+    #[tokio::test]
+    async fn a_question_waits_for_its_listener_s_socket() {
+        let (proxy, id) = (Proxy::new(), ListenerId(1));
+        assert!(proxy.listener_to_be(id).await.is_none());
+        proxy.places().insert(id, Place::default());
+        let mut waiting = pin!(proxy.listener_to_be(id));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        proxy.places().remove(&id);
+        proxy.moved.notify_waiters();
+        assert!(waiting.await.is_none());
+    }
 }

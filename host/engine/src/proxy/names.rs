@@ -61,7 +61,8 @@ pub(super) async fn serve(hub: Arc<Hub>, seat: Seat, mut stream: TcpStream) {
 
 /// Answers a datagram, be it with nothing.
 pub(crate) async fn datagram(hub: &Arc<Hub>, id: u64, listener: ListenerId, message: &[u8]) {
-    let bytes = match hub.proxy.listener(listener) {
+    let listener = timeout(millis(PATIENCE_MS), hub.proxy.listener_to_be(listener));
+    let bytes = match listener.await.ok().flatten() {
         Some(listener) if message.len() <= MAX_QUESTION_BYTES => {
             let asking = Asking::new(hub, &listener, None);
             let reply = asking.answer(message, Carrier::Datagram).await;
