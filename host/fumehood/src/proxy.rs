@@ -348,12 +348,16 @@ impl Listeners {
         }
     }
 
-    /// Has a new engine serve.
-    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy, way_out: &WayOut) {
+    /// Connections of proxies that drain have ended with their engine.
+    fn end_drains(&self) {
         for state in self.all().values().filter(|it| it.is_draining()) {
-            // Its connections have ended with their engine.
             state.drained.send_replace(true);
         }
+    }
+
+    /// Has a new engine serve.
+    pub(crate) async fn set_up_engine(&self, running: &Running, policy: &Policy, way_out: &WayOut) {
+        self.end_drains();
         let states = self.states();
         if states.is_empty() {
             return;
@@ -691,32 +695,33 @@ impl Drop for Proxy {
 /// Launches again what has died, for as long as there is an engine, and has it
 /// know when names are to be resolved in another way.
 pub(crate) async fn keep_running(shared: Weak<Shared>, listeners: Arc<Listeners>) {
+    let mut pause = NAMES_LOOKED_AT_EVERY;
     loop {
         // In time or not, there may be something to do.
-        let _late = tokio::time::timeout(NAMES_LOOKED_AT_EVERY, listeners.gone.notified()).await;
-        if listeners.all().is_empty() {
+        let _late = tokio::time::timeout(pause, listeners.gone.notified()).await;
+        pause = NAMES_LOOKED_AT_EVERY;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        if listeners.states().is_empty() {
+            // A launch would do nothing but cut off what drains.
+            if shared.engine_if_alive().await.is_none() {
+                listeners.end_drains();
+            }
             continue;
         }
-        loop {
-            let Some(shared) = shared.upgrade() else {
-                return;
-            };
-            let pause = match shared.running().await {
-                Ok(running) => {
-                    if let Err(error) = shared.tell_names_to_dial(&running).await {
-                        tracing::error!(%error, "names cannot be resolved as configured");
-                    }
-                    break;
+        match shared.running().await {
+            Ok(running) => {
+                if let Err(error) = shared.tell_names_to_dial(&running).await {
+                    tracing::error!(%error, "names cannot be resolved as configured");
                 }
-                // It was told of when it began.
-                Err(LaunchError::Resting(rest)) => rest.left(),
-                Err(error) => {
-                    tracing::error!(%error, "the proxy's engine is not launched");
-                    LAUNCH_PAUSE
-                }
-            };
-            drop(shared);
-            tokio::time::sleep(pause).await;
+            }
+            // It was told of when it began.
+            Err(LaunchError::Resting(rest)) => pause = rest.left(),
+            Err(error) => {
+                tracing::error!(%error, "the proxy's engine is not launched");
+                pause = LAUNCH_PAUSE;
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Engines that die, and proxies that are told to end.
 
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fumehood_tests::fetch::Fetch;
 use fumehood_tests::hostile::{Gate, Script, Server};
@@ -60,29 +60,31 @@ fn brokers_that_keep_dying_rest_and_clients_wait() {
     rests(Proxy::broker);
 }
 
-/// Has one process after the other die, until a rest is seen; the rest, and how many
-/// have died.
+/// Has one process after the other die, until a rest is seen; the status with it, and
+/// how many have died. `before_each` is done while both live.
 fn until_resting(
     proxy: &Proxy,
     socket: &Path,
     dies: fn(&Proxy, Option<i32>) -> Process,
+    mut before_each: impl FnMut(u64),
 ) -> (Value, u64) {
     let restarts = |told: &Value| told["restarts"].as_u64().unwrap();
     // How soon a crowded machine can be asked is not known: the rest doubles until
     // it is seen.
     for deaths in 1..=MOST_DEATHS {
         let before = restarts(&status(socket));
+        before_each(deaths);
         dies(proxy, None).kill().unwrap();
         let seen = wait_for(PATIENCE, || {
             // Nobody is refused, whoever is dead.
             drop(proxy.connect());
             let told = status(socket);
             let other = told["engine"]["alive"] == true && restarts(&told) > before;
-            (other || !told["rest"].is_null()).then(|| told["rest"].clone())
+            (other || !told["rest"].is_null()).then_some(told)
         });
-        let rest = seen.unwrap();
-        if !rest.is_null() {
-            return (rest, deaths);
+        let told = seen.unwrap();
+        if !told["rest"].is_null() {
+            return (told, deaths);
         }
     }
     panic!("no rest after {MOST_DEATHS} deaths");
@@ -94,7 +96,8 @@ fn rests(dies: fn(&Proxy, Option<i32>) -> Process) {
     let server = Server::start(vec![Script::answers(&[HELLO])]);
     let proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
     let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
-    let (rest, deaths) = until_resting(&proxy, &socket, dies);
+    let (told, deaths) = until_resting(&proxy, &socket, dies, |_| {});
+    let rest = &told["rest"];
     assert!(
         deaths >= 3 && rest["deaths"].as_u64().unwrap() >= 3,
         "{rest}"
@@ -117,16 +120,57 @@ fn rests(dies: fn(&Proxy, Option<i32>) -> Process) {
     assert!(status(&socket)["rest"].is_null());
 }
 
+/// One that lets connections end for as long as it takes, and its admin socket.
+fn patient(folder: &TempDir) -> (Proxy, PathBuf) {
+    let socket = folder.join("admin.sock");
+    let said = ["--drain", "3600", "--admin-socket"];
+    let proxy = Proxy::start(&[&said[..], &[socket.to_str().unwrap()]].concat());
+    (proxy, socket)
+}
+
 #[test]
-fn who_is_told_to_end_in_a_rest_ends_well() {
-    for dies in [Proxy::engine, Proxy::broker] {
-        let folder = TempDir::new().unwrap();
-        let socket = folder.join("admin.sock");
-        let mut proxy = Proxy::start(&["--admin-socket", socket.to_str().unwrap()]);
-        until_resting(&proxy, &socket, dies);
-        proxy.signal(Signal::TERM);
-        assert_eq!(proxy.ended().code(), Some(0));
-    }
+fn who_is_told_to_end_without_an_engine_ends_at_once() {
+    let folder = TempDir::new().unwrap();
+    let (mut proxy, socket) = patient(&folder);
+    until_resting(&proxy, &socket, Proxy::engine, |_| {});
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
+}
+
+#[test]
+fn what_is_under_way_is_let_end_without_a_broker_too() {
+    // A rest may be over, and its engine another, before the proxy is told to end.
+    assert!((0..MOST_DEATHS).any(|_| ends_without_a_broker()));
+}
+
+/// Whether what was under way in a rest, and goes on behind it, has come to its end.
+fn ends_without_a_broker() -> bool {
+    let folder = TempDir::new().unwrap();
+    let (mut proxy, socket) = patient(&folder);
+    let gate = Gate::new();
+    let script = Script::new().request().gate(&gate).send(HELLO);
+    let deaths = usize::try_from(MOST_DEATHS).unwrap();
+    let server = Server::start(vec![script; deaths]);
+    let get = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", server.url("/"));
+    // Those before the last end with the engine that has them.
+    let mut held = Vec::new();
+    until_resting(&proxy, &socket, Proxy::broker, |deaths| {
+        let mut client = proxy.connect();
+        client.say(&get);
+        gate.wait_for(usize::try_from(deaths).unwrap());
+        held.push(client);
+    });
+    proxy.signal(Signal::TERM);
+    let over = || Some(status(&socket)).filter(|told| told["rest"].is_null());
+    assert!(wait_for(PATIENCE, over).is_some());
+    gate.open();
+    let Some(reply) = held.pop().unwrap().reply() else {
+        return false;
+    };
+    assert_eq!(reply.content, b"hello");
+    assert_eq!(proxy.ended().code(), Some(0));
+    assert_eq!(proxy.log(1).last().unwrap()["status"], 200);
+    true
 }
 
 #[test]
