@@ -90,8 +90,8 @@ impl Page {
         self.single(
             "fumehood_policy_stale",
             "gauge",
-            "1 when the last attempt to read the policy again failed.",
-            u64::from(status.policy.last_error.is_some()),
+            "1 when the last attempt to read the policy again failed, or its file is not watched.",
+            u64::from(status.policy.last_error.is_some() || status.policy.not_watched.is_some()),
         );
         let refused = |it: &UsersStatus| it.last_error.is_some();
         self.single(

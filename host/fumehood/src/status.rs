@@ -69,6 +69,9 @@ pub struct PolicyStatus {
     pub reported: u64,
     /// Why the last attempt to read it again failed, if it did.
     pub last_error: Option<String>,
+    /// Why changes of its file are not noticed, where they should be and are not: then
+    /// it is read again when asked, and no more.
+    pub not_watched: Option<String>,
 }
 
 impl Engine {
@@ -111,6 +114,7 @@ impl Engine {
                 follows: shared.config.follow.is_some(),
                 reported: shared.current.reported(),
                 last_error: shared.current.last_error().map(|it| it.to_string()),
+                not_watched: shared.current.not_watched().map(str::to_owned),
             },
             rest: shared.resting(),
         }

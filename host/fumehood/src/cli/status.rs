@@ -98,6 +98,9 @@ fn page(status: &Status) -> String {
     if let Some(error) = &policy.last_error {
         row("", &format!("not taken since: {error}"));
     }
+    if let Some(why) = &policy.not_watched {
+        row("", &format!("not watched: {why}"));
+    }
     for users in &status.users {
         let of = users
             .file

@@ -44,14 +44,6 @@ pub enum SettingsError {
         /// One sentence.
         message: String,
     },
-    /// Changes of the file are not noticed any more.
-    #[error("the configuration {} is not watched any more: {why}", path.display())]
-    NotWatched {
-        /// Which.
-        path: PathBuf,
-        /// One clause.
-        why: String,
-    },
     /// There is nothing to read again: the engine was given no configuration.
     #[error("this engine follows no configuration; its embedder set the policy itself")]
     NotFollowed,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use fumehood_control::{Deadlines, GuestPreferences, TlsOptions};
 use fumehood_policy::{Denial, Policy, ProxySettings};
@@ -88,6 +88,8 @@ pub(crate) struct FollowedProxies {
 pub(crate) struct Current {
     now: Mutex<Arc<Now>>,
     last_error: Mutex<Option<SettingsError>>,
+    /// Why changes of the file are not noticed, once they are not.
+    not_watched: OnceLock<String>,
     reported: AtomicU64,
     /// Held while a version is read and put in place, so that none is
     /// overtaken by an older one.
@@ -113,6 +115,7 @@ impl Current {
         Current {
             now: Mutex::new(Arc::new(now)),
             last_error: Mutex::default(),
+            not_watched: OnceLock::new(),
             reported: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
         }
@@ -126,6 +129,11 @@ impl Current {
     /// Why the last attempt to read it again failed, if it did.
     pub(crate) fn last_error(&self) -> Option<SettingsError> {
         lock(&self.last_error).clone()
+    }
+
+    /// Why changes of its file are not noticed, where they should be and are not.
+    pub(crate) fn not_watched(&self) -> Option<&str> {
+        self.not_watched.get().map(String::as_str)
     }
 
     /// Would-be denials that were let through and told of.
@@ -326,11 +334,10 @@ pub(crate) async fn watch(engine: Weak<Shared>, file: PathBuf) {
     let Err(why) = reload_on_change(&engine, &file).await else {
         return;
     };
-    let why = why.to_string();
-    let error = SettingsError::NotWatched { path: file, why };
-    tracing::warn!(%error, "what the file says may not be what holds");
+    tracing::warn!(%why, "the configuration is not watched");
     if let Some(shared) = engine.upgrade() {
-        *lock(&shared.current.last_error) = Some(error);
+        // There is one watch, and this is its end.
+        let _first = shared.current.not_watched.set(why.to_string());
     }
 }
 
