@@ -468,8 +468,9 @@ fn terms(target: &Target, head: &http::request::Parts, options: &Options) -> Res
     })
 }
 
-/// The first of the ways that may be permitted, whoever is asked; the first of all where
-/// none is. The target is judged for this one; the broker judges for the one that is gone.
+/// The first of the ways that will be permitted, if the target is; the first of all where
+/// none will. The target is judged for this one; the broker judges for the one that is
+/// gone.
 fn likely<'a>(
     ways: &'a VecDeque<Candidate>,
     policy: &Policy,
@@ -477,7 +478,7 @@ fn likely<'a>(
     terms: &Terms,
 ) -> Option<&'a Candidate> {
     let terms = Terms {
-        confirmed: true,
+        confirmed: matches!(policy.decide(target, terms), Decision::Ask(_)),
         ..terms.clone()
     };
     let permitted = |way: &&Candidate| way.denied(policy, target, &terms).is_none();
