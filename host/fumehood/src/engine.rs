@@ -9,7 +9,6 @@ use fumehood_policy::{ProxySettings, RequestUrl, UrlError};
 use crate::config::{Config, EngineBuilder};
 use crate::error::{CallerError, LaunchError};
 use crate::launch::Readiness;
-use crate::modules::ModuleError;
 use crate::proxies::{Choice, ChooseError, NoWayOut, WayOut};
 use crate::shared::Shared;
 use crate::{Client, Error, Modules, desk};
@@ -66,16 +65,17 @@ impl Engine {
         let parse = || RequestUrl::parse_served(text, &shared.registry.schemes());
         let parsed = match (parse(), &shared.config.module_directory) {
             (Err(UrlError::Scheme(_)), Some((folder, _))) => {
-                match self.modules().load_directory(folder).await {
-                    // Whether there is a driver will be known when it is over.
-                    Err(ModuleError::Engine(error)) if error.rest().is_some() => {
-                        return Err(*error);
-                    }
-                    // What is refused of it is told elsewhere; what is there counts.
-                    Err(error) => tracing::warn!(%error, "the module directory cannot be read"),
-                    Ok(()) => {}
+                // What is refused of it is told elsewhere; what is there counts.
+                if let Err(error) = self.modules().load_directory(folder).await {
+                    tracing::warn!(%error, "the module directory cannot be read");
                 }
-                parse()
+                match (parse(), shared.resting()) {
+                    // Whether there is a driver will be known when it is over.
+                    (Err(UrlError::Scheme(_)), Some(rest)) => {
+                        return Err(LaunchError::Resting(rest).into());
+                    }
+                    (parsed, _) => parsed,
+                }
             }
             (parsed, _) => parsed,
         };
