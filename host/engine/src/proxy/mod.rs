@@ -88,8 +88,8 @@ pub(crate) struct Proxy {
     /// What requests are judged by; without one nothing is served.
     policy: Mutex<Option<Arc<Policy>>>,
     places: Mutex<HashMap<ListenerId, Place>>,
-    /// Told of whatever changes in these places.
-    moved: Notify,
+    /// Told of whatever [changes](Proxy::change) in these places.
+    changed: Notify,
     admissions: Admissions,
     access: Access,
     tally: Tally,
@@ -113,7 +113,7 @@ impl Proxy {
         Proxy {
             policy: Mutex::default(),
             places: Mutex::default(),
-            moved: Notify::new(),
+            changed: Notify::new(),
             admissions: Admissions::new(),
             access: Access::default(),
             tally: Tally::default(),
@@ -169,12 +169,19 @@ impl Proxy {
     async fn listener_to_be(&self, id: ListenerId) -> Option<Arc<Listener>> {
         loop {
             // From before the look on, so that nothing is told in between.
-            let moved = self.moved.notified();
+            let changed = self.changed.notified();
             if let Some(listener) = &self.places().get(&id)?.listener {
                 return Some(Arc::clone(listener));
             }
-            moved.await;
+            changed.await;
         }
+    }
+
+    /// Changes something in the places, and has whoever waits there look again.
+    fn change<T>(&self, change: impl FnOnce(&mut HashMap<ListenerId, Place>) -> T) -> T {
+        let done = change(&mut self.places());
+        self.changed.notify_waiters();
+        done
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<ListenerId, Place>> {
@@ -195,19 +202,19 @@ pub(crate) fn listen(hub: &Arc<Hub>, id: ListenerId, socket: OwnedFd) {
 
 /// Begins to serve once both have come, in whichever order.
 fn take(hub: &Arc<Hub>, id: ListenerId, put: impl FnOnce(&mut Place)) {
-    let mut places = hub.proxy.places();
-    if places.len() >= MAX_LISTENERS && !places.contains_key(&id) {
-        return;
-    }
-    let place = places.entry(id).or_default();
-    put(place);
-    if place.listener.is_some() || place.setup.is_none() || place.socket.is_none() {
-        return;
-    }
-    if let (Some(setup), Some(socket)) = (place.setup.take(), place.socket.take()) {
-        place.listener = Listener::begin(hub, setup, socket);
-        hub.proxy.moved.notify_waiters();
-    }
+    hub.proxy.change(|places| {
+        if places.len() >= MAX_LISTENERS && !places.contains_key(&id) {
+            return;
+        }
+        let place = places.entry(id).or_default();
+        put(place);
+        if place.listener.is_some() || place.setup.is_none() || place.socket.is_none() {
+            return;
+        }
+        if let (Some(setup), Some(socket)) = (place.setup.take(), place.socket.take()) {
+            place.listener = Listener::begin(hub, setup, socket);
+        }
+    });
 }
 
 /// Who was admitted at this listener is asked about again, and nobody has what those
@@ -221,8 +228,7 @@ pub(crate) fn ask_anew(hub: &Hub, id: ListenerId) {
 
 /// Ends a listener; the embedder is told when its last connection has ended.
 pub(crate) fn drain(hub: &Arc<Hub>, id: ListenerId) {
-    let place = hub.proxy.places().remove(&id);
-    hub.proxy.moved.notify_waiters();
+    let place = hub.proxy.change(|places| places.remove(&id));
     let listener = place.and_then(|place| place.listener);
     let hub = Arc::clone(hub);
     tokio::spawn(async move {
@@ -261,15 +267,14 @@ mod tests {
 
     /// The socket comes from another process than the question.
     #[tokio::test]
-    async fn a_question_waits_for_its_listener_s_socket() {
+    async fn a_question_waits_for_what_becomes_of_its_listener() {
         let (proxy, id) = (Proxy::new(), ListenerId(1));
         assert!(proxy.listener_to_be(id).await.is_none());
-        proxy.places().insert(id, Place::default());
+        proxy.change(|places| places.insert(id, Place::default()));
         let mut waiting = pin!(proxy.listener_to_be(id));
         let mut context = Context::from_waker(Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
-        proxy.places().remove(&id);
-        proxy.moved.notify_waiters();
+        proxy.change(|places| places.remove(&id));
         assert!(waiting.await.is_none());
     }
 }
