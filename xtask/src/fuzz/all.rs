@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::{Places, Target, fuzzing, replay, tools};
+use crate::command;
 use crate::report;
 use crate::workspace::Workspace;
 
@@ -18,8 +19,7 @@ use crate::workspace::Workspace;
 const DRILL: &str = "drill";
 
 /// What came of a target.
-struct Outcome<'a> {
-    target: &'a Target,
+struct Outcome {
     seconds: u64,
     /// Inputs that were run.
     runs: Option<u64>,
@@ -28,7 +28,8 @@ struct Outcome<'a> {
     found: Vec<PathBuf>,
 }
 
-/// Fuzzes all of `targets`, so many of them at once.
+/// Fuzzes all of `targets`, so many of them at once. What goes wrong with one keeps no
+/// other from its time.
 pub(super) fn run(
     workspace: &Workspace,
     targets: &[Target],
@@ -41,45 +42,44 @@ pub(super) fn run(
     let queue = Mutex::new(targets.iter().filter(|target| target.name != DRILL));
     let next = || lock(&queue).next();
     let outcomes = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(target) = next() {
-            let outcome = one(workspace, target, &programs, &logs, seconds)?;
-            lock(&outcomes).push(outcome);
-        }
-        anyhow::Ok(())
-    };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| match worker.join() {
-                Ok(ended) => ended,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-    })?;
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(target) = next() {
+                    let outcome = one(workspace, target, &programs, &logs, seconds);
+                    report::line("done", &row(target, &outcome).join("  "));
+                    lock(&outcomes).push((target, outcome));
+                }
+            });
+        }
+    });
     let mut outcomes = outcomes
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     let place = |name: &str| targets.iter().position(|it| it.name == name);
-    outcomes.sort_by_key(|outcome| place(&outcome.target.name));
+    outcomes.sort_by_key(|(target, _)| place(&target.name));
     let header = ["target", "seconds", "runs", "edges", "found"];
-    let rows: Vec<_> = outcomes.iter().map(row).collect();
+    let rows: Vec<_> = outcomes.iter().map(|(of, came)| row(of, came)).collect();
     println!("{}", report::table(&header, &rows));
     let mut code = ExitCode::SUCCESS;
-    for outcome in outcomes.iter().filter(|outcome| !outcome.found.is_empty()) {
-        replay(workspace, outcome.target, &outcome.found)?;
+    for (target, outcome) in &outcomes {
+        match outcome {
+            Ok(outcome) if outcome.found.is_empty() => continue,
+            Ok(outcome) => replay(workspace, target, &outcome.found)?,
+            Err(error) => eprintln!("error: {}: {error:#}", target.name),
+        }
         code = ExitCode::FAILURE;
     }
     Ok(code)
 }
 
-fn one<'a>(
+fn one(
     workspace: &Workspace,
-    target: &'a Target,
+    target: &Target,
     programs: &Path,
     logs: &Path,
     seconds: u32,
-) -> Result<Outcome<'a>> {
+) -> Result<Outcome> {
     let places = Places::create(workspace, target)?;
     let before = places.findings()?;
     let log = logs.join(&target.name).with_extension("log");
@@ -89,24 +89,22 @@ fn one<'a>(
         &format!("{}, told of in {}", target.name, log.display()),
     );
     let began = Instant::now();
-    // How it ends is in the log, and what it found in the artifacts.
-    fuzzing(&programs.join(&target.name), &places, seconds)
-        .stdin(Stdio::null())
-        .stdout(told.try_clone()?)
-        .stderr(told)
-        .status()
-        .with_context(|| format!("cannot start the fuzzer of {}", target.name))?;
+    let mut fuzzer = fuzzing(&programs.join(&target.name), &places, seconds);
+    fuzzer.stdin(Stdio::null()).stdout(told.try_clone()?);
+    let status = fuzzer.stderr(told).status();
+    let status = status.context("cannot start its fuzzer")?;
+    let found = places.found_since(&before)?;
+    if found.is_empty() {
+        command::check(&fuzzer, status).with_context(|| format!("see {}", log.display()))?;
+    }
     let told = fs::read(&log)?;
     let told = String::from_utf8_lossy(&told);
-    let outcome = Outcome {
-        target,
+    Ok(Outcome {
         seconds: began.elapsed().as_secs(),
         runs: last_number(&told, "stat::number_of_executed_units:"),
         edges: last_number(&told, " cov:"),
-        found: places.found_since(&before)?,
-    };
-    report::line("done", &row(&outcome).join("  "));
-    Ok(outcome)
+        found,
+    })
 }
 
 /// The number behind the last place where `name` is.
@@ -115,20 +113,21 @@ fn last_number(told: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-fn row(outcome: &Outcome<'_>) -> Vec<String> {
+fn row(target: &Target, outcome: &Result<Outcome>) -> Vec<String> {
     let told = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |it| it.to_string());
-    let found = match outcome.found.len() {
-        0 if outcome.runs.is_none() => "it ended early: see its log".to_owned(),
-        0 => "nothing".to_owned(),
-        count => format!("{count}, shown below"),
-    };
-    vec![
-        outcome.target.name.clone(),
-        outcome.seconds.to_string(),
-        told(outcome.runs),
-        told(outcome.edges),
-        found,
-    ]
+    let mut row = vec![target.name.clone()];
+    match outcome {
+        Ok(outcome) => {
+            let found = match outcome.found.len() {
+                0 => "nothing".to_owned(),
+                count => format!("{count}, shown below"),
+            };
+            row.extend([outcome.seconds.to_string(), told(outcome.runs)]);
+            row.extend([told(outcome.edges), found]);
+        }
+        Err(_) => row.extend(["?", "?", "?", "it failed, see below"].map(str::to_owned)),
+    }
+    row
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
