@@ -12,6 +12,7 @@
 //! ```
 
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -55,10 +56,7 @@ pub(crate) fn run(workspace: &Workspace, words: &[&str]) -> Result<ExitCode> {
     guests::build(workspace, Imports::MustMatch)?;
     build::build_for_users(workspace, &PROGRAMS)?;
     lay_out(workspace, |name| workspace.dist_program(name), &places)?;
-    report::line(
-        "done",
-        &places.installed("bin/fumehood").display().to_string(),
-    );
+    report::line("done", &places.put("bin/fumehood").display().to_string());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,7 +86,21 @@ impl Places {
                 ),
             }
         }
+        places.fit_a_unit()?;
         Ok(places)
+    }
+
+    /// systemd reads more into some characters of a path than a path.
+    fn fit_a_unit(&self) -> Result<()> {
+        let plain = |it: char| it.is_alphanumeric() || "/._+-".contains(it);
+        match self.prefix.to_str() {
+            Some(prefix) if prefix.chars().all(plain) => Ok(()),
+            _ => bail!(
+                "the prefix {} has other characters than letters, digits and /._+-, which a unit \
+                 of systemd would not take as they are",
+                self.prefix.display()
+            ),
+        }
     }
 
     /// Where `path` will be found.
@@ -108,7 +120,7 @@ impl Places {
     /// Tells before minutes of building whether its programs may be written.
     fn check(&self) -> Result<()> {
         let programs = self.put("bin");
-        fs::create_dir_all(&programs)
+        make_folder(&programs)
             .and_then(|()| try_writing(&programs))
             .with_context(|| {
                 format!(
@@ -120,7 +132,7 @@ impl Places {
 }
 
 /// Makes a file in `folder`, and leaves no trace of it.
-fn try_writing(folder: &Path) -> std::io::Result<()> {
+fn try_writing(folder: &Path) -> io::Result<()> {
     let trial = folder.join(".fumehood-install");
     fs::write(&trial, "")?;
     fs::remove_file(&trial)
@@ -137,9 +149,14 @@ fn lay_out(workspace: &Workspace, built: impl Fn(&str) -> PathBuf, places: &Plac
         let script = command::capture(Command::new(&program).args(["completions", shell]))?;
         write(&places.put(path), script.as_bytes(), 0o644)?;
     }
-    let pages = places.put("share/man/man1");
-    fs::create_dir_all(&pages).with_context(|| format!("cannot create {}", pages.display()))?;
+    let pages = workspace.target().join("man");
     command::capture(Command::new(&program).arg("man").arg(&pages))?;
+    for page in fs::read_dir(&pages).context("there are no manual pages")? {
+        let page = page?;
+        let name = page.file_name().to_string_lossy().into_owned();
+        let path = places.put(&format!("share/man/man1/{name}"));
+        write(&path, &read(&page.path())?, 0o644)?;
+    }
 
     let ours = places.installed("bin/fumehood");
     for unit in UNITS {
@@ -167,12 +184,24 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// For everybody to read, whatever whoever installs keeps from others.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        make_folder(parent)?;
+    }
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))
+}
+
 /// Renamed into its place: a program that runs is not written to, and goes on as it is.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().context("a file is in a folder")?;
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
-    fs::create_dir_all(folder)
+    make_folder(folder)
         .and_then(|()| fs::write(&fresh, bytes))
         .and_then(|()| fs::set_permissions(&fresh, Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&fresh, path))
@@ -224,6 +253,8 @@ mod tests {
         for (words, named) in [
             (&["--prefix"][..], "--prefix needs a folder"),
             (&["--user", "me"][..], "`--user` is not an option"),
+            (&["--prefix", "/opt/my apps"][..], "has other characters"),
+            (&["--prefix", "/opt/100%"][..], "has other characters"),
         ] {
             let told = Places::parse(words).err().map(|error| error.to_string());
             assert!(
