@@ -536,7 +536,9 @@ fn a_circle_is_seen_however_its_field_is_written() {
 #[test]
 fn a_target_that_is_not_found_is_not_held_against_a_proxy() {
     let socks = Server::start(vec![Script::new().then_stall()]);
-    let http = Server::start(vec![Script::answers(&[HELLO])]);
+    // A connection that was kept and has ended would have all ways tried again.
+    let last = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+    let http = Server::start(vec![Script::answers(&[last])]);
     let (first, second) = (socks.port(), http.port());
     // Version 4 has to be told an address.
     let body = format!("return 'SOCKS 127.0.0.1:{first}; PROXY 127.0.0.1:{second}';");
