@@ -117,7 +117,7 @@ fn a_scripts_ways_are_tried_in_turn() {
 fn a_target_is_judged_by_a_way_that_is_permitted() {
     let folder = TempDir::new().unwrap();
     let addresses = "[[policy.allow]]\nhosts = [\"8.0.0.0/8\"]\n\
-                     [[policy.ask]]\nhosts = [\"8.8.0.0/16\"]\n";
+                     [[policy.ask]]\nhosts = [\"proxy.test\"]\n";
     let file = folder.write("config.toml", addresses).unwrap();
     let exit = |proxy: &str| {
         let pac = script(&format!("return 'PROXY {proxy}; DIRECT';"));
@@ -127,7 +127,7 @@ fn a_target_is_judged_by_a_way_that_is_permitted() {
     // Straight on, its addresses would be seen; there is none.
     assert_eq!(exit("192.0.2.1:80"), 6);
     // Nobody is there to be asked about this one.
-    assert_eq!(exit("8.8.0.1:8080"), 6);
+    assert_eq!(exit("proxy.test:8080"), 6);
     // A proxy that may be used would not show them.
     assert_eq!(exit("8.0.0.1:8080"), 110);
 }
