@@ -107,8 +107,8 @@ fn an_idle_connection_moves_to_the_new_version_on_its_socket() {
     assert_eq!(rig.version(1).live, 1);
     rig.offer("http1", &sealed(GOOD), 2);
     rig.swap(2);
-    rig.wait_until_left(1);
-    assert_eq!(rig.version(2).live, 1);
+    rig.wait_for_idle(1, 2, 1);
+    assert_eq!(rig.version(1).live, 0);
     let done = rig.get(&origin, "/plain/20");
     assert!(done.outcome.is_ok() && done.body == payload(20));
     assert!(matches!(done.journey[0], JourneyEvent::Reused { .. }));

@@ -227,6 +227,16 @@ impl Rig {
         assembly.finish(&last).unwrap()
     }
 
+    /// Waits until so many connections are idle, with so many guests of a version.
+    pub(crate) fn wait_for_idle(&mut self, idle: usize, number: u8, live: u64) {
+        let begun = std::time::Instant::now();
+        // In this order: a sweep gives a connection its new guest first, and only then
+        // puts it back among the idle ones.
+        while (self.version(number).live, self.hub.idle.count()) != (live, idle) {
+            assert!(begun.elapsed() < PATIENCE, "it never is so");
+        }
+    }
+
     /// Waits until idle connections have left a version of `http1`.
     pub(crate) fn wait_until_left(&mut self, number: u8) {
         let begun = std::time::Instant::now();

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fumehood_control::{Aftermath, JourneyEvent, ModuleState, ToEmbedder, ToEngine};
 use fumehood_policy::Scheme;
@@ -18,9 +18,6 @@ use crate::tests::rig::{Done, LIMITS, Rig};
 
 /// Bytes of a response; under TLS 1.3 the server changes its keys in the middle.
 const LENGTH: usize = 100_000;
-
-/// After which a test that waits has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn rig(authority: &Authority, limits: Limits) -> Rig {
     let all = [
@@ -62,14 +59,6 @@ fn is_reused(done: &Done) -> bool {
     matches!(done.journey[0], JourneyEvent::Reused { .. })
 }
 
-/// Waits until so many connections are idle, with so many guests of a version.
-fn wait_for(rig: &mut Rig, (idle, number, live): (usize, u8, u64)) {
-    let begun = Instant::now();
-    while (rig.hub.idle.count(), rig.version(number).live) != (idle, live) {
-        assert!(begun.elapsed() < PATIENCE, "it never is so");
-    }
-}
-
 #[test]
 fn an_idle_connection_moves_to_the_new_version_on_its_socket() {
     // TLS 1.2 has nothing left to do behind its handshake, and no guest.
@@ -79,15 +68,15 @@ fn an_idle_connection_moves_to_the_new_version_on_its_socket() {
         let origin = Origin::start(vec![(vec![], sound)]);
         let mut rig = rig(&authority, LIMITS);
         assert!(get(&mut rig, &origin).outcome.unwrap().connection_kept);
-        wait_for(&mut rig, (1, 20, guests));
+        rig.wait_for_idle(1, 20, guests);
         offer(&mut rig, "tls", 21);
         rig.swap_of("tls", 21);
-        wait_for(&mut rig, (1, 21, guests));
+        rig.wait_for_idle(1, 21, guests);
         let done = get(&mut rig, &origin);
         assert!(is_reused(&done) && done.made().is_empty() && done.resumed().is_empty());
         assert_eq!(rig.version(20).live, 0);
         roll_back(&mut rig);
-        wait_for(&mut rig, (1, 20, guests));
+        rig.wait_for_idle(1, 20, guests);
         assert!(is_reused(&get(&mut rig, &origin)));
         assert_eq!(rig.version(21).live, 0);
         assert_eq!((origin.connections(), origin.requests().len()), (1, 3));
@@ -121,7 +110,7 @@ fn what_comes_then_is_shown_to_the_new_version() {
     // Where it has adopted a connection, it traps at every key update.
     offer(&mut rig, "tls-faulty", 21);
     rig.swap_of("tls", 21);
-    wait_for(&mut rig, (1, 21, 1));
+    rig.wait_for_idle(1, 21, 1);
     let done = get(&mut rig, &origin);
     assert!(is_reused(&done));
     assert_eq!(done.resumed(), ["0.0.20"]);
@@ -155,7 +144,7 @@ fn where_the_new_version_cannot_go_on_the_connection_ends_and_no_request_does() 
             offer(&mut rig, "tls-faulty", 21);
             if swept {
                 rig.swap_of("tls", 21);
-                wait_for(&mut rig, (0, 21, 0));
+                rig.wait_for_idle(0, 21, 0);
             } else {
                 rig.hub.registry.swap("tls", fixtures::digest(21)).unwrap();
             }
@@ -163,8 +152,7 @@ fn where_the_new_version_cannot_go_on_the_connection_ends_and_no_request_does() 
             assert_eq!(done.made(), ["0.0.21", "0.0.30", "0.0.1"]);
             assert!(!is_reused(&done));
             assert_eq!(origin.connections(), 2, "{suite:?}");
-            assert_eq!(rig.version(21).faults, faults, "{suite:?}");
-            assert_eq!(rig.version(21).state, ModuleState::Current);
+            // The report comes behind the fault, which a sweep may count late.
             if faults > 0 {
                 let report = rig.report();
                 assert_eq!(
@@ -172,6 +160,8 @@ fn where_the_new_version_cannot_go_on_the_connection_ends_and_no_request_does() 
                     ("trap", Aftermath::Failed)
                 );
             }
+            assert_eq!(rig.version(21).faults, faults, "{suite:?}");
+            assert_eq!(rig.version(21).state, ModuleState::Current);
         }
     }
 }
