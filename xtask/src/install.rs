@@ -150,6 +150,10 @@ fn lay_out(workspace: &Workspace, built: impl Fn(&str) -> PathBuf, places: &Plac
         write(&places.put(path), script.as_bytes(), 0o644)?;
     }
     let pages = workspace.target().join("man");
+    // A page of a command that is no more would be installed too.
+    if pages.exists() {
+        fs::remove_dir_all(&pages).context("cannot remove the pages of the build before")?;
+    }
     command::capture(Command::new(&program).arg("man").arg(&pages))?;
     for page in fs::read_dir(&pages).context("there are no manual pages")? {
         let page = page?;
@@ -242,6 +246,15 @@ mod tests {
             service.contains("\nExecStart=/opt/fumehood/bin/fumehood proxy\n"),
             "{service}"
         );
+        for (path, mode) in [
+            ("bin", 0o755),
+            ("bin/fumehood", 0o755),
+            ("share/man/man1", 0o755),
+            ("share/man/man1/fumehood-proxy.1", 0o644),
+        ] {
+            let found = fs::metadata(prefix.join(path))?.permissions().mode();
+            assert_eq!(found & 0o7777, mode, "{path}");
+        }
         let folder = fs::read_dir(prefix.join("bin"))?;
         assert_eq!(folder.count(), PROGRAMS.len(), "nothing else is left there");
         fs::remove_dir_all(&root)?;

@@ -48,7 +48,7 @@ cargo xtask COMMAND
   fuzz TARGET      fuzz one, with nightly Rust; replay what is found behind glass
   fuzz all         fuzz each, and print what came of it
       --seconds N    for so long, each; 60 where nothing is said
-      --jobs N       so many processes
+      --jobs N       so many processes, each of up to 4 GiB of memory
       --cmin         drop inputs of target/fuzz/corpus that reach nothing of their own
       --minimize F   make a crashing input smaller
 

@@ -16,11 +16,12 @@ use fumehood_policy::{
     ClientName, Decision, HostPattern, Method, Policy, RequestUrl, Scheme, Spaces, Target, Terms,
     Transport,
 };
-use fumehood_sandbox::{body_pair, sealed};
+use fumehood_sandbox::body_pair;
 use tokio::net::UnixStream;
 
 use crate::error::{CallerError, ChannelError};
 use crate::live::{LiveBroker, LiveEngine, Running};
+use crate::memory::sealed;
 use crate::proxies::{Candidate, NoWayOut};
 use crate::routes::{Event, Inbox};
 use crate::upstream::Way;
@@ -627,11 +628,7 @@ async fn open_source(source: Source) -> Result<(Option<OwnedFd>, PayloadLength),
         }
         Source::Bytes(bytes) => {
             let length = PayloadLength::Known(bytes.len() as u64);
-            // Off the runtime's thread: it blocks.
-            let made = tokio::task::spawn_blocking(move || sealed("request", &[&bytes]));
-            let made = made.await.map_err(std::io::Error::other);
-            let memory = made.and_then(|it| it.map_err(std::io::Error::other));
-            let memory = memory.map_err(descriptor)?;
+            let memory = sealed("request", bytes).await.map_err(descriptor)?;
             // Writing left it at the end, and the engine reads from where it stands.
             rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(0))
                 .map_err(|errno| descriptor(errno.into()))?;

@@ -58,6 +58,7 @@ mod launch;
 mod live;
 mod log;
 mod logins;
+mod memory;
 mod metrics;
 mod modules;
 mod names;

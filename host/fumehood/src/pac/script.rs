@@ -12,7 +12,6 @@ use fumehood_control::{
     ToEngine, fragments,
 };
 use fumehood_policy::{ClientName, DnsName, HostPattern, Route, Scheme, Terms, Transport};
-use fumehood_sandbox::sealed;
 use tokio::sync::Mutex;
 
 use super::error::{PacError, gone};
@@ -20,6 +19,7 @@ use super::place::{self, PacZone};
 use super::target;
 use crate::error::ChannelError;
 use crate::live::{LiveEngine, Running};
+use crate::memory::sealed;
 use crate::modules::Module;
 use crate::routes::Leave;
 use crate::shared::Shared;
@@ -354,12 +354,9 @@ async fn ask(
     answered.await.map_err(|_| gone())
 }
 
-/// Memory with a script in it, made off the runtime's thread: it blocks.
+/// Memory with a script in it.
 async fn memory(script: &[u8]) -> Result<OwnedFd, PacError> {
-    let script = script.to_vec();
-    let made = tokio::task::spawn_blocking(move || sealed("pac-script", &[&script]));
-    let made = made.await.map_err(std::io::Error::other);
-    let made = made.and_then(|it| it.map_err(std::io::Error::other));
+    let made = sealed("pac-script", script.to_vec()).await;
     made.map_err(|error| Error::Caller(CallerError::Descriptor(error)).into())
 }
 
