@@ -47,6 +47,7 @@ mod hub;
 mod idle;
 mod instance;
 mod key;
+mod low_water;
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub mod measure;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf}
 use tokio::net::TcpStream;
 
 use crate::connection::Meter;
+use crate::low_water::LowWater;
 use crate::tls::TlsStream;
 
 /// Bytes read from a plain socket at first: a usual response in one call.
@@ -35,6 +36,7 @@ pub(crate) struct PlainStream {
     buffer: Vec<u8>,
     /// What precedes it in the buffer is taken.
     start: usize,
+    low_water: LowWater,
 }
 
 impl PlainStream {
@@ -43,6 +45,7 @@ impl PlainStream {
             tcp,
             buffer: Vec::new(),
             start: 0,
+            low_water: LowWater::default(),
         }
     }
 }
@@ -105,6 +108,16 @@ impl Transport {
         match self {
             Transport::Plain(plain) => plain.tcp.local_addr().ok(),
             Transport::Tls(_) | Transport::Closed => None,
+        }
+    }
+
+    /// So many bytes are certain to come, beside those that were read, unless it ends.
+    pub(crate) fn expect(&mut self, bytes: u64) {
+        match self {
+            Transport::Plain(plain) => plain.low_water.expect(&plain.tcp, bytes),
+            // In records they are some more, of which one may have been read in part.
+            Transport::Tls(tls) => tls.lower().expect(bytes),
+            Transport::Closed => {}
         }
     }
 
@@ -256,9 +269,7 @@ impl AsyncRead for Transport {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Plain(plain) if plain.is_taken() => {
-                Pin::new(&mut plain.tcp).poll_read(cx, out)
-            }
+            Transport::Plain(plain) if plain.is_taken() => plain.poll_read(cx, out),
             Transport::Plain(plain) => {
                 let count = out.remaining().min(plain.buffer.len() - plain.start);
                 out.put_slice(&plain.buffer[plain.start..plain.start + count]);
@@ -310,8 +321,26 @@ impl PlainStream {
             self.buffer.clear();
             self.start = 0;
             // It keeps nothing between two polls, and room need not be zeroed for it.
-            ready!(pin!(self.tcp.read_buf(&mut self.buffer)).poll(cx))?;
+            while pin!(self.tcp.read_buf(&mut self.buffer))
+                .poll(cx)?
+                .is_pending()
+            {
+                ready!(self.low_water.poll_lowered(cx, &self.tcp));
+            }
+            let filled = self.buffer.len() == self.buffer.capacity();
+            self.low_water.note(&self.tcp, self.buffer.len(), filled);
         }
         Poll::Ready(Ok(&self.buffer[self.start..]))
+    }
+
+    /// Past the buffer, of which all is taken.
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        while Pin::new(&mut self.tcp).poll_read(cx, out)?.is_pending() {
+            ready!(self.low_water.poll_lowered(cx, &self.tcp));
+        }
+        let count = out.filled().len() - before;
+        self.low_water.note(&self.tcp, count, out.remaining() == 0);
+        Poll::Ready(Ok(()))
     }
 }

@@ -61,4 +61,4 @@ pub use steps::{
     MAX_BROKER_FILES, MAX_COMPILER_CPU_SECONDS, MAX_COMPILER_FILES, MAX_COMPILER_MEMORY,
     MAX_COMPILER_OUTPUT, MAX_ENGINE_FILES, NOBODY, enter_private_network,
 };
-pub use sys::ignore_file_size_signal;
+pub use sys::{ignore_file_size_signal, set_low_water};

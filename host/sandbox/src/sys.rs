@@ -7,7 +7,7 @@
 use std::env;
 use std::ffi::{c_char, c_int, c_short, c_uint, c_ulong, c_void};
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,6 +60,33 @@ pub(crate) fn clear_environment() {
 /// None that Linux is known to give.
 pub fn ignore_file_size_signal() -> Result<(), Errno> {
     ignore(libc::SIGXFSZ)
+}
+
+/// Has a socket be ready for reading only when so many bytes are there, or its end or an
+/// error is (`SO_RCVLOWAT`, socket(7)). What is there already counts, and reading
+/// takes fewer all the same.
+///
+/// # Errors
+/// `ENOTSOCK` for what is no socket.
+pub fn set_low_water(socket: impl AsFd, bytes: u32) -> Result<(), Errno> {
+    let value = c_int::try_from(bytes).map_err(|_| Errno::INVAL)?;
+    let length = libc::socklen_t::try_from(size_of::<c_int>()).map_err(|_| Errno::INVAL)?;
+    // SAFETY: the option reads one `int`, which lives until the call returns, and the
+    // descriptor is open as long as it is borrowed.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const value).cast::<c_void>(),
+            length,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 /// Ignores what a terminal sends to all processes in its foreground: what it

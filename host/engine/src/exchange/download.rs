@@ -204,6 +204,7 @@ fn poll_move(
     allowance: &Allowance,
     left: u64,
 ) -> Result<Moved, Cause> {
+    transport.expect(left);
     let reserved = allowance.reserve(left)?;
     let moved = poll_move_within(cx, transport, sink, reserved);
     let count = match &moved {

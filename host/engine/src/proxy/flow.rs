@@ -148,6 +148,7 @@ fn poll_payload(
     from: &mut Transport,
     most: usize,
 ) -> Poll<io::Result<Found>> {
+    from.expect(most as u64);
     let offered = ready!(from.poll_bytes(cx))?.len();
     Poll::Ready(Ok(match offered {
         0 => Found::Cut(0),

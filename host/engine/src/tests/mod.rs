@@ -21,7 +21,7 @@ use crate::registry::{Limits, fixtures};
 use crate::{ReplayOutcome, replay};
 use exchange::request;
 use origin::{Origin, payload};
-use rig::{LIMITS, Rig};
+use rig::{LIMITS, PATIENCE, Rig};
 
 /// The real codec, and the one that does what a response asks for.
 const GOOD: &str = "http1";
@@ -144,6 +144,21 @@ fn connections_move_over_one_by_one_and_serve_requests_meanwhile() {
     assert!(sweep.as_mut().poll(&mut context).is_pending());
     assert!(sweep.as_mut().poll(&mut context).is_ready());
     assert_eq!((rig.version(2).live, hub.idle.count()), (3, 3));
+}
+
+/// In bulk fewer bytes than a good part of a buffer are not told of at once; a peer that
+/// waits for us gets on all the same.
+#[test]
+fn what_comes_before_a_pause_in_bulk_is_in_the_sink_before_it_ends() {
+    let (mut rig, origin) = (Rig::new(LIMITS, &[(GOOD, 1)]), Origin::start());
+    let (started, sink) = rig.begin(&origin, "/gate/4000003", false);
+    let begun = std::time::Instant::now();
+    while sink.metadata().unwrap().len() < 2_000_001 {
+        assert!(begun.elapsed() < PATIENCE, "some of it stays behind");
+    }
+    origin.open_gate();
+    let done = rig.finish(started, sink);
+    assert!(done.outcome.unwrap().connection_kept && done.body == payload(4_000_003));
 }
 
 #[test]

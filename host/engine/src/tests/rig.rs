@@ -34,7 +34,7 @@ use crate::turns::Turns;
 use crate::upstream::Tokens;
 
 /// After which a test that waits has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the engines of these tests are like, unless a test says otherwise.
 pub(crate) const LIMITS: Limits = Limits {
